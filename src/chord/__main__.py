@@ -1,0 +1,3 @@
+from chord.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,82 @@
+"""Where a number comes from: hashes of configuration and data, the code that ran, the versions it ran with."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "transformers", "trl", "accelerate", "tokenizers", "numpy", "pandas", "snakemake", "vllm")
+
+
+def json_hash(value: Any) -> str:
+    """First 16 hex digits of SHA-256 over canonical JSON (sorted keys, no spaces)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_sha256(path: str | Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_sha256(path: str | Path) -> dict[str, str]:
+    """SHA-256 of every file directly in a folder (a model or data folder), by name."""
+    return {item.name: file_sha256(item) for item in sorted(Path(path).iterdir()) if item.is_file()}
+
+
+@cache
+def source_sha256() -> str:
+    """Hash of the package's own Python files: names the code that ran, also without git or with local edits."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+@cache
+def git_commit() -> str | None:
+    """Commit of the checkout the package runs from, with '-dirty' after it when tracked files differ; None outside git."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", here, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def environment() -> dict[str, str]:
+    """Versions of Python, the platform and the packages that decide numbers; absent packages are left out."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def manifest(spec: dict, inputs: dict[str, str | Path], **extra: Any) -> dict:
+    """What every command writes beside its result: the resolved spec, its hash, input hashes, code and versions.
+
+    inputs: name -> file or folder whose content is hashed.
+    """
+    return {
+        "spec": spec,
+        "spec_hash": json_hash(spec),
+        "inputs": {
+            name: folder_sha256(path) if Path(path).is_dir() else file_sha256(path) for name, path in inputs.items()
+        },
+        "code": {"git_commit": git_commit(), "source_sha256": source_sha256()},
+        "environment": environment(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        **extra,
+    }
