@@ -1,0 +1,26 @@
+"""Expert losses l_t, per token of an expert trajectory.
+
+Adding one: write the class, add it to `ExpertLoss` (with a second member it becomes a union discriminated by `name`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from chord.objectives.part import Part
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Nll(Part):
+    """l = -log p, the negative log-likelihood (paper, eq. 1)."""
+
+    name: Literal["nll"] = "nll"
+
+    def __call__(self, logp: Tensor) -> Tensor:
+        """logp: (rows, tokens) log-probability of the expert token, natural log. Returns the same shape."""
+        return -logp
+
+
+ExpertLoss = Nll

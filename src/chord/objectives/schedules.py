@@ -1,0 +1,94 @@
+"""Schedules: from the optimizer step to the weights (a_rl, a_ex) of the two losses.
+
+`step` counts optimizer updates from 1, as the paper's public code does (Trinity-RFT passes train_step_num + 1; ms-swift counts from 0).
+Adding one: write the class, add it to `Schedule`.
+"""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from chord.objectives.part import Part
+
+Mu = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class MuSchedule(Part):
+    """A convex mixture, L = (1 - mu) L_rl + mu L_ex (paper, eq. 3); subclasses give mu."""
+
+    def mu(self, step: int) -> float:
+        raise NotImplementedError
+
+    def weights(self, step: int) -> tuple[float, float]:
+        """(a_rl, a_ex) for the update number `step`, counted from 1."""
+        mu = self.mu(step)
+        return 1.0 - mu, mu
+
+
+class Constant(MuSchedule):
+    """The same mu at every step: 0 is GRPO, 1 is SFT, 0.1 with phi is CHORD-phi (paper, section 4.3)."""
+
+    name: Literal["constant"]
+    value: Mu
+
+    def mu(self, step: int) -> float:
+        return self.value
+
+
+class Linear(MuSchedule):
+    """A straight line from `start` (at step 0) to `end` (from step `steps` on)."""
+
+    name: Literal["linear"]
+    start: Mu
+    end: Mu
+    steps: PositiveInt
+
+    def mu(self, step: int) -> float:
+        return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
+
+
+class Cosine(MuSchedule):
+    """Linear warm-up from 0 to `peak`, then cosine decay to `valley`: CHORD-mu as the public code has it.
+
+    The paper (v3) does not state the shape of the decay; Trinity-RFT and ms-swift share this function.
+    With warmup = decay = 0 that code returns `valley` at once and silently ignores `peak`: here that is an error.
+    """
+
+    name: Literal["cosine"]
+    warmup: NonNegativeInt
+    decay: NonNegativeInt
+    peak: Mu
+    valley: Mu
+
+    @model_validator(mode="after")
+    def _peak_must_count(self) -> "Cosine":
+        if self.warmup == 0 and self.decay == 0 and self.peak != self.valley:
+            raise ValueError(
+                f"warmup 0 and decay 0 would ignore peak {self.peak} and use valley {self.valley} from the first step; "
+                "expected warmup or decay above 0, or {name: constant}"
+            )
+        return self
+
+    def mu(self, step: int) -> float:
+        if step < self.warmup:
+            return step / self.warmup * self.peak
+        if step >= self.warmup + self.decay:
+            return self.valley
+        progress = (step - self.warmup) / self.decay
+        return self.valley + (self.peak - self.valley) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+class Step(MuSchedule):
+    """`before` for the first `steps` updates, `after` from then on; 1 -> 0 is SFT-then-RL inside one run."""
+
+    name: Literal["step"]
+    steps: PositiveInt
+    before: Mu
+    after: Mu
+
+    def mu(self, step: int) -> float:
+        return self.before if step <= self.steps else self.after
+
+
+Schedule = Annotated[Constant | Linear | Cosine | Step, Field(discriminator="name")]
