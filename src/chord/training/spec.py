@@ -1,0 +1,80 @@
+"""What a training job is told: one stage, its seed, how it is validated. Imports no torch, so configurations check fast."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from chord.objectives import ExpertLoss, Normalisation, Schedule, TokenWeight
+from chord.objectives.expert_losses import Nll
+from chord.objectives.token_weights import One
+from chord.rollouts.spec import Decoding
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Optimizer(Settings):
+    """AdamW at a constant rate after a linear warm-up. Betas are the paper's (appendix A.1); its weight decay is not known."""
+
+    lr: PositiveFloat
+    warmup_steps: NonNegativeInt = 0
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: NonNegativeFloat = 0.0
+    max_grad_norm: PositiveFloat = 1.0
+
+
+class SftStage(Settings):
+    """Supervised fine-tuning on the expert trajectories (paper, eq. 1): token mean over the whole batch."""
+
+    kind: Literal["sft"] = "sft"
+    optimizer: Optimizer
+    epochs: PositiveInt
+    expert_rows_per_step: PositiveInt
+    micro_batch_rows: PositiveInt
+    keep: Literal["last", "best"] = Field(description="which weights are the result: last, or best on validation")
+    validate_every: PositiveInt = Field(description="steps between two validations")
+
+
+class HybridStage(Settings):
+    """GRPO and expert data in one loss (paper, eq. 3). A schedule constant at 0 is pure GRPO.
+
+    Rollouts are strictly on-policy: one optimizer update for each batch of rollouts.
+    """
+
+    kind: Literal["hybrid"] = "hybrid"
+    optimizer: Optimizer
+    steps: PositiveInt
+    prompts_per_step: PositiveInt
+    rollouts_per_prompt: Annotated[int, Field(ge=2)]
+    expert_rows_per_step: PositiveInt
+    schedule: Schedule
+    token_weight: TokenWeight = One()
+    expert_loss: ExpertLoss = Nll()
+    normalisation: Normalisation = "global"
+    clip: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    decoding: Decoding
+    generate_batch_rows: PositiveInt
+    micro_batch_rows: PositiveInt
+    validate_every: PositiveInt = Field(description="steps between two validations")
+
+
+Stage = Annotated[SftStage | HybridStage, Field(discriminator="kind")]
+
+
+class Validation(Settings):
+    """How validation accuracy is measured during training: avg@k on the validation rows. Never on a benchmark."""
+
+    k: PositiveInt
+    decoding: Decoding
+    batch_rows: PositiveInt
+
+
+class TrainSpec(Settings):
+    """One run: a stage from a start model. The method's name is not in it: equal settings are equal runs."""
+
+    study_seed: int
+    seed_index: NonNegativeInt
+    stage: Stage
+    validation: Validation
+    save_every: PositiveInt = Field(description="steps between two checkpoints")
