@@ -1,0 +1,102 @@
+"""Completions by `generate` of transformers: every model of the hub, any device, weights always those in memory."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
+
+from chord.errors import UserError
+from chord.rollouts.batches import fixed_batches
+from chord.rollouts.engine import Decoding, Sample
+from chord.rollouts.noise import uniform_noise
+from chord.rollouts.sampling import StepSampler
+
+
+class HuggingFaceEngine:
+    """An `Engine` over a model in memory, such as the one a trainer is updating (unwrapped)."""
+
+    def __init__(self, model: PreTrainedModel, pad_token_id: int, eos_token_ids: list[int], batch_size: int):
+        if not eos_token_ids:
+            raise UserError("eos_token_ids is empty: no response could ever end")
+        self.model = model
+        self.pad_token_id = pad_token_id
+        self.eos_token_ids = list(eos_token_ids)
+        self.batch_size = batch_size
+
+    def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
+        """One sample for each prompt, in input order; see `Engine`."""
+        if len(prompt_ids) != len(seeds):
+            raise ValueError(f"{len(prompt_ids)} prompts, but {len(seeds)} seeds: one for each is needed")
+        self._check_lengths(prompt_ids, decoding)
+        samples: dict[int, Sample] = {}
+        with torch.no_grad(), _ready_to_generate(self.model):
+            for batch in fixed_batches(prompt_ids, self.batch_size):
+                found = self._generate_batch([prompt_ids[i] for i in batch], [seeds[i] for i in batch], decoding)
+                samples.update(zip(batch, found, strict=True))
+        return [samples[index] for index in range(len(prompt_ids))]
+
+    def _check_lengths(self, prompt_ids: list[list[int]], decoding: Decoding) -> None:
+        lengths = [len(ids) for ids in prompt_ids]
+        if 0 in lengths:
+            raise UserError(f"prompt {lengths.index(0)} has no tokens")
+        limit = self.model.config.max_position_embeddings
+        needed = max(lengths, default=0) + decoding.max_response_tokens
+        if needed > limit:
+            raise UserError(
+                f"the longest prompt and max_response_tokens = {decoding.max_response_tokens} need {needed} positions, "
+                f"the model has {limit}"
+            )
+
+    def _generate_batch(self, prompts: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
+        device = self.model.device
+        width = max(len(ids) for ids in prompts)
+        # Left padding: the responses start in the same column. `generate` takes position ids from the mask.
+        input_ids = torch.tensor([[self.pad_token_id] * (width - len(ids)) + ids for ids in prompts], device=device)
+        attention_mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=device)
+        noise = None
+        if decoding.temperature > 0:
+            noise = torch.from_numpy(uniform_noise(seeds, decoding.max_response_tokens).T.copy()).to(device)
+        sampler = StepSampler(decoding, noise)
+        sequences = self.model.generate(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            generation_config=GenerationConfig(
+                do_sample=False,  # the sampler has already chosen
+                max_new_tokens=decoding.max_response_tokens,
+                pad_token_id=self.pad_token_id,
+                eos_token_id=self.eos_token_ids,
+                use_cache=True,  # a training configuration may have switched it off
+            ),
+            logits_processor=LogitsProcessorList([sampler]),
+        )
+        responses = sequences[:, width:].cpu()
+        ended = torch.isin(responses, torch.tensor(self.eos_token_ids))
+        logps, entropies = (values.tolist() for values in sampler.records(responses.shape[1]))
+        samples = []
+        for row, (tokens, end) in enumerate(zip(responses.tolist(), ended.tolist(), strict=True)):
+            truncated = True not in end
+            length = len(tokens) if truncated else end.index(True) + 1
+            sample = Sample(tokens[:length], truncated, logps[row][:length], entropies[row][:length])
+            if not all(map(math.isfinite, sample.logps)):
+                raise FloatingPointError(f"the model gives NaN or infinite logits (prompt token ids {prompts[row]})")
+            samples.append(sample)
+        return samples
+
+
+@contextmanager
+def _ready_to_generate(model: PreTrainedModel) -> Iterator[None]:
+    """Evaluation mode and no decoding defaults of the model's own; both come back afterwards.
+
+    `generate` fills what a call leaves open from the model's generation_config.json, and hub models set repetition
+    penalties, top_k and banned words there that would bend the distribution without a word.
+    """
+    training, defaults = model.training, model.generation_config
+    model.eval()
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = defaults
+        model.train(training)
