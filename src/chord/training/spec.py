@@ -2,12 +2,21 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from chord.objectives import ExpertLoss, Normalisation, Schedule, TokenWeight
 from chord.objectives.expert_losses import Nll
 from chord.objectives.token_weights import One
-from chord.rollouts.spec import Decoding
+from chord.rollouts import Decoding
 
 
 class Settings(BaseModel):
@@ -57,6 +66,15 @@ class HybridStage(Settings):
     generate_batch_rows: PositiveInt
     micro_batch_rows: PositiveInt
     validate_every: PositiveInt = Field(description="steps between two validations")
+
+    @model_validator(mode="after")
+    def _samples_come_from_the_policy(self) -> "HybridStage":
+        if self.decoding.temperature != 1.0 or self.decoding.top_p != 1.0:
+            raise ValueError(
+                "decoding: expected temperature 1 and top_p 1, so that rollouts are samples of the policy that is updated "
+                "(strict on-policy; paper, section 4.1)"
+            )
+        return self
 
 
 Stage = Annotated[SftStage | HybridStage, Field(discriminator="kind")]

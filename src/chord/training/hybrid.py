@@ -1,0 +1,256 @@
+"""The hybrid stage: one optimizer step of a_rl * L_rl + a_ex * L_ex (arXiv 2508.11408, eq. 3) on TRL's GRPOTrainer.
+
+Stock: the loop, rewards, group-normalised advantages, optimizer, checkpoints, distribution. Ours is `training_step`: it
+knows all rollouts and expert rows of the step before the first backward pass. So both terms are divided by their global
+token counts, however the rows are split into micro-batches or over ranks, and work that cannot change the gradient is left
+out: no rollouts where a_rl = 0, no expert rows where a_ex = 0, no forward or backward for groups whose rewards are equal.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from accelerate.utils import gather_object
+from datasets import Dataset
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl import GRPOConfig, GRPOTrainer
+
+from chord.objectives import clipped_surrogate, loss_scales
+from chord.rollouts import Engine, encode_prompts
+from chord.seeds import derive_seed
+from chord.tasks import verdict
+from chord.training.sequences import Sequence, collate
+from chord.training.spec import HybridStage
+from chord.training.streams import row_order
+
+# (log-probs (rows, tokens), indices of the rows) -> per-token loss with gradient, and per-token values to log
+TokenLoss = Callable[[Tensor, list[int]], tuple[Tensor, dict[str, Tensor]]]
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Rows of one forward pass. Its part of the step's loss is weight * scale * (sum of its token losses)."""
+
+    term: str  # "rl" or "expert"
+    rows: list[Sequence]
+    indices: list[int]
+    weight: float  # a_rl or a_ex
+    scale: float  # one over the term's global token count (or what a compat rule says)
+    loss: TokenLoss
+
+
+class HybridTrainer(GRPOTrainer):
+    """GRPOTrainer whose optimizer step also learns from expert sequences."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        args: GRPOConfig,
+        stage: HybridStage,
+        engine: Engine,
+        prompts: list[dict],
+        experts: list[Sequence],
+        seed_parts: tuple[int, int],
+    ):
+        """prompts: RL rows (docs/architecture.md). experts: encoded expert rows. seed_parts: (study seed, seed index)."""
+        self.stage = stage
+        self.engine = engine
+        self.prompt_rows = prompts
+        self.experts = experts
+        self.seed_parts = seed_parts
+        order = row_order(len(prompts), stage.steps * stage.prompts_per_step, derive_seed(*seed_parts, "prompt order"))
+        self.expert_order = row_order(
+            len(experts), stage.steps * stage.expert_rows_per_step, derive_seed(*seed_parts, "expert order")
+        )
+        self._step_rewards: list[float] = []  # of this rank's rollouts
+        self._seconds: dict[str, float] = defaultdict(float)
+        super().__init__(
+            model=model,
+            args=args,
+            processing_class=tokenizer,
+            # The whole stage is one pass over this list, so that resuming is skipping.
+            train_dataset=Dataset.from_list([{"prompt": prompts[i]["messages"], "row": i} for i in order]),
+            reward_funcs=self._reward,
+            rollout_func=self._rollout,
+        )
+
+    @staticmethod
+    def config(stage: HybridStage, world_size: int, **common) -> GRPOConfig:
+        """TRL's arguments under which one `training_step` gets all rollouts of this rank's share of the step."""
+        for key in ("prompts_per_step", "expert_rows_per_step"):
+            if getattr(stage, key) % world_size:
+                raise ValueError(f"{key}: {getattr(stage, key)} rows cannot be shared equally by {world_size} ranks")
+        return GRPOConfig(
+            max_steps=stage.steps,
+            per_device_train_batch_size=stage.prompts_per_step * stage.rollouts_per_prompt // world_size,
+            gradient_accumulation_steps=1,
+            num_generations=stage.rollouts_per_prompt,
+            max_completion_length=stage.decoding.max_response_tokens,
+            shuffle_dataset=False,
+            beta=0.0,
+            loss_type="dapo",
+            epsilon=stage.clip,
+            **common,
+        )
+
+    def training_step(self, model, inputs, num_items_in_batch=None) -> Tensor:
+        """Sample, score and accumulate the gradient of a whole optimizer step. Returns its loss, detached."""
+        self._seconds.clear()
+        with self._timed("step_seconds"):
+            model.train()
+            step = self.state.global_step + 1
+            a_rl, a_ex = self.stage.schedule.weights(step)
+            self._log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
+            batches = self._policy_batches(inputs, a_rl) if a_rl else []
+            if a_ex:
+                batches += self._expert_batches(step, a_ex)
+            with self._timed("backward_seconds"):
+                loss = self._accumulate(model, batches)
+        self._log_values(**self._seconds)
+        return loss
+
+    # Rollouts and rewards. TRL calls these two from `_generate_and_score_completions`.
+
+    def _rollout(self, prompts: list, trainer: GRPOTrainer) -> dict:
+        with self._timed("generate_seconds"):
+            # Each prompt stands there rollouts_per_prompt times in a row; it needs to be rendered once.
+            k = self.stage.rollouts_per_prompt
+            rendered = encode_prompts(self.processing_class, [{"messages": messages} for messages in prompts[::k]])
+            prompt_ids = [ids for ids in rendered for _ in range(k)]
+            step = self.state.global_step + 1
+            first = self.accelerator.process_index * len(prompts)
+            seeds = [derive_seed(*self.seed_parts, "rollout", step, first + i) for i in range(len(prompts))]
+            samples = self.engine.generate(prompt_ids, seeds, self.stage.decoding)
+        self._log_mean("entropy", [value for sample in samples for value in sample.entropies])
+        self._log_mean("truncated", [sample.truncated for sample in samples])
+        self._log_mean("response_tokens_mean", [len(sample.token_ids) for sample in samples])
+        return {
+            "prompt_ids": prompt_ids,
+            "completion_ids": [sample.token_ids for sample in samples],
+            "logprobs": None,
+            "truncated": [sample.truncated for sample in samples],
+        }
+
+    def _reward(self, completions: list, row: list[int], truncated: list[bool], **_) -> list[float]:
+        with self._timed("score_seconds"):
+            self._step_rewards = [
+                verdict(self.prompt_rows[i], completion[0]["content"], cut).reward
+                for i, completion, cut in zip(row, completions, truncated, strict=True)
+            ]
+        return self._step_rewards
+
+    # The two terms, as micro-batches.
+
+    def _policy_batches(self, inputs: list[dict], a_rl: float) -> list[MicroBatch]:
+        found = self._generate_and_score_completions(inputs)
+        metrics = self._metrics["train"]
+        self._log_values(
+            rollouts=len(inputs) * self.accelerator.num_processes,
+            reward_mean=metrics["reward"][-1],
+            zero_variance_groups=metrics["frac_reward_zero_std"][-1],
+        )
+        rows = [
+            Sequence(prompt[is_prompt.bool()].tolist(), response[is_response.bool()].tolist())
+            for prompt, is_prompt, response, is_response in zip(
+                *(found[key] for key in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")), strict=True
+            )
+        ]
+        # Equal rewards mean advantage 0. Told from the rewards, because the rounding of TRL's group mean leaves 1e-8 of it.
+        groups = torch.tensor(self._step_rewards).view(-1, self.stage.rollouts_per_prompt)
+        mixed = (groups != groups[:, :1]).any(1).repeat_interleave(self.stage.rollouts_per_prompt)
+        advantages = found["advantages"] * mixed.to(found["advantages"].device)
+
+        def loss(logp: Tensor, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            return clipped_surrogate(logp, logp.detach(), advantages[indices], self.stage.clip), {}
+
+        return self._micro_batches("rl", rows, mixed.tolist(), a_rl, loss)
+
+    def _expert_batches(self, step: int, a_ex: float) -> list[MicroBatch]:
+        n = self.stage.expert_rows_per_step
+        drawn = self.expert_order[(step - 1) * n : step * n]
+        self._log_values(expert_rows=n, expert_tokens=sum(len(self.experts[i].response_ids) for i in drawn))
+        rows = [self.experts[i] for i in drawn[self.accelerator.process_index :: self.accelerator.num_processes]]
+
+        def loss(logp: Tensor, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            weight = self.stage.token_weight(logp)
+            return weight * self.stage.expert_loss(logp), {"token_weight_mean": weight, "expert_nll": -logp.detach()}
+
+        return self._micro_batches("expert", rows, [True] * len(rows), a_ex, loss)
+
+    def _micro_batches(
+        self, term: str, rows: list[Sequence], live: list[bool], weight: float, loss: TokenLoss
+    ) -> list[MicroBatch]:
+        """Split this rank's rows. Rows that are not live have no gradient: they count as tokens and are not computed."""
+        order = list(range(len(rows)))
+        if self.stage.normalisation == "global":
+            # The composition changes nothing, so choose the one with the least padding, the largest first (memory).
+            order.sort(key=lambda i: (not live[i], -len(rows[i])))
+        size = self.stage.micro_batch_rows
+        chunks = [order[start : start + size] for start in range(0, len(order), size)]
+        counts = [(sum(len(rows[i].response_ids) for i in chunk), len(chunk)) for chunk in chunks]
+        everywhere = gather_object(counts)
+        first = self.accelerator.process_index * len(counts)  # every rank has the same number of rows, hence of chunks
+        scales = loss_scales(*zip(*everywhere, strict=True), self.stage.normalisation)[first : first + len(counts)]
+        batches = []
+        for chunk, scale in zip(chunks, scales, strict=True):
+            if kept := [i for i in chunk if live[i]]:
+                batches.append(MicroBatch(term, [rows[i] for i in kept], kept, weight, scale, loss))
+        # A rank without a live row still takes part in the backward pass, with a gradient that is exactly zero.
+        return batches or [MicroBatch(term, rows[:1], [0], 0.0, 0.0, loss)]
+
+    def _accumulate(self, model, batches: list[MicroBatch]) -> Tensor:
+        """Forward and backward of every micro-batch. Returns the step's loss over all ranks."""
+        device = self.accelerator.device
+        terms = {batch.term for batch in batches}
+        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64, device=device))
+        for number, batch in enumerate(batches, start=1):
+            # Gradients cross ranks once a step, in the last backward pass; ranks may differ in their number of passes.
+            with nullcontext() if number == len(batches) else self.accelerator.no_sync(model):
+                padded = collate(batch.rows, self._tokenizer.pad_token_id, device)
+                with self.accelerator.autocast():
+                    outputs = model(**padded, fused_lm_head=True)  # log-probs without the whole logits tensor (TRL)
+                mask = outputs.label_mask
+                per_token, values = batch.loss(outputs.log_probs, batch.indices)
+                term_loss = (per_token * mask).sum() * batch.scale
+                # DDP averages gradients over ranks; the scale is already global.
+                self.accelerator.backward(batch.weight * term_loss * self.accelerator.num_processes)
+            sums["loss"] += batch.weight * term_loss.detach()
+            sums[f"{batch.term}_loss"] += term_loss.detach()
+            sums["train_tokens"] += padded["attention_mask"].sum()
+            sums["expert_count"] += mask.sum() if batch.term == "expert" else 0
+            for name, value in values.items():
+                sums[name] += (value * mask).sum()
+        names = sorted(sums)
+        totals = dict(zip(names, self.accelerator.reduce(torch.stack([sums[n] for n in names]), "sum"), strict=True))
+        loss = totals.pop("loss")
+        expert_count = totals.pop("expert_count")
+        if "expert" in terms:
+            for name in ("token_weight_mean", "expert_nll"):
+                totals[name] /= expert_count
+        self._log_values(**{name: value.item() for name, value in totals.items()})
+        return loss.to(torch.float32)
+
+    # Metrics: TRL averages what lies in `_metrics` at each log, which is each step.
+
+    def _log_values(self, **values: float) -> None:
+        for name, value in values.items():
+            self._metrics["train"][name].append(value)
+
+    def _log_mean(self, name: str, values: list) -> None:
+        """Mean over the values of all ranks."""
+        local = torch.tensor([float(sum(values)), len(values)], dtype=torch.float64, device=self.accelerator.device)
+        total, count = self.accelerator.reduce(local, "sum").tolist()
+        self._log_values(**{name: total / count})
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] += time.perf_counter() - started

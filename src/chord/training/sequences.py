@@ -1,0 +1,58 @@
+"""Token sequences of prompt and response, and the padded batches a forward pass takes."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from chord.rollouts import encode_prompts
+
+IGNORED = -100  # label of tokens without loss, as torch and transformers have it
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A prompt and the response whose tokens carry loss."""
+
+    prompt_ids: list[int]
+    response_ids: list[int]
+
+    def __len__(self) -> int:
+        return len(self.prompt_ids) + len(self.response_ids)
+
+    @property
+    def input_ids(self) -> list[int]:
+        return self.prompt_ids + self.response_ids
+
+    @property
+    def labels(self) -> list[int]:
+        return [IGNORED] * len(self.prompt_ids) + self.response_ids
+
+
+def encode_experts(tokenizer: PreTrainedTokenizerBase, rows: list[dict]) -> list[Sequence]:
+    """Expert rows as the policy would have produced them: generation prompt, response, end token.
+
+    The response is tokenised alone, as a rollout's tokens are: the boundary is the same for both data streams.
+    """
+    prompts = encode_prompts(tokenizer, rows)
+    responses = [tokenizer(row["response"], add_special_tokens=False)["input_ids"] for row in rows]
+    end = tokenizer.eos_token_id
+    return [
+        Sequence(prompt, response if response[-1:] == [end] else [*response, end])
+        for prompt, response in zip(prompts, responses, strict=True)
+    ]
+
+
+def collate(sequences: list[Sequence], pad_token_id: int, device: torch.device) -> dict[str, Tensor]:
+    """Right-padded `input_ids`, `attention_mask` and `labels`, each (rows, tokens of the longest)."""
+    width = max(map(len, sequences))
+
+    def padded(values: list[list[int]], fill: int) -> Tensor:
+        return torch.tensor([row + [fill] * (width - len(row)) for row in values], device=device)
+
+    return {
+        "input_ids": padded([sequence.input_ids for sequence in sequences], pad_token_id),
+        "attention_mask": padded([[1] * len(sequence) for sequence in sequences], 0),
+        "labels": padded([sequence.labels for sequence in sequences], IGNORED),
+    }
