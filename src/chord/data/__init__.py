@@ -1,0 +1,1 @@
+"""Where rows come from: the synthetic world, benchmarks and datasets, written as JSON Lines in one format."""

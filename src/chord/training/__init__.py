@@ -1,0 +1,1 @@
+"""Training stages: pretraining of the base model, supervised fine-tuning, and the hybrid of RL and expert rows."""

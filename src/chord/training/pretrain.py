@@ -1,0 +1,224 @@
+"""Pretraining of the world's base model: a stock Qwen2 of about a million parameters, made from nothing.
+
+Every row is a problem of the world's `pretrain` split, or a question of a skill outside the benchmark, with a correct
+solution in a mixed style (`chord.data.solutions`). Loss on the solution only. `torch.optim.Muon` moves the hidden
+matrices, AdamW everything else; the rate is constant and then falls linearly over the last part of training,
+which is worth as much as everything before it. A plain loop: this stage is not part of any comparison.
+"""
+
+import json
+import logging
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from chord.data import skills, solutions, world
+from chord.errors import UserError
+from chord.files import atomic_folder, write_json, write_text
+from chord.provenance import file_sha256, manifest
+from chord.seeds import derive_seed
+from chord.training.gates import measure_gates, missed
+from chord.training.pretrain_spec import Architecture, Mixture, PretrainSpec
+from chord.training.tokenizer import build_tokenizer
+
+log = logging.getLogger(__name__)
+IGNORED = -100  # label of tokens without loss
+
+
+def build_model(architecture: Architecture, tokenizer, seed: int) -> Qwen2ForCausalLM:
+    torch.manual_seed(derive_seed(seed, "pretrain", "weights"))
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=architecture.hidden,
+            num_hidden_layers=architecture.layers,
+            num_attention_heads=architecture.heads,
+            num_key_value_heads=architecture.kv_heads,
+            intermediate_size=architecture.mlp,
+            max_position_embeddings=architecture.max_tokens,
+            tie_word_embeddings=False,
+            use_cache=True,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            dtype="float32",
+        )
+    )
+
+
+def row(mixture: Mixture, seed: int, index: int) -> tuple[str, str]:
+    """Prompt and solution number `index` of the endless pretraining stream, a pure function of the arguments."""
+    rng = random.Random(derive_seed(seed, "pretrain", "row", index))
+    if rng.random() < mixture.skills:
+        group = rng.choice(skills.GROUPS)
+        while skills.is_test((choice := skills.generate(rng.getrandbits(62), group)).text):
+            continue
+        return choice.text, skills.answer(choice.gold)
+    k = rng.choices(list(mixture.k_weights), weights=list(mixture.k_weights.values()))[0]
+    while world.split_of(problem := world.generate(rng.getrandbits(62), k)) != "pretrain":
+        continue
+    style = solutions.base_style(mixture.exposure, mixture.skipping, mixture.keep)
+    return problem.text, solutions.write(problem, style, rng)
+
+
+def batches(spec: PretrainSpec, tokenizer) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
+    """Per step: micro-batches of (input_ids, labels), both (rows, tokens), padded at the right, labels shifted."""
+    ids = tokenizer.get_vocab()
+    start, middle = [tokenizer.bos_token_id, ids["<user>"]], [ids["<assistant>"]]
+    for step in range(spec.steps):
+        rows = []
+        for place in range(spec.rows_per_step):
+            prompt, solution = row(spec.mixture, spec.seed, step * spec.rows_per_step + place)
+            # One word is one token, so a look-up per word is what the tokenizer does (a test compares the two).
+            head = start + [ids[word] for word in prompt.split()] + middle
+            tail = [ids[word] for word in solution.split()] + [tokenizer.eos_token_id]
+            tokens = head + tail
+            rows.append((tokens[:-1], [IGNORED] * (len(head) - 1) + tail))
+        rows.sort(key=lambda pair: len(pair[0]))
+        size = -(-len(rows) // spec.micro_batches)
+        parts = []
+        for place in range(0, len(rows), size):
+            part = rows[place : place + size]
+            width = len(part[-1][0])
+            inputs = torch.tensor([tokens + [tokenizer.pad_token_id] * (width - len(tokens)) for tokens, _ in part])
+            labels = torch.tensor([marks + [IGNORED] * (width - len(marks)) for _, marks in part])
+            parts.append((inputs, labels))
+        yield parts
+
+
+def rate(spec: PretrainSpec, step: int) -> float:
+    """Factor on the learning rates at step 0, 1, ...: warm-up, constant, linear fall to zero."""
+    warm = min(1.0, (step + 1) / (spec.warmup_steps + 1))
+    anneal = max(1.0, spec.steps * spec.anneal_share)
+    return min(warm, (spec.steps - step) / anneal)
+
+
+def train(spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer) -> list[dict]:
+    """Train in place; returns one record every 50 steps: step, loss (nats a solution token), tokens, seconds."""
+    hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers." in name]
+    chosen = {id(p) for p in hidden}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    optimizers = [
+        torch.optim.Muon(hidden, lr=spec.muon_lr, weight_decay=spec.weight_decay),
+        torch.optim.AdamW(others, lr=spec.adamw_lr, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+    model.train()
+    history, tokens, total, steps, began = [], 0, 0.0, 0, time.monotonic()
+    for step, parts in enumerate(batches(spec, tokenizer)):
+        counted = sum(int((labels != IGNORED).sum()) for _, labels in parts)
+        for inputs, labels in parts:
+            # Right padding under a causal mask: no earlier token sees it, so no attention mask is needed.
+            logits = model(input_ids=inputs, use_cache=False).logits
+            loss = (
+                cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum") / counted
+            )
+            loss.backward()
+            total += loss.item()
+            tokens += inputs.numel()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, lr in zip(optimizers, (spec.muon_lr, spec.adamw_lr), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = lr * rate(spec, step)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        steps += 1
+        if (step + 1) % 50 == 0 or step + 1 == spec.steps:
+            seconds = time.monotonic() - began
+            history.append({"step": step + 1, "loss": total / steps, "tokens": tokens, "seconds": round(seconds, 1)})
+            log.info("step %d/%d loss %.4f, %.0f tokens/s", step + 1, spec.steps, total / steps, tokens / seconds)
+            total, steps = 0.0, 0
+    model.eval()
+    return history
+
+
+def run(spec: dict, out: Path) -> dict:
+    """Command `pretrain`: train, measure the gates, write the model folder `out`. Returns the manifest.
+
+    A model that misses a gate is kept beside `out` as `<out>.rejected`, because an hour of training explains itself
+    better with its weights at hand.
+    """
+    settings = PretrainSpec.model_validate(spec)
+    tokenizer = build_tokenizer(settings.architecture.max_tokens)
+    model = build_model(settings.architecture, tokenizer, settings.seed)
+    parameters = sum(p.numel() for p in model.parameters())
+    log.info("%d parameters, %d steps of %d rows", parameters, settings.steps, settings.rows_per_step)
+    history = train(settings, model, tokenizer)
+    figures = measure_gates(model, tokenizer, settings.gates, settings.seed)
+    failures = missed(figures, settings.gates)
+    for name in ("guess_rate", "accuracy", "gap", "entropy", "marker_logp", "skills"):
+        low, high = getattr(settings.gates, name)
+        log.info("gate %-12s %7.3f   wanted %g to %g", name, figures[name], low, high)
+    rejected = bool(failures) and settings.gates.enforce
+    target = out.with_name(out.name + ".rejected") if rejected else out
+    with atomic_folder(target) as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        (folder / "model.safetensors").chmod(0o644)  # safetensors writes 0600, which others cannot read
+        weights = file_sha256(folder / "model.safetensors")
+        record = manifest(
+            spec=settings.model_dump(mode="json"),
+            inputs={},
+            parameters=parameters,
+            weights_sha256=weights,
+            gates=figures,
+            missed_gates=failures,
+            history=history,
+        )
+        write_json(folder / "manifest.json", record)
+        write_text(folder / "README.md", model_card(settings, record))
+    if rejected:
+        raise UserError("\n".join([*failures, f"The model is kept in {target} for inspection."]))
+    return record
+
+
+def model_card(spec: PretrainSpec, record: dict) -> str:
+    """README.md of the model folder: what the model is, the command that makes it, and what was measured."""
+    figures = record["gates"]
+    lines = [
+        "---",
+        "license: apache-2.0",
+        "library_name: transformers",
+        "tags: [synthetic, arithmetic, qwen2]",
+        "---",
+        "# Base model of the synthetic world",
+        "",
+        f"A stock Qwen2 with {record['parameters']:,} parameters and one token a word. It solves the problems of",
+        "`src/chord/data/world.py` in a terse style that often leaves out steps, gives a small probability to each",
+        "element of the expert's longer style, and knows three unrelated four-choice skills. It is the start of every",
+        "method of the study `tiny`; docs/world.md explains the world and the gates. It is of no other use.",
+        "",
+        "    chord pretrain --spec spec.json --out base_model",
+        "",
+        f"with the spec below trains it from nothing ({record['history'][-1]['seconds'] / 60:.0f} minutes on one core, "
+        f"{record['history'][-1]['tokens'] / 1e6:.1f}M tokens). Bits depend on the versions and the processor;",
+        "the gates decide whether another training is as good.",
+        "",
+        "| gate | measured | wanted |",
+        "|---|---|---|",
+    ]
+    for name in ("guess_rate", "accuracy", "gap", "entropy", "marker_logp", "skills"):
+        low, high = getattr(spec.gates, name)
+        lines.append(f"| `{name}` | {figures[name]:.3f} | {low:g} to {high:g} |")
+    parts = figures["parts"]
+    lines += [
+        "",
+        f"Measured on {parts['questions']} validation problems x {parts['samples']} samples at temperature 1. By k: "
+        + ", ".join(f"{k}: {value:.3f}" for k, value in parts["accuracy_by_k"].items())
+        + f". Mean response {parts['response_tokens']:.1f} tokens. Skills: "
+        + ", ".join(f"{name} {value:.3f}" for name, value in parts["skills"].items())
+        + ".",
+        "",
+        f"- SHA-256 of `model.safetensors`: `{record['weights_sha256']}`",
+        f"- spec hash: `{record['spec_hash']}`",
+        "",
+        "```json",
+        json.dumps(record["spec"], indent=2),
+        "```",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,55 @@
+"""The world's tokenizer: one token a word, in the standard fast format, so that transformers and vLLM read it.
+
+Decoding joins words by single spaces, which is how all texts of the world are written: decode(encode(text)) == text.
+"""
+
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from chord.data import skills, solutions, world
+
+PAD, BOS, EOS, UNK, SYSTEM, USER, ASSISTANT = "<pad>", "<bos>", "<eos>", "<unk>", "<system>", "<user>", "<assistant>"
+# prompt + response + end token is the rendered conversation, character by character.
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}{{ '<' + message['role'] + '>' + message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+def words() -> list[str]:
+    """Every word of the world and its skills, in a fixed order (a word's place is its token id)."""
+    grammar = "has plus minus find and ? . , answer gives ok option largest of is how many next".split()
+    digits = [str(digit) for digit in range(world.MODULUS)]
+    return [
+        PAD,
+        BOS,
+        EOS,
+        UNK,
+        SYSTEM,
+        USER,
+        ASSISTANT,
+        *digits,
+        *grammar,
+        *solutions.MARKERS,
+        *world.NAMES,
+        *skills.COLOURS,
+    ]
+
+
+def build_tokenizer(max_tokens: int) -> PreTrainedTokenizerFast:
+    """max_tokens: longest prompt with response that the model takes."""
+    core = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words())}, unk_token=UNK))
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=PAD,
+        bos_token=BOS,
+        eos_token=EOS,
+        unk_token=UNK,
+        additional_special_tokens=[SYSTEM, USER, ASSISTANT],
+        chat_template=CHAT_TEMPLATE,
+        model_max_length=max_tokens,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
