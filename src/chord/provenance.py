@@ -30,11 +30,14 @@ def folder_sha256(path: str | Path) -> dict[str, str]:
 
 
 @cache
-def source_sha256() -> str:
-    """Hash of the package's own Python files: names the code that ran, also without git or with local edits."""
+def source_sha256(*rooms: str) -> str:
+    """Hash of the package's own Python files: names the code that ran, also without git or with local edits.
+
+    rooms: subpackages to look at; none means the whole package.
+    """
     root = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted(path for folder in rooms or (".",) for path in (root / folder).rglob("*.py")):
         digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

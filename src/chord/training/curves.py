@@ -1,0 +1,38 @@
+"""curves.csv: one line a step, from the trainer's log, which lies in the checkpoints and so survives a kill."""
+
+import csv
+from pathlib import Path
+
+from chord.files import atomic_path
+
+# TRL's and transformers' names for columns that we call otherwise (docs/architecture.md).
+RENAMED = {"learning_rate": "lr"}
+COLUMNS = (
+    "step epoch mu a_rl a_ex rl_loss expert_loss reward_mean reward_std zero_variance_groups entropy token_weight_mean "
+    "expert_nll response_tokens_mean truncated grad_norm lr rollouts expert_rows expert_tokens train_tokens "
+    "validation_accuracy validation_response_tokens generate_seconds score_seconds backward_seconds step_seconds"
+).split()
+# Measured on the clock: the only columns that differ between a resumed and a straight run.
+CLOCK = tuple(column for column in COLUMNS if column.endswith("_seconds"))
+
+
+def curve_rows(log_history: list[dict], rows_per_step: int, rows_per_epoch: int) -> list[dict]:
+    """One dict a step with the known columns, step 0 being the start model; the closing summary is left out.
+
+    rows_per_step of the stage's training rows are used at each step, rows_per_epoch are one pass.
+    """
+    rows = []
+    for line in log_history:
+        if "train_runtime" in line:
+            continue
+        named = {RENAMED.get(key, key): value for key, value in line.items()}
+        named["epoch"] = named["step"] * rows_per_step / rows_per_epoch
+        rows.append({column: named.get(column) for column in COLUMNS})
+    return rows
+
+
+def write_curves(path: Path, rows: list[dict]) -> None:
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)  # None becomes an empty field; floats are written with all their digits
