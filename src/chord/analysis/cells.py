@@ -1,0 +1,183 @@
+"""Scores of many runs -> cells.parquet (estimates) and differences.parquet (paired comparisons with the references)."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from chord.analysis.scores import BenchmarkScores, collect, run_name
+from chord.analysis.specs import ALL, CellsSpec
+from chord.analysis.statistics import holm, mean_interval, paired_difference, strata
+from chord.errors import UserError
+from chord.files import atomic_path
+from chord.provenance import json_hash, manifest
+
+SHARES = {"accuracy": True, "pass@k": True, "response_tokens": False, "truncated": True, "unparsed": True}
+
+_CELL = pa.schema(
+    [
+        ("benchmark", pa.string()),
+        ("group", pa.string()),
+        ("method", pa.string()),
+        ("metric", pa.string()),
+        ("estimate", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("n_questions", pa.int64()),
+        ("n_seeds", pa.int64()),
+        ("k", pa.int64()),
+        ("seed_estimates", pa.list_(pa.float64())),
+        ("runs", pa.list_(pa.string())),
+        ("config_hash", pa.string()),
+    ]
+)
+_DIFFERENCE = pa.schema(
+    [
+        ("benchmark", pa.string()),
+        ("group", pa.string()),
+        ("method", pa.string()),
+        ("reference", pa.string()),
+        ("metric", pa.string()),
+        ("estimate", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("p", pa.float64()),
+        ("p_holm", pa.float64()),
+        ("detectable", pa.float64()),
+        ("n_questions", pa.int64()),
+        ("n_seeds", pa.int64()),
+        ("seeds", pa.list_(pa.int64())),
+    ]
+)
+
+
+def run(spec: dict, scores: list[Path], out: Path) -> None:
+    """Write cells.parquet and differences.parquet into the folder `out`."""
+    settings = CellsSpec.model_validate(spec)
+    names = [method.name for method in settings.methods]
+    scores = sorted(Path(path) for path in scores)
+    benchmarks = collect(scores, names, settings.pass_k)
+    cells = [cell for benchmark in benchmarks for cell in benchmark_cells(benchmark, names, settings.pass_k)]
+    differences = [
+        difference
+        for benchmark in benchmarks
+        for difference in benchmark_differences(benchmark, names, settings.references)
+    ]
+    correct_for_many_tests(differences)
+    record = manifest(
+        settings.model_dump(mode="json"),
+        {f"{run_name(path.parent)}/{path.name}": path for path in scores},
+        missing=missing(settings, benchmarks),
+    )
+    _write(Path(out) / "cells.parquet", cells, _CELL, record)
+    _write(Path(out) / "differences.parquet", differences, _DIFFERENCE, record)
+
+
+def benchmark_cells(scores: BenchmarkScores, methods: list[str], pass_k: int | None = None) -> list[dict]:
+    cells = []
+    for method in methods:
+        if method not in scores.runs:
+            continue
+        seeds = sorted(scores.runs[method])
+        runs = [scores.runs[method][seed] for seed in seeds]
+        config_hash = json_hash([[item.method, item.seed_index, item.spec_hash] for item in runs])
+        for group in scores.group_names():
+            member = scores.members(group)
+            stratum = strata(scores.groups[member])
+            for metric, share in SHARES.items():
+                values = scores.matrix(metric, method, seeds)[:, member]
+                interval = mean_interval(values, stratum, share=share)
+                cells.append(
+                    {
+                        "benchmark": scores.benchmark,
+                        "group": group,
+                        "method": method,
+                        "metric": metric,
+                        "estimate": interval.estimate,
+                        "low": interval.low,
+                        "high": interval.high,
+                        "n_questions": int(member.sum()),
+                        "n_seeds": len(seeds),
+                        "k": (pass_k or scores.k) if metric == "pass@k" else scores.k,
+                        "seed_estimates": values.mean(axis=1).tolist(),
+                        "runs": [item.run for item in runs],
+                        "config_hash": config_hash,
+                    }
+                )
+    return cells
+
+
+def benchmark_differences(scores: BenchmarkScores, methods: list[str], references: tuple[str, ...]) -> list[dict]:
+    """method - reference over the seeds that both have; a method without a common seed has no row."""
+    differences = []
+    for reference in references:
+        for method in methods:
+            seeds = sorted(scores.runs.get(method, {}).keys() & scores.runs.get(reference, {}).keys())
+            if method == reference or not seeds:
+                continue
+            for group in scores.group_names():
+                member = scores.members(group)
+                stratum = strata(scores.groups[member])
+                for metric, share in SHARES.items():
+                    found = paired_difference(
+                        scores.matrix(metric, method, seeds)[:, member],
+                        scores.matrix(metric, reference, seeds)[:, member],
+                        stratum,
+                        share=share,
+                    )
+                    differences.append(
+                        {
+                            "benchmark": scores.benchmark,
+                            "group": group,
+                            "method": method,
+                            "reference": reference,
+                            "metric": metric,
+                            "estimate": found.estimate,
+                            "low": found.low,
+                            "high": found.high,
+                            "p": found.p,
+                            "p_holm": None,
+                            "detectable": found.detectable,
+                            "n_questions": int(member.sum()),
+                            "n_seeds": len(seeds),
+                            "seeds": seeds,
+                        }
+                    )
+    return differences
+
+
+def correct_for_many_tests(differences: list[dict]) -> None:
+    """Fill p_holm. Family: one metric at one level (whole benchmarks, or their groups), all methods and references."""
+    families: dict[tuple[str, bool], list[dict]] = {}
+    for row in differences:
+        families.setdefault((row["metric"], row["group"] == ALL), []).append(row)
+    for family in families.values():
+        for row, p in zip(family, holm([row["p"] for row in family]), strict=True):
+            row["p_holm"] = p
+
+
+def missing(spec: CellsSpec, benchmarks: list[BenchmarkScores]) -> list[dict]:
+    """Expected runs without scores, so that the report can list them."""
+    found = []
+    for benchmark in benchmarks:
+        for method in spec.methods:
+            seeds = sorted(set(spec.seeds) - benchmark.runs.get(method.name, {}).keys())
+            if seeds:
+                found.append({"benchmark": benchmark.benchmark, "method": method.name, "seeds": seeds})
+    return found
+
+
+def read(path: Path) -> tuple[list[dict], dict]:
+    """Rows and manifest of a cells or differences file."""
+    table = pq.read_table(path)
+    metadata = table.schema.metadata or {}
+    if b"chord" not in metadata:
+        raise UserError(f"{path}: no manifest in its metadata; expected a file written by `chord cells`")
+    return table.to_pylist(), json.loads(metadata[b"chord"])
+
+
+def _write(path: Path, rows: list[dict], schema: pa.Schema, record: dict) -> None:
+    table = pa.Table.from_pylist(rows, schema=schema.with_metadata({"chord": json.dumps(record)}))
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary)

@@ -1,0 +1,97 @@
+"""What the analysis commands are told. Light to import, so that a configuration can be checked in a moment."""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+
+Metric = Literal["accuracy", "pass@k", "response_tokens", "truncated", "unparsed"]
+ALL = "all"  # the group that holds every question of a benchmark
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Method(Settings):
+    """A method as tables and figures show it. The order of a list of methods is the order of the table's rows."""
+
+    name: str
+    title: str
+
+
+class Column(Settings):
+    """One column of a table: a benchmark, or one group of it."""
+
+    benchmark: str
+    group: str = ALL
+    title: str
+
+
+def _no_name_twice(names: Iterable[str], what: str) -> None:
+    names = list(names)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{what}: named more than once: {', '.join(twice)}")
+
+
+class _OfMethods(Settings):
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _methods_once(self) -> "_OfMethods":
+        _no_name_twice((method.name for method in self.methods), "methods")
+        return self
+
+    def title_of(self, name: str) -> str:
+        return next(method.title for method in self.methods if method.name == name)
+
+
+class CellsSpec(_OfMethods):
+    """Cells and differences of one comparison (`main`, `ablation_mu` ...)."""
+
+    comparison: str
+    references: tuple[str, ...] = Field(description="methods that every other one is compared with, pairwise by seed")
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = Field(description="expected seed indices")
+    pass_k: PositiveInt | None = Field(None, description="k of pass@k; all samples when not given")
+
+    @model_validator(mode="after")
+    def _references_are_methods(self) -> "CellsSpec":
+        names = [method.name for method in self.methods]
+        for reference in self.references:
+            if reference not in names:
+                raise ValueError(f"references: {reference!r} is not among the methods ({', '.join(names)})")
+        return self
+
+
+class TableSpec(_OfMethods):
+    """One table. `name` is one of chord.analysis.catalogue.TABLES."""
+
+    name: str
+    columns: Annotated[tuple[Column, ...], Field(min_length=1)]
+
+
+class FigureSpec(_OfMethods):
+    """One figure. `name` is one of chord.analysis.catalogue.FIGURES; titles are needed for the methods it shows."""
+
+    name: str
+
+
+class ReportComparison(_OfMethods):
+    """A comparison as the report shows it: its folder beside the report, its tables and its figures, in order."""
+
+    name: str
+    title: str
+    tables: tuple[TableSpec, ...] = ()
+    figures: tuple[str, ...] = ()
+
+
+class ReportSpec(Settings):
+    """The report of one study."""
+
+    study: str
+    title: str
+    question: str = Field(description="what the study asks, in one or two sentences")
+    notice: str | None = Field(None, description="shown in a banner, e.g. that the numbers mean nothing")
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+    comparisons: Annotated[tuple[ReportComparison, ...], Field(min_length=1)]
