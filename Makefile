@@ -1,0 +1,52 @@
+# Two commands matter: `make replicate` (from data to report) and `make test`. They need Python 3.11+, git and make.
+#   make replicate STUDY=smoke CORES=2     another study, fewer cores
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: replicate smoke test lint clean
+
+# One thread a job: two such jobs side by side beat one with two threads.
+export OMP_NUM_THREADS := 1
+
+STUDY ?= $(shell sed -n 's/^study: *//p' config/config.yaml)
+CORES ?= all
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+BIN := .venv/bin
+REPORT = results/$(basename $(notdir $(STUDY)))/report.html
+
+replicate: .venv/installed
+	@$(BIN)/chord plan "$(STUDY)"
+	@SECONDS=0; \
+	$(BIN)/snakemake --cores $(CORES) --quiet host reason --config study="$(STUDY)" -- main && \
+	printf '\nThe report: %s (%d min %02d s)\n' "$(REPORT)" $$((SECONDS / 60)) $$((SECONDS % 60))
+
+# The same chain in miniature, in minutes. Its numbers mean nothing.
+smoke: override STUDY := smoke
+smoke: replicate
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto -m slow
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+# What make installed, and caches. Results stay.
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build src/*.egg-info
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
+
+# torch first: it is the large one, and what comes after resolves against the build that is there.
+.venv/installed: pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "make: found no Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
+	[ -x $(BIN)/python ] || "$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet "$$(sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)"
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	@touch $@
