@@ -1,0 +1,151 @@
+"""`chord <command>` = `python -m chord <command>`: each rule of the workflow calls one command, and so can a person.
+
+A job's command takes its specification as JSON (`chord spec` prints it), its inputs and its output, and hands them to the
+`run` function of one module. That module is imported only then, so that a table never waits for torch.
+Bad input ends a command with one line a problem and exit code 2; anything else is a fault of ours and shows its traceback.
+"""
+
+import argparse
+import importlib
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from chord.errors import UserError
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command of the form: specification and inputs in, output out."""
+
+    help: str
+    module: str  # its function `run(spec, *inputs, out)` does the work
+    inputs: dict[str, str]  # option -> help, in the order of the function's arguments
+    many: frozenset[str] = frozenset()  # the inputs that are lists of files
+    out: str = "output"
+
+
+JOBS = {
+    "pretrain": Job(
+        help="train the world's base model from nothing and check its gates",
+        module="chord.training.pretrain",
+        inputs={},
+        out="model folder",
+    ),
+    "train": Job(
+        help="one run: a stage from a start model; goes on from its last checkpoint",
+        module="chord.training.run",
+        inputs={
+            "start": "model folder to start from",
+            "prompts": "prompts of RL (rl.jsonl)",
+            "experts": "expert trajectories (experts.jsonl)",
+            "validation": "validation rows (validation.jsonl)",
+        },
+        out="run folder",
+    ),
+    "cells": Job(
+        help="scores of a comparison to estimates with intervals, and paired differences",
+        module="chord.analysis.cells",
+        inputs={"scores": "scores of all runs (<benchmark>.scores.parquet)"},
+        many=frozenset({"scores"}),
+        out="folder of cells.parquet and differences.parquet",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    options = _parser().parse_args(arguments)
+    try:
+        options.do(options)
+    except UserError as error:
+        return _fail(str(error).splitlines())
+    except ValidationError as error:  # a specification written by hand; those of a study are checked when it is loaded
+        return _fail(
+            f"{error.title}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        )
+    return 0
+
+
+def _fail(lines) -> int:
+    for line in lines:
+        print(f"chord: error: {line}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="chord", description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, job in JOBS.items():
+        command = _command(commands, name, job.help, lambda options, job=job: _run_job(job, options))
+        command.add_argument("--spec", required=True, help="specification: JSON text, or a file with it")
+        for option, text in job.inputs.items():
+            many = {"nargs": "+"} if option in job.many else {}
+            command.add_argument(f"--{option}", required=True, type=Path, metavar="PATH", help=text, **many)
+        command.add_argument("--out", required=True, type=Path, metavar="PATH", help=job.out)
+
+    command = _command(commands, "check", "check the YAML files of a study", _check)
+    _add_study(command)
+    command = _command(commands, "spec", "print the specification of one job of a study", _spec)
+    _add_study(command)
+    command.add_argument("job", help="train, generate, cells ... as in `chord --help`")
+    command.add_argument("names", nargs="*", help="what names the job, for example: chord_mu 0")
+    return parser
+
+
+def _command(commands, name: str, text: str, do: Callable) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    command.set_defaults(do=do)
+    return command
+
+
+def _add_study(command: argparse.ArgumentParser) -> None:
+    command.add_argument("study", help="name of a file in config/studies, or a path")
+    command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
+
+
+def _run_job(job: Job, options: argparse.Namespace) -> None:
+    spec = _read_spec(options.spec)
+    inputs = [getattr(options, option) for option in job.inputs]
+    for given in inputs:
+        for path in given if isinstance(given, list) else [given]:
+            if not path.exists():
+                raise UserError(f"{path}: no such file or folder")
+    importlib.import_module(job.module).run(spec, *inputs, options.out)
+
+
+def _read_spec(text: str) -> dict:
+    shown = "--spec"
+    if not text.lstrip().startswith("{"):
+        shown = text
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise UserError(f"{shown}: no such file; expected JSON text or a file with it") from None
+    try:
+        spec = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{shown}: not valid JSON ({error})") from None
+    if not isinstance(spec, dict):
+        raise UserError(f"{shown}: expected a JSON object, got {type(spec).__name__}")
+    return spec
+
+
+def _check(options: argparse.Namespace) -> None:
+    study = _load(options)
+    print(f"{study.name}: {len(study.methods)} methods, {len(study.seed_indices)} seeds, no problems found")
+
+
+def _spec(options: argparse.Namespace) -> None:
+    print(json.dumps(_load(options).spec(options.job, options.names), indent=2))
+
+
+def _load(options: argparse.Namespace):
+    from chord.study import load_study
+
+    return load_study(options.study, options.root)

@@ -1,0 +1,11 @@
+"""The typed configuration: a study, its methods and benchmarks, and from them the specification of every job.
+
+`load_study` reads config/studies/<name>.yaml with the method and benchmark files it names, lays them over each other, checks
+everything and reports all problems, one line each. It imports no torch, so a workflow loads a study in a fraction of a second.
+"""
+
+from chord.study.loading import load_study
+from chord.study.settings import BASE
+from chord.study.study import Method, Study
+
+__all__ = ["BASE", "Method", "Study", "load_study"]

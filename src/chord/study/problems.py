@@ -1,0 +1,158 @@
+"""Problems of a configuration as lines for a human: which file, which key, what was expected, what was probably meant."""
+
+import difflib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from chord.study.reading import CHOOSERS
+
+Keys = tuple[str, ...]
+Model = TypeVar("Model", bound=BaseModel)
+WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One file's share of a merged value; `place` is where in the file the share stands."""
+
+    file: str
+    value: Any
+    place: Keys = ()
+
+
+class Problems(Exception):
+    """Lines, one for each problem found."""
+
+    def __init__(self, lines: Sequence[str]):
+        super().__init__("\n".join(lines))
+        self.lines = list(lines)
+
+
+def validate(model: type[Model], value: dict, layers: Sequence[Layer]) -> Model:
+    """`value` as `model`, or `Problems`. `layers`, lowest first, are what it was merged from.
+
+    Strict: the text "3" is no number. Lists may stand for tuples, as in JSON.
+    """
+    text = json.dumps(value)
+    try:
+        return model.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        plain = json.loads(text)
+        raise Problems([_line(model, plain, layers, details) for details in error.errors(include_url=False)]) from None
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """For example: unknown method 'crd_mu'; expected one of chord_mu, rl (did you mean 'chord_mu'?)."""
+    known = sorted(known)
+    close = difflib.get_close_matches(str(name), known, n=1)
+    guess = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"unknown {what} {name!r}; expected one of {', '.join(known)}{guess}"
+
+
+def line(layer: Layer, keys: Sequence[str], message: str) -> str:
+    """`file: key.path: message`."""
+    place = ".".join([*layer.place, *keys])
+    return f"{layer.file}: {place}: {message}" if place else f"{layer.file}: {message}"
+
+
+def _line(model: type[BaseModel], value: dict, layers: Sequence[Layer], details: ErrorDetails) -> str:
+    keys = _keys(value, details["loc"])
+    layer = max(reversed(layers), key=lambda layer: _depth(layer.value, keys))  # at equal depth the highest layer wins
+    return line(layer, keys, _message(model, value, keys, details))
+
+
+def _keys(value: Any, loc: Sequence[str | int]) -> Keys:
+    """pydantic's location without what is no key of the file: the names of union members and the mark of a bad key."""
+    keys = []
+    for part in loc:
+        if isinstance(value, dict):
+            if part == "[key]" or (part not in value and part in [value.get(chooser) for chooser in CHOOSERS]):
+                continue
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        elif part == "[key]":
+            continue
+        keys.append(str(part))
+    return tuple(keys)
+
+
+def _depth(value: Any, keys: Keys) -> int:
+    """How many of the keys, from the first on, are there."""
+    for depth, key in enumerate(keys):
+        if not isinstance(value, dict):
+            return depth
+        by_text = {str(name): item for name, item in value.items()}
+        if key not in by_text:
+            return depth
+        value = by_text[key]
+    return len(keys)
+
+
+def _message(model: type[BaseModel], value: dict, keys: Keys, details: ErrorDetails) -> str:
+    kind, context = details["type"], details.get("ctx", {})
+    if kind == "extra_forbidden":
+        fields = _fields(model, value, keys[:-1])
+        return unknown("key", keys[-1], fields).replace(f" {keys[-1]!r};", ";", 1)
+    if kind == "missing":
+        return f"missing; expected {_expected(_fields(model, value, keys[:-1]).get(keys[-1]))}"
+    if kind == "union_tag_invalid":
+        known = [tag.strip("'") for tag in context["expected_tags"].split(", ")]
+        return unknown(context["discriminator"].strip("'"), context["tag"], known)
+    if kind == "union_tag_not_found":
+        return f"missing key {context['discriminator'].strip(chr(39))}, which says what kind of part this is"
+    if kind == "value_error":
+        return str(context["error"])
+    message = details["msg"].replace("Input should be ", "expected ").replace("an object", "keys and values")
+    return f"{message}, got {json.dumps(details['input'])}"
+
+
+def _expected(field: FieldInfo | None) -> str:
+    if field is None:
+        return "a value"
+    if field.description:
+        return field.description
+    model = _model(field.annotation, None)
+    return f"keys {', '.join(model.model_fields)}" if model else WORDS.get(field.annotation, "a value")
+
+
+def _fields(model: type[BaseModel], value: Any, keys: Keys) -> dict[str, FieldInfo]:
+    """The fields of the class that stands at `keys`; empty where it is no class of ours."""
+    annotation: Any = model
+    for key in keys:
+        owner = _model(annotation, value)
+        if owner is not None:
+            annotation = owner.model_fields[key].annotation
+        else:
+            annotation = get_args(annotation)[-1]  # dict[name, item] and list[item]
+        value = value[key] if isinstance(value, dict) else value[int(key)]
+    owner = _model(annotation, value)
+    return dict(owner.model_fields) if owner else {}
+
+
+def _model(annotation: Any, value: Any) -> type[BaseModel] | None:
+    """The class behind an annotation; of a union's members the one that `value` chooses by name or kind."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (dict, list, tuple):
+        return None
+    members = [found for part in get_args(annotation) if (found := _model(part, value))]
+    if len(members) > 1:
+        chosen = [value[chooser] for chooser in CHOOSERS if isinstance(value, dict) and chooser in value]
+        members = [member for member in members if _choices(member) & set(chosen)]
+    return members[0] if len(members) == 1 else None
+
+
+def _choices(model: type[BaseModel]) -> set[str]:
+    return {
+        choice
+        for chooser in CHOOSERS
+        if chooser in model.model_fields
+        for choice in get_args(model.model_fields[chooser].annotation)
+    }

@@ -1,0 +1,64 @@
+"""YAML files to plain values, and values laid over each other: the part of the configuration that knows no meaning."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from chord.errors import UserError
+
+CHOOSERS = ("name", "kind")  # keys that choose which class a part is; a part of another class is another part
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people read it: `1e-3` is a number, `on`, `no`, dates and `010` are text, a repeated key is an error."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's own class attribute
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} appears twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+for _kind, _pattern, _first in (
+    ("null", r"null|~|", ["n", "~", ""]),
+    ("bool", r"true|false", ["t", "f"]),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
+    ("float", r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def read_yaml(path: Path, shown: str) -> dict:
+    """The mapping in a YAML file; `shown` is the name of the file in messages."""
+    try:
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except FileNotFoundError:
+        raise UserError(f"{shown}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{shown}: not UTF-8 text ({error})") from None
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{shown}{line}: {error.problem or error.context}") from None
+    if not isinstance(value, dict):
+        found = "an empty file" if value is None else f"a {type(value).__name__}"
+        raise UserError(f"{shown}: expected keys and values, got {found}")
+    return value
+
+
+def merge(below: Any, above: Any) -> Any:
+    """Lay `above` over `below`: mappings key by key, everything else replaced whole.
+
+    A part of another name (or kind) replaces the part below whole: a constant schedule must not inherit a cosine's warm-up.
+    """
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    if any(key in above and key in below and above[key] != below[key] for key in CHOOSERS):
+        return above
+    return below | {key: merge(below[key], value) if key in below else value for key, value in above.items()}

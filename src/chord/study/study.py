@@ -1,0 +1,175 @@
+"""A study that has been checked: its methods in order, and the specification of every job."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chord.analysis.specs import CellsSpec
+from chord.analysis.specs import Method as ShownMethod
+from chord.errors import UserError
+from chord.study.problems import unknown
+from chord.study.settings import BASE, Comparison, Resources, StudyFile
+from chord.training.pretrain_spec import PretrainSpec
+from chord.training.spec import Stage, TrainSpec
+
+# The jobs that have a specification, and what names one of them.
+JOBS = {
+    "prepare": (),
+    "benchmark": ("benchmark",),
+    "experts": (),
+    "pretrain": (),
+    "train": ("method", "seed"),
+    "tune": ("method", "trial"),
+    "generate": ("method", "seed", "benchmark"),
+    "cells": ("comparison",),
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method as this study runs it."""
+
+    name: str
+    title: str
+    paper: str
+    start_from: str  # BASE or the method whose result of the same seed is the start
+    stage: Stage | None  # None: the start model itself is the result
+
+
+@dataclass(frozen=True)
+class Study:
+    """The specification methods return plain JSON values, each with only what its job uses, so that a change of one method
+    changes only that method's jobs and a further seed changes none."""
+
+    name: str
+    root: Path  # relative paths of the configuration start here
+    settings: StudyFile
+    methods: dict[
+        str, Method
+    ]  # those the study names and all they start from; a start comes before what starts from it
+    pretrain: PretrainSpec | None
+
+    @property
+    def title(self) -> str:
+        return self.settings.title
+
+    @property
+    def meaningful(self) -> bool:
+        return self.settings.meaningful
+
+    @property
+    def model(self) -> str:
+        """The start model: a folder relative to the repository root, or a hub id."""
+        return self.settings.model
+
+    @property
+    def seed_indices(self) -> list[int]:
+        return list(range(self.settings.seeds))
+
+    @property
+    def comparisons(self) -> dict[str, Comparison]:
+        return self.settings.comparisons
+
+    @property
+    def benchmarks(self) -> list[str]:
+        return list(self.settings.benchmarks)
+
+    def resources(self, rule: str) -> Resources:
+        return self.settings.resources[rule]
+
+    def start_of(self, method: str) -> str | None:
+        """The method whose result of the same seed this one starts from; None for the study's model."""
+        start = self.methods[method].start_from
+        return None if start == BASE else start
+
+    def trains(self, method: str) -> bool:
+        """Whether there is a run to train; without a stage the start model itself is evaluated."""
+        return self.methods[method].stage is not None
+
+    def chain(self, method: str) -> list[Method]:
+        """The methods whose stages lead to this one's result, first to last."""
+        start = self.start_of(method)
+        return [*(self.chain(start) if start else []), self.methods[method]]
+
+    def prepare_spec(self) -> dict:
+        return {"seed": self.settings.seed} | self.settings.data
+
+    def benchmark_spec(self, benchmark: str) -> dict:
+        return {"seed": self.settings.seed, "name": benchmark}
+
+    def experts_spec(self) -> dict:
+        return {"seed": self.settings.seed} | self.settings.experts
+
+    def generate_spec(self, method: str, seed_index: int, benchmark: str) -> dict:
+        return {"study_seed": self.settings.seed, "seed_index": seed_index, "method": method, "benchmark": benchmark}
+
+    def pretrain_spec(self) -> dict:
+        if self.pretrain is None:
+            raise KeyError(f"study {self.name} has no base_model")
+        return self.pretrain.model_dump(mode="json")
+
+    def train_spec(self, method: str, seed_index: int) -> dict:
+        return self._train_spec(self.methods[method].stage, seed_index)
+
+    def tune_spec(self, method: str, trial: int) -> dict:
+        """The run number `trial` (from 0) of a method's search: one learning rate, the seed that no table shows."""
+        stage = self.methods[method].stage
+        lr = self.settings.tuning.learning_rates[method][trial]
+        stage = stage.model_copy(update={"optimizer": stage.optimizer.model_copy(update={"lr": lr})})
+        return self._train_spec(stage, self.settings.tuning.seed_index)
+
+    def spec(self, job: str, names: Sequence[str]) -> dict:
+        """The specification of one job, named as on a command line: spec("train", ["chord_mu", "0"])."""
+        if job not in JOBS:
+            raise UserError(unknown("job", job, JOBS))
+        kinds = JOBS[job]
+        if len(names) != len(kinds):
+            raise UserError(f"{job}: expected {' '.join(kinds).upper() or 'no names'}, got {' '.join(names) or 'nothing'}")
+        return getattr(self, f"{job}_spec")(*map(self._known, kinds, names))
+
+    def _known(self, kind: str, name: str) -> str | int:
+        if kind in ("seed", "trial"):
+            if not name.isdecimal():
+                raise UserError(f"{kind} {name!r}: expected a number from 0")
+            return int(name)
+        known = {"method": self.methods, "benchmark": self.benchmarks, "comparison": self.comparisons}[kind]
+        if name not in known:
+            raise UserError(unknown(kind, name, known))
+        return name
+
+    def cells_spec(self, comparison: str) -> dict:
+        shown = self.comparisons[comparison]
+        return CellsSpec(
+            comparison=comparison,
+            methods=self._shown_methods(shown),
+            references=tuple(shown.references),
+            seeds=tuple(self.seed_indices),
+        ).model_dump(mode="json")
+
+    def _shown_methods(self, comparison: Comparison) -> tuple[ShownMethod, ...]:
+        return tuple(ShownMethod(name=name, title=self.methods[name].title) for name in comparison.methods)
+
+    def _train_spec(self, stage: Stage, seed_index: int) -> dict:
+        return TrainSpec(
+            study_seed=self.settings.seed,
+            seed_index=seed_index,
+            stage=stage,
+            validation=self.settings.validation,
+            save_every=self.settings.save_every,
+        ).model_dump(mode="json")
+
+
+def in_order(methods: Sequence[Method]) -> dict[str, Method]:
+    """By name, each after the one it starts from, otherwise in the given order. The chains must have no cycle."""
+    by_name = {method.name: method for method in methods}
+    ordered: dict[str, Method] = {}
+
+    def add(method: Method) -> None:
+        if method.name not in ordered:
+            if method.start_from != BASE:
+                add(by_name[method.start_from])
+            ordered[method.name] = method
+
+    for method in methods:
+        add(method)
+    return ordered
