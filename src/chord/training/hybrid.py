@@ -7,6 +7,7 @@ out: no rollouts where a_rl = 0, no expert rows where a_ex = 0, no forward or ba
 """
 
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -69,15 +70,18 @@ class HybridTrainer(GRPOTrainer):
         )
         self._step_rewards: list[float] = []  # of this rank's rollouts
         self._seconds: dict[str, float] = defaultdict(float)
-        super().__init__(
-            model=model,
-            args=args,
-            processing_class=tokenizer,
-            # The whole stage is one pass over this list, so that resuming is skipping.
-            train_dataset=Dataset.from_list([{"prompt": prompts[i]["messages"], "row": i} for i in order]),
-            reward_funcs=self._reward,
-            rollout_func=self._rollout,
-        )
+        with warnings.catch_warnings():
+            # TRL marks the hook as experimental; its version is pinned and tests compare with stock TRL.
+            warnings.filterwarnings("ignore", message="You are using 'rollout_func'", category=UserWarning)
+            super().__init__(
+                model=model,
+                args=args,
+                processing_class=tokenizer,
+                # The whole stage is one pass over this list, so that resuming is skipping.
+                train_dataset=Dataset.from_list([{"prompt": prompts[i]["messages"], "row": i} for i in order]),
+                reward_funcs=self._reward,
+                rollout_func=self._rollout,
+            )
 
     @staticmethod
     def config(stage: HybridStage, world_size: int, **common) -> GRPOConfig:

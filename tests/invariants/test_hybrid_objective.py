@@ -1,0 +1,201 @@
+"""What must not change the hybrid step, and what it must equal: micro-batches, compat rules, TRL's GRPO and SFT."""
+
+import pytest
+import torch
+from datasets import Dataset
+from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+
+from chord import tasks
+from chord.rollouts import encode_prompts
+from chord.seeds import derive_seed
+from chord.training.sequences import Sequence, collate, encode_experts
+from chord.training.streams import row_order
+from tests.invariants.conftest import COMMON, SEED_PARTS, hybrid_stage, logged, sft_stage, weights
+
+NEVER = {"name": "constant", "value": 0.0}
+ALWAYS = {"name": "constant", "value": 1.0}
+
+
+def same(a: torch.Tensor, b: torch.Tensor) -> None:
+    # float32 sums in another order; the weights themselves move by 1e-2 and more
+    torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+
+
+def test_the_run_learns_something(train_hybrid, load):
+    trainer = train_hybrid(hybrid_stage())
+    before = torch.cat([p.detach().flatten() for p in load().parameters()])
+    assert (weights(trainer) - before).abs().max() > 1e-2
+    assert 0.0 < logged(trainer, "zero_variance_groups")[0] + logged(trainer, "reward_std")[0]
+    assert all(0.0 < value < 0.25 for value in logged(trainer, "token_weight_mean"))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 16])
+def test_micro_batches_change_nothing(train_hybrid, rows):
+    whole = train_hybrid(hybrid_stage(micro_batch_rows=64))
+    split = train_hybrid(hybrid_stage(micro_batch_rows=rows))
+    same(weights(split), weights(whole))
+    for key in ("rl_loss", "expert_loss", "expert_nll", "token_weight_mean", "loss"):
+        assert logged(split, key) == pytest.approx(logged(whole, key), abs=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["trinity", "ms_swift"])
+def test_compat_rules_depend_on_micro_batches_as_the_public_codes_do(train_hybrid, rule):
+    one = weights(train_hybrid(hybrid_stage(micro_batch_rows=1, normalisation=rule)))
+    whole = weights(train_hybrid(hybrid_stage(micro_batch_rows=64, normalisation=rule)))
+    assert (one - whole).abs().max() > 1e-3
+    # One micro-batch is the case in which all three rules are the global token mean.
+    same(whole, weights(train_hybrid(hybrid_stage(micro_batch_rows=64))))
+
+
+def test_padding_and_row_order_change_no_log_probability(train_hybrid, tokenizer, experts):
+    trainer = train_hybrid(hybrid_stage(steps=1))
+    rows = encode_experts(tokenizer, experts[:5])
+    padded = collate(rows, tokenizer.pad_token_id, torch.device("cpu"))
+    together = trainer.model(**padded, fused_lm_head=True)
+    mask = together.label_mask
+    assert mask.sum() == sum(len(row.response_ids) for row in rows)
+    reordered = collate(rows[::-1], tokenizer.pad_token_id, torch.device("cpu"))
+    torch.testing.assert_close(trainer.model(**reordered, fused_lm_head=True).log_probs.flip(0), together.log_probs)
+    for i, row in enumerate(rows):
+        logits = trainer.model(torch.tensor([row.input_ids])).logits[0, :-1].log_softmax(-1)
+        expected = logits.gather(1, torch.tensor(row.input_ids[1:])[:, None])[-len(row.response_ids) :, 0]
+        torch.testing.assert_close(together.log_probs[i][mask[i]], expected)
+
+
+class StockGrpo:
+    """TRL's own GRPOTrainer, untouched but for being given our prompts and samples."""
+
+    def __init__(self, model, tokenizer, stage, engine, prompts, output_dir):
+        order = row_order(len(prompts), stage.steps * stage.prompts_per_step, derive_seed(*SEED_PARTS, "prompt order"))
+        k = stage.rollouts_per_prompt
+
+        def rollout(messages, trainer):
+            ids = encode_prompts(tokenizer, [{"messages": m} for m in messages])
+            step = trainer.state.global_step + 1
+            seeds = [derive_seed(*SEED_PARTS, "rollout", step, i) for i in range(len(ids))]
+            samples = engine.generate(ids, seeds, stage.decoding)
+            cut = [sample.truncated for sample in samples]
+            return {"prompt_ids": ids, "completion_ids": [s.token_ids for s in samples], "logprobs": None, "cut": cut}
+
+        def reward(completions, row, cut, **_):
+            triples = zip(row, completions, cut, strict=True)
+            return [tasks.verdict(prompts[i], done[0]["content"], c).reward for i, done, c in triples]
+
+        self.trainer = GRPOTrainer(
+            model=model,
+            args=GRPOConfig(
+                max_steps=stage.steps,
+                per_device_train_batch_size=stage.prompts_per_step * k // 2,
+                gradient_accumulation_steps=2,
+                num_generations=k,
+                max_completion_length=stage.decoding.max_response_tokens,
+                shuffle_dataset=False,
+                beta=0.0,
+                loss_type="dapo",
+                epsilon=stage.clip,
+                output_dir=output_dir,
+                **COMMON,
+            ),
+            processing_class=tokenizer,
+            train_dataset=Dataset.from_list([{"prompt": prompts[i]["messages"], "row": i} for i in order]),
+            reward_funcs=reward,
+            rollout_func=rollout,
+        )
+
+
+@pytest.mark.filterwarnings("ignore:You are using .rollout_func.")
+def test_mu_0_is_trl_grpo(train_hybrid, load, tokenizer, prompts, engine_for, tmp_path):
+    stage = hybrid_stage(schedule=NEVER, steps=5)
+    ours = train_hybrid(stage)
+    model = load()
+    stock = StockGrpo(model, tokenizer, stage, engine_for(model), prompts, str(tmp_path / "stock")).trainer
+    stock.train()
+    assert logged(ours, "reward_mean") == pytest.approx(logged(stock, "reward"))
+    assert logged(ours, "loss")[:5] == pytest.approx(logged(stock, "loss")[:5], abs=1e-5)
+    assert logged(ours, "grad_norm") == pytest.approx(logged(stock, "grad_norm"), rel=1e-3)
+    same(weights(ours), weights(stock))
+
+
+def test_mu_1_is_trl_sft(train_hybrid, train_sft, load, tokenizer, experts, tmp_path):
+    ours = train_hybrid(hybrid_stage(schedule=ALWAYS, token_weight={"name": "one"}))
+    sequences = encode_experts(tokenizer, experts)
+    order = row_order(len(experts), 24, derive_seed(*SEED_PARTS, "expert order"))
+    stock = SFTTrainer(
+        model=load(),
+        args=SFTConfig(
+            max_steps=3,
+            per_device_train_batch_size=2,
+            gradient_accumulation_steps=4,
+            train_sampling_strategy="sequential",
+            dataset_kwargs={"skip_prepare_dataset": True},
+            output_dir=str(tmp_path / "stock"),
+            **COMMON,
+        ),
+        processing_class=tokenizer,
+        train_dataset=Dataset.from_list(
+            [{"input_ids": sequences[i].input_ids, "labels": sequences[i].labels} for i in order]
+        ),
+    )
+    stock.train()
+    assert logged(ours, "expert_loss") == pytest.approx(logged(stock, "loss")[:3], abs=1e-5)
+    assert logged(ours, "grad_norm") == pytest.approx(logged(stock, "grad_norm"), rel=1e-3)
+    same(weights(ours), weights(stock))
+    # and so is our own SFT stage: 24 rows, one epoch of 3 steps
+    stage = train_sft(sft_stage())
+    same(weights(stage), weights(stock))
+
+
+class Refuses:
+    def generate(self, *_):
+        raise AssertionError("rollouts were made although their weight is 0")
+
+
+def test_no_rollouts_where_their_weight_is_0(train_hybrid):
+    trainer = train_hybrid(hybrid_stage(schedule=ALWAYS), engine=Refuses())
+    assert logged(trainer, "rollouts") == []
+    with pytest.raises(AssertionError, match="rollouts were made"):
+        train_hybrid(hybrid_stage(), engine=Refuses())
+
+
+def test_no_expert_rows_where_their_weight_is_0(train_hybrid, experts):
+    garbled = [row | {"response": "ok"} for row in experts]
+    stage = hybrid_stage(schedule={"name": "step", "steps": 2, "before": 0.0, "after": 0.5})
+    assert logged(train_hybrid(stage), "expert_rows") == [8]
+    never = hybrid_stage(schedule=NEVER)
+    assert torch.equal(weights(train_hybrid(never)), weights(train_hybrid(never, experts=garbled)))
+
+
+def test_groups_with_equal_rewards_are_not_computed(train_hybrid, monkeypatch):
+    """All rewards equal and no expert: the weights stay, and a forward pass sees one row only."""
+    # eight times -0.1 has a float32 mean that is not -0.1: TRL's advantages are 1e-8, not 0
+    monkeypatch.setitem(tasks.TASKS, "coin", lambda row, text, cut: tasks.Verdict(-0.1, False, True, "flat"))
+    stage = hybrid_stage(schedule=NEVER, steps=2, rollouts_per_prompt=8)
+    trainer = train_hybrid(stage)
+    assert logged(trainer, "zero_variance_groups") == [1.0, 1.0]
+    assert logged(trainer, "grad_norm") == [0.0, 0.0]
+    assert max(logged(trainer, "train_tokens")) < 128
+
+
+def test_the_expert_term_equals_the_formula_worked_by_autograd(train_hybrid, tokenizer, experts, load):
+    """One SGD-free check of eq. 3 and 6: the logged loss is the token mean of p(1-p) * -log p over the step's rows."""
+    trainer = train_hybrid(hybrid_stage(steps=1))
+    order = row_order(len(experts), 24, derive_seed(*SEED_PARTS, "expert order"))[:8]
+    model, total, count = load(), 0.0, 0
+    for row in (encode_experts(tokenizer, experts)[i] for i in order):
+        logp = model(torch.tensor([row.input_ids])).logits[0, :-1].log_softmax(-1)
+        for place, token in enumerate(row.response_ids, start=len(row.prompt_ids)):
+            value = logp[place - 1, token].item()
+            p = torch.tensor(value).exp().item()
+            total += p * (1 - p) * -value
+            count += 1
+    assert logged(trainer, "expert_loss") == [pytest.approx(total / count, rel=1e-4)]
+
+
+def test_sequences_end_like_rollouts(tokenizer, experts):
+    row = encode_experts(tokenizer, experts[:1])[0]
+    rendered = tokenizer.apply_chat_template(
+        [*experts[0]["messages"], {"role": "assistant", "content": experts[0]["response"]}], return_dict=False
+    )
+    assert row.input_ids == list(rendered)
+    assert row.response_ids[-1] == tokenizer.eos_token_id
+    assert Sequence([1, 2], [3]).labels == [-100, -100, 3]
