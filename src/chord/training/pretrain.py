@@ -19,8 +19,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from chord.data import skills, solutions, world
 from chord.errors import UserError
-from chord.files import atomic_folder, write_json, write_text
-from chord.provenance import file_sha256, manifest
+from chord.files import atomic_folder, atomic_path, write_json, write_text
+from chord.provenance import file_sha256, json_hash, manifest
 from chord.seeds import derive_seed
 from chord.training.gates import measure_gates, missed
 from chord.training.pretrain_spec import Architecture, Mixture, PretrainSpec
@@ -66,16 +66,17 @@ def row(mixture: Mixture, seed: int, index: int) -> tuple[str, str]:
     return problem.text, solutions.write(problem, style, rng)
 
 
-def batches(spec: PretrainSpec, tokenizer) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
-    """Per step: micro-batches of (input_ids, labels), both (rows, tokens), padded at the right, labels shifted."""
+def batches(spec: PretrainSpec, tokenizer, start: int) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
+    """Per step from `start`: micro-batches of (input_ids, labels), both (rows, tokens), padded at the right, labels shifted."""
     ids = tokenizer.get_vocab()
-    start, middle = [tokenizer.bos_token_id, ids["<user>"]], [ids["<assistant>"]]
-    for step in range(spec.steps):
+    opening, middle = [tokenizer.bos_token_id, ids["<user>"]], [ids["<assistant>"]]
+    for step in range(start, spec.steps):
+        mixture = spec.first if step < spec.anneal_from else spec.mixture
         rows = []
         for place in range(spec.rows_per_step):
-            prompt, solution = row(spec.mixture, spec.seed, step * spec.rows_per_step + place)
+            prompt, solution = row(mixture, spec.seed, step * spec.rows_per_step + place)
             # One word is one token, so a look-up per word is what the tokenizer does (a test compares the two).
-            head = start + [ids[word] for word in prompt.split()] + middle
+            head = opening + [ids[word] for word in prompt.split()] + middle
             tail = [ids[word] for word in solution.split()] + [tokenizer.eos_token_id]
             tokens = head + tail
             rows.append((tokens[:-1], [IGNORED] * (len(head) - 1) + tail))
@@ -94,12 +95,14 @@ def batches(spec: PretrainSpec, tokenizer) -> Iterator[list[tuple[torch.Tensor, 
 def rate(spec: PretrainSpec, step: int) -> float:
     """Factor on the learning rates at step 0, 1, ...: warm-up, constant, linear fall to zero."""
     warm = min(1.0, (step + 1) / (spec.warmup_steps + 1))
-    anneal = max(1.0, spec.steps * spec.anneal_share)
-    return min(warm, (spec.steps - step) / anneal)
+    return min(warm, (spec.steps - step) / max(1, spec.steps - spec.anneal_from))
 
 
-def train(spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer) -> list[dict]:
-    """Train in place; returns one record every 50 steps: step, loss (nats a solution token), tokens, seconds."""
+def train(spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer, checkpoint: Path) -> list[dict]:
+    """Train in place, from `checkpoint` if there is one; returns a record every 50 steps.
+
+    A record has step, loss (nats a solution token), tokens and seconds since the beginning of training.
+    """
     hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers." in name]
     chosen = {id(p) for p in hidden}
     others = [p for p in model.parameters() if id(p) not in chosen]
@@ -107,9 +110,21 @@ def train(spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer) -> list[dict]:
         torch.optim.Muon(hidden, lr=spec.muon_lr, weight_decay=spec.weight_decay),
         torch.optim.AdamW(others, lr=spec.adamw_lr, betas=(0.9, 0.95), weight_decay=0.0),
     ]
+    history, start, tokens, earlier = [], 0, 0, 0.0
+    spec_hash = json_hash(spec.model_dump(mode="json"))
+    if checkpoint.exists():
+        state = torch.load(checkpoint)
+        if state["spec_hash"] != spec_hash:
+            raise UserError(f"{checkpoint}: made with another specification; remove it to start anew")
+        model.load_state_dict(state["model"])
+        for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
+        history, start = state["history"], state["history"][-1]["step"]
+        tokens, earlier = history[-1]["tokens"], history[-1]["seconds"]
+        log.info("goes on after step %d of %s", start, checkpoint)
     model.train()
-    history, tokens, total, steps, began = [], 0, 0.0, 0, time.monotonic()
-    for step, parts in enumerate(batches(spec, tokenizer)):
+    total, counted_steps, began = 0.0, 0, time.monotonic()
+    for step, parts in enumerate(batches(spec, tokenizer, start), start=start + 1):
         counted = sum(int((labels != IGNORED).sum()) for _, labels in parts)
         for inputs, labels in parts:
             # Right padding under a causal mask: no earlier token sees it, so no attention mask is needed.
@@ -123,15 +138,25 @@ def train(spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer) -> list[dict]:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, lr in zip(optimizers, (spec.muon_lr, spec.adamw_lr), strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = lr * rate(spec, step)
+                group["lr"] = lr * rate(spec, step - 1)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        steps += 1
-        if (step + 1) % 50 == 0 or step + 1 == spec.steps:
-            seconds = time.monotonic() - began
-            history.append({"step": step + 1, "loss": total / steps, "tokens": tokens, "seconds": round(seconds, 1)})
-            log.info("step %d/%d loss %.4f, %.0f tokens/s", step + 1, spec.steps, total / steps, tokens / seconds)
-            total, steps = 0.0, 0
+        counted_steps += 1
+        if step % 50 == 0 or step % spec.checkpoint_every == 0 or step == spec.steps:
+            seconds = earlier + time.monotonic() - began
+            mean = total / counted_steps
+            history.append({"step": step, "loss": mean, "tokens": tokens, "seconds": round(seconds, 1)})
+            log.info("step %d/%d loss %.4f, %.0f s", step, spec.steps, mean, seconds)
+            total, counted_steps = 0.0, 0
+        if step % spec.checkpoint_every == 0 and step < spec.steps:
+            state = {
+                "spec_hash": spec_hash,
+                "model": model.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+                "history": history,
+            }
+            with atomic_path(checkpoint) as temporary:
+                torch.save(state, temporary)
     model.eval()
     return history
 
@@ -147,7 +172,8 @@ def run(spec: dict, out: Path) -> dict:
     model = build_model(settings.architecture, tokenizer, settings.seed)
     parameters = sum(p.numel() for p in model.parameters())
     log.info("%d parameters, %d steps of %d rows", parameters, settings.steps, settings.rows_per_step)
-    history = train(settings, model, tokenizer)
+    checkpoint = out.with_name(out.name + ".checkpoint.pt")
+    history = train(settings, model, tokenizer, checkpoint)
     figures = measure_gates(model, tokenizer, settings.gates, settings.seed)
     failures = missed(figures, settings.gates)
     for name in ("guess_rate", "accuracy", "gap", "entropy", "marker_logp", "skills"):
@@ -171,6 +197,7 @@ def run(spec: dict, out: Path) -> dict:
         )
         write_json(folder / "manifest.json", record)
         write_text(folder / "README.md", model_card(settings, record))
+    checkpoint.unlink(missing_ok=True)
     if rejected:
         raise UserError("\n".join([*failures, f"The model is kept in {target} for inspection."]))
     return record

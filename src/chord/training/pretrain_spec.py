@@ -18,7 +18,7 @@ class Architecture(Settings):
 
 
 class Mixture(Settings):
-    """What the pretraining rows are made of."""
+    """What the rows of a part of pretraining are made of."""
 
     k_weights: dict[int, PositiveFloat] = Field(
         {2: 0.15, 3: 0.25, 4: 0.3, 5: 0.3}, min_length=1, description="share of problems by needed quantities"
@@ -59,7 +59,11 @@ class Gates(Settings):
 class PretrainSpec(Settings):
     seed: NonNegativeInt
     architecture: Architecture = Architecture()
-    mixture: Mixture = Mixture()
+    first: Mixture = Field(
+        Mixture(exposure=0.5, skipping=0.0),
+        description="mixture of the constant-rate part: dense solutions teach looking up and arithmetic much faster",
+    )
+    mixture: Mixture = Field(Mixture(), description="mixture of the annealed last part: the style the model ends with")
     gates: Gates = Gates()
     steps: PositiveInt = 6000
     rows_per_step: PositiveInt = 64
@@ -71,3 +75,9 @@ class PretrainSpec(Settings):
     adamw_lr: PositiveFloat = Field(6e-3, description="rate of AdamW on embeddings, head, norms and biases")
     warmup_steps: NonNegativeInt = 50
     anneal_share: float = Field(0.4, ge=0, le=1, description="last part of training, in which the rates fall to zero")
+    checkpoint_every: PositiveInt = Field(500, description="steps between resumable states, kept beside the result")
+
+    @property
+    def anneal_from(self) -> int:
+        """First step of the last part."""
+        return self.steps - round(self.steps * self.anneal_share)
