@@ -1,0 +1,97 @@
+"""The tables and figures there are: name, content, place in the paper. Imports nothing heavy: the workflow reads it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from chord.analysis.specs import Metric
+
+
+@dataclass(frozen=True)
+class TableDefinition:
+    name: str
+    paper: str | None  # where the paper has it
+    title: str
+    kind: Literal["estimates", "differences"]
+    metrics: tuple[Metric, ...]
+    whole_benchmarks: bool = False  # leave out columns of single groups
+
+
+TABLES = {
+    table.name: table
+    for table in (
+        TableDefinition("table1", "Table 1", "Accuracy (avg@k)", "estimates", ("accuracy",)),
+        TableDefinition(
+            "table1_differences", "Table 1", "Paired differences in accuracy", "differences", ("accuracy",)
+        ),
+        TableDefinition("table2", "Table 2", "Mean response length in tokens", "estimates", ("response_tokens",)),
+        TableDefinition(
+            "diagnostics",
+            None,
+            "pass@k, responses cut off and responses without a readable answer",
+            "estimates",
+            ("pass@k", "truncated", "unparsed"),
+            whole_benchmarks=True,
+        ),
+    )
+}
+
+METRIC_TITLES: dict[Metric, str] = {
+    "accuracy": "accuracy",
+    "pass@k": "pass@k",
+    "response_tokens": "tokens",
+    "truncated": "cut off",
+    "unparsed": "unreadable",
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes: a column of curves.csv over the figure's x column."""
+
+    column: str
+    label: str
+
+
+@dataclass(frozen=True)
+class FigureDefinition:
+    name: str
+    paper: str  # number in the paper
+    title: str
+    methods: tuple[str, ...]
+    panels: tuple[Panel, ...]
+    x: Literal["step", "epoch"] = "step"
+    smooth: bool = True  # running mean over training steps; validation points are never smoothed
+
+
+ACCURACY = Panel("validation_accuracy", "Validation accuracy (%)")
+REWARD = Panel("reward_mean", "Mean reward of rollouts")
+ENTROPY = Panel("entropy", "Policy entropy (nats per token)")
+LENGTH = Panel("response_tokens_mean", "Response length (tokens)")
+MU = Panel("mu", "Weight µ of the expert loss")
+
+FIGURES = {
+    figure.name: figure
+    for figure in (
+        FigureDefinition(
+            "fig2", "Figure 2", "Accuracy while fine-tuning on expert trajectories", ("sft_best",), (ACCURACY,), "epoch"
+        ),
+        FigureDefinition("fig4", "Figure 4", "µ and reward with a decaying µ", ("chord_mu",), (MU, REWARD)),
+        FigureDefinition(
+            "fig5",
+            "Figure 5",
+            "Entropy when expert data are mixed in, with and without importance sampling",
+            ("rl", "mu_0.1", "mix_is"),
+            (ENTROPY,),
+        ),
+        FigureDefinition("fig6", "Figure 6", "Response length with a decaying µ", ("chord_mu",), (LENGTH,)),
+        FigureDefinition(
+            "fig7",
+            "Figure 7",
+            "Fixed against decaying µ",
+            ("rl", "mu_0.02", "mu_0.1", "mu_0.5", "chord_mu"),
+            (ACCURACY,),
+        ),
+        FigureDefinition("fig8", "Figure 8", "Entropy with the token weight φ", ("rl", "chord_phi"), (ENTROPY,)),
+        FigureDefinition("fig9", "Figure 9", "Reward with the token weight φ", ("rl", "chord_phi"), (REWARD,)),
+    )
+}

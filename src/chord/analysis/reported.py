@@ -1,0 +1,58 @@
+"""The paper's reported numbers, each with where it was seen (config/paper/reported.yaml). None is ever filled in."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from chord.analysis.specs import Settings
+from chord.errors import UserError
+
+PROVENANCE = {"paper_text": "paper's text", "second_hand": "2nd-hand", "derived": "derived"}
+
+
+class Number(Settings):
+    """One reported number; accuracy and score in percent, lengths in tokens."""
+
+    place: str
+    method: str
+    benchmark: str
+    metric: Literal["accuracy", "response_tokens", "score"]
+    value: float
+    setting: str
+    provenance: Literal["paper_text", "second_hand", "derived"]
+    source: str
+
+
+class Reported(Settings):
+    paper: str
+    sources: dict[str, str]
+    settings: dict[str, str]
+    numbers: tuple[Number, ...]
+
+    @model_validator(mode="after")
+    def _names_are_explained(self) -> "Reported":
+        seen = set()
+        for number in self.numbers:
+            if number.source not in self.sources:
+                raise ValueError(f"{number.place}, {number.method}: source {number.source!r} is not among the sources")
+            if number.setting not in self.settings:
+                raise ValueError(f"{number.place}, {number.method}: setting {number.setting!r} is not explained")
+            key = (number.method, number.benchmark, number.metric)
+            if key in seen:
+                raise ValueError(f"{number.place}: two numbers for {', '.join(key)}")
+            seen.add(key)
+        return self
+
+    def find(self, benchmark: str, method: str, metric: str) -> Number | None:
+        """The number for a cell of a whole benchmark, by equal names; None if the paper has none that we know."""
+        wanted = (benchmark, method, metric)
+        return next((item for item in self.numbers if (item.benchmark, item.method, item.metric) == wanted), None)
+
+
+def read_reported(path: Path) -> Reported:
+    try:
+        return Reported.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: {error}") from error

@@ -1,0 +1,182 @@
+"""Tables: the right number in the right place, in four formats, with a way back to its runs."""
+
+import csv
+import shutil
+import subprocess
+from pathlib import Path
+
+import fake_study
+import pandas as pd
+import pytest
+
+from chord.analysis import cells, table_formats, tables
+from chord.analysis.catalogue import TABLES
+from chord.analysis.reported import read_reported
+from chord.analysis.specs import TableSpec
+from chord.errors import UserError
+
+REPORTED = Path(__file__).parents[2] / "config" / "paper" / "reported.yaml"
+COLUMNS = [
+    {"benchmark": "world", "group": "all", "title": "World"},
+    {"benchmark": "world", "group": "T1", "title": "T1 & co_1"},
+    {"benchmark": "skills", "title": "Skills"},
+]
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("study")
+    folders = fake_study.make(root, n_questions=30, steps=10)
+    names = list(fake_study.METHODS)
+    paths = [path for folder in folders if folder.parts[-2] in names for path in folder.glob("*.scores.parquet")]
+    spec = {
+        "comparison": "main",
+        "methods": fake_study.titles(),
+        "references": ["rl", "sft_best_rl"],
+        "seeds": [0, 1, 2],
+    }
+    cells.run(spec, paths, root / "main")
+    return root / "main"
+
+
+def table_spec(name: str, columns: list | None = None) -> dict:
+    return {"name": name, "methods": fake_study.titles(), "columns": columns or COLUMNS}
+
+
+def make(comparison: Path, out: Path, name: str, **arguments) -> Path:
+    spec = table_spec(name, arguments.pop("columns", None))
+    tables.run(spec, comparison / "cells.parquet", comparison / "differences.parquet", out, **arguments)
+    return out
+
+
+@pytest.mark.parametrize("name", list(TABLES))
+def test_every_table_in_every_format_and_twice_the_same(comparison: Path, tmp_path: Path, name: str) -> None:
+    make(comparison, tmp_path / "one", name)
+    make(comparison, tmp_path / "two", name)
+    for suffix in ("csv", "md", "tex"):
+        text = (tmp_path / "one" / f"{name}.{suffix}").read_text()
+        assert text == (tmp_path / "two" / f"{name}.{suffix}").read_text()
+        assert "nan" not in text.lower().split()
+    with open(tmp_path / "one" / f"{name}.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        assert int(row["n_questions"]) > 0
+        assert int(row["n_seeds"]) == 3
+        assert float(row["low"]) <= float(row["estimate"]) <= float(row["high"])
+        if TABLES[name].kind == "estimates":
+            runs = [f"runs/{row['method']}/seed-{seed}" for seed in range(3)]
+            assert row["runs"].split() == runs
+            assert len(row["config_hash"]) == 16
+
+
+def test_an_entry_of_the_table_is_the_cell(comparison: Path, tmp_path: Path) -> None:
+    make(comparison, tmp_path, "table1")
+    frame = pd.read_parquet(comparison / "cells.parquet").set_index(["benchmark", "group", "method", "metric"])
+    cell = frame.loc[("world", "T1", "chord_phi", "accuracy")]
+    lines = (tmp_path / "table1.md").read_text().splitlines()
+    line = next(line for line in lines if line.startswith("| CHORD-φ"))
+    entry = line.split("|")[3].strip()
+    assert entry == f"{100 * cell['estimate']:.1f} [{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]"
+    text = "\n".join(lines)
+    assert "Questions: World 30, T1 & co\\_1 10, Skills 30." in text
+    assert "Seeds: 3." in text
+    assert "k = 4" in text
+    assert "table1.csv" in text
+
+
+def test_differences_are_marked_only_after_holm_and_say_what_was_detectable(comparison: Path) -> None:
+    rows = [
+        {"benchmark": "world", "group": "all", "method": method, "reference": "rl", "metric": "accuracy",
+         "estimate": 0.05, "low": 0.01, "high": 0.09, "p": 0.01, "p_holm": p_holm, "detectable": 0.0632,
+         "n_questions": 30, "n_seeds": n_seeds, "seeds": list(range(n_seeds))}
+        for method, p_holm, n_seeds in [("chord_mu", 0.02, 3), ("chord_phi", 0.07, 1)]
+    ]  # fmt: skip
+    spec = TableSpec.model_validate(table_spec("table1_differences", COLUMNS[:1]))
+    table = tables.build(spec, [], rows)
+    entries = {row[0]: row[1] for row in table.rows}
+    assert entries["CHORD-µ − RL (GRPO)"] == tables.Entry("+5.0", "[+1.0, +9.0]", "*", "")
+    assert entries["CHORD-φ − RL (GRPO)"] == tables.Entry("+5.0", "[+1.0, +9.0]", "‡", "d 6.3")
+    assert entries["SFT-best − RL (GRPO)"] == tables.Entry()
+    assert any("one seed" in note for note in table.notes)
+    assert any("family of 2 comparisons of whole benchmarks" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "sign", "text"),
+    [
+        (0.1234, "accuracy", False, "12.3"),
+        (-0.0512, "accuracy", True, "−5.1"),
+        (0.0001, "accuracy", True, "0.0"),
+        (-0.0001, "accuracy", True, "0.0"),
+        (6132.4, "response_tokens", False, "6132"),
+        (55.26, "response_tokens", True, "+55.3"),
+    ],
+)
+def test_numbers_as_text(value: float, metric: str, sign: bool, text: str) -> None:
+    assert tables.number(value, metric, sign) == text
+
+
+def test_the_papers_number_stands_beside_ours_only_for_the_same_cell(comparison: Path, tmp_path: Path) -> None:
+    make(comparison, tmp_path / "none", "table1", reported=REPORTED)
+    assert (
+        "{" not in (tmp_path / "none" / "table1.md").read_text()
+    )  # the made-up world is none of the paper's benchmarks
+    cells_rows, _ = cells.read(comparison / "cells.parquet")
+    renamed = [row | {"benchmark": "amc"} for row in cells_rows if row["benchmark"] == "world"]
+    columns = [{"benchmark": "amc", "title": "AMC"}, {"benchmark": "amc", "group": "T1", "title": "part"}]
+    spec = TableSpec.model_validate(table_spec("table1", columns))
+    table = tables.build(spec, renamed, [], read_reported(REPORTED))
+    row = next(row for row in table.rows if row[0] == "CHORD-φ")
+    assert (row[1].note, row[2].note) == ("{62.5, 2nd-hand}", "")
+    record = next(r for r in table.records if r["method"] == "chord_phi" and r["group"] == "all")
+    assert (record["reported"], record["reported_source"]) == (0.625, "N1")
+    assert next(row for row in table.rows if row[0] == "SFT-light")[1].note == ""  # not found, so nothing is shown
+
+
+def test_the_reported_numbers_are_those_of_the_fact_sheet() -> None:
+    reported = read_reported(REPORTED)
+    assert reported.find("aime25", "chord_mu", "accuracy").value == 17.9
+    assert reported.find("bfcl", "sft_best_rl", "accuracy").value == 76.1
+    assert reported.find("mmlu_pro", "sft_light", "accuracy").provenance == "derived"
+    assert reported.find("math", "sft_light", "response_tokens").provenance == "second_hand"
+    assert reported.find("aime24", "sft_light", "accuracy") is None
+
+
+def test_a_number_without_a_known_source_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "reported.yaml"
+    path.write_text(REPORTED.read_text().replace("source: N3}", "source: N9}"))
+    with pytest.raises(UserError, match="N9"):
+        read_reported(path)
+
+
+def test_tex_and_html_escape(comparison: Path, tmp_path: Path) -> None:
+    make(comparison, tmp_path, "table1")
+    tex = (tmp_path / "table1.tex").read_text()
+    assert r"T1 \& co\_1" in tex
+    assert r"CHORD-\ensuremath{\phi}" in tex
+    assert "95 \\%" in tex
+    assert tex.isascii()
+    table = tables.Table("t", "a < b", ("x", "<y>"), (("r & s", tables.Entry("1")),), (), ())
+    assert "&lt;y&gt;" in table_formats.html(table)
+    assert "r &amp; s" in table_formats.html(table)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_tex_compiles(comparison: Path, tmp_path: Path) -> None:
+    for name in TABLES:
+        make(comparison, tmp_path, name)
+    inputs = "".join(rf"\input{{{name}.tex}}" for name in TABLES)
+    (tmp_path / "page.tex").write_text(
+        r"\documentclass{article}\usepackage{booktabs}\begin{document}" + inputs + r"\end{document}"
+    )
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_unknown_tables_and_empty_tables_are_errors(comparison: Path) -> None:
+    with pytest.raises(UserError, match="unknown table 'table9'"):
+        tables.build(TableSpec.model_validate(table_spec("table9")), [], [])
+    for name in ("table1", "table1_differences"):
+        with pytest.raises(UserError, match=name):
+            tables.build(TableSpec.model_validate(table_spec(name)), [], [])
