@@ -44,11 +44,13 @@ def source_sha256(*rooms: str) -> str:
 
 @cache
 def git_commit() -> str | None:
-    """Commit of the checkout the package runs from, with '-dirty' after it when tracked files differ; None outside git."""
+    """Commit of the checkout the package runs from, '-dirty' after it when tracked files differ; None outside git."""
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", here, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", here, *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")

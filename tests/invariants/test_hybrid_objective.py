@@ -25,7 +25,7 @@ def test_the_run_learns_something(train_hybrid, load):
     trainer = train_hybrid(hybrid_stage())
     before = torch.cat([p.detach().flatten() for p in load().parameters()])
     assert (weights(trainer) - before).abs().max() > 1e-2
-    assert 0.0 < logged(trainer, "zero_variance_groups")[0] + logged(trainer, "reward_std")[0]
+    assert logged(trainer, "reward_std")[0] > 0.0
     assert all(0.0 < value < 0.25 for value in logged(trainer, "token_weight_mean"))
 
 

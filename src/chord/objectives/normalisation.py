@@ -13,10 +13,12 @@ def loss_scales(tokens: Sequence[int], rows: Sequence[int], rule: Normalisation)
 
     global: 1 / all tokens, so the split changes nothing (paper, eq. 1 and 2).
     trinity: mean over the micro-batch's tokens, micro-batches weighted by their share of sequences (Trinity-RFT).
-    ms_swift: mean over the micro-batch's tokens, micro-batches weighted equally (ms-swift, and gradient accumulation in general).
+    ms_swift: mean over the micro-batch's tokens, micro-batches weighted equally (ms-swift).
     """
     if rule == "global":
         return [1.0 / max(sum(tokens), 1)] * len(tokens)
     if rule == "trinity":
-        return [n_rows / (n_tokens * sum(rows)) if n_tokens else 0.0 for n_tokens, n_rows in zip(tokens, rows, strict=True)]
+        return [
+            n_rows / (n_tokens * sum(rows)) if n_tokens else 0.0 for n_tokens, n_rows in zip(tokens, rows, strict=True)
+        ]
     return [1.0 / (n_tokens * len(tokens)) if n_tokens else 0.0 for n_tokens in tokens]

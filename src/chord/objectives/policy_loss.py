@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 def clipped_surrogate(logp: Tensor, old_logp: Tensor, advantages: Tensor, clip: float) -> Tensor:
     """-min(r A, clip(r, 1-clip, 1+clip) A) for every token, r = exp(logp - old_logp).
 
-    logp, old_logp: (rows, tokens), natural log; old_logp without gradient. advantages: (rows,), normalised in the group.
-    With one update a rollout batch (strict on-policy) r is 1 and the gradient is -A grad log pi. The paper does not state
-    the value of clip; the public code has 0.2.
+    logp, old_logp: (rows, tokens), natural log; old_logp without gradient. advantages: (rows,), normalised in groups.
+    With one update a rollout batch (strict on-policy) r is 1 and the gradient is -A grad log pi. The paper does not
+    state the value of clip; the public code has 0.2.
     """
     ratio = (logp - old_logp).exp()
     advantages = advantages.unsqueeze(-1)

@@ -1,6 +1,6 @@
 """Schedules: from the optimizer step to the weights (a_rl, a_ex) of the two losses.
 
-`step` counts optimizer updates from 1, as the paper's public code does (Trinity-RFT passes train_step_num + 1; ms-swift counts from 0).
+`step` counts optimizer updates from 1, as the authors' code does (Trinity-RFT; ms-swift counts from 0).
 Adding one: write the class, add it to `Schedule`.
 """
 

@@ -37,8 +37,8 @@ def _sync(path: Path) -> None:
 def open_checkpoints(folder: Path, identity: dict) -> Path | None:
     """The newest complete checkpoint of the run with this identity, if there is one.
 
-    identity: what decides the run's numbers (spec, inputs, code). Checkpoints of another identity are deleted: to go on from
-    them would give weights that no configuration describes. So are incomplete ones, left by a kill during a save.
+    identity: what decides the run's numbers (spec, inputs, code). Checkpoints of another identity are deleted: to go on
+    from them would give weights that no configuration describes. So are incomplete ones, left by a kill during a save.
     """
     if folder.exists() and (not (folder / IDENTITY).exists() or read_json(folder / IDENTITY) != identity):
         shutil.rmtree(folder)

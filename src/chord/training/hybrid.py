@@ -2,8 +2,8 @@
 
 Stock: the loop, rewards, group-normalised advantages, optimizer, checkpoints, distribution. Ours is `training_step`: it
 knows all rollouts and expert rows of the step before the first backward pass. So both terms are divided by their global
-token counts, however the rows are split into micro-batches or over ranks, and work that cannot change the gradient is left
-out: no rollouts where a_rl = 0, no expert rows where a_ex = 0, no forward or backward for groups whose rewards are equal.
+token counts, however the rows are split into micro-batches or over ranks, and work that cannot change the gradient is
+left out: no rollouts where a_rl = 0, no expert rows where a_ex = 0, no pass through groups whose rewards are equal.
 """
 
 import time
@@ -58,7 +58,7 @@ class HybridTrainer(GRPOTrainer):
         experts: list[Sequence],
         seed_parts: tuple[int, int],
     ):
-        """prompts: RL rows (docs/architecture.md). experts: encoded expert rows. seed_parts: (study seed, seed index)."""
+        """prompts: RL rows (docs/architecture.md). experts: encoded expert rows. seed_parts: study seed, seed index."""
         self.stage = stage
         self.engine = engine
         self.prompt_rows = prompts
@@ -164,7 +164,7 @@ class HybridTrainer(GRPOTrainer):
                 *(found[key] for key in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")), strict=True
             )
         ]
-        # Equal rewards mean advantage 0. Told from the rewards, because the rounding of TRL's group mean leaves 1e-8 of it.
+        # Equal rewards mean advantage 0. Told from the rewards: the rounding of TRL's group mean leaves 1e-4 of it.
         groups = torch.tensor(self._step_rewards).view(-1, self.stage.rollouts_per_prompt)
         mixed = (groups != groups[:, :1]).any(1).repeat_interleave(self.stage.rollouts_per_prompt)
         advantages = found["advantages"] * mixed.to(found["advantages"].device)
@@ -189,7 +189,7 @@ class HybridTrainer(GRPOTrainer):
     def _micro_batches(
         self, term: str, rows: list[Sequence], live: list[bool], weight: float, loss: TokenLoss
     ) -> list[MicroBatch]:
-        """Split this rank's rows. Rows that are not live have no gradient: they count as tokens and are not computed."""
+        """Split this rank's rows. Rows that are not live have no gradient: their tokens count, but are not computed."""
         order = list(range(len(rows)))
         if self.stage.normalisation == "global":
             # The composition changes nothing, so choose the one with the least padding, the largest first (memory).

@@ -52,9 +52,7 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path) -> None:
 
     def measure() -> tuple[float, float]:
         settings = spec.validation
-        return accuracy(
-            engine, tokenizer, validation, settings.k, spec.study_seed, spec.seed_index, settings.decoding
-        )
+        return accuracy(engine, tokenizer, validation, settings.k, spec.study_seed, spec.seed_index, settings.decoding)
 
     step = int(resumed.name.split("-")[1]) if resumed else 0
     writer = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if resumed else None)

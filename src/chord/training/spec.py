@@ -1,4 +1,4 @@
-"""What a training job is told: one stage, its seed, how it is validated. Imports no torch, so configurations check fast."""
+"""What a training job is told: one stage, its seed, how it is validated. No torch here: configurations check fast."""
 
 from typing import Annotated, Literal
 
@@ -24,7 +24,7 @@ class Settings(BaseModel):
 
 
 class Optimizer(Settings):
-    """AdamW at a constant rate after a linear warm-up. Betas are the paper's (appendix A.1); its weight decay is not known."""
+    """AdamW at a constant rate after a linear warm-up. Betas: the paper's (appendix A.1), whose weight decay is unknown."""
 
     lr: PositiveFloat
     warmup_steps: NonNegativeInt = 0
@@ -71,7 +71,7 @@ class HybridStage(Settings):
     def _samples_come_from_the_policy(self) -> "HybridStage":
         if self.decoding.temperature != 1.0 or self.decoding.top_p != 1.0:
             raise ValueError(
-                "decoding: expected temperature 1 and top_p 1, so that rollouts are samples of the policy that is updated "
+                "decoding: expected temperature 1 and top_p 1, so that rollouts are samples of the updated policy "
                 "(strict on-policy; paper, section 4.1)"
             )
         return self

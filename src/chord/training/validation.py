@@ -15,7 +15,7 @@ class Validate(TrainerCallback):
     """Puts validation_accuracy and validation_response_tokens into the step's log line; keeps the best weights."""
 
     def __init__(self, trainer: Trainer, measure: Measure, every: int, best: Path | None):
-        """best: folder for the weights of the highest accuracy after the start (earliest of equals); None keeps none."""
+        """best: folder for the weights of highest accuracy after the start (earliest of equals); None keeps none."""
         self.trainer = trainer
         self.measure = measure
         self.every = every
@@ -30,7 +30,9 @@ class Validate(TrainerCallback):
             return
         values = self._values()
         # The trainer's log holds all earlier values, and the checkpoint holds the log: nothing to remember here.
-        past = [line["validation_accuracy"] for line in state.log_history if line["step"] and "validation_accuracy" in line]
+        past = [
+            line["validation_accuracy"] for line in state.log_history if line["step"] and "validation_accuracy" in line
+        ]
         if self.best and values["validation_accuracy"] > max(past, default=-1.0):
             with atomic_folder(self.best) as folder:
                 self.trainer.accelerator.unwrap_model(self.trainer.model).save_pretrained(folder)

@@ -1,0 +1,209 @@
+"""The objective's parts against numbers worked by hand, finite differences and the two public codes' formulas."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from chord.objectives import ExpertLoss, Schedule, TokenWeight, clipped_surrogate, loss_scales
+
+
+def schedule(**settings):
+    return TypeAdapter(Schedule).validate_python(settings)
+
+
+def weight(**settings):
+    return TypeAdapter(TokenWeight).validate_python(settings)
+
+
+# Schedules
+
+
+@pytest.mark.parametrize(
+    ("step", "mu"), [(1, 0.8999), (50, 0.7755), (100, 0.475), (150, 0.1745), (200, 0.05), (900, 0.05)]
+)
+def test_chord_mu_of_the_math_setting(step, mu):
+    assert schedule(name="cosine", warmup=0, decay=200, peak=0.9, valley=0.05).mu(step) == pytest.approx(mu, abs=5e-5)
+
+
+@pytest.mark.parametrize(("step", "mu"), [(10, 0.6875), (15, 0.475), (20, 0.2625), (30, 0.05)])
+def test_chord_mu_of_the_tool_use_setting(step, mu):
+    assert schedule(name="cosine", warmup=0, decay=30, peak=0.9, valley=0.05).mu(step) == pytest.approx(mu, abs=5e-5)
+
+
+def public_code_mu(step: int, warmup: int, decay: int, peak: float, valley: float) -> float:
+    """The function Trinity-RFT and ms-swift share, as its documentation describes it."""
+    if step < warmup:
+        return step / warmup * peak
+    if step >= warmup + decay:
+        return valley
+    return valley + (peak - valley) * 0.5 * (1 + math.cos(math.pi * (step - warmup) / decay))
+
+
+@given(st.integers(1, 1000), st.integers(0, 300), st.integers(1, 300), st.floats(0, 1), st.floats(0, 1))
+def test_cosine_is_the_public_codes_function(step, warmup, decay, peak, valley):
+    ours = schedule(name="cosine", warmup=warmup, decay=decay, peak=peak, valley=valley)
+    assert ours.mu(step) == pytest.approx(public_code_mu(step, warmup, decay, peak, valley), abs=1e-12)
+    assert sum(ours.weights(step)) == pytest.approx(1.0)
+    assert min(ours.weights(step)) >= 0.0
+
+
+def test_warm_up_rises_linearly_then_decays():
+    ours = schedule(name="cosine", warmup=200, decay=400, peak=0.5, valley=0.02)
+    assert [ours.mu(step) for step in (1, 100, 200, 600)] == pytest.approx([0.0025, 0.25, 0.5, 0.02])
+    assert ours.mu(400) == pytest.approx(0.26)  # half way down
+
+
+def test_a_peak_that_would_be_ignored_is_refused():
+    with pytest.raises(ValidationError, match=r"warmup 0 and decay 0 would ignore peak 0.9"):
+        schedule(name="cosine", warmup=0, decay=0, peak=0.9, valley=0.05)
+    assert schedule(name="cosine", warmup=0, decay=0, peak=0.1, valley=0.1).mu(1) == 0.1
+
+
+def test_linear_and_step_and_constant():
+    linear = schedule(name="linear", start=0.9, end=0.1, steps=4)
+    assert [linear.mu(step) for step in (1, 2, 3, 4, 5)] == pytest.approx([0.7, 0.5, 0.3, 0.1, 0.1])
+    switch = schedule(name="step", steps=2, before=1.0, after=0.0)
+    assert [switch.weights(step) for step in (1, 2, 3)] == [(0.0, 1.0), (0.0, 1.0), (1.0, 0.0)]
+    assert schedule(name="constant", value=0.25).weights(7) == (0.75, 0.25)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"name": "constant", "value": 1.5}, {"name": "constant", "valu": 1}, {"name": "cosin"}]
+)
+def test_bad_schedules_are_refused(bad):
+    with pytest.raises(ValidationError):
+        schedule(**bad)
+
+
+# Token weights
+
+P = torch.tensor([[0.5, 0.1, 0.9, 1.0]])
+
+
+def test_phi_is_p_times_one_minus_p():
+    phi = weight(name="power", a=1, b=1)(P.log())
+    torch.testing.assert_close(phi, torch.tensor([[0.25, 0.09, 0.09, 0.0]]))
+
+
+def test_is_weight_is_p_and_no_weight_is_1():
+    torch.testing.assert_close(weight(name="power", a=1, b=0)(P.log()), P)
+    assert torch.equal(weight(name="power", a=0, b=0)(P.log()), torch.ones_like(P))
+    assert torch.equal(weight(name="one")(P.log()), torch.ones_like(P))
+
+
+@given(st.floats(-40, 0), st.floats(0, 3), st.floats(0, 3))
+def test_power_weight_equals_arithmetic_in_double(logp, a, b):
+    p = math.exp(logp)
+    found = weight(name="power", a=a, b=b)(torch.tensor([[logp]], dtype=torch.float64)).item()
+    assert found == pytest.approx(p**a * (-math.expm1(logp)) ** b, rel=1e-9, abs=1e-300)
+
+
+@pytest.mark.parametrize("settings", [{"name": "one"}, {"name": "power", "a": 1, "b": 1}])
+def test_weights_carry_no_gradient(settings):
+    """d(w * -log p)/d(log p) is -w: the weight is a constant, as in the authors' code (phi.detach())."""
+    logp = P.log().requires_grad_()
+    found = weight(**settings)
+    (found(logp) * ExpertLoss()(logp)).sum().backward()
+    torch.testing.assert_close(logp.grad, -found(P.log()))
+
+
+# Policy loss
+
+
+def test_clipped_surrogate_by_hand():
+    logp = torch.tensor([[math.log(0.6), math.log(0.3)], [math.log(0.6), math.log(0.3)]])
+    old = torch.full((2, 2), math.log(0.4))
+    # ratios 1.5 and 0.75, clipped 1.2 and 0.8
+    # A = 2: min(3, 2.4), min(1.5, 1.6); A = -1: min(-1.5, -1.2), min(-0.75, -0.8)
+    found = clipped_surrogate(logp, old, torch.tensor([2.0, -1.0]), clip=0.2)
+    torch.testing.assert_close(found, torch.tensor([[-2.4, -1.5], [1.5, 0.8]]))
+
+
+def test_on_policy_gradient_is_minus_advantage():
+    logp = torch.log(torch.rand(3, 5)).requires_grad_()
+    advantages = torch.tensor([1.0, -2.0, 0.0])
+    clipped_surrogate(logp, logp.detach(), advantages, clip=0.2).sum().backward()
+    torch.testing.assert_close(logp.grad, -advantages[:, None].expand(3, 5))
+
+
+def test_surrogate_gradient_equals_finite_differences():
+    torch.manual_seed(0)
+    logp = torch.log(torch.rand(4, 6, dtype=torch.float64)).requires_grad_()
+    old = (logp + 0.3 * torch.randn_like(logp)).detach()
+    advantages = torch.randn(4, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: clipped_surrogate(x, old, advantages, 0.2), logp)
+
+
+# Normalisation
+
+
+def test_scales_by_hand():
+    tokens, rows = [10, 30], [1, 3]
+    assert loss_scales(tokens, rows, "global") == [1 / 40, 1 / 40]
+    assert loss_scales(tokens, rows, "trinity") == pytest.approx([1 / 40, 1 / 40])  # equal mean lengths: the same
+    assert loss_scales(tokens, rows, "ms_swift") == pytest.approx([1 / 20, 1 / 60])
+    assert loss_scales([10, 0], [1, 1], "trinity") == [1 / 20, 0.0]
+
+
+def random_step(seed: int):
+    """Micro-batches of one step: lists of (log-probs of a row's tokens)."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes = torch.randint(1, 5, (3,), generator=generator).tolist()
+    lengths = [torch.randint(1, 9, (size,), generator=generator).tolist() for size in sizes]
+    return [[torch.rand(n, generator=generator, dtype=torch.float64).log() for n in rows] for rows in lengths]
+
+
+def ours(step, rule, a_rl, a_ex, advantages, phi):
+    token_weight = weight(name="power", a=1, b=1) if phi else weight(name="one")
+    expert, policy = step
+    total = 0.0
+    for rows_of_term, a, loss in (
+        (policy, a_rl, lambda logp, i, j: clipped_surrogate(logp[None], logp[None], advantages[i][j : j + 1], 0.2)[0]),
+        (expert, a_ex, lambda logp, i, j: (token_weight(logp[None]) * ExpertLoss()(logp[None]))[0]),
+    ):
+        tokens = [sum(len(row) for row in micro) for micro in rows_of_term]
+        scales = loss_scales(tokens, [len(micro) for micro in rows_of_term], rule)
+        for i, (micro, scale) in enumerate(zip(rows_of_term, scales, strict=True)):
+            total += a * scale * sum(loss(row, i, j).sum() for j, row in enumerate(micro))
+    return float(total)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("phi", [False, True])
+def test_trinity_formula_on_random_tensors(seed, phi):
+    """(1-mu) and mu on token means per micro-batch, micro-batches weighted by their share of sequences (CHORD.md 7)."""
+    expert, policy = random_step(seed), random_step(seed + 100)
+    advantages = [torch.randn(len(micro), dtype=torch.float64) for micro in policy]
+    mu = 0.3
+    n_expert, n_policy = sum(map(len, expert)), sum(map(len, policy))
+    expected = 0.0
+    for micro, advantage in zip(policy, advantages, strict=True):
+        tokens = torch.cat([torch.full((len(row),), float(-a)) for row, a in zip(micro, advantage, strict=True)])
+        expected += (1 - mu) * tokens.mean().item() * len(micro) / n_policy
+    for micro in expert:
+        logp = torch.cat(micro)
+        p = logp.exp()
+        tokens = -logp * (p * (1 - p) if phi else 1.0)
+        expected += mu * tokens.mean().item() * len(micro) / n_expert
+    found = ours((expert, policy), "trinity", 1 - mu, mu, advantages, phi)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ms_swift_formula_on_random_tensors(seed):
+    """(1-mu) * GRPO + mu * SFT for each micro-step, each divided by its own token count, then averaged (CHORD.md 7)."""
+    expert, policy = random_step(seed), random_step(seed + 100)
+    advantages = [torch.randn(len(micro), dtype=torch.float64) for micro in policy]
+    mu = 0.7
+    expected = 0.0
+    for micro_expert, micro_policy, advantage in zip(expert, policy, advantages, strict=True):
+        surrogate = torch.cat(
+            [torch.full((len(row),), float(-a)) for row, a in zip(micro_policy, advantage, strict=True)]
+        )
+        chord = (1 - mu) * surrogate.mean() + mu * -torch.cat(micro_expert).mean()
+        expected += chord.item() / len(expert)
+    assert ours((expert, policy), "ms_swift", 1 - mu, mu, advantages, False) == pytest.approx(expected, rel=1e-5)
