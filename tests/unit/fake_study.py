@@ -61,9 +61,9 @@ def score_frame(correct: dict[str, list[int]], groups: dict[str, str] | None = N
 
 
 def make(root: Path, n_seeds: int = 3, n_questions: int = 120, k: int = 4, steps: int = 120) -> list[Path]:
-    """Runs of every method and of three fixed mus, with scores and curves; returns the run folders."""
+    """Runs of every method and of the fixed mus, with scores and curves; returns the run folders."""
     rng = np.random.default_rng(11)
-    names = [*METHODS, "mu_0.02", "mu_0.1", "mu_0.5"]
+    names = [*METHODS, "mu_0.02", "mu_0.1", "mu_0.5", "mix_is"]
     questions = {
         benchmark: [(f"{group}-{i:04d}", group, rng.normal() * 1.2 + shift) for group, shift in groups.items()
                     for i in range(n_questions // len(groups))]
@@ -76,7 +76,7 @@ def make(root: Path, n_seeds: int = 3, n_questions: int = 120, k: int = 4, steps
             folder = root / "runs" / name / f"seed-{seed}"
             folder.mkdir(parents=True, exist_ok=True)
             folders.append(folder)
-            seed_effect = rng.normal() * 0.12
+            seed_effect = rng.normal() * 0.05
             for benchmark, rows in questions.items():
                 frame = []
                 for question, group, ease in rows:
@@ -152,12 +152,15 @@ def write_curves(path: Path, method: str, steps: int, rng: np.random.Generator) 
                 row["validation_accuracy"] = round(level + rng.normal() * 0.012, 5)
                 row["validation_response_tokens"] = round(60 + rng.normal(), 3)
             if step and not sft:
-                mu = {"mu_0.02": 0.02, "mu_0.1": 0.1, "mu_0.5": 0.5, "chord_phi": 0.1}.get(method, 0.0)
+                mu = {"mu_0.02": 0.02, "mu_0.1": 0.1, "mu_0.5": 0.5, "chord_phi": 0.1, "mix_is": 0.1}.get(method, 0.0)
                 if method == "chord_mu":
                     mu = 0.05 + 0.85 * 0.5 * (1 + math.cos(math.pi * min(1.0, t / 0.4)))
-                entropy = {"chord_phi": 0.42, "rl": 0.35 * math.exp(-2 * t) + 0.05, "mu_0.1": 0.4 + 0.5 * t}.get(
-                    method, 0.4
-                )
+                entropy = {
+                    "chord_phi": 0.42,
+                    "rl": 0.35 * math.exp(-2 * t) + 0.05,
+                    "mu_0.1": 0.4 + 0.5 * t,
+                    "mix_is": 0.3 * math.exp(-5 * t),
+                }.get(method, 0.4)
                 row |= {
                     "mu": round(mu, 5), "a_rl": round(1 - mu, 5), "a_ex": round(mu, 5),
                     "reward_mean": round(level + 0.05 + rng.normal() * 0.04, 5), "reward_std": 0.4,

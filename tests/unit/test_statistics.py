@@ -114,6 +114,19 @@ def test_interval_and_p_agree(table: np.ndarray) -> None:
     assert p_value(variance_parts(table + 1e9)) == 1e-12
 
 
+def test_seed_means_that_agree_by_luck_do_not_hide_the_noise() -> None:
+    """Each seed misses another question: equal means, and question variance below the residual's."""
+    values = np.ones((3, 100))
+    values[[0, 1, 2], [5, 6, 7]] = 0.0
+    parts = variance_parts(values)
+    assert (float(parts.seed), float(parts.question)) == (pytest.approx(0.0), 0.0)
+    binomial = 0.99 * 0.01 / 300
+    assert parts.residual == pytest.approx(binomial, rel=0.03)
+    assert half_width(parts) == pytest.approx(1.972 * math.sqrt(binomial), rel=0.03)  # t(198) = 1.972
+    interval = mean_interval(values, share=True)
+    assert interval.low < 0.98 < 0.995 < interval.high
+
+
 def test_order_of_seeds_and_questions_does_not_matter(table: np.ndarray) -> None:
     groups = np.array([0] * 4 + [1] * 8)
     rng = np.random.default_rng(1)

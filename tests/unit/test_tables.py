@@ -94,9 +94,9 @@ def test_differences_are_marked_only_after_holm_and_say_what_was_detectable(comp
     spec = TableSpec.model_validate(table_spec("table1_differences", COLUMNS[:1]))
     table = tables.build(spec, [], rows)
     entries = {row[0]: row[1] for row in table.rows}
-    assert entries["CHORD-µ − RL (GRPO)"] == tables.Entry("+5.0", "[+1.0, +9.0]", "*", "")
-    assert entries["CHORD-φ − RL (GRPO)"] == tables.Entry("+5.0", "[+1.0, +9.0]", "‡", "d 6.3")
-    assert entries["SFT-best − RL (GRPO)"] == tables.Entry()
+    assert entries["CHORD-µ vs RL (GRPO)"] == tables.Entry("+5.0", "[+1.0, +9.0]", "*", "")
+    assert entries["CHORD-φ vs RL (GRPO)"] == tables.Entry("+5.0", "[+1.0, +9.0]", "‡", "d 6.3")
+    assert entries["SFT-best vs RL (GRPO)"] == tables.Entry()
     assert any("one seed" in note for note in table.notes)
     assert any("family of 2 comparisons of whole benchmarks" in note for note in table.notes)
 

@@ -19,7 +19,7 @@ class TableDefinition:
 TABLES = {
     table.name: table
     for table in (
-        TableDefinition("table1", "Table 1", "Accuracy (avg@k)", "estimates", ("accuracy",)),
+        TableDefinition("table1", "Table 1", "Accuracy, avg@k", "estimates", ("accuracy",)),
         TableDefinition(
             "table1_differences", "Table 1", "Paired differences in accuracy", "differences", ("accuracy",)
         ),
@@ -67,7 +67,7 @@ ACCURACY = Panel("validation_accuracy", "Validation accuracy (%)")
 REWARD = Panel("reward_mean", "Mean reward of rollouts")
 ENTROPY = Panel("entropy", "Policy entropy (nats per token)")
 LENGTH = Panel("response_tokens_mean", "Response length (tokens)")
-MU = Panel("mu", "Weight µ of the expert loss")
+MU = Panel("mu", "Weight μ of the expert loss")
 
 FIGURES = {
     figure.name: figure
@@ -75,7 +75,7 @@ FIGURES = {
         FigureDefinition(
             "fig2", "Figure 2", "Accuracy while fine-tuning on expert trajectories", ("sft_best",), (ACCURACY,), "epoch"
         ),
-        FigureDefinition("fig4", "Figure 4", "µ and reward with a decaying µ", ("chord_mu",), (MU, REWARD)),
+        FigureDefinition("fig4", "Figure 4", "μ and reward with a decaying μ", ("chord_mu",), (MU, REWARD)),
         FigureDefinition(
             "fig5",
             "Figure 5",
@@ -83,15 +83,15 @@ FIGURES = {
             ("rl", "mu_0.1", "mix_is"),
             (ENTROPY,),
         ),
-        FigureDefinition("fig6", "Figure 6", "Response length with a decaying µ", ("chord_mu",), (LENGTH,)),
+        FigureDefinition("fig6", "Figure 6", "Response length with a decaying μ", ("chord_mu",), (LENGTH,)),
         FigureDefinition(
             "fig7",
             "Figure 7",
-            "Fixed against decaying µ",
+            "Fixed against decaying μ",
             ("rl", "mu_0.02", "mu_0.1", "mu_0.5", "chord_mu"),
             (ACCURACY,),
         ),
-        FigureDefinition("fig8", "Figure 8", "Entropy with the token weight φ", ("rl", "chord_phi"), (ENTROPY,)),
-        FigureDefinition("fig9", "Figure 9", "Reward with the token weight φ", ("rl", "chord_phi"), (REWARD,)),
+        FigureDefinition("fig8", "Figure 8", "Entropy with the token weight ϕ", ("rl", "chord_phi"), (ENTROPY,)),
+        FigureDefinition("fig9", "Figure 9", "Reward with the token weight ϕ", ("rl", "chord_phi"), (REWARD,)),
     )
 }

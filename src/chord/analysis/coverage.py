@@ -43,10 +43,10 @@ class Scenario:
         )
 
     def true_parts(self, n_seeds: int, n_questions: int) -> Parts:
-        residual = np.hypot(self.interaction, self.noise) ** 2
-        seed = self.seed**2 / n_seeds + residual / (n_seeds * n_questions)
-        question = self.question**2 / n_questions
-        return Parts(np.zeros(()), np.array(seed), np.array(question), n_seeds - 1, n_questions - 1)
+        residual = np.array(np.hypot(self.interaction, self.noise) ** 2 / (n_seeds * n_questions))
+        seed = self.seed**2 / n_seeds + residual
+        question = np.array(self.question**2 / n_questions)
+        return Parts(np.zeros(()), seed, question, residual, n_seeds - 1, n_questions - 1)
 
 
 # Sizes as in a difference of accuracies: a seed moves the mean by 2 points, a question's score is spread by 20 or 40.

@@ -9,7 +9,10 @@ question. A resampling of both has the variance
 in closed form (docs/statistics.md), so nothing is drawn here: the parts are computed, each freed of its small-sample
 bias, and each gets the t quantile of its own degrees of freedom (Banerjee 1961: at least nominal coverage):
 
-    half width^2 = t(S - 1)^2 * seed part + t(Q - G)^2 * question part
+    half width^2 = max(t(S - 1)^2 * seed part, t(R)^2 * residual part) + t(Q - G)^2 * question part
+
+The seed part holds the residual (interaction and decoding noise, R degrees of freedom) and is never taken for less:
+three seed means may agree by luck.
 
 With S = 3 seeds the first factor is 4.30^2, which is what three seeds cost. `chord.analysis.coverage` simulates it.
 """
@@ -34,6 +37,7 @@ class Parts:
     mean: Array
     seed: Array  # variance of the seed means / S: seed effect, interaction and decoding noise
     question: Array  # what the questions add beyond that
+    residual: Array  # interaction and decoding noise alone: a lower bound of the seed part's expectation
     seed_df: int  # S - 1; 0 says that the seeds' part is unknown (one seed)
     question_df: int  # Q - G; 0 says that the questions' part is unknown
 
@@ -97,7 +101,7 @@ def variance_parts(values: Array, stratum: NDArray[np.int64] | None = None) -> P
     between = n_seeds * np.square(question_means - group_means).sum(axis=-1)
     question_square = between / question_df if question_df else zero  # E = S var(question) + var(residual)
     if n_seeds == 1:
-        return Parts(values.mean(axis=(-2, -1)), zero, question_square / n_questions, 0, question_df)
+        return Parts(values.mean(axis=(-2, -1)), zero, question_square / n_questions, zero, 0, question_df)
 
     seed_part = seed_means.var(axis=-1, ddof=1) / n_seeds  # E = var(seed) / S + var(residual) / (S Q)
     seed_group_means = (values @ member / member.sum(axis=0))[..., stratum]  # (..., S, Q)
@@ -106,14 +110,18 @@ def variance_parts(values: Array, stratum: NDArray[np.int64] | None = None) -> P
     residual_square = np.square(residual).sum(axis=(-2, -1)) / residual_df if question_df else zero
     # The residual is in the seed part already and counts once; a plain resampling of both counts it three times.
     question_part = np.maximum(question_square - residual_square, 0.0) / (n_seeds * n_questions)
-    return Parts(values.mean(axis=(-2, -1)), seed_part, question_part, n_seeds - 1, question_df)
+    residual_part = residual_square / (n_seeds * n_questions)
+    return Parts(values.mean(axis=(-2, -1)), seed_part, question_part, residual_part, n_seeds - 1, question_df)
 
 
 def half_width(parts: Parts, quantile: float = 0.5 + LEVEL / 2) -> Array:
     """Distance from the mean to the one-sided `quantile`, each part with its own degrees of freedom."""
     squared = np.zeros_like(parts.question)
     if parts.seed_df:
-        squared = squared + stdtrit(parts.seed_df, quantile) ** 2 * parts.seed
+        squared = stdtrit(parts.seed_df, quantile) ** 2 * parts.seed
+    if parts.seed_df and parts.question_df:
+        residual_df = parts.seed_df * parts.question_df
+        squared = np.maximum(squared, stdtrit(residual_df, quantile) ** 2 * parts.residual)
     if parts.question_df:
         squared = squared + stdtrit(parts.question_df, quantile) ** 2 * parts.question
     return np.sqrt(squared)

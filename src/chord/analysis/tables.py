@@ -114,14 +114,14 @@ def _differences(spec: TableSpec, definition: TableDefinition, columns: list[Col
                 extra = {"method": method.name, "reference": reference.name}
                 records.append(_record(method.title, column, metric, item, None) | extra)
             used += [item for item in row if item]
-            rows.append((f"{method.title} − {reference.title}", *(_difference_entry(item, metric) for item in row)))
+            rows.append((f"{method.title} vs {reference.title}", *(_difference_entry(item, metric) for item in row)))
     if not used:
         raise UserError(f"{spec.name}: no differences for these methods; are the references among the methods?")
     unit = "percentage points" if SHARES[metric] else "tokens"
     family = sum(item["group"] == ALL and item["p"] is not None for item in differences if item["metric"] == metric)
     groups = sum(item["group"] != ALL and item["p"] is not None for item in differences if item["metric"] == metric)
     notes = [
-        f"In {unit}, paired by seed index and question; in brackets the 95 % interval.",
+        f"First method minus second in {unit}, paired by seed index and question; in brackets the 95 % interval.",
         f"{MARK} p < {SIGNIFICANT} after Holm's correction (a family of {family} comparisons of whole benchmarks,"
         f" one of {groups} of single groups). Where undecided, d is the smallest true difference that would be found"
         " with 80 % power.",

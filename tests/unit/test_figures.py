@@ -1,0 +1,112 @@
+"""Figures: the right curve is drawn, seeds are averaged, bytes repeat."""
+
+import json
+from pathlib import Path
+
+import fake_study
+import numpy as np
+import pytest
+
+from chord.analysis import figures
+from chord.analysis.catalogue import FIGURES
+from chord.analysis.curves import curve, read_curves, running_mean
+from chord.errors import UserError
+
+TITLES = {name: title for name, (title, _, _) in fake_study.METHODS.items()} | {"mix_is": "μ with IS"}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("study")
+    fake_study.make(root, n_questions=3, steps=60)
+    return root
+
+
+def folders(root: Path, *methods: str) -> list[Path]:
+    return [folder for method in methods for folder in sorted((root / "runs" / method).iterdir())]
+
+
+def spec(name: str) -> dict:
+    methods = FIGURES[name].methods
+    return {"name": name, "methods": [{"name": m, "title": TITLES.get(m, m)} for m in methods]}
+
+
+def curves_file(root: Path, method: str, seed: int, text: str) -> Path:
+    folder = root / "runs" / method / f"seed-{seed}"
+    folder.mkdir(parents=True)
+    (folder / "curves.csv").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_every_figure_twice_the_same_bytes(root: Path, tmp_path: Path, name: str) -> None:
+    runs = folders(root, *FIGURES[name].methods)
+    figures.run(spec(name), runs, tmp_path / "one")
+    figures.run(spec(name), runs[::-1], tmp_path / "two")
+    for kind, start in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        data = (tmp_path / "one" / f"{name}.{kind}").read_bytes()
+        assert data.startswith(start)
+        assert len(data) > 8000
+        assert data == (tmp_path / "two" / f"{name}.{kind}").read_bytes()
+    record = json.loads((tmp_path / "one" / f"{name}.manifest.json").read_text())
+    assert FIGURES[name].paper in record["caption"]
+    assert "standard deviation" in record["caption"]
+    assert len(record["inputs"]) == 3 * len(FIGURES[name].methods)
+
+
+def test_what_is_drawn_is_the_mean_over_seeds(root: Path) -> None:
+    definition = FIGURES["fig7"]
+    runs = {name: [read_curves(folder) for folder in folders(root, name)] for name in definition.methods}
+    figure, _ = figures.draw(definition, runs, {name: name for name in definition.methods})
+    (axis,) = figure.axes
+    lines = {line.get_label(): line for line in axis.get_lines() if not line.get_label().startswith("_")}
+    assert list(lines) == list(definition.methods)
+    for name, line in lines.items():
+        accuracy = [run.columns["validation_accuracy"] for run in runs[name]]
+        there = ~np.isnan(accuracy[0])
+        np.testing.assert_allclose(line.get_ydata(), 100 * np.mean(accuracy, axis=0)[there])
+        np.testing.assert_allclose(line.get_xdata(), runs[name][0].columns["step"][there])
+    looks = {(line.get_color(), str(line.get_linestyle()), line.get_marker()) for line in lines.values()}
+    markers = {line.get_marker() for line in lines.values()}
+    assert len(looks) == len(markers) == len(definition.methods)  # told apart without colour
+    (legend,) = figure.legends
+    figure.draw_without_rendering()
+    assert legend.get_window_extent().y0 >= axis.get_window_extent().y1  # above the data, not on it
+
+
+def test_seeds_are_lined_up_at_common_steps(tmp_path: Path) -> None:
+    one = curves_file(tmp_path, "rl", 1, "step,entropy\n0,\n1,0.5\n2,0.4\n3,0.3\n")
+    two = curves_file(tmp_path, "rl", 0, "step,entropy\n0,\n1,0.7\n2,0.8\n")
+    found = curve([read_curves(one), read_curves(two)], "step", "entropy")
+    assert found.seeds == (0, 1)
+    assert found.x.tolist() == [1, 2]
+    assert found.mean.tolist() == pytest.approx([0.6, 0.6])
+    assert found.deviation.tolist() == pytest.approx([np.sqrt(0.02), np.sqrt(0.08)])
+
+
+def test_one_seed_has_no_band_and_the_caption_says_so(tmp_path: Path) -> None:
+    rows = "".join(f"{step},{step / 10},{0.3 + step / 100}\n" for step in range(8))
+    one = curves_file(tmp_path, "sft_best", 0, "step,epoch,validation_accuracy\n" + rows)
+    figure, caption = figures.draw(FIGURES["fig2"], {"sft_best": [read_curves(one)]}, {"sft_best": "SFT-best"})
+    assert "One seed." in caption
+    assert not figure.axes[0].collections
+    assert len(figure.axes[0].get_lines()) == 1
+
+
+def test_running_mean_by_hand() -> None:
+    assert running_mean(np.array([1.0, 2.0, 6.0, 3.0]), 3).tolist() == pytest.approx([1.5, 3.0, 11 / 3, 4.5])
+    assert running_mean(np.array([1.0, 2.0]), 1).tolist() == [1.0, 2.0]
+
+
+def test_problems_are_named(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown figure 'fig99'"):
+        figures.run(spec("fig7") | {"name": "fig99"}, folders(root, "rl"), tmp_path)
+    with pytest.raises(UserError, match="'mu_0.02'"):
+        figures.run(spec("fig7"), folders(root, "rl", "chord_mu"), tmp_path)
+    with pytest.raises(UserError, match="'entropy' is empty"):
+        empty = curves_file(tmp_path, "rl", 0, "step,entropy\n1,\n")
+        curve([read_curves(empty)], "step", "entropy")
+    with pytest.raises(UserError, match="no column 'mu'"):
+        curve([read_curves(empty)], "step", "mu")
+    with pytest.raises(UserError, match="expected numbers"):
+        read_curves(curves_file(tmp_path, "rl", 1, "step,entropy\n1,x\n"))
