@@ -24,7 +24,7 @@ class Settings(BaseModel):
 
 
 class Optimizer(Settings):
-    """AdamW at a constant rate after a linear warm-up. Betas: the paper's (appendix A.1), whose weight decay is unknown."""
+    """AdamW at a constant rate after a linear warm-up. Betas are the paper's (A.1); its weight decay is unknown."""
 
     lr: PositiveFloat
     warmup_steps: NonNegativeInt = 0

@@ -1,0 +1,54 @@
+"""One rank of `test_ranks.py`, started by torchrun: trains the stages of a JSON file and writes weights and logs."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from chord import tasks
+from chord.rollouts.huggingface import HuggingFaceEngine
+from chord.training.hybrid import HybridTrainer
+from chord.training.sequences import encode_experts
+from chord.training.sft import SftTrainer
+from chord.training.spec import HybridStage, SftStage
+from tests.invariants.conftest import COMMON, SEED_PARTS, coin
+
+
+def train(job: dict, name: str, settings: dict) -> None:
+    world_size = int(os.environ["WORLD_SIZE"])
+    tokenizer = AutoTokenizer.from_pretrained(job["start"])
+    model = AutoModelForCausalLM.from_pretrained(job["start"], dtype=torch.float32)
+    experts = encode_experts(tokenizer, job["experts"])
+    common = COMMON | {"output_dir": job["out"], "ddp_backend": "gloo"}
+    if settings["kind"] == "sft":
+        stage = SftStage.model_validate(settings)
+        args = SftTrainer.config(stage, world_size, **common)
+        trainer = SftTrainer(model, tokenizer, args, stage, experts, SEED_PARTS)
+    else:
+        stage = HybridStage.model_validate(settings)
+        engine = HuggingFaceEngine(model, tokenizer.pad_token_id, [tokenizer.eos_token_id], stage.generate_batch_rows)
+        args = HybridTrainer.config(stage, world_size, **common)
+        trainer = HybridTrainer(model, tokenizer, args, stage, engine, job["prompts"], experts, SEED_PARTS)
+    trainer.train()
+    if trainer.is_world_process_zero():
+        weights = trainer.accelerator.unwrap_model(trainer.model).state_dict()
+        save_file({key: value.contiguous() for key, value in weights.items()}, f"{job['out']}/{name}.safetensors")
+        keys = ("loss", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
+        lines = [{key: line[key] for key in keys if key in line} for line in trainer.state.log_history]
+        Path(f"{job['out']}/{name}.json").write_text(json.dumps(lines))
+
+
+def main(job_file: str) -> None:
+    tasks.TASKS["coin"] = coin
+    torch.set_num_threads(1)
+    job = json.loads(Path(job_file).read_text())
+    for name, settings in job["stages"].items():
+        train(job, name, settings)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

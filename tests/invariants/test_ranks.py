@@ -1,0 +1,57 @@
+"""Two ranks (gloo, real processes) train what one rank trains."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.invariants.conftest import hybrid_stage, sft_stage
+
+STAGES = {
+    "hybrid": hybrid_stage(steps=3),
+    # every group of one rank may be without gradient while the other's has one
+    "few groups": hybrid_stage(steps=3, prompts_per_step=2, schedule={"name": "constant", "value": 0.0}),
+    "trinity": hybrid_stage(steps=2, normalisation="trinity", micro_batch_rows=1),
+    "sft": sft_stage(micro_batch_rows=2),
+}
+
+
+@pytest.fixture(scope="module")
+def outputs(start, prompts, experts, tmp_path_factory):
+    """Folder with the results of all stages, for each number of ranks."""
+    folders = {}
+    for ranks in (1, 2):
+        folder = folders[ranks] = tmp_path_factory.mktemp(f"ranks-{ranks}")
+        job = {
+            "start": str(start),
+            "prompts": prompts,
+            "experts": experts,
+            "stages": {name: stage.model_dump(mode="json") for name, stage in STAGES.items()},
+            "out": str(folder),
+        }
+        (folder / "job.json").write_text(json.dumps(job))
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+        done = subprocess.run(
+            [*command, "-m", "tests.invariants.ranks_worker", str(folder / "job.json")],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+    return folders
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_two_ranks_equal_one(name, outputs):
+    one, two = (load_file(outputs[ranks] / f"{name}.safetensors") for ranks in (1, 2))
+    for weight in one:
+        torch.testing.assert_close(two[weight], one[weight], rtol=0, atol=1e-5)
+    one_log, two_log = (json.loads((outputs[ranks] / f"{name}.json").read_text()) for ranks in (1, 2))
+    for line_one, line_two in zip(one_log, two_log, strict=True):
+        assert line_two == pytest.approx(line_one, abs=1e-4)
