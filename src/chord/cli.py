@@ -1,17 +1,18 @@
 """`chord <command>` = `python -m chord <command>`: each rule of the workflow calls one command, and so can a person.
 
-A job's command takes its specification as JSON (`chord spec` prints it), its inputs and its output, and hands them to the
-`run` function of one module. That module is imported only then, so that a table never waits for torch.
-Bad input ends a command with one line a problem and exit code 2; anything else is a fault of ours and shows its traceback.
+A job's command takes its specification as JSON (`chord spec` prints it), its inputs and its output, and hands them to
+the `run` function of one module. That module is imported only then, so that a table never waits for torch.
+Bad input ends a command with one line a problem and exit code 2; anything else is our fault and shows its traceback.
 """
 
 import argparse
 import importlib
 import json
 import logging
+import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -27,6 +28,7 @@ class Job:
     module: str  # its function `run(spec, *inputs, out)` does the work
     inputs: dict[str, str]  # option -> help, in the order of the function's arguments
     many: frozenset[str] = frozenset()  # the inputs that are lists of files
+    optional: dict[str, str] = field(default_factory=dict)  # further inputs, given to the function by name
     out: str = "output"
 
 
@@ -48,6 +50,38 @@ JOBS = {
         },
         out="run folder",
     ),
+    "prepare": Job(
+        help="prompts for experts, RL and validation, with a manifest of hashes",
+        module="chord.data.prepare",
+        inputs={},
+        out="data folder",
+    ),
+    "benchmark": Job(
+        help="rows of one benchmark",
+        module="chord.data.benchmark",
+        inputs={},
+        out="benchmark rows (<benchmark>.jsonl)",
+    ),
+    "experts": Job(
+        help="right expert trajectories for the SFT prompts, rejections counted by reason",
+        module="chord.experts.make",
+        inputs={"prompts": "SFT prompts (sft.jsonl)", "policy": "model folder whose tokenizer counts the tokens"},
+        out="expert rows (experts.jsonl)",
+    ),
+    "table": Job(
+        help="one table as csv, Markdown and LaTeX",
+        module="chord.analysis.tables",
+        inputs={"cells": "cells.parquet", "differences": "differences.parquet"},
+        optional={"reported": "the paper's numbers (YAML), shown beside ours"},
+        out="folder of the table's files",
+    ),
+    "figure": Job(
+        help="one figure as png and pdf",
+        module="chord.analysis.figures",
+        inputs={"runs": "run folders (runs/<method>/seed-<n>)"},
+        many=frozenset({"runs"}),
+        out="folder of the figure's files",
+    ),
     "cells": Job(
         help="scores of a comparison to estimates with intervals, and paired differences",
         module="chord.analysis.cells",
@@ -65,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.do(options)
     except UserError as error:
         return _fail(str(error).splitlines())
+    except BrokenPipeError:  # `chord plan tiny | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's own last flush fails aloud
     except ValidationError as error:  # a specification written by hand; those of a study are checked when it is loaded
         return _fail(
             f"{error.title}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
@@ -72,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _fail(lines) -> int:
+def _fail(lines: Iterable[str]) -> int:
     for line in lines:
         print(f"chord: error: {line}", file=sys.stderr)
     return 2
@@ -87,6 +123,8 @@ def _parser() -> argparse.ArgumentParser:
         for option, text in job.inputs.items():
             many = {"nargs": "+"} if option in job.many else {}
             command.add_argument(f"--{option}", required=True, type=Path, metavar="PATH", help=text, **many)
+        for option, text in job.optional.items():
+            command.add_argument(f"--{option}", type=Path, metavar="PATH", help=f"{text} (optional)")
         command.add_argument("--out", required=True, type=Path, metavar="PATH", help=job.out)
 
     command = _command(commands, "check", "check the YAML files of a study", _check)
@@ -112,11 +150,12 @@ def _add_study(command: argparse.ArgumentParser) -> None:
 def _run_job(job: Job, options: argparse.Namespace) -> None:
     spec = _read_spec(options.spec)
     inputs = [getattr(options, option) for option in job.inputs]
-    for given in inputs:
+    more = {option: given for option in job.optional if (given := getattr(options, option)) is not None}
+    for given in [*inputs, *more.values()]:
         for path in given if isinstance(given, list) else [given]:
             if not path.exists():
                 raise UserError(f"{path}: no such file or folder")
-    importlib.import_module(job.module).run(spec, *inputs, options.out)
+    importlib.import_module(job.module).run(spec, *inputs, options.out, **more)
 
 
 def _read_spec(text: str) -> dict:

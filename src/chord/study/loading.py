@@ -1,21 +1,28 @@
 """From YAML files to a checked `Study`: reading, laying over each other, and every problem found as one line."""
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
+from chord.analysis.catalogue import FIGURES
+from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
-from chord.study.problems import Layer, Problems, line, unknown, validate
+from chord.experts.spec import ExpertsSpec
+from chord.study.problems import Keys, Layer, Problems, line, unknown, validate
 from chord.study.reading import merge, read_yaml
-from chord.study.settings import BASE, MethodFile, MethodOverride, StudyFile
-from chord.study.study import Method, Study, in_order
+from chord.study.settings import BASE, BenchmarkFile, MethodFile, MethodOverride, StudyFile
+from chord.study.study import Benchmark, Method, Study, in_order
 from chord.training.pretrain_spec import PretrainSpec
 from chord.training.spec import HybridStage, SftStage
 
-STAGES = {"sft": SftStage, "hybrid": HybridStage}
+STAGES: dict[str, type[SftStage] | type[HybridStage]] = {"sft": SftStage, "hybrid": HybridStage}
+FOLDERS = {"study": "studies", "method": "methods", "benchmark": "benchmarks"}
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_study(name_or_path: str | Path, root: str | Path = ".") -> Study:
-    """The study of this name (config/studies/<name>.yaml under `root`) or in this file. Raises UserError, one line a problem."""
+    """The study of this name (config/studies/<name>.yaml under `root`) or in this file; UserError: a line a problem."""
     loader = _Loader(Path(root))
     try:
         study = loader.study(str(name_or_path))
@@ -27,130 +34,180 @@ def load_study(name_or_path: str | Path, root: str | Path = ".") -> Study:
     return study
 
 
+def _complete(model: type[Model], layers: list[Layer], derived: dict) -> Model:
+    """The layers laid over each other, completed with values that no file may give because the study has them."""
+    value: dict = {}
+    for layer in layers:
+        for key in derived.keys() & (layer.value or {}).keys():
+            raise Problems([line(layer, (key,), "unknown key here; the value comes from the study")])
+        value = merge(value, layer.value or {})
+    return validate(model, value | derived, [layer for layer in layers if layer.value])
+
+
 class _Loader:
     """Collects problems over all files, so that one look at the message is enough to mend them all."""
 
     def __init__(self, root: Path):
         self.root = root
         self.lines: list[str] = []
+        self.file = ""  # the study's, as messages show it
 
     def study(self, name_or_path: str) -> Study:
-        path = self._study_path(name_or_path)
-        shown = self._shown(path)
-        values = self._read(path, shown)
-        settings = validate(StudyFile, values, [Layer(shown, values)])
-        methods = self._methods(settings, shown)
-        for name, comparison in settings.comparisons.items():
-            for key in ("methods", "references"):
-                known = list(settings.methods) if key == "methods" else comparison.methods
-                for method in getattr(comparison, key):
-                    if method not in known:
-                        whose = "method of this study" if key == "methods" else "method of this comparison"
-                        self._say(shown, ("comparisons", name, key), unknown(whose, method, known))
+        is_path = "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
+        path = Path(name_or_path) if is_path else self._find("study", name_or_path, asked_by="")
+        self.file = self._shown(path)
+        values = self._read(path)
+        settings = validate(StudyFile, values, [Layer(self.file, values)])
+        methods = self._methods(settings)
+        benchmarks = {name: self._benchmark(name, settings) for name in settings.benchmarks}
+        data = self._section(PrepareSpec, settings.data, ("data",), seed=settings.seed)
+        experts = self._section(ExpertsSpec, settings.experts, ("experts",), seed=settings.seed)
+        pretrain = None
+        if settings.base_model is not None:
+            pretrain = self._section(PretrainSpec, settings.base_model, ("base_model",), seed=settings.seed)
+        self._check_comparisons(settings)
+        self._check_tuning(settings, methods)
         return Study(
             name=path.name.removesuffix(".yaml"),
             root=self.root,
             settings=settings,
-            methods=methods,
-            pretrain=self._pretrain(settings, shown),
+            methods={} if self.lines else in_order(list(methods.values())),
+            benchmarks=benchmarks,
+            data=data,
+            experts=experts,
+            pretrain=pretrain,
         )
 
-    def _study_path(self, name_or_path: str) -> Path:
-        if name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path:
-            return Path(name_or_path)
-        return self._named("studies", name_or_path, lambda message: Problems([message]))
-
-    def _named(self, folder: str, name: str, problem: Callable[[str], Exception]) -> Path:
-        """The file of a study, method or benchmark; `problem` makes the exception if there is none of this name."""
-        path = self.root / "config" / folder / f"{name}.yaml"
+    def _find(self, kind: str, name: str, asked_by: str) -> Path:
+        """The file of a study, method or benchmark; `asked_by` is the place that names it, with a colon."""
+        path = self.root / "config" / FOLDERS[kind] / f"{name}.yaml"
         if not path.is_file():
             known = [file.name.removesuffix(".yaml") for file in path.parent.glob("*.yaml")]
-            what = {"studies": "study", "methods": "method", "benchmarks": "benchmark"}[folder]
-            raise problem(unknown(what, name, known))
+            if not known:
+                raise Problems([f"{path.parent}: no files; expected the folder config of the repository"])
+            raise Problems([asked_by + unknown(kind, name, known)])
         return path
 
     def _shown(self, path: Path) -> str:
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
-    def _read(self, path: Path, shown: str) -> dict:
+    def _read(self, path: Path) -> dict:
         try:
-            return read_yaml(path, shown)
+            return read_yaml(path, self._shown(path))
         except UserError as error:
             raise Problems([str(error)]) from None
 
-    def _say(self, shown: str, place: tuple[str, ...], message: str) -> None:
-        self.lines.append(line(Layer(shown, None, place), (), message))
+    def _say(self, keys: Keys, message: str) -> None:
+        """Note a problem of the study's own file."""
+        self.lines.append(line(Layer(self.file, None), keys, message))
 
-    def _pretrain(self, settings: StudyFile, shown: str) -> PretrainSpec | None:
-        if settings.base_model is None:
-            return None
-        return self._section(PretrainSpec, settings.base_model, ("base_model",), shown, {"seed": settings.seed})
-
-    def _section(self, model, section: dict, place: tuple[str, ...], shown: str, derived: dict):
-        """A section of the study with the values that only the study knows."""
-        for key in derived:
-            if key in section:
-                self._say(shown, (*place, key), "is derived from the study; expected no such key here")
+    def _section(self, model: type[Model], section: dict, place: Keys, **derived: Any) -> Model | None:
+        """A section of the study's file, completed with what only the study knows; None after a problem."""
         try:
-            return validate(model, section | derived, [Layer(shown, section, place)])
+            return _complete(model, [Layer(self.file, section, place)], derived)
         except Problems as problems:
             self.lines += problems.lines
             return None
 
-    def _methods(self, settings: StudyFile, shown: str) -> dict[str, Method]:
+    def _methods(self, settings: StudyFile) -> dict[str, Method]:
         found: dict[str, Method] = {}
-        waiting = [(name, line(Layer(shown, None, ("methods",)), (), "")) for name in settings.methods]
+        waiting = dict.fromkeys(settings.methods, f"{self.file}: methods: ")
         while waiting:
-            name, asked_by = waiting.pop(0)
-            if name in found:
-                continue
+            name, asked_by = next(iter(waiting.items()))
+            del waiting[name]
             try:
-                method = self._method(name, settings, shown, asked_by)
+                found[name] = self._method(name, settings, asked_by)
             except Problems as problems:
                 self.lines += problems.lines
                 continue
-            found[name] = method
-            if method.start_from != BASE:
-                file = self._shown(self.root / "config" / "methods" / f"{name}.yaml")
-                waiting.append((method.start_from, f"{file}: start_from: "))
-        self._refuse_cycles(found)
-        return {} if self.lines else in_order(list(found.values()))
+            start = found[name].start_from
+            if start != BASE and start not in found and start not in waiting:
+                waiting[start] = f"{self._method_file(name)}: start_from: "
+        self._refuse_circles(found)
+        return found
 
-    def _method(self, name: str, settings: StudyFile, shown: str, asked_by: str) -> Method:
-        path = self._named("methods", name, lambda message: Problems([asked_by + message]))
+    def _method_file(self, name: str) -> str:
+        return self._shown(self.root / "config" / "methods" / f"{name}.yaml")
+
+    def _method(self, name: str, settings: StudyFile, asked_by: str) -> Method:
+        path = self._find("method", name, asked_by)
         file = self._shown(path)
-        values = self._read(path, file)
+        values = self._read(path)
         below = validate(MethodFile, values, [Layer(file, values)])
         above = settings.methods.get(name, MethodOverride())
-        place = ("methods", name)
         start_from = above.start_from or below.start_from
-        if below.stage is None and (above.stage or start_from != BASE):
-            raise Problems(
-                [f"{file}: stage: missing; expected a stage, because a method without one is the base model"]
-            )
         stage = None
         if below.stage is not None:
             own = merge(below.stage, above.stage)
-            kind = own.get("kind")
-            if kind not in STAGES:
-                raise Problems([f"{file}: stage.kind: {unknown('kind', kind, STAGES)}"])
-            defaults = getattr(settings.training, kind)
+            if own.get("kind") not in STAGES:
+                raise Problems([f"{file}: stage.kind: {unknown('kind', own.get('kind'), STAGES)}"])
+            defaults = getattr(settings.training, own["kind"])
             layers = [
-                Layer(shown, defaults, ("training", kind)),
+                Layer(self.file, defaults, ("training", own["kind"])),
                 Layer(file, below.stage, ("stage",)),
-                Layer(shown, above.stage, (*place, "stage")),
+                Layer(self.file, above.stage, ("methods", name, "stage")),
             ]
-            stage = validate(STAGES[kind], merge(defaults, own), [layer for layer in layers if layer.value])
+            stage = validate(STAGES[own["kind"]], merge(defaults, own), [layer for layer in layers if layer.value])
+        elif above.stage or start_from != BASE:
+            raise Problems([f"{file}: stage: missing; expected a stage, as only the base model itself has none"])
         return Method(name, above.title or below.title, below.paper, start_from, stage)
 
-    def _refuse_cycles(self, methods: dict[str, Method]) -> None:
+    def _refuse_circles(self, methods: dict[str, Method]) -> None:
         reported: set[str] = set()
         for name in methods:
             chain = [name]
             while (start := methods[chain[-1]].start_from) in methods and start not in chain:
                 chain.append(start)
-            if start == chain[0] and not reported & set(chain):
+            if start == name and name not in reported:
                 reported |= set(chain)
-                file = self._shown(self.root / "config" / "methods" / f"{name}.yaml")
                 circle = " -> ".join([*chain, start])
-                self.lines.append(f"{file}: start_from: {circle} is a circle; expected a chain that ends at {BASE}")
+                self.lines.append(
+                    f"{self._method_file(name)}: start_from: {circle} is a circle; expected a chain that ends at {BASE}"
+                )
+
+    def _benchmark(self, name: str, settings: StudyFile) -> Benchmark | None:
+        try:
+            path = self._find("benchmark", name, f"{self.file}: benchmarks: ")
+            file = self._shown(path)
+            below = self._read(path)
+            above = settings.benchmarks[name].model_dump(exclude_unset=True)
+            place = ("benchmarks", name)
+            merged = validate(BenchmarkFile, merge(below, above), [Layer(file, below), Layer(self.file, above, place)])
+            layers = [Layer(file, below["data"], ("data",)), Layer(self.file, above.get("data"), (*place, "data"))]
+            data = _complete(BenchmarkSpec, layers, {"seed": settings.seed, "name": name})
+        except Problems as problems:
+            self.lines += problems.lines
+            return None
+        return Benchmark(name, merged.title, merged.columns, merged.k, merged.decoding, merged.batch_rows, data)
+
+    def _check_comparisons(self, settings: StudyFile) -> None:
+        for name, comparison in settings.comparisons.items():
+            place = ("comparisons", name)
+            for method in comparison.methods:
+                if method not in settings.methods:
+                    self._say((*place, "methods"), unknown("method of this study", method, settings.methods))
+            for method in comparison.references:
+                if method not in comparison.methods:
+                    self._say((*place, "references"), unknown("method of this comparison", method, comparison.methods))
+            for figure in comparison.figures:
+                for method in FIGURES[figure].methods:
+                    if method not in comparison.methods:
+                        message = f"{figure} shows {method}, which is not among the methods of this comparison"
+                        self._say((*place, "figures"), message)
+
+    def _check_tuning(self, settings: StudyFile, methods: dict[str, Method]) -> None:
+        if settings.tuning is None:
+            return
+        if settings.tuning.seed_index < settings.seeds:
+            self._say(
+                ("tuning", "seed_index"),
+                f"{settings.tuning.seed_index} is one of the reported seeds; expected {settings.seeds} or more",
+            )
+        trained = [name for name in settings.methods if name in methods and methods[name].stage]
+        rates = settings.tuning.learning_rates
+        for name in rates:
+            if name not in trained:
+                self._say(("tuning", "learning_rates"), unknown("trained method of this study", name, trained))
+        if len({len(grid) for grid in rates.values()}) > 1:
+            counts = ", ".join(f"{name} {len(grid)}" for name, grid in rates.items())
+            self._say(("tuning", "learning_rates"), f"expected the same number of rates for each method, got {counts}")

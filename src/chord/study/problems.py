@@ -1,4 +1,4 @@
-"""Problems of a configuration as lines for a human: which file, which key, what was expected, what was probably meant."""
+"""Problems of a configuration as lines for a human: which file, which key, what was expected, what may be meant."""
 
 import difflib
 import json
@@ -127,10 +127,8 @@ def _fields(model: type[BaseModel], value: Any, keys: Keys) -> dict[str, FieldIn
     annotation: Any = model
     for key in keys:
         owner = _model(annotation, value)
-        if owner is not None:
-            annotation = owner.model_fields[key].annotation
-        else:
-            annotation = get_args(annotation)[-1]  # dict[name, item] and list[item]
+        # Without a class of ours it is dict[name, item] or list[item].
+        annotation = owner.model_fields[key].annotation if owner else get_args(annotation)[-1]
         value = value[key] if isinstance(value, dict) else value[int(key)]
     owner = _model(annotation, value)
     return dict(owner.model_fields) if owner else {}

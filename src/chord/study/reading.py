@@ -55,7 +55,8 @@ def read_yaml(path: Path, shown: str) -> dict:
 def merge(below: Any, above: Any) -> Any:
     """Lay `above` over `below`: mappings key by key, everything else replaced whole.
 
-    A part of another name (or kind) replaces the part below whole: a constant schedule must not inherit a cosine's warm-up.
+    A part of another name (or kind) replaces the part below whole: a constant schedule must not inherit a cosine's
+    warm-up.
     """
     if not isinstance(below, dict) or not isinstance(above, dict):
         return above

@@ -1,20 +1,37 @@
 """What stands in the three kinds of YAML files: a study, a method, a benchmark.
 
-Sections that are laid over each other (training defaults, method, override) or that lack a value which only the study knows
-(its seed) stay plain here. `chord.study.study` puts them together and checks them against the settings class of the room
-that runs the job, so a new key of a room needs no edit here.
+Sections that are laid over each other (training defaults, method, override) or that lack a value which only the study
+knows (its seed) stay plain here. `chord.study.loading` puts them together and checks them against the settings class of
+the room that runs the job, so a new key of a room needs no edit here.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
 
-from chord.training.spec import Validation
+from chord.analysis.catalogue import FIGURES, TABLES
+from chord.analysis.specs import ALL
+from chord.data.spec import BenchmarkSpec, PrepareSpec
+from chord.experts.spec import ExpertsSpec
+from chord.rollouts import Decoding
+from chord.study.partial import Partial
+from chord.training.pretrain_spec import PretrainSpec
+from chord.training.spec import HybridStage, SftStage, Validation
 
 Section = dict[str, Any]
 # Names become folders and wildcards; a dot is allowed for mu_0.02.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[0-9]+)?$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+DERIVED = ("seed", "name")  # keys of a room's settings that the study fills in
 BASE = "base"  # start_from of a method that starts at the study's model
 RULES = (
     "prepare",
@@ -29,7 +46,7 @@ RULES = (
     "figure",
     "report",
 )
-Rule = Literal[RULES]
+Rule = Literal["default", *RULES]
 
 
 class Settings(BaseModel):
@@ -44,7 +61,7 @@ class MethodFile(Settings):
     start_from: str = Field(
         default=BASE, description="base (the study's model) or the method whose result is the start"
     )
-    stage: Section | None = Field(
+    stage: Annotated[Section, Partial(SftStage, HybridStage)] | None = Field(
         default=None, description="the stage's kind and what differs from the study's training"
     )
 
@@ -54,14 +71,14 @@ class MethodOverride(Settings):
 
     title: Text | None = None
     start_from: str | None = None
-    stage: Section = Field(default_factory=dict)
+    stage: Annotated[Section, Partial(SftStage, HybridStage)] = Field(default_factory=dict)
 
 
 class Training(Settings):
     """Settings that all stages of a kind share unless a method says otherwise."""
 
-    sft: Section
-    hybrid: Section
+    sft: Annotated[Section, Partial(SftStage, without=("kind",))]
+    hybrid: Annotated[Section, Partial(HybridStage, without=("kind",))]
 
 
 class Tuning(Settings):
@@ -92,6 +109,28 @@ class Cost(Settings):
     start_seconds: PositiveFloat = Field(description="start of a job: imports and loading")
 
 
+class BenchmarkFile(Settings):
+    """A task, its rows, how the answers are sampled, and how tables show it."""
+
+    title: Text
+    columns: Annotated[dict[str, Text], Field(min_length=1)] = Field(
+        description=f"the columns of a table: group of the rows ({ALL}: the whole benchmark) -> heading"
+    )
+    k: PositiveInt = Field(description="samples of each question")
+    decoding: Decoding
+    batch_rows: PositiveInt = Field(description="completions sampled at a time")
+    data: Annotated[Section, Partial(BenchmarkSpec, without=DERIVED)]
+
+
+class BenchmarkOverride(Settings):
+    """What one study changes of a benchmark."""
+
+    k: PositiveInt | None = None
+    decoding: Annotated[Section, Partial(Decoding)] = Field(default_factory=dict)
+    batch_rows: PositiveInt | None = None
+    data: Annotated[Section, Partial(BenchmarkSpec, without=DERIVED)] = Field(default_factory=dict)
+
+
 class Comparison(Settings):
     """Methods that one set of tables and figures puts side by side."""
 
@@ -99,7 +138,8 @@ class Comparison(Settings):
     paper: Text = Field(description="the tables and figures of the paper it answers")
     methods: Annotated[list[str], Field(min_length=1)]
     references: list[str] = Field(description="methods that every other method is compared with, in pairs")
-    figures: list[str] = Field(default_factory=list)
+    tables: list[Literal[tuple(TABLES)]]
+    figures: list[Literal[tuple(FIGURES)]]
 
 
 class StudyFile(Settings):
@@ -107,17 +147,25 @@ class StudyFile(Settings):
     question: Text = Field(description="what the study is asked, in a sentence or two")
     meaningful: bool = Field(description="false: its numbers mean nothing, and its report says so")
     model: Text = Field(description="start model: a folder relative to the repository root, or a hub id")
-    base_model: Section | None = Field(default=None, description="how a rule trains `model` from nothing")
+    base_model: Annotated[Section, Partial(PretrainSpec, without=DERIVED)] | None = Field(
+        default=None, description="how a rule trains `model` from nothing"
+    )
     seed: NonNegativeInt = Field(description="seed of the study; everything random is derived from it")
     seeds: PositiveInt = Field(description="runs of each method; their indices count from 0")
-    data: Section
-    experts: Section
+    data: Annotated[Section, Partial(PrepareSpec, without=DERIVED)]
+    experts: Annotated[Section, Partial(ExpertsSpec, without=DERIVED)]
     validation: Validation
     save_every: PositiveInt = Field(description="steps between two checkpoints")
     training: Training
     methods: Annotated[dict[Name, MethodOverride], Field(min_length=1)]
-    benchmarks: Annotated[dict[Name, Section], Field(min_length=1)]
+    benchmarks: Annotated[dict[Name, BenchmarkOverride], Field(min_length=1)]
     comparisons: Annotated[dict[Name, Comparison], Field(min_length=1)]
     tuning: Tuning | None = None
-    resources: dict[Rule, Resources]
+    resources: dict[Rule, Resources] = Field(description="by rule; `default` is for the rules that are not named")
     cost: Cost
+
+    @model_validator(mode="after")
+    def _every_rule_has_resources(self) -> "StudyFile":
+        if "default" not in self.resources:
+            raise ValueError("resources: missing key default; expected resources for the rules that are not named")
+        return self

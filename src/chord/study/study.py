@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chord.analysis.specs import CellsSpec
+from chord.analysis.catalogue import FIGURES, TABLES
+from chord.analysis.specs import CellsSpec, Column, FigureSpec, ReportComparison, ReportSpec, TableSpec
 from chord.analysis.specs import Method as ShownMethod
+from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
+from chord.experts.spec import ExpertsSpec
+from chord.rollouts import Decoding
 from chord.study.problems import unknown
 from chord.study.settings import BASE, Comparison, Resources, StudyFile
 from chord.training.pretrain_spec import PretrainSpec
@@ -22,6 +26,9 @@ JOBS = {
     "tune": ("method", "trial"),
     "generate": ("method", "seed", "benchmark"),
     "cells": ("comparison",),
+    "table": ("comparison", "table"),
+    "figure": ("figure",),
+    "report": (),
 }
 
 
@@ -37,9 +44,22 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Benchmark:
+    """A benchmark as this study runs it."""
+
+    name: str
+    title: str
+    columns: dict[str, str]  # group of the rows -> heading of the table's column
+    k: int  # samples of each question
+    decoding: Decoding
+    batch_rows: int
+    data: BenchmarkSpec
+
+
+@dataclass(frozen=True)
 class Study:
-    """The specification methods return plain JSON values, each with only what its job uses, so that a change of one method
-    changes only that method's jobs and a further seed changes none."""
+    """The specification methods return plain JSON values, each with only what its job uses: a change of one method
+    changes only that method's jobs, and a further seed none."""
 
     name: str
     root: Path  # relative paths of the configuration start here
@@ -47,6 +67,9 @@ class Study:
     methods: dict[
         str, Method
     ]  # those the study names and all they start from; a start comes before what starts from it
+    benchmarks: dict[str, Benchmark]
+    data: PrepareSpec
+    experts: ExpertsSpec
     pretrain: PretrainSpec | None
 
     @property
@@ -70,12 +93,8 @@ class Study:
     def comparisons(self) -> dict[str, Comparison]:
         return self.settings.comparisons
 
-    @property
-    def benchmarks(self) -> list[str]:
-        return list(self.settings.benchmarks)
-
     def resources(self, rule: str) -> Resources:
-        return self.settings.resources[rule]
+        return self.settings.resources.get(rule, self.settings.resources["default"])
 
     def start_of(self, method: str) -> str | None:
         """The method whose result of the same seed this one starts from; None for the study's model."""
@@ -92,20 +111,20 @@ class Study:
         return [*(self.chain(start) if start else []), self.methods[method]]
 
     def prepare_spec(self) -> dict:
-        return {"seed": self.settings.seed} | self.settings.data
+        return self.data.model_dump(mode="json")
 
     def benchmark_spec(self, benchmark: str) -> dict:
-        return {"seed": self.settings.seed, "name": benchmark}
+        return self.benchmarks[benchmark].data.model_dump(mode="json")
 
     def experts_spec(self) -> dict:
-        return {"seed": self.settings.seed} | self.settings.experts
+        return self.experts.model_dump(mode="json")
 
     def generate_spec(self, method: str, seed_index: int, benchmark: str) -> dict:
         return {"study_seed": self.settings.seed, "seed_index": seed_index, "method": method, "benchmark": benchmark}
 
     def pretrain_spec(self) -> dict:
         if self.pretrain is None:
-            raise KeyError(f"study {self.name} has no base_model")
+            raise UserError(f"study {self.name}: base_model: missing; expected how {self.model} is trained")
         return self.pretrain.model_dump(mode="json")
 
     def train_spec(self, method: str, seed_index: int) -> dict:
@@ -124,7 +143,9 @@ class Study:
             raise UserError(unknown("job", job, JOBS))
         kinds = JOBS[job]
         if len(names) != len(kinds):
-            raise UserError(f"{job}: expected {' '.join(kinds).upper() or 'no names'}, got {' '.join(names) or 'nothing'}")
+            raise UserError(
+                f"{job}: expected {' '.join(kinds).upper() or 'no names'}, got {' '.join(names) or 'nothing'}"
+            )
         return getattr(self, f"{job}_spec")(*map(self._known, kinds, names))
 
     def _known(self, kind: str, name: str) -> str | int:
@@ -132,7 +153,13 @@ class Study:
             if not name.isdecimal():
                 raise UserError(f"{kind} {name!r}: expected a number from 0")
             return int(name)
-        known = {"method": self.methods, "benchmark": self.benchmarks, "comparison": self.comparisons}[kind]
+        known = {
+            "method": self.methods,
+            "benchmark": self.benchmarks,
+            "comparison": self.comparisons,
+            "table": TABLES,
+            "figure": FIGURES,
+        }[kind]
         if name not in known:
             raise UserError(unknown(kind, name, known))
         return name
@@ -141,13 +168,49 @@ class Study:
         shown = self.comparisons[comparison]
         return CellsSpec(
             comparison=comparison,
-            methods=self._shown_methods(shown),
+            methods=self._shown(shown.methods),
             references=tuple(shown.references),
             seeds=tuple(self.seed_indices),
         ).model_dump(mode="json")
 
-    def _shown_methods(self, comparison: Comparison) -> tuple[ShownMethod, ...]:
-        return tuple(ShownMethod(name=name, title=self.methods[name].title) for name in comparison.methods)
+    def table_spec(self, comparison: str, table: str) -> dict:
+        return self._table(comparison, table).model_dump(mode="json")
+
+    def figure_spec(self, figure: str) -> dict:
+        """A figure shows the same methods in every comparison: those of chord.analysis.catalogue.FIGURES."""
+        return FigureSpec(name=figure, methods=self._shown(FIGURES[figure].methods)).model_dump(mode="json")
+
+    def report_spec(self, comparisons: Sequence[str] | None = None) -> dict:
+        """The report of all comparisons, or of the given ones."""
+        notice = "A miniature that only shows that the chain works: its numbers mean nothing."
+        return ReportSpec(
+            study=self.name,
+            title=self.title,
+            question=self.settings.question,
+            notice=None if self.meaningful else notice,
+            seeds=tuple(self.seed_indices),
+            comparisons=tuple(
+                ReportComparison(
+                    name=name,
+                    title=self.comparisons[name].title,
+                    methods=self._shown(self.comparisons[name].methods),
+                    tables=tuple(self._table(name, table) for table in self.comparisons[name].tables),
+                    figures=tuple(self.comparisons[name].figures),
+                )
+                for name in (self.comparisons if comparisons is None else comparisons)
+            ),
+        ).model_dump(mode="json")
+
+    def _table(self, comparison: str, table: str) -> TableSpec:
+        columns = [
+            Column(benchmark=benchmark.name, group=group, title=title)
+            for benchmark in self.benchmarks.values()
+            for group, title in benchmark.columns.items()
+        ]
+        return TableSpec(name=table, methods=self._shown(self.comparisons[comparison].methods), columns=tuple(columns))
+
+    def _shown(self, names: Sequence[str]) -> tuple[ShownMethod, ...]:
+        return tuple(ShownMethod(name=name, title=self.methods[name].title) for name in names)
 
     def _train_spec(self, stage: Stage, seed_index: int) -> dict:
         return TrainSpec(

@@ -1,0 +1,19 @@
+"""JSON schemas of the three kinds of YAML files, made from the typed classes: for editors and readers.
+
+`chord schema` writes them into workflow/schemas, and a test fails when they are not current. The typed configuration is
+the stricter judge: it also knows what the values of several files must be together.
+"""
+
+import json
+
+from pydantic import BaseModel
+
+from chord.study.settings import MethodFile, StudyFile
+
+FILES: dict[str, type[BaseModel]] = {"study": StudyFile, "method": MethodFile}
+
+
+def schema_text(kind: str) -> str:
+    """The text of workflow/schemas/<kind>.schema.json."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | FILES[kind].model_json_schema()
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
