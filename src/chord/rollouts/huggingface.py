@@ -9,6 +9,7 @@ from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
 
 from chord.errors import UserError
 from chord.rollouts.batches import fixed_batches
+from chord.rollouts.cache import buffered_cache
 from chord.rollouts.engine import Decoding, Sample
 from chord.rollouts.noise import uniform_noise
 from chord.rollouts.sampling import StepSampler
@@ -70,6 +71,7 @@ class HuggingFaceEngine:
                 use_cache=True,  # a training configuration may have switched it off
             ),
             logits_processor=LogitsProcessorList([sampler]),
+            past_key_values=buffered_cache(self.model.config, width + decoding.max_response_tokens),
         )
         responses = sequences[:, width:].cpu()
         ended = torch.isin(responses, torch.tensor(self.eos_token_ids))
