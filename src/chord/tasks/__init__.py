@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from chord.errors import UserError
 from chord.tasks import choice, world
-from chord.tasks.verdict import Verdict
+from chord.tasks.verdict import CORRECT, WRONG, Verdict
 
 TASKS: dict[str, Callable[[dict, str, bool], Verdict]] = {"choice": choice.verdict, "world": world.verdict}
 
-__all__ = ["TASKS", "Verdict", "verdict"]
+__all__ = ["CORRECT", "TASKS", "WRONG", "Verdict", "verdict"]
 
 
 def verdict(row: dict, text: str, truncated: bool) -> Verdict:

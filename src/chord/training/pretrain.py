@@ -67,7 +67,7 @@ def row(mixture: Mixture, seed: int, index: int) -> tuple[str, str]:
 
 
 def batches(spec: PretrainSpec, tokenizer, start: int) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
-    """Per step from `start`: micro-batches of (input_ids, labels), both (rows, tokens), padded at the right, labels shifted."""
+    """Per step from `start`: micro-batches of (input_ids, shifted labels), both (rows, tokens), padded at the right."""
     ids = tokenizer.get_vocab()
     opening, middle = [tokenizer.bos_token_id, ids["<user>"]], [ids["<assistant>"]]
     for step in range(start, spec.steps):

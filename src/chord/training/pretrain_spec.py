@@ -66,9 +66,9 @@ class PretrainSpec(Settings):
     mixture: Mixture = Field(Mixture(), description="mixture of the annealed last part: the style the model ends with")
     gates: Gates = Gates()
     steps: PositiveInt = 6000
-    rows_per_step: PositiveInt = 64
+    rows_per_step: PositiveInt = 32
     micro_batches: PositiveInt = Field(
-        4, description="parts of a step, sorted by length: saves padding, changes no result"
+        2, description="parts of a step, sorted by length: saves padding, changes no result"
     )
     muon_lr: PositiveFloat = Field(6e-3, description="rate of torch.optim.Muon on the hidden matrices")
     weight_decay: float = Field(0.1, ge=0, description="of the hidden matrices")

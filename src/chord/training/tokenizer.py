@@ -53,7 +53,8 @@ def build_tokenizer(max_tokens: int) -> PreTrainedTokenizerFast:
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )
-    # transformers 5 takes Qwen2's byte-level BPE for every folder with a Qwen2 model, whatever its tokenizer_config.json
-    # says, and our words would be lost without a message. A folder with an `auto_map` is exempt; this one names no code.
+    # transformers 5 takes Qwen2's byte-level BPE for every folder with a Qwen2 model, whatever its
+    # tokenizer_config.json says, and our words would be lost without a message. A folder with an `auto_map` is exempt;
+    # this one names no code.
     tokenizer.init_kwargs["auto_map"] = {"AutoTokenizer": [None, None]}
     return tokenizer

@@ -1,0 +1,45 @@
+"""Checks of written rows: nothing may stand twice, and nothing may stand in two splits."""
+
+from collections.abc import Iterable, Mapping
+
+from chord.data import world
+from chord.errors import UserError
+
+KEYS = {"id", "messages", "gold", "task", "group", "meta"}
+
+
+def identity(row: dict) -> str:
+    """What makes two rows the same question: the canonical problem of the world, else the messages' normalised text."""
+    if row["task"] == "world":
+        return world.parse(row["messages"][-1]["content"]).canonical
+    return " ".join(" ".join(message["content"] for message in row["messages"]).casefold().split())
+
+
+def check_rows(rows: Iterable[dict], shown: str) -> None:
+    """Refuse rows with missing or unknown keys, and repeated ids or questions, naming the first offender."""
+    ids: dict[str, int] = {}
+    questions: dict[str, str] = {}
+    for number, row in enumerate(rows, start=1):
+        if set(row) != KEYS:
+            wrong = ", ".join(sorted(set(row) ^ KEYS))
+            raise UserError(f"{shown}:{number}: missing or unknown keys: {wrong}")
+        if row["id"] in ids:
+            raise UserError(f"{shown}:{number}: id {row['id']!r} stands in row {ids[row['id']]} already")
+        ids[row["id"]] = number
+        question = identity(row)
+        if question in questions:
+            raise UserError(f"{shown}:{number}: row {row['id']!r} repeats the question of {questions[question]!r}")
+        questions[question] = row["id"]
+
+
+def check_disjoint(splits: Mapping[str, Iterable[dict]]) -> None:
+    """Refuse a question that stands in two splits."""
+    found: dict[str, tuple[str, str]] = {}
+    for name, rows in splits.items():
+        for row in rows:
+            question = identity(row)
+            if found.setdefault(question, (name, row["id"]))[0] != name:
+                other, other_id = found[question]
+                raise UserError(
+                    f"{name}: row {row['id']!r} is also row {other_id!r} of {other}; splits must not overlap"
+                )

@@ -1,0 +1,96 @@
+"""Command `experts`: right trajectories for the SFT prompts, at most one each, rejections counted by reason."""
+
+import random
+from collections import Counter
+from pathlib import Path
+
+from chord.errors import UserError
+from chord.experts.sources import Candidate, open_source
+from chord.experts.spec import DatasetSource, ExpertsSpec, ModelSource
+from chord.files import read_jsonl, write_json, write_jsonl
+from chord.provenance import file_sha256, manifest
+from chord.seeds import derive_seed
+
+
+def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
+    """Write expert rows for the prompts to `out` and <stem>.manifest.json beside it; returns the manifest.
+
+    prompts: sft.jsonl; policy: model folder whose tokenizer counts tokens, since that model will learn from the rows.
+    """
+    from transformers import AutoTokenizer  # seconds that a check of the specification does not need
+
+    settings = ExpertsSpec.model_validate(spec)
+    rows = read_jsonl(prompts)
+    tokenizer = AutoTokenizer.from_pretrained(policy)
+    kept, rejected, without = [], Counter(), Counter()
+    found = open_source(settings.source, settings.seed).candidates(rows)
+    for row, candidates in zip(rows, found, strict=True):
+        right = []
+        reasons = Counter()
+        for candidate in candidates:
+            tokens = tokenizer(candidate.text, add_special_tokens=False).input_ids
+            reason = _reason(candidate, tokens, tokenizer.unk_token_id, settings.max_response_tokens)
+            if reason is None:
+                right.append((candidate, len(tokens) + 1))  # with the end token
+            else:
+                reasons[reason] += 1
+        rejected += reasons
+        if not right:
+            without["no_candidate" if not candidates else reasons.most_common(1)[0][0]] += 1
+            continue
+        rejected["not_chosen"] += len(right) - 1
+        candidate, length = _choose(right, settings, row["id"])
+        kept.append(
+            row
+            | {
+                "response": candidate.text,
+                "tokens": length,
+                "source": settings.source.kind,
+                "verdict": candidate.verdict._asdict(),
+            }
+        )
+    if not kept:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in without.items())
+        raise UserError(f"{prompts}: not one of {len(rows)} prompts has a right trajectory ({reasons})")
+    write_jsonl(out, kept)
+    record = manifest(
+        spec=settings.model_dump(mode="json"),
+        inputs={"prompts": prompts, "tokenizer": policy / "tokenizer.json", **_source_files(settings)},
+        files={out.name: file_sha256(out)},
+        prompts=len(rows),
+        kept=len(kept),
+        prompts_without_trajectory=dict(without),
+        rejected_trajectories=dict(+rejected),
+        tokens_mean=sum(row["tokens"] for row in kept) / len(kept),
+        tokens_max=max(row["tokens"] for row in kept),
+    )
+    write_json(out.with_suffix(".manifest.json"), record)
+    return record
+
+
+def _reason(candidate: Candidate, tokens: list[int], unknown: int | None, limit: int) -> str | None:
+    """Why a trajectory is rejected, None if it is not."""
+    if not candidate.verdict.correct:
+        return candidate.verdict.reason
+    if len(tokens) + 1 > limit:
+        return "too_long"
+    if unknown is not None and unknown in tokens:
+        return "unknown_words"  # the policy could only learn to write the unknown token
+    return None
+
+
+def _choose(right: list[tuple[Candidate, int]], settings: ExpertsSpec, row_id: str) -> tuple[Candidate, int]:
+    if settings.choose == "shortest":
+        return min(right, key=lambda pair: pair[1])
+    if settings.choose == "random":
+        return random.Random(derive_seed(settings.seed, "experts", row_id, "choice")).choice(right)
+    return right[0]
+
+
+def _source_files(settings: ExpertsSpec) -> dict[str, Path]:
+    source = settings.source
+    if isinstance(source, ModelSource):
+        return {"model": Path(source.model)}
+    if isinstance(source, DatasetSource):
+        return {"dataset": Path(source.folder)}
+    return {}

@@ -1,0 +1,113 @@
+"""Three sources of expert trajectories behind one interface: the world's solver, a model, a dataset.
+
+A source takes prompt rows and gives the candidates of each, judged. It selects nothing (`chord.experts.make` does).
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from chord import tasks
+from chord.data import solutions, world
+from chord.data.openr1 import read_openr1
+from chord.errors import UserError
+from chord.experts.spec import DatasetSource, ModelSource, SolverSource, Source
+from chord.seeds import derive_seed
+from chord.tasks import Verdict
+
+CHUNK_ROWS = 64  # prompts a model is given at once: bounds memory, changes no sample
+
+
+class Candidate(NamedTuple):
+    """A trajectory that might be kept; verdict: of the task, or of the dataset it comes from."""
+
+    text: str
+    verdict: Verdict
+
+
+class Candidates(Protocol):
+    """A source: the candidates of every row, in the order of the rows."""
+
+    def candidates(self, rows: list[dict]) -> Iterable[list[Candidate]]: ...
+
+
+def open_source(source: Source, seed: int) -> Candidates:
+    if isinstance(source, SolverSource):
+        return Solver()
+    if isinstance(source, ModelSource):
+        return Model(source, seed)
+    return Dataset(source)
+
+
+class Solver:
+    """One trajectory for every problem of the world."""
+
+    def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
+        for row in rows:
+            if row["task"] != "world":
+                raise UserError(f"row {row['id']!r}: the solver knows task 'world' only, not {row['task']!r}")
+            text = solutions.write_expert(world.parse(row["messages"][-1]["content"]))
+            yield [Candidate(text, tasks.verdict(row, text, truncated=False))]
+
+
+class Model:
+    """`samples` completions of every prompt. The noise of each belongs to (seed, row id, sample number)."""
+
+    def __init__(self, source: ModelSource, seed: int):
+        # Here and not above: the other sources need no torch.
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        from chord.rollouts.huggingface import HuggingFaceEngine
+
+        if not Path(source.model).is_dir():
+            raise UserError(f"experts: source.model: no such folder: {source.model}")
+        self.source, self.seed = source, seed
+        self.tokenizer = AutoTokenizer.from_pretrained(source.model)
+        model = AutoModelForCausalLM.from_pretrained(source.model)
+        # A model may end its turn with other tokens than the tokenizer's, and says so in its generation configuration.
+        ends = model.generation_config.eos_token_id
+        ends = [self.tokenizer.eos_token_id] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else ends[0]
+        self.engine = HuggingFaceEngine(model, pad, ends, source.batch_rows)
+
+    def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
+        for start in range(0, len(rows), CHUNK_ROWS):
+            yield from self._chunk(rows[start : start + CHUNK_ROWS])
+
+    def _chunk(self, rows: list[dict]) -> Iterator[list[Candidate]]:
+        from chord.rollouts import encode_prompts
+
+        count = self.source.samples
+        prompts = [ids for ids in encode_prompts(self.tokenizer, rows) for _ in range(count)]
+        seeds = [derive_seed(self.seed, "experts", row["id"], sample) for row in rows for sample in range(count)]
+        samples = self.engine.generate(prompts, seeds, self.source.decoding)
+        for place, row in enumerate(rows):
+            found = []
+            for sample in samples[place * count : (place + 1) * count]:
+                text = self.tokenizer.decode(sample.token_ids, skip_special_tokens=True)
+                found.append(Candidate(text, tasks.verdict(row, text, sample.truncated)))
+            yield found
+
+
+class Dataset:
+    """The generations of the dataset's problem whose text is the prompt's user message."""
+
+    def __init__(self, source: DatasetSource):
+        self.folder = Path(source.folder)
+
+    def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
+        asked = {row["messages"][-1]["content"] for row in rows}
+        found: dict[str, list[Candidate]] = {}
+        for problem in read_openr1(self.folder):  # 220,000 long rows on the hub: only those asked for stay in memory
+            if problem.problem in asked:
+                found.setdefault(problem.problem, []).extend(
+                    Candidate(generation.text, _verified(generation.verified)) for generation in problem.generations
+                )
+        for row in rows:
+            yield found.get(row["messages"][-1]["content"], [])
+
+
+def _verified(verified: bool) -> Verdict:
+    if verified:
+        return Verdict(tasks.CORRECT, True, True, "correctness_math_verify")
+    return Verdict(tasks.WRONG, False, True, "not_verified")

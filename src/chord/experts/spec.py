@@ -1,0 +1,49 @@
+"""What the command `experts` is told: where trajectories come from, and which of the right ones is kept. No torch."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+
+from chord.rollouts import Decoding
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SolverSource(Settings):
+    """The exact solver of the world, in the expert's style."""
+
+    kind: Literal["solver"] = "solver"
+
+
+class ModelSource(Settings):
+    """Samples of a model, judged by the row's task."""
+
+    kind: Literal["model"] = "model"
+    model: str = Field(description="model folder")
+    samples: PositiveInt = Field(description="completions of a prompt")
+    decoding: Decoding
+    batch_rows: PositiveInt = Field(32, description="completions that are generated together")
+
+
+class DatasetSource(Settings):
+    """Generations that a dataset carries, with the dataset's own verdict."""
+
+    kind: Literal["dataset"] = "dataset"
+    folder: str = Field(description="local folder in the hub's format")
+    format: Literal["openr1"] = "openr1"
+
+
+Source = Annotated[SolverSource | ModelSource | DatasetSource, Field(discriminator="kind")]
+
+
+class ExpertsSpec(Settings):
+    seed: NonNegativeInt
+    source: Source = SolverSource()
+    choose: Literal["random", "first", "shortest"] = Field(
+        "first", description="which of several right trajectories is kept (paper, maths: random); ties go to the first"
+    )
+    max_response_tokens: PositiveInt = Field(
+        description="longer ones are rejected; with the end token, in the policy's tokenizer (paper, maths: 8,196)"
+    )
