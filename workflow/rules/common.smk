@@ -1,0 +1,103 @@
+# What the rules share: the checked study, how a command is called, and the names of files.
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from snakemake.settings.types import DeploymentMethod
+
+ROOT = Path(workflow.current_basedir).parents[1]
+
+# The one way in which jobs get the code: the checkout's own src/, before any installed copy, from any working directory.
+# It stands in the command because Snakemake takes PYTHONPATH out of a conda environment's variables. Without conda, `python`
+# is the one that runs Snakemake, whether or not its environment was activated.
+sys.path.insert(0, f"{ROOT}/src")
+BIN = "" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method else Path(sys.executable).parent
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(f'{ROOT}/src')}; "
+    + (f"export PATH={shlex.quote(str(BIN))}:$PATH; " if BIN else "")
+)
+
+from chord.analysis.catalogue import FIGURES, TABLES
+from chord.errors import UserError
+from chord.study import Study, load_study
+
+
+def checked_study() -> Study:
+    """The study that the configuration names; a fault in it ends Snakemake with its own lines and nothing else."""
+    try:
+        for key in config:
+            if key != "study":
+                raise UserError(f"config: {key}: unknown key; expected study")
+        return load_study(config["study"], ROOT)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+STUDY = checked_study()
+RESULTS = f"results/{STUDY.name}"
+SEEDS = STUDY.seed_indices
+RUN = f"{RESULTS}/runs/{{method}}/seed-{{seed}}"
+# Files of the checkout that are inputs; relative, so that moving it with its results makes none of them another input.
+BASE_MODEL = os.path.relpath(ROOT / STUDY.model)
+REPORTED = os.path.relpath(ROOT / "config/paper/reported.yaml")
+ANALYSIS = sorted(os.path.relpath(path) for path in (ROOT / "src/chord/analysis").glob("*.py"))
+
+
+def one_of(names) -> str:
+    """A wildcard constraint: these names and no others."""
+    return "|".join(re.escape(str(name)) for name in names) or "(?!)"
+
+
+wildcard_constraints:
+    method=one_of(STUDY.methods),
+    seed=r"\d+",
+    benchmark=one_of(STUDY.benchmarks),
+    comparison=one_of(STUDY.comparisons),
+    table=one_of(TABLES),
+    figure=one_of(FIGURES),
+
+
+def spec(values: dict) -> str:
+    """A job's settings as its one parameter: Snakemake runs the job again when this text changes."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+def run_folder(method: str, seed: int) -> str:
+    return RUN.format(method=method, seed=seed)
+
+
+def result_of(method: str | None, seed: int) -> str:
+    """The model folder that a method's run ends with; the study's own model where nothing is trained."""
+    trained = method is not None and STUDY.trains(method)
+    return f"{run_folder(method, seed)}/model" if trained else BASE_MODEL
+
+
+def scores_of(comparison: str) -> list[str]:
+    methods = STUDY.comparisons[comparison].methods
+    return expand(f"{RUN}/{{benchmark}}.scores.parquet", method=methods, seed=SEEDS, benchmark=STUDY.benchmarks)
+
+
+def curves_of(methods: Iterable[str]) -> list[str]:
+    return expand(f"{RUN}/curves.csv", method=filter(STUDY.trains, methods), seed=SEEDS)
+
+
+def manifests_of(comparisons: Iterable[str]) -> list[str]:
+    """Of every run that the comparisons show or that one of those starts from, each once."""
+    shown = [method for name in comparisons for method in STUDY.comparisons[name].methods]
+    needed = dict.fromkeys(link.name for method in shown for link in STUDY.chain(method))
+    return expand(f"{RUN}/manifest.json", method=filter(STUDY.trains, needed), seed=SEEDS)
+
+
+def comparison_files(name: str, kinds: Iterable[str] = ("tables", "figures")) -> list[str]:
+    """The tables and figures of a comparison."""
+    shown = STUDY.comparisons[name]
+    files = []
+    if "tables" in kinds:
+        files += expand(f"{RESULTS}/{name}/tables/{{table}}.{{kind}}", table=shown.tables, kind=["csv", "md", "tex"])
+    if "figures" in kinds:
+        files += expand(f"{RESULTS}/{name}/figures/{{figure}}.{{kind}}", figure=shown.figures, kind=["png", "pdf"])
+    return files

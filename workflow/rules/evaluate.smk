@@ -1,0 +1,49 @@
+# Completions of the benchmarks, and their scores. Completions are kept: scoring needs no model.
+
+
+rule generate:
+    input:
+        model=lambda wildcards: result_of(wildcards.method, wildcards.seed),
+        rows=f"{RESULTS}/data/benchmarks/{{benchmark}}.jsonl",
+    output:
+        completions=f"{RUN}/{{benchmark}}.completions.parquet",
+    log:
+        f"{RESULTS}/logs/generate/{{method}}-seed-{{seed}}-{{benchmark}}.log",
+    benchmark:
+        f"{RESULTS}/timings/generate/{{method}}-seed-{{seed}}-{{benchmark}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: STUDY.resources("generate").threads
+    resources:
+        mem_mb=STUDY.resources("generate").mem_mb,
+        runtime=STUDY.resources("generate").minutes,
+        gpu=STUDY.resources("generate").gpus,
+    params:
+        spec=lambda wildcards: spec(STUDY.generate_spec(wildcards.method, int(wildcards.seed), wildcards.benchmark)),
+    message:
+        "Answer {wildcards.benchmark} with {wildcards.method}, seed {wildcards.seed}"
+    shell:
+        "python -m chord generate --spec {params.spec:q} --model {input.model:q} --rows {input.rows:q}"
+        " --out {output.completions:q} > {log:q} 2>&1"
+
+
+rule score:
+    input:
+        completions=f"{RUN}/{{benchmark}}.completions.parquet",
+        rows=f"{RESULTS}/data/benchmarks/{{benchmark}}.jsonl",
+    output:
+        scores=f"{RUN}/{{benchmark}}.scores.parquet",
+    log:
+        f"{RESULTS}/logs/score/{{method}}-seed-{{seed}}-{{benchmark}}.log",
+    benchmark:
+        f"{RESULTS}/timings/score/{{method}}-seed-{{seed}}-{{benchmark}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: STUDY.resources("score").threads
+    resources:
+        mem_mb=STUDY.resources("score").mem_mb,
+        runtime=STUDY.resources("score").minutes,
+    message:
+        "Score {wildcards.benchmark} of {wildcards.method}, seed {wildcards.seed}"
+    shell:
+        "python -m chord score --completions {input.completions:q} --rows {input.rows:q} --out {output.scores:q} > {log:q} 2>&1"

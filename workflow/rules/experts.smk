@@ -1,0 +1,53 @@
+# Expert trajectories; and the base model of the synthetic world.
+
+
+rule experts:
+    input:
+        prompts=f"{RESULTS}/data/sft.jsonl",
+        policy=BASE_MODEL,
+    output:
+        experts=f"{RESULTS}/data/experts.jsonl",
+        manifest=f"{RESULTS}/data/experts.manifest.json",
+    log:
+        f"{RESULTS}/logs/experts.log",
+    benchmark:
+        f"{RESULTS}/timings/experts.tsv"
+    conda:
+        "../../environment.yml"
+    threads: STUDY.resources("experts").threads
+    resources:
+        mem_mb=STUDY.resources("experts").mem_mb,
+        runtime=STUDY.resources("experts").minutes,
+        gpu=STUDY.resources("experts").gpus,
+    params:
+        spec=spec(STUDY.experts_spec()),
+    message:
+        "Collect the expert trajectories"
+    shell:
+        "python -m chord experts --spec {params.spec:q} --prompts {input.prompts:q} --policy {input.policy:q}"
+        " --out {output.experts:q} > {log:q} 2>&1"
+
+
+# The base model trained again from nothing, beside the one in the repository, which studies start from.
+if STUDY.pretrain:
+
+    rule base_model:
+        output:
+            model=directory(f"{RESULTS}/base_model"),
+        log:
+            f"{RESULTS}/logs/pretrain.log",
+        benchmark:
+            f"{RESULTS}/timings/pretrain.tsv"
+        conda:
+            "../../environment.yml"
+        threads: STUDY.resources("pretrain").threads
+        resources:
+            mem_mb=STUDY.resources("pretrain").mem_mb,
+            runtime=STUDY.resources("pretrain").minutes,
+            gpu=STUDY.resources("pretrain").gpus,
+        params:
+            spec=spec(STUDY.pretrain_spec()),
+        message:
+            "Train the base model"
+        shell:
+            "python -m chord pretrain --spec {params.spec:q} --out {output.model:q} > {log:q} 2>&1"

@@ -1,0 +1,42 @@
+# After each job: about how long is left, from the study's estimate scaled by how this machine has done so far.
+import logging
+import time
+
+from snakemake.logging import logger
+from snakemake_interface_logger_plugins.common import LogEvent
+
+
+class TimeLeft(logging.Handler):
+    """Listens to Snakemake's own events. `estimates`: job id -> minutes."""
+
+    def __init__(self, estimates: dict[int, float], cores: int):
+        super().__init__()
+        self.left, self.cores = estimates, cores
+        self.started: dict[int, float] = {}
+        self.estimated, self.measured = 0.0, 0.0  # minutes of the finished jobs
+
+    def emit(self, record: logging.LogRecord) -> None:
+        match getattr(record, "event", None):
+            case LogEvent.JOB_STARTED:
+                self.started |= dict.fromkeys(record.jobs, time.monotonic())
+            case LogEvent.JOB_FINISHED:
+                self.estimated += self.left.pop(record.job_id)
+                self.measured += (time.monotonic() - self.started.pop(record.job_id)) / 60
+            case LogEvent.PROGRESS:
+                print(f"about {max(1, round(self.minutes()))} min left", file=sys.stderr)
+
+    def minutes(self) -> float:
+        """The longest job bounds it from below: it has one core, however many there are."""
+        scale = self.measured / self.estimated
+        running = {job: (time.monotonic() - start) / 60 for job, start in self.started.items()}
+        left = [max(0.0, minutes * scale - running.get(job, 0.0)) for job, minutes in self.left.items()]
+        return max([sum(left) / self.cores, *left], default=0.0)
+
+
+onstart:
+    logger.addHandler(
+        TimeLeft(
+            {job.jobid: estimated_minutes(job) for job in workflow.dag.needrun_jobs()},
+            workflow.cores,
+        )
+    )

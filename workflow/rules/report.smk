@@ -1,0 +1,131 @@
+# From scores and curves to tables, figures and the report: seconds each, no model, no torch.
+# `code` is what they are made by: an edit there makes them again, and trains nothing.
+
+
+rule cells:
+    input:
+        scores=lambda wildcards: scores_of(wildcards.comparison),
+        code=ANALYSIS,
+    output:
+        cells=f"{RESULTS}/{{comparison}}/cells.parquet",
+        differences=f"{RESULTS}/{{comparison}}/differences.parquet",
+    log:
+        f"{RESULTS}/logs/cells/{{comparison}}.log",
+    benchmark:
+        f"{RESULTS}/timings/cells/{{comparison}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: STUDY.resources("cells").threads
+    resources:
+        mem_mb=STUDY.resources("cells").mem_mb,
+        runtime=STUDY.resources("cells").minutes,
+    params:
+        spec=lambda wildcards: spec(STUDY.cells_spec(wildcards.comparison)),
+        folder=lambda wildcards, output: Path(output.cells).parent,
+    message:
+        "Estimate the cells of {wildcards.comparison}"
+    shell:
+        "python -m chord cells --spec {params.spec:q} --scores {input.scores:q}"
+        " --out {params.folder:q} > {log:q} 2>&1"
+
+
+rule table:
+    input:
+        cells=f"{RESULTS}/{{comparison}}/cells.parquet",
+        differences=f"{RESULTS}/{{comparison}}/differences.parquet",
+        reported=REPORTED,
+        code=ANALYSIS,
+    output:
+        csv=f"{RESULTS}/{{comparison}}/tables/{{table}}.csv",
+        markdown=f"{RESULTS}/{{comparison}}/tables/{{table}}.md",
+        latex=f"{RESULTS}/{{comparison}}/tables/{{table}}.tex",
+        manifest=f"{RESULTS}/{{comparison}}/tables/{{table}}.manifest.json",
+    log:
+        f"{RESULTS}/logs/table/{{comparison}}-{{table}}.log",
+    benchmark:
+        f"{RESULTS}/timings/table/{{comparison}}-{{table}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: STUDY.resources("table").threads
+    resources:
+        mem_mb=STUDY.resources("table").mem_mb,
+        runtime=STUDY.resources("table").minutes,
+    params:
+        spec=lambda wildcards: spec(STUDY.table_spec(wildcards.comparison, wildcards.table)),
+        folder=lambda wildcards, output: Path(output.csv).parent,
+    message:
+        "Table {wildcards.table} of {wildcards.comparison}"
+    shell:
+        "python -m chord table --spec {params.spec:q} --cells {input.cells:q} --differences {input.differences:q}"
+        " --reported {input.reported:q} --out {params.folder:q} > {log:q} 2>&1"
+
+
+rule figure:
+    input:
+        curves=lambda wildcards: curves_of(FIGURES[wildcards.figure].methods),
+        code=ANALYSIS,
+    output:
+        png=f"{RESULTS}/{{comparison}}/figures/{{figure}}.png",
+        pdf=f"{RESULTS}/{{comparison}}/figures/{{figure}}.pdf",
+        manifest=f"{RESULTS}/{{comparison}}/figures/{{figure}}.manifest.json",
+    log:
+        f"{RESULTS}/logs/figure/{{comparison}}-{{figure}}.log",
+    benchmark:
+        f"{RESULTS}/timings/figure/{{comparison}}-{{figure}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: STUDY.resources("figure").threads
+    resources:
+        mem_mb=STUDY.resources("figure").mem_mb,
+        runtime=STUDY.resources("figure").minutes,
+    params:
+        spec=lambda wildcards: spec(STUDY.figure_spec(wildcards.figure)),
+        runs=lambda wildcards, input: [Path(curves).parent for curves in input.curves],
+        folder=lambda wildcards, output: Path(output.png).parent,
+    message:
+        "Figure {wildcards.figure} of {wildcards.comparison}"
+    shell:
+        "python -m chord figure --spec {params.spec:q} --runs {params.runs:q} --out {params.folder:q} > {log:q} 2>&1"
+
+
+rule report:
+    input:
+        files=comparison_files("main"),
+        runs=manifests_of(["main"]),
+        code=ANALYSIS,
+    output:
+        page=f"{RESULTS}/report.html",
+    log:
+        f"{RESULTS}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/timings/report.tsv"
+    conda:
+        "../../environment.yml"
+    threads: STUDY.resources("report").threads
+    resources:
+        mem_mb=STUDY.resources("report").mem_mb,
+        runtime=STUDY.resources("report").minutes,
+    params:
+        spec=spec(STUDY.report_spec(["main"])),
+        folder=lambda wildcards, output: Path(output.page).parent,
+    message:
+        "Report {output.page}"
+    shell:
+        "python -m chord report --spec {params.spec:q} --folder {params.folder:q} --out {output.page:q} > {log:q} 2>&1"
+
+
+# The same page with every comparison of the study.
+use rule report as report_all with:
+    input:
+        files=[comparison_files(name) for name in STUDY.comparisons],
+        runs=manifests_of(STUDY.comparisons),
+        code=ANALYSIS,
+    output:
+        page=f"{RESULTS}/report-all.html",
+    log:
+        f"{RESULTS}/logs/report-all.log",
+    benchmark:
+        f"{RESULTS}/timings/report-all.tsv"
+    params:
+        spec=spec(STUDY.report_spec(list(STUDY.comparisons))),
+        folder=lambda wildcards, output: Path(output.page).parent,
