@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from chord.errors import UserError
+from chord.files import write_text
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,10 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "check", "check the YAML files of a study", _check)
     _add_study(command)
+    command = _command(commands, "plan", "what a study will run, and about how long it takes", _plan)
+    _add_study(command)
+    command = _command(commands, "schema", "write the JSON schemas of studies, methods and benchmarks", _schema)
+    command.add_argument("--out", required=True, type=Path, metavar="PATH", help="folder (workflow/schemas)")
     command = _command(commands, "spec", "print the specification of one job of a study", _spec)
     _add_study(command)
     command.add_argument("job", help="train, generate, cells ... as in `chord --help`")
@@ -182,6 +187,19 @@ def _check(options: argparse.Namespace) -> None:
 
 def _spec(options: argparse.Namespace) -> None:
     print(json.dumps(_load(options).spec(options.job, options.names), indent=2))
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from chord.plan import plan_text
+
+    print(plan_text(_load(options)))
+
+
+def _schema(options: argparse.Namespace) -> None:
+    from chord.study.schemas import FILES, schema_text
+
+    for kind in FILES:
+        write_text(options.out / f"{kind}.schema.json", schema_text(kind))
 
 
 def _load(options: argparse.Namespace):

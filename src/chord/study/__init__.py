@@ -6,6 +6,6 @@ checks everything and reports all problems, one line each. No torch: a workflow 
 
 from chord.study.loading import load_study
 from chord.study.settings import BASE
-from chord.study.study import Method, Study
+from chord.study.study import Benchmark, Method, Study
 
-__all__ = ["BASE", "Method", "Study", "load_study"]
+__all__ = ["BASE", "Benchmark", "Method", "Study", "load_study"]

@@ -8,9 +8,9 @@ import json
 
 from pydantic import BaseModel
 
-from chord.study.settings import MethodFile, StudyFile
+from chord.study.settings import BenchmarkFile, MethodFile, StudyFile
 
-FILES: dict[str, type[BaseModel]] = {"study": StudyFile, "method": MethodFile}
+FILES: dict[str, type[BaseModel]] = {"study": StudyFile, "method": MethodFile, "benchmark": BenchmarkFile}
 
 
 def schema_text(kind: str) -> str:

@@ -106,7 +106,8 @@ class Cost(Settings):
     response_tokens: PositiveInt = Field(description="typical length of a response")
     prompt_tokens: PositiveInt = Field(description="typical length of a prompt")
     expert_tokens: PositiveInt = Field(description="typical length of an expert trajectory")
-    start_seconds: PositiveFloat = Field(description="start of a job: imports and loading")
+    start_seconds: PositiveFloat = Field(description="start of a job that loads a model")
+    light_seconds: PositiveFloat = Field(description="a job that loads none: scores, tables, figures")
 
 
 class BenchmarkFile(Settings):
