@@ -108,19 +108,33 @@ def make(root: Path, n_seeds: int = 3, n_questions: int = 120, k: int = 4, steps
                     k=k,
                 )
             write_curves(folder / "curves.csv", name, steps, rng)
-            write_manifest(folder / "manifest.json", name, seed)
+            if name == "original":
+                (folder / "curves.csv").unlink()  # nothing is trained
+            else:
+                write_manifest(folder / "manifest.json", name, seed, steps)
     return folders
 
 
-def write_manifest(path: Path, method: str, seed: int) -> None:
+def write_manifest(path: Path, method: str, seed: int, steps: int) -> None:
     value = {
         "spec": {"study_seed": 1, "seed_index": seed, "stage": {"kind": "hybrid"}},
         "spec_hash": f"{abs(hash_text(method + str(seed))):016x}"[:16],
-        "inputs": {"rl": "ab" * 32, "experts": "cd" * 32},
+        "inputs": {"start": {"model.safetensors": "ef" * 32}, "prompts": "ab" * 32, "experts": "cd" * 32},
         "code": {"git_commit": "0123456789abcdef0123456789abcdef01234567", "source_sha256": "fedcba9876543210"},
         "environment": {"python": "3.12.3", "platform": "Linux", "torch": "2.13.0", "numpy": "2.4.6"},
         "finished": "2026-01-01T00:00:00+00:00",
-        "minutes": 4.2,
+        "result": {
+            "steps": steps,
+            "delivered_step": steps,
+            "validation_accuracy": 0.5,
+            "rollouts": 64 * steps,
+            "expert_rows": 16 * steps,
+            "expert_tokens": 1400 * steps,
+            "train_tokens": 4000 * steps,
+            "weighted_expert_rows": 2.4 * steps,
+            "train_minutes": 4.2,
+            "peak_memory_mb": 1234.5,
+        },
     }
     path.write_text(json.dumps(value))
 

@@ -101,10 +101,10 @@ def test_running_mean_by_hand() -> None:
 def test_problems_are_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown figure 'fig99'"):
         figures.run(spec("fig7") | {"name": "fig99"}, folders(root, "rl"), tmp_path)
-    with pytest.raises(UserError, match="'mu_0.02'"):
+    with pytest.raises(UserError, match=r"'mu_0\.02'"):
         figures.run(spec("fig7"), folders(root, "rl", "chord_mu"), tmp_path)
+    empty = curves_file(tmp_path, "rl", 0, "step,entropy\n1,\n")
     with pytest.raises(UserError, match="'entropy' is empty"):
-        empty = curves_file(tmp_path, "rl", 0, "step,entropy\n1,\n")
         curve([read_curves(empty)], "step", "entropy")
     with pytest.raises(UserError, match="no column 'mu'"):
         curve([read_curves(empty)], "step", "mu")

@@ -157,8 +157,8 @@ def test_tex_and_html_escape(comparison: Path, tmp_path: Path) -> None:
     assert "95 \\%" in tex
     assert tex.isascii()
     table = tables.Table("t", "a < b", ("x", "<y>"), (("r & s", tables.Entry("1")),), (), ())
-    assert "&lt;y&gt;" in table_formats.html(table)
-    assert "r &amp; s" in table_formats.html(table)
+    assert "&lt;y&gt;" in table_formats.html(table, "main")
+    assert "r &amp; s" in table_formats.html(table, "main")
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")

@@ -101,13 +101,13 @@ def _tex_cell(cell: str | Entry) -> str:
     return tex_escape(cell.estimate + cell.marks) + (rf" {{\scriptsize {small}}}" if small else "")
 
 
-def html(table: Table) -> str:
-    """A <figure> with a table that scrolls in its own box; the report's style sheet gives the looks."""
+def html(table: Table, prefix: str) -> str:
+    """A <figure> with a table that scrolls in its own box, named <prefix>-<table>; the page's style gives the looks."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.header)
     body = "\n".join("<tr>" + "".join(_html_cell(cell) for cell in row) + "</tr>" for row in table.rows)
     notes = " ".join(escape(note) for note in table.notes)
     return (
-        f'<figure class="table" id="{escape(table.name)}">'
+        f'<figure class="table" id="{escape(prefix)}-{escape(table.name)}">'
         f"<figcaption><b>{escape(table.title)}.</b> {notes}</figcaption>\n"
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div></figure>'
     )

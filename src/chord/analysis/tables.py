@@ -132,7 +132,7 @@ def _differences(spec: TableSpec, definition: TableDefinition, columns: list[Col
 
 
 def _title(definition: TableDefinition) -> str:
-    return f"{definition.title} (paper: {definition.paper})" if definition.paper else definition.title
+    return f"{definition.title} (as {definition.paper} of the paper)" if definition.paper else definition.title
 
 
 def _paper_number(reported: Reported | None, column: Column, method: str, metric: str) -> Number | None:

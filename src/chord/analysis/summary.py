@@ -1,0 +1,65 @@
+"""The comparisons of whole benchmarks in sentences that say no more than interval and corrected p value allow."""
+
+from dataclasses import dataclass
+
+from chord.analysis.catalogue import TABLES
+from chord.analysis.specs import ALL, Method, ReportComparison
+from chord.analysis.tables import SIGNIFICANT, number
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """All methods against one reference on one benchmark, accuracy; each part is text for a sentence, or empty."""
+
+    benchmark: str
+    reference: str
+    better: str
+    worse: str
+    suggestive: str  # the interval excludes 0, the corrected p value does not
+    undecided: str
+
+
+def summarise(comparison: ReportComparison, differences: list[dict]) -> list[Verdicts]:
+    titles = {
+        column.benchmark: column.title
+        for table in comparison.tables
+        if TABLES[table.name].metrics == ("accuracy",)
+        for column in table.columns
+        if column.group == ALL
+    }
+    rows = {
+        (row["benchmark"], row["reference"], row["method"]): row
+        for row in differences
+        if row["group"] == ALL and row["metric"] == "accuracy"
+    }
+    found = []
+    for benchmark, title in titles.items():
+        for reference in comparison.methods:
+            of_reference = [
+                (method, rows[key])
+                for method in comparison.methods
+                if (key := (benchmark, reference.name, method.name)) in rows
+            ]
+            if of_reference:
+                found.append(_verdicts(title, reference, of_reference))
+    return found
+
+
+def _verdicts(benchmark: str, reference: Method, rows: list[tuple[Method, dict]]) -> Verdicts:
+    lists: dict[str, list[str]] = {"better": [], "worse": [], "suggestive": [], "undecided": []}
+    detectable = []
+    for method, row in rows:
+        text = f"{method.title} ({number(row['estimate'], 'accuracy', sign=True)})"
+        if row["p_holm"] is not None and row["p_holm"] < SIGNIFICANT:
+            lists["better" if row["estimate"] > 0 else "worse"].append(text)
+        elif row["low"] is not None and (row["low"] > 0 or row["high"] < 0):
+            lists["suggestive"].append(text)
+        else:
+            lists["undecided"].append(text)
+            detectable += [] if row["detectable"] is None else [row["detectable"]]
+    joined = {name: ", ".join(items) for name, items in lists.items()}
+    if detectable:
+        few, many = (number(value, "accuracy") for value in (min(detectable), max(detectable)))
+        size = few if few == many else f"{few} to {many}"
+        joined["undecided"] += f"; true differences below {size} points would have been missed more often than 1 in 5"
+    return Verdicts(benchmark, reference.title, **joined)
