@@ -123,8 +123,8 @@ def _differences(spec: TableSpec, definition: TableDefinition, columns: list[Col
     notes = [
         f"First method minus second in {unit}, paired by seed index and question; in brackets the 95 % interval.",
         f"{MARK} p < {SIGNIFICANT} after Holm's correction (a family of {family} comparisons of whole benchmarks,"
-        f" one of {groups} of single groups). Where undecided, d is the smallest true difference that would be found"
-        " with 80 % power.",
+        f" one of {groups} of single groups). Where undecided, d is the smallest true difference that a single test"
+        " would find with 80 % power.",
         *_size_notes(columns, used),
     ]
     header = ("Difference", *(column.title for column in columns))
