@@ -54,7 +54,7 @@ def build_tokenizer(max_tokens: int) -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=False,
     )
     # transformers 5 takes Qwen2's byte-level BPE for every folder with a Qwen2 model, whatever its
-    # tokenizer_config.json says, and our words would be lost without a message. A folder with an `auto_map` is exempt;
-    # this one names no code.
-    tokenizer.init_kwargs["auto_map"] = {"AutoTokenizer": [None, None]}
+    # tokenizer_config.json says, and our words would be lost without a message. A folder with an `auto_map` (code of
+    # its own) is exempt: while such code is not trusted, which is the default, the tokenizer_class beside it counts.
+    tokenizer.init_kwargs["auto_map"] = {"AutoTokenizer": [None, "transformers.PreTrainedTokenizerFast"]}
     return tokenizer

@@ -1,0 +1,208 @@
+"""Expert trajectories: three sources, one format; what is kept is right, what is not is counted by reason."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from chord import experts, tasks
+from chord.data import solutions, world
+from chord.data.rows import skill_rows, world_rows
+from chord.errors import UserError
+from chord.experts.make import _choose
+from chord.experts.sources import Candidate, Model
+from chord.experts.spec import ExpertsSpec, ModelSource
+from chord.files import read_json, read_jsonl, write_jsonl
+from chord.tasks import Verdict
+from chord.training.tokenizer import build_tokenizer
+
+ROOT = Path(__file__).parents[2]
+BASE = ROOT / "models" / "world-base"
+OWN = ROOT / "tests" / "data" / "openr1"
+STANDIN = ROOT.parent / "shared" / "data" / "openr1_math_220k_standin"
+ROW_KEYS = {"id", "messages", "gold", "task", "group", "meta", "response", "tokens", "source", "verdict"}
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    """Folder with the world's tokenizer."""
+    folder = tmp_path_factory.mktemp("policy")
+    build_tokenizer(256).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def prompts(tmp_path):
+    write_jsonl(tmp_path / "sft.jsonl", world_rows("sft", "sft", (3, 4, 5), 9, 1))
+    return tmp_path / "sft.jsonl"
+
+
+def math_prompts(path: Path, problems: list[str]) -> Path:
+    rest = {"gold": "", "task": "math", "group": "", "meta": {}}
+    rows = [{"id": f"m{n}", "messages": [{"role": "user", "content": text}]} for n, text in enumerate(problems)]
+    write_jsonl(path, [row | rest for row in rows])
+    return path
+
+
+def test_solver_gives_every_problem_its_one_solution(prompts, policy, tmp_path):
+    out = tmp_path / "experts.jsonl"
+    manifest = experts.run({"seed": 1, "max_response_tokens": 96}, prompts, policy, out)
+    rows = read_jsonl(out)
+    assert manifest["kept"] == len(rows) == 9
+    assert manifest["rejected_trajectories"] == {}
+    tokenizer = build_tokenizer(256)
+    for row, prompt in zip(rows, read_jsonl(prompts), strict=True):
+        assert set(row) == ROW_KEYS
+        assert {key: row[key] for key in prompt} == prompt
+        assert row["response"] == solutions.write_expert(world.parse(prompt["messages"][0]["content"]))
+        assert row["tokens"] == len(tokenizer(row["response"] + tokenizer.eos_token).input_ids)
+        assert row["source"] == "solver"
+        assert row["verdict"] == {"reward": 1.0, "correct": True, "parsed": True, "reason": "correct"}
+    assert read_json(tmp_path / "experts.manifest.json") == manifest
+
+
+def test_length_limit_rejects_and_counts(prompts, policy, tmp_path):
+    out = tmp_path / "experts.jsonl"
+    full = experts.run({"seed": 1, "max_response_tokens": 96}, prompts, policy, out)
+    lengths = sorted(row["tokens"] for row in read_jsonl(out))
+    limit = lengths[4]  # the fifth of nine still fits, with its end token
+    manifest = experts.run({"seed": 1, "max_response_tokens": limit}, prompts, policy, out)
+    fits = sum(length <= limit for length in lengths)
+    assert manifest["kept"] == fits < full["kept"]
+    assert manifest["tokens_max"] == limit
+    assert manifest["rejected_trajectories"] == manifest["prompts_without_trajectory"] == {"too_long": 9 - fits}
+    with pytest.raises(UserError, match=r"not one of 9 prompts has a right trajectory \(too_long: 9\)"):
+        experts.run({"seed": 1, "max_response_tokens": 5}, prompts, policy, out)
+
+
+def test_solver_refuses_other_tasks(policy, tmp_path):
+    write_jsonl(tmp_path / "sft.jsonl", skill_rows("s", ["count"], 1, 1))
+    with pytest.raises(UserError, match="solver knows task 'world' only"):
+        experts.run({"seed": 1, "max_response_tokens": 96}, tmp_path / "sft.jsonl", policy, tmp_path / "e.jsonl")
+
+
+def dataset_spec(folder: Path, **changes) -> dict:
+    return {"seed": 3, "max_response_tokens": 400, "source": {"kind": "dataset", "folder": str(folder)}} | changes
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory):
+    """A policy whose tokenizer has one token a character and knows every text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.WordLevel({letter: n for n, letter in enumerate(pre_tokenizers.ByteLevel.alphabet())}, "!"))
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False), pre_tokenizers.Split("", "isolated")]
+    )
+    core.decoder = decoders.ByteLevel()
+    folder = tmp_path_factory.mktemp("letters")
+    PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>").save_pretrained(folder)
+    return folder
+
+
+def test_dataset_keeps_verified_generations_under_the_limit(letters, tmp_path):
+    problems = ["What is 2 + 3?", "What is 7 - 4?", "What is 2 * 2 * 2?", "What is 9 - 9?", "What is missing?"]
+    prompts = math_prompts(tmp_path / "sft.jsonl", problems)
+    out = tmp_path / "experts.jsonl"
+    manifest = experts.run(dataset_spec(OWN, max_response_tokens=80), prompts, letters, out)
+    (row,) = read_jsonl(out)
+    assert row["response"].endswith("\\boxed{5}")
+    assert row["tokens"] == len(row["response"]) + 1
+    assert row["verdict"]["reason"] == "correctness_math_verify"
+    assert manifest["rejected_trajectories"] == {"not_verified": 3, "too_long": 1, "not_chosen": 1}
+    assert manifest["prompts_without_trajectory"] == {"not_verified": 2, "too_long": 1, "no_candidate": 1}
+
+
+def test_choice_among_right_trajectories(letters, tmp_path):
+    prompts = math_prompts(tmp_path / "sft.jsonl", ["What is 2 + 3?"])
+    found = {}
+    for rule in ("first", "shortest"):
+        experts.run(dataset_spec(OWN, choose=rule), prompts, letters, tmp_path / "e.jsonl")
+        found[rule] = read_jsonl(tmp_path / "e.jsonl")[0]["response"]
+    assert "let me see" in found["first"]
+    assert found["shortest"] == "<think>\n5\n</think>\n\\boxed{5}"
+
+
+def test_random_choice_belongs_to_seed_and_row():
+    right = [(Candidate(str(n), Verdict(1.0, True, True, "correct")), n) for n in range(10)]
+
+    def chosen(seed: int) -> list[str]:
+        settings = ExpertsSpec(seed=seed, choose="random", max_response_tokens=9)
+        return [_choose(right, settings, f"row-{n}")[0].text for n in range(20)]
+
+    assert chosen(1) == chosen(1) != chosen(2)
+    assert len(set(chosen(1))) > 3
+
+
+@pytest.mark.skipif(not STANDIN.is_dir(), reason="the OpenR1 stand-in rows are not on this machine")
+def test_dataset_in_the_real_format(letters, tmp_path):
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    lines = (STANDIN / "train_qwen_math.jsonl").read_text().splitlines()
+    (folder / "train.jsonl").write_text("\n".join(lines))
+    raw = [json.loads(line) for line in lines]
+    prompts = math_prompts(tmp_path / "sft.jsonl", [row["problem"] for row in raw])
+    manifest = experts.run(dataset_spec(folder, max_response_tokens=10**6), prompts, letters, tmp_path / "e.jsonl")
+    wrong = sum(row["correctness_math_verify"].count(False) for row in raw)
+    assert manifest["kept"] == sum(any(row["correctness_math_verify"]) for row in raw)
+    assert manifest["rejected_trajectories"]["not_verified"] == wrong > 0
+
+
+@pytest.mark.skipif(not BASE.is_dir(), reason="models/world-base is not there")
+def test_model_samples_are_judged_and_counted(prompts, tmp_path):
+    source = {
+        "kind": "model",
+        "model": str(BASE),
+        "samples": 6,
+        "decoding": {"temperature": 1.0, "max_response_tokens": 96},
+        "batch_rows": 20,
+    }
+    spec = {"seed": 5, "max_response_tokens": 96, "choose": "shortest", "source": source}
+    out = tmp_path / "experts.jsonl"
+    manifest = experts.run(spec, prompts, BASE, out)
+    rows = read_jsonl(out)
+    assert 0 < manifest["kept"] == len(rows)
+    assert sum(manifest["rejected_trajectories"].values()) + manifest["kept"] == 6 * manifest["prompts"]
+    assert manifest["kept"] + sum(manifest["prompts_without_trajectory"].values()) == manifest["prompts"]
+    for row in rows:
+        assert row["source"] == "model"
+        assert tasks.verdict(row, row["response"], False).correct
+    again = tmp_path / "again.jsonl"
+    experts.run(spec, prompts, BASE, again)
+    assert again.read_bytes() == out.read_bytes()
+    # The samples of a row do not depend on the rows beside it.
+    write_jsonl(tmp_path / "last.jsonl", read_jsonl(prompts)[-3:])
+    alone = [
+        c.text
+        for found in Model(ModelSource(**source), 5).candidates(read_jsonl(tmp_path / "last.jsonl"))
+        for c in found
+    ]
+    together = [
+        c.text for found in list(Model(ModelSource(**source), 5).candidates(read_jsonl(prompts)))[-3:] for c in found
+    ]
+    assert alone == together
+
+
+def test_specification_is_strict():
+    for wrong in (
+        {},
+        {"max_response_tokens": 9, "choose": "best"},
+        {"max_response_tokens": 9, "source": {"kind": "oracle"}},
+    ):
+        with pytest.raises(ValidationError):
+            ExpertsSpec.model_validate({"seed": 1} | wrong)
+    with pytest.raises(ValidationError):
+        ExpertsSpec.model_validate({"seed": 1, "max_response_tokens": 9, "source": {"kind": "solver", "samples": 3}})
+
+
+def test_missing_model_folder_is_one_line(prompts, policy, tmp_path):
+    source = {
+        "kind": "model",
+        "model": "nowhere",
+        "samples": 1,
+        "decoding": {"temperature": 1.0, "max_response_tokens": 9},
+    }
+    with pytest.raises(UserError, match="no such folder: nowhere"):
+        experts.run({"seed": 1, "max_response_tokens": 9, "source": source}, prompts, policy, tmp_path / "e.jsonl")
