@@ -44,7 +44,7 @@ class BufferedLayer(DynamicLayer):
 
 
 def buffered_cache(config: PreTrainedConfig, max_length: int) -> DynamicCache:
-    """The model's own cache, its full-attention layers buffered; sliding windows and recurrent states stay as they are."""
+    """The model's own cache, its full-attention layers buffered; sliding windows and recurrent states stay as is."""
     cache = DynamicCache(config=config)
     cache.layers = [BufferedLayer(max_length) if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache

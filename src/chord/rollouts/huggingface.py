@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
 from chord.errors import UserError
 from chord.rollouts.batches import fixed_batches
@@ -85,6 +85,16 @@ class HuggingFaceEngine:
                 raise FloatingPointError(f"the model gives NaN or infinite logits (prompt token ids {prompts[row]})")
             samples.append(sample)
         return samples
+
+
+def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, list[int]]:
+    """(padding token, end tokens). Chat models may end a turn by more tokens than the tokenizer's one end token."""
+    configured = model.generation_config.eos_token_id
+    configured = configured if isinstance(configured, list) else [configured]
+    ends = sorted({token for token in (tokenizer.eos_token_id, *configured) if token is not None})
+    if not ends:
+        raise UserError(f"{tokenizer.name_or_path}: neither tokenizer nor generation configuration names an end token")
+    return (ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id), ends
 
 
 @contextmanager

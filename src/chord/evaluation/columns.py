@@ -1,0 +1,58 @@
+"""Columns of completions.parquet and scores.parquet, and the record (manifest) that both carry in their metadata."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from chord.errors import UserError
+from chord.files import atomic_path
+
+COMPLETIONS = pa.schema(
+    {
+        "prompt_id": pa.string(),
+        "group": pa.string(),
+        "sample": pa.int32(),
+        "text": pa.string(),
+        "tokens": pa.int32(),  # with the end token
+        "truncated": pa.bool_(),  # no end token within the limit
+        "seed": pa.int64(),
+    }
+)
+SCORES = pa.schema(
+    {
+        "prompt_id": pa.string(),
+        "group": pa.string(),
+        "sample": pa.int32(),
+        "tokens": pa.int32(),
+        "truncated": pa.bool_(),
+        "reward": pa.float64(),
+        "correct": pa.bool_(),
+        "parsed": pa.bool_(),  # an answer was found
+        "reason": pa.string(),
+    }
+)
+# What names the run of a file at the top level of its record.
+IDENTITY = ("method", "seed_index", "benchmark", "k", "spec_hash", "manifest")
+
+
+def write(path: Path, table: pa.Table, record: dict) -> None:
+    table = table.replace_schema_metadata({"chord": json.dumps(record)})
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_record(path: Path) -> dict:
+    """The record of a completions file; anything else is refused by name."""
+    try:
+        schema = pq.read_schema(path)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: not a parquet file ({error})") from error
+    if b"chord" not in (schema.metadata or {}):
+        raise UserError(f"{path}: no record in its metadata; expected a file written by `chord generate`")
+    if schema.remove_metadata() != COMPLETIONS:
+        raise UserError(
+            f"{path}: columns {schema.names}; expected {COMPLETIONS.names} of the types of docs/architecture.md"
+        )
+    return json.loads(schema.metadata[b"chord"])

@@ -1,0 +1,34 @@
+"""What the commands `generate` and `score` are told. Imports no torch."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+
+from chord.rollouts import Decoding
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GenerateSpec(Settings):
+    """The answers of one run to one benchmark."""
+
+    study_seed: NonNegativeInt
+    seed_index: NonNegativeInt
+    method: Text = Field(description="names the run; the noise is the same for all methods")
+    benchmark: Text
+    k: PositiveInt = Field(description="samples of each question")
+    decoding: Decoding
+    batch_rows: PositiveInt = Field(description="completions sampled at a time")
+    workers: PositiveInt = Field(default=1, description="processes; changes the time and nothing else")
+
+    def content(self) -> dict:
+        """The values that decide the completions: all but the number of workers."""
+        return self.model_dump(mode="json", exclude={"workers"})
+
+
+class ScoreSpec(Settings):
+    """Scoring has no settings: each row names its task, and the task its rules."""
