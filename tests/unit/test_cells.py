@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from chord.analysis import cells
+from chord.analysis import cell_files, cells
 from chord.errors import UserError
 
 
@@ -115,7 +115,7 @@ def test_a_missing_seed_is_left_out_of_the_pairs_and_listed(tmp_path: Path) -> N
     assert (row["n_seeds"], list(row["seeds"])) == (1, [1])
     assert row["estimate"] == pytest.approx(2.5 / 3 - 0.5)
     assert found[(found["method"] == "b")]["n_seeds"].unique() == [1]
-    _, record = cells.read(tmp_path / "main" / "cells.parquet")
+    _, record = cell_files.read(tmp_path / "main" / "cells.parquet")
     assert record["missing"] == [{"benchmark": "world", "method": "b", "seeds": [0]}]
     assert set(record["inputs"]) == {f"runs/{path.parts[-3]}/{path.parts[-2]}/world.scores.parquet" for path in paths}
 
@@ -192,4 +192,4 @@ def test_a_made_up_study(tmp_path: Path) -> None:
     assert ((found["low"] <= found["estimate"]) & (found["estimate"] <= found["high"])).all()
     assert len(differences) == 5 * (4 + 1) * 2 * (len(names) - 1)
     assert (differences["p_holm"] >= differences["p"]).all()
-    assert json.loads(json.dumps(cells.read(tmp_path / "main" / "cells.parquet")[1]))["missing"] == []
+    assert json.loads(json.dumps(cell_files.read(tmp_path / "main" / "cells.parquet")[1]))["missing"] == []

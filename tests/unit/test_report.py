@@ -172,3 +172,12 @@ def test_the_catalogue_and_specs_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_tables_figures_and_report_do_not_wait_for_pandas_or_scipy() -> None:
+    code = (
+        "import sys; import chord.analysis.tables, chord.analysis.figures, chord.analysis.report;"
+        "print(sorted({'pandas', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -9,7 +9,7 @@ import fake_study
 import pandas as pd
 import pytest
 
-from chord.analysis import cells, table_formats, tables
+from chord.analysis import cell_files, cells, table_formats, tables
 from chord.analysis.catalogue import TABLES
 from chord.analysis.reported import read_reported
 from chord.analysis.specs import TableSpec
@@ -121,7 +121,7 @@ def test_the_papers_number_stands_beside_ours_only_for_the_same_cell(comparison:
     assert (
         "{" not in (tmp_path / "none" / "table1.md").read_text()
     )  # the made-up world is none of the paper's benchmarks
-    cells_rows, _ = cells.read(comparison / "cells.parquet")
+    cells_rows, _ = cell_files.read(comparison / "cells.parquet")
     renamed = [row | {"benchmark": "amc"} for row in cells_rows if row["benchmark"] == "world"]
     columns = [{"benchmark": "amc", "title": "AMC"}, {"benchmark": "amc", "group": "T1", "title": "part"}]
     spec = TableSpec.model_validate(table_spec("table1", columns))

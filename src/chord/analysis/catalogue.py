@@ -35,6 +35,15 @@ TABLES = {
     )
 }
 
+# Shares in [0, 1] are shown in percent and their intervals stay inside; the others have a unit.
+SHARES: dict[Metric, bool] = {
+    "accuracy": True,
+    "pass@k": True,
+    "response_tokens": False,
+    "truncated": True,
+    "unparsed": True,
+}
+
 METRIC_TITLES: dict[Metric, str] = {
     "accuracy": "accuracy",
     "pass@k": "pass@k",

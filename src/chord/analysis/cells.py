@@ -1,55 +1,14 @@
 """Scores of many runs -> cells.parquet (estimates) and differences.parquet (paired comparisons with the references)."""
 
-import json
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from chord.analysis.scores import BenchmarkScores, collect, run_name
+from chord.analysis.catalogue import SHARES
+from chord.analysis.cell_files import CELL, DIFFERENCE, write
+from chord.analysis.run_records import run_name
+from chord.analysis.scores import BenchmarkScores, collect
 from chord.analysis.specs import ALL, CellsSpec
 from chord.analysis.statistics import holm, mean_interval, paired_difference, strata
-from chord.errors import UserError
-from chord.files import atomic_path
 from chord.provenance import json_hash, manifest
-
-SHARES = {"accuracy": True, "pass@k": True, "response_tokens": False, "truncated": True, "unparsed": True}
-
-_CELL = pa.schema(
-    [
-        ("benchmark", pa.string()),
-        ("group", pa.string()),
-        ("method", pa.string()),
-        ("metric", pa.string()),
-        ("estimate", pa.float64()),
-        ("low", pa.float64()),
-        ("high", pa.float64()),
-        ("n_questions", pa.int64()),
-        ("n_seeds", pa.int64()),
-        ("k", pa.int64()),
-        ("seed_estimates", pa.list_(pa.float64())),
-        ("runs", pa.list_(pa.string())),
-        ("config_hash", pa.string()),
-    ]
-)
-_DIFFERENCE = pa.schema(
-    [
-        ("benchmark", pa.string()),
-        ("group", pa.string()),
-        ("method", pa.string()),
-        ("reference", pa.string()),
-        ("metric", pa.string()),
-        ("estimate", pa.float64()),
-        ("low", pa.float64()),
-        ("high", pa.float64()),
-        ("p", pa.float64()),
-        ("p_holm", pa.float64()),
-        ("detectable", pa.float64()),
-        ("n_questions", pa.int64()),
-        ("n_seeds", pa.int64()),
-        ("seeds", pa.list_(pa.int64())),
-    ]
-)
 
 
 def run(spec: dict, scores: list[Path], out: Path) -> None:
@@ -70,8 +29,8 @@ def run(spec: dict, scores: list[Path], out: Path) -> None:
         {f"{run_name(path.parent)}/{path.name}": path for path in scores},
         missing=missing(settings, benchmarks),
     )
-    _write(Path(out) / "cells.parquet", cells, _CELL, record)
-    _write(Path(out) / "differences.parquet", differences, _DIFFERENCE, record)
+    write(Path(out) / "cells.parquet", cells, CELL, record)
+    write(Path(out) / "differences.parquet", differences, DIFFERENCE, record)
 
 
 def benchmark_cells(scores: BenchmarkScores, methods: list[str], pass_k: int | None = None) -> list[dict]:
@@ -166,18 +125,3 @@ def missing(spec: CellsSpec, benchmarks: list[BenchmarkScores]) -> list[dict]:
             if seeds:
                 found.append({"benchmark": benchmark.benchmark, "method": method.name, "seeds": seeds})
     return found
-
-
-def read(path: Path) -> tuple[list[dict], dict]:
-    """Rows and manifest of a cells or differences file."""
-    table = pq.read_table(path)
-    metadata = table.schema.metadata or {}
-    if b"chord" not in metadata:
-        raise UserError(f"{path}: no manifest in its metadata; expected a file written by `chord cells`")
-    return table.to_pylist(), json.loads(metadata[b"chord"])
-
-
-def _write(path: Path, rows: list[dict], schema: pa.Schema, record: dict) -> None:
-    table = pa.Table.from_pylist(rows, schema=schema.with_metadata({"chord": json.dumps(record)}))
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from chord.analysis.scores import run_name
-from chord.analysis.statistics import Array
+from chord.analysis.run_records import run_name
 from chord.errors import UserError
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

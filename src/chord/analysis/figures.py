@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from chord.analysis.catalogue import FIGURES, FigureDefinition, Panel
 from chord.analysis.curves import Curve, RunCurves, curve, read_curves, running_mean
-from chord.analysis.scores import run_name
+from chord.analysis.run_records import run_name
 from chord.analysis.specs import FigureSpec
 from chord.errors import UserError
 from chord.files import atomic_path, write_json

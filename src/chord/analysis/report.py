@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from chord.analysis import table_formats
 from chord.analysis.catalogue import FIGURES
-from chord.analysis.cells import read
+from chord.analysis.cell_files import read
 from chord.analysis.reported import PROVENANCE, Reported, read_reported
 from chord.analysis.run_records import codes, costs, environments, read_runs
 from chord.analysis.specs import ReportComparison, ReportSpec

@@ -5,8 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chord.analysis.specs import Method
+from chord.errors import UserError
 from chord.files import read_json
 from chord.provenance import json_hash
+
+
+def run_name(path: Path) -> str:
+    """`runs/<method>/seed-<n>`, the part of a run's path that is the same on every machine."""
+    parts = path.parts
+    if "runs" not in parts:
+        raise UserError(f"{path}: expected a path below a folder named runs (runs/<method>/seed-<n>)")
+    start = len(parts) - 1 - parts[::-1].index("runs")
+    return "/".join(parts[start : start + 3])
 
 
 @dataclass(frozen=True)

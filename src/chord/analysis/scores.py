@@ -9,20 +9,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from chord.analysis.run_records import run_name
 from chord.analysis.specs import ALL
 from chord.analysis.statistics import Array, pass_at_k
 from chord.errors import UserError
 
 METADATA = ("method", "seed_index", "benchmark", "k", "spec_hash")
-
-
-def run_name(path: Path) -> str:
-    """`runs/<method>/seed-<n>`, the part of a run's path that is the same on every machine."""
-    parts = path.parts
-    if "runs" not in parts:
-        raise UserError(f"{path}: expected a path below a folder named runs (runs/<method>/seed-<n>)")
-    start = len(parts) - 1 - parts[::-1].index("runs")
-    return "/".join(parts[start : start + 3])
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chord.analysis import table_formats
-from chord.analysis.catalogue import METRIC_TITLES, TABLES, TableDefinition
-from chord.analysis.cells import SHARES, read
+from chord.analysis.catalogue import METRIC_TITLES, SHARES, TABLES, TableDefinition
+from chord.analysis.cell_files import read
 from chord.analysis.reported import PROVENANCE, Number, Reported, read_reported
 from chord.analysis.specs import ALL, Column, TableSpec
 from chord.errors import UserError
