@@ -10,11 +10,10 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from transformers.integrations import TensorBoardCallback
 
-from chord.errors import UserError
 from chord.evaluation.validate import accuracy
 from chord.files import atomic_folder, read_jsonl, write_json
 from chord.provenance import manifest, source_sha256
-from chord.rollouts.huggingface import HuggingFaceEngine
+from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.training.checkpoints import MarkComplete, locked, open_checkpoints
 from chord.training.curves import curve_rows, write_curves
 from chord.training.hybrid import HybridTrainer
@@ -128,9 +127,7 @@ def _world_size() -> int:
 
 
 def _engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_rows: int) -> HuggingFaceEngine:
-    if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
-        raise UserError(f"{tokenizer.name_or_path}: the tokenizer needs a pad token and an end token")
-    return HuggingFaceEngine(model, tokenizer.pad_token_id, [tokenizer.eos_token_id], batch_rows)
+    return HuggingFaceEngine(model, *stop_tokens(model, tokenizer), batch_rows)
 
 
 def _result(curves: list[dict], kept_best: bool) -> dict:

@@ -1,0 +1,183 @@
+"""Seconds of one CHORD optimizer step: ours against stock TRL with an SFT term added to its loss.
+
+    OMP_NUM_THREADS=1 python benchmarks/step.py --model models/world-base
+
+Both trainers run in this process in turn, on the same model with frozen weights (learning rate 0), the same prompts, 32 x 8
+rollouts of up to 64 tokens and 64 expert rows a step, so they sample from one policy; each uses its own generation. Two
+worlds of rewards: a coin for each completion, and the same with every second prompt's completions all alike, as it happens when
+a prompt is too easy or too hard. Prints a table and, with --profile, where our step spends its time.
+"""
+
+import argparse
+import cProfile
+import hashlib
+import pstats
+import statistics
+import tempfile
+import time
+import warnings
+
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from trl import GRPOConfig, GRPOTrainer
+
+from chord import tasks
+from chord.data.rows import world_rows
+from chord.data.world import parse
+from chord.rollouts.huggingface import HuggingFaceEngine
+from chord.training.hybrid import HybridTrainer
+from chord.training.sequences import Sequence, collate, encode_experts
+from chord.training.spec import HybridStage
+
+PROMPTS, K, EXPERTS, TOKENS, MICRO_ROWS, MU = 32, 8, 64, 64, 32, 0.5
+COMMON = {
+    "bf16": False,
+    "use_cpu": True,
+    "gradient_checkpointing": False,
+    "learning_rate": 0.0,
+    "save_strategy": "no",
+    "report_to": "none",
+    "logging_strategy": "no",
+    "disable_tqdm": True,
+}
+
+
+class Clock(TrainerCallback):
+    """Seconds of each optimizer step."""
+
+    def __init__(self):
+        self.seconds = []
+
+    def on_step_begin(self, *_, **__):
+        self.began = time.perf_counter()
+
+    def on_step_end(self, *_, **__):
+        self.seconds.append(time.perf_counter() - self.began)
+
+
+def coin(row: dict, text: str, truncated: bool) -> tasks.Verdict:
+    """1 for half of all completions, by their hash; rows marked `flat` give 1 to all."""
+    value = row["meta"]["flat"] or hashlib.sha256((row["id"] + text).encode()).digest()[0] % 2
+    return tasks.Verdict(float(value), bool(value), True, "coin")
+
+
+class NaiveTrl(GRPOTrainer):
+    """What a user of TRL would write: the SFT term of the micro-batch beside the GRPO loss."""
+
+    def __init__(self, experts: list[Sequence], **kwargs):
+        self.experts = experts
+        self.drawn = 0
+        super().__init__(**kwargs)
+
+    def _compute_loss(self, model, inputs):
+        rows = EXPERTS // self.current_gradient_accumulation_steps
+        batch = [self.experts[(self.drawn + i) % len(self.experts)] for i in range(rows)]
+        self.drawn += rows
+        padded = collate(batch, self._tokenizer.pad_token_id, self.accelerator.device)
+        width = padded["input_ids"].shape[1]
+        logps, _, _ = self._get_per_token_logps_and_entropies(
+            model, padded["input_ids"], padded["attention_mask"], width - 1
+        )
+        mask = padded["labels"][:, 1:] != -100
+        p = logps.detach().exp()
+        sft = -(p * (1 - p) * logps * mask).sum() / mask.sum() / self.current_gradient_accumulation_steps
+        return (1 - MU) * super()._compute_loss(model, inputs) + MU * sft
+
+
+def ours(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, steps: int) -> HybridTrainer:
+    stage = HybridStage.model_validate(
+        {
+            "optimizer": {"lr": 1e-9},
+            "steps": steps,
+            "prompts_per_step": PROMPTS,
+            "rollouts_per_prompt": K,
+            "expert_rows_per_step": EXPERTS,
+            "schedule": {"name": "constant", "value": MU},
+            "token_weight": {"name": "power", "a": 1, "b": 1},
+            "decoding": {"temperature": 1.0, "max_response_tokens": TOKENS},
+            "generate_batch_rows": PROMPTS * K,
+            "micro_batch_rows": MICRO_ROWS,
+            "validate_every": 1000,
+        }
+    )
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    engine = HuggingFaceEngine(model, tokenizer.pad_token_id, [tokenizer.eos_token_id], PROMPTS * K)
+    args = HybridTrainer.config(stage, 1, output_dir=tempfile.mkdtemp(), **COMMON)
+    return HybridTrainer(model, tokenizer, args, stage, engine, rows, experts, (1, 0))
+
+
+def stock(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, steps: int) -> NaiveTrl:
+    by_prompt = {row["messages"][0]["content"]: row for row in rows}
+
+    def reward(prompts, completions, **_):
+        pairs = zip(prompts, completions, strict=True)
+        return [coin(by_prompt[p[0]["content"]], c[0]["content"], False).reward for p, c in pairs]
+
+    return NaiveTrl(
+        experts,
+        model=AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
+        processing_class=tokenizer,
+        args=GRPOConfig(
+            max_steps=steps,
+            per_device_train_batch_size=MICRO_ROWS,
+            gradient_accumulation_steps=PROMPTS * K // MICRO_ROWS,
+            num_generations=K,
+            max_completion_length=TOKENS,
+            beta=0.0,
+            loss_type="dapo",
+            output_dir=tempfile.mkdtemp(),
+            **COMMON,
+        ),
+        train_dataset=Dataset.from_list([{"prompt": row["messages"]} for row in rows]),
+        reward_funcs=reward,
+    )
+
+
+def measure(trainer) -> list[float]:
+    """Seconds of the steps after the first, which warms up."""
+    clock = Clock()
+    trainer.add_callback(clock)
+    trainer.train()
+    return clock.seconds[1:]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="models/world-base")
+    parser.add_argument("--steps", type=int, default=4, help="steps a round, the first of which is not counted")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--profile", action="store_true")
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    tasks.TASKS["coin"] = coin
+    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
+    n_rows = PROMPTS * arguments.steps
+    expert_rows = world_rows("sft", "sft", (3, 4, 5), EXPERTS * 2, seed=1)
+    from chord.data.solutions import write_expert
+
+    experts = encode_experts(
+        tokenizer,
+        [row | {"response": write_expert(parse(row["messages"][0]["content"]))} for row in expert_rows],
+    )
+    print(f"{'rewards':<22}{'ours s/step':>14}{'TRL s/step':>14}{'TRL / ours':>14}")
+    for title, flat in (("coin", lambda i: 0), ("half of the groups flat", lambda i: (i + 1) % 2)):
+        rows = [
+            row | {"task": "coin", "meta": {"flat": flat(i)}}
+            for i, row in enumerate(world_rows("rl", "rl", (3, 4, 5), n_rows, seed=1))
+        ]
+        times = {ours: [], stock: []}
+        for _ in range(arguments.rounds):
+            for build, seconds in times.items():
+                seconds += measure(build(arguments.model, rows, experts, tokenizer, arguments.steps))
+        a, b = (statistics.median(seconds) for seconds in times.values())
+        print(f"{title:<22}{a:>14.2f}{b:>14.2f}{b / a:>14.2f}", flush=True)
+    if arguments.profile:
+        trainer = ours(arguments.model, rows, experts, tokenizer, arguments.steps)
+        profile = cProfile.Profile()
+        profile.runcall(trainer.train)
+        pstats.Stats(profile).sort_stats("cumulative").print_stats(45)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""One call of the training command in a process of its own, to be killed; the coin task replaces the world's reward."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from chord import tasks
+from chord.training.run import run
+from tests.invariants.conftest import coin
+
+if __name__ == "__main__":
+    tasks.TASKS["coin"] = coin
+    torch.set_num_threads(1)
+    spec, *paths = sys.argv[1:]
+    run(json.loads(spec), *map(Path, paths))
