@@ -31,6 +31,7 @@ class Job:
     many: frozenset[str] = frozenset()  # the inputs that are lists of files
     optional: dict[str, str] = field(default_factory=dict)  # further inputs, given to the function by name
     out: str = "output"
+    has_spec: bool = True  # false: nothing to set; the function gets {}
 
 
 JOBS = {
@@ -76,6 +77,19 @@ JOBS = {
         optional={"reported": "the paper's numbers (YAML), shown beside ours"},
         out="folder of the table's files",
     ),
+    "generate": Job(
+        help="answers of a model to a benchmark; every completion is kept",
+        module="chord.evaluation.generate",
+        inputs={"model": "model folder", "rows": "benchmark rows (<benchmark>.jsonl)"},
+        out="completions (<benchmark>.completions.parquet)",
+    ),
+    "score": Job(
+        help="verdicts on completions; needs no model",
+        module="chord.evaluation.score",
+        inputs={"completions": "what `generate` wrote", "rows": "benchmark rows (<benchmark>.jsonl)"},
+        out="scores (<benchmark>.scores.parquet)",
+        has_spec=False,
+    ),
     "figure": Job(
         help="one figure as png and pdf",
         module="chord.analysis.figures",
@@ -120,7 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, job in JOBS.items():
         command = _command(commands, name, job.help, lambda options, job=job: _run_job(job, options))
-        command.add_argument("--spec", required=True, help="specification: JSON text, or a file with it")
+        if job.has_spec:
+            command.add_argument("--spec", required=True, help="specification: JSON text, or a file with it")
         for option, text in job.inputs.items():
             many = {"nargs": "+"} if option in job.many else {}
             command.add_argument(f"--{option}", required=True, type=Path, metavar="PATH", help=text, **many)
@@ -153,7 +168,7 @@ def _add_study(command: argparse.ArgumentParser) -> None:
 
 
 def _run_job(job: Job, options: argparse.Namespace) -> None:
-    spec = _read_spec(options.spec)
+    spec = _read_spec(options.spec) if job.has_spec else {}
     inputs = [getattr(options, option) for option in job.inputs]
     more = {option: given for option in job.optional if (given := getattr(options, option)) is not None}
     for given in [*inputs, *more.values()]:

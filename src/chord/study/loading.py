@@ -203,7 +203,8 @@ class _Loader:
                 ("tuning", "seed_index"),
                 f"{settings.tuning.seed_index} is one of the reported seeds; expected {settings.seeds} or more",
             )
-        trained = [name for name in settings.methods if name in methods and methods[name].stage]
+        # A method with a problem of its own has been reported already.
+        trained = [name for name in settings.methods if name not in methods or methods[name].stage]
         rates = settings.tuning.learning_rates
         for name in rates:
             if name not in trained:

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args, get_origin
@@ -15,6 +16,23 @@ from chord.study.reading import CHOOSERS
 Keys = tuple[str, ...]
 Model = TypeVar("Model", bound=BaseModel)
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+# pydantic's wording -> ours, in this order.
+PHRASES = (
+    ("Input should be a valid integer", "expected a whole number"),
+    ("Input should be a valid number", "expected a number"),
+    ("Input should be a valid string", "expected text"),
+    ("Input should be a valid boolean", "expected true or false"),
+    ("Input should be an object", "expected keys and values"),
+    ("Input should be a valid array", "expected a list"),
+    ("Input should be greater", "expected a value greater"),
+    ("Input should be less", "expected a value less"),
+    ("Input should be ", "expected "),
+    ("String should match pattern", "expected text of the form"),
+    ("String should have", "expected"),
+    ("Dictionary should have", "expected"),
+    ("List should have", "expected"),
+    ("Tuple should have", "expected"),
+)
 
 
 @dataclass(frozen=True)
@@ -63,8 +81,23 @@ def line(layer: Layer, keys: Sequence[str], message: str) -> str:
 
 def _line(model: type[BaseModel], value: dict, layers: Sequence[Layer], details: ErrorDetails) -> str:
     keys = _keys(value, details["loc"])
-    layer = max(reversed(layers), key=lambda layer: _depth(layer.value, keys))  # at equal depth the highest layer wins
-    return line(layer, keys, _message(model, value, keys, details))
+    kind, context = details["type"], details.get("ctx", {})
+    message = _message(model, value, keys, details)
+    if kind == "union_tag_invalid":
+        keys += (context["discriminator"].strip("'"),)
+    elif kind == "value_error":
+        # A check over several keys of a class names the one to blame first: "decoding: expected temperature 1".
+        blamed, colon, rest = message.partition(": ")
+        if colon and blamed in _fields(model, value, keys):
+            keys, message = (*keys, blamed), rest
+    depths = [_depth(layer.value, keys) for layer in layers]
+    if kind != "missing":
+        # The value that counts is the highest layer's.
+        layer = max(zip(depths, range(len(layers)), layers, strict=True))[-1]
+        return line(layer, keys, message)
+    first, *others = [layer for layer, depth in zip(layers, depths, strict=True) if depth == max(depths)]
+    places = [line(layer, keys, "").removesuffix(": ") for layer in others if layer.file != first.file]
+    return line(first, keys, message + (f" (or give it in {' or '.join(places)})" if places else ""))
 
 
 def _keys(value: Any, loc: Sequence[str | int]) -> Keys:
@@ -107,10 +140,14 @@ def _message(model: type[BaseModel], value: dict, keys: Keys, details: ErrorDeta
         return unknown(context["discriminator"].strip("'"), context["tag"], known)
     if kind == "union_tag_not_found":
         return f"missing key {context['discriminator'].strip(chr(39))}, which says what kind of part this is"
+    if kind == "literal_error":
+        return unknown("value", details["input"], re.findall(r"'([^']+)'", context["expected"]))
     if kind == "value_error":
         return str(context["error"])
-    message = details["msg"].replace("Input should be ", "expected ").replace("an object", "keys and values")
-    return f"{message}, got {json.dumps(details['input'])}"
+    message = details["msg"]
+    for theirs, ours in PHRASES:
+        message = message.replace(theirs, ours)
+    return f"{message.partition(' after validation')[0]}, got {json.dumps(details['input'])}"
 
 
 def _expected(field: FieldInfo | None) -> str:
@@ -118,6 +155,9 @@ def _expected(field: FieldInfo | None) -> str:
         return "a value"
     if field.description:
         return field.description
+    chosen = sorted(_choices_of(field.annotation))
+    if chosen:
+        return f"a part that is one of {', '.join(chosen)}"
     model = _model(field.annotation, None)
     return f"keys {', '.join(model.model_fields)}" if model else WORDS.get(field.annotation, "a value")
 
@@ -145,6 +185,12 @@ def _model(annotation: Any, value: Any) -> type[BaseModel] | None:
         chosen = [value[chooser] for chooser in CHOOSERS if isinstance(value, dict) and chooser in value]
         members = [member for member in members if _choices(member) & set(chosen)]
     return members[0] if len(members) == 1 else None
+
+
+def _choices_of(annotation: Any) -> set[str]:
+    """The names or kinds of a union's members."""
+    members = [part for part in get_args(annotation) if isinstance(part, type) and issubclass(part, BaseModel)]
+    return {choice for member in members for choice in _choices(member)}
 
 
 def _choices(model: type[BaseModel]) -> set[str]:

@@ -120,7 +120,9 @@ class BenchmarkFile(Settings):
     k: PositiveInt = Field(description="samples of each question")
     decoding: Decoding
     batch_rows: PositiveInt = Field(description="completions sampled at a time")
-    data: Annotated[Section, Partial(BenchmarkSpec, without=DERIVED)]
+    data: Annotated[Section, Partial(BenchmarkSpec, without=DERIVED)] = Field(
+        description="the rows: their source and how many"
+    )
 
 
 class BenchmarkOverride(Settings):

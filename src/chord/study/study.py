@@ -9,6 +9,7 @@ from chord.analysis.specs import CellsSpec, Column, FigureSpec, ReportComparison
 from chord.analysis.specs import Method as ShownMethod
 from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
+from chord.evaluation.spec import GenerateSpec
 from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Decoding
 from chord.study.problems import unknown
@@ -93,6 +94,11 @@ class Study:
     def comparisons(self) -> dict[str, Comparison]:
         return self.settings.comparisons
 
+    @property
+    def tuned(self) -> dict[str, list[float]]:
+        """Method -> the learning rates of its search, in the order of its trials; empty without tuning."""
+        return self.settings.tuning.learning_rates if self.settings.tuning else {}
+
     def resources(self, rule: str) -> Resources:
         return self.settings.resources.get(rule, self.settings.resources["default"])
 
@@ -120,7 +126,16 @@ class Study:
         return self.experts.model_dump(mode="json")
 
     def generate_spec(self, method: str, seed_index: int, benchmark: str) -> dict:
-        return {"study_seed": self.settings.seed, "seed_index": seed_index, "method": method, "benchmark": benchmark}
+        row = self.benchmarks[benchmark]
+        return GenerateSpec(
+            study_seed=self.settings.seed,
+            seed_index=seed_index,
+            method=method,
+            benchmark=benchmark,
+            k=row.k,
+            decoding=row.decoding,
+            batch_rows=row.batch_rows,
+        ).model_dump(mode="json")
 
     def pretrain_spec(self) -> dict:
         if self.pretrain is None:
@@ -128,13 +143,17 @@ class Study:
         return self.pretrain.model_dump(mode="json")
 
     def train_spec(self, method: str, seed_index: int) -> dict:
-        return self._train_spec(self.methods[method].stage, seed_index)
+        return self._train_spec(self._stage("train", method), seed_index)
 
     def tune_spec(self, method: str, trial: int) -> dict:
         """The run number `trial` (from 0) of a method's search: one learning rate, the seed that no table shows."""
-        stage = self.methods[method].stage
-        lr = self.settings.tuning.learning_rates[method][trial]
-        stage = stage.model_copy(update={"optimizer": stage.optimizer.model_copy(update={"lr": lr})})
+        stage = self._stage("tune", method)
+        rates = self.tuned.get(method, [])
+        if not rates:
+            raise UserError(f"tune: {method} has no learning rates under tuning")
+        if trial >= len(rates):
+            raise UserError(f"tune: {method} has trials 0 to {len(rates) - 1}, got {trial}")
+        stage = stage.model_copy(update={"optimizer": stage.optimizer.model_copy(update={"lr": rates[trial]})})
         return self._train_spec(stage, self.settings.tuning.seed_index)
 
     def spec(self, job: str, names: Sequence[str]) -> dict:
@@ -211,6 +230,12 @@ class Study:
 
     def _shown(self, names: Sequence[str]) -> tuple[ShownMethod, ...]:
         return tuple(ShownMethod(name=name, title=self.methods[name].title) for name in names)
+
+    def _stage(self, job: str, method: str) -> Stage:
+        stage = self.methods[method].stage
+        if stage is None:
+            raise UserError(f"{job}: {method} has no stage: its result is the start model itself")
+        return stage
 
     def _train_spec(self, stage: Stage, seed_index: int) -> dict:
         return TrainSpec(

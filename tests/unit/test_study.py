@@ -1,0 +1,214 @@
+"""A study from its files: laying over each other, order, and specifications with only what a job uses."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from chord.errors import UserError
+from chord.objectives.schedules import Constant, Cosine
+from chord.study import load_study
+from chord.study.reading import merge
+from tests.unit.study_files import STUDY_FILE, Root
+
+
+@pytest.fixture
+def root(tmp_path):
+    return Root(tmp_path)
+
+
+def load(root):
+    return load_study("small", root.path)
+
+
+def test_settings_of_a_stage_come_from_training_then_method_then_study(root):
+    root.set(STUDY_FILE, "training", "hybrid", "clip", value=0.1)
+    root.set("config/methods/decay.yaml", "stage", "clip", value=0.3)
+    study = load(root)
+    assert study.methods["rl"].stage.clip == 0.1
+    assert study.methods["decay"].stage.clip == 0.3
+    root.set(STUDY_FILE, "methods", "decay", "stage", "clip", value=0.4)
+    assert load(root).methods["decay"].stage.clip == 0.4
+
+
+def test_an_override_completes_a_part_key_by_key(root):
+    assert load(root).methods["decay"].stage.schedule == Cosine(name="cosine", warmup=0, decay=4, peak=1.0, valley=0.0)
+
+
+def test_a_part_of_another_name_replaces_the_part_below_whole(root):
+    root.set(STUDY_FILE, "methods", "decay", value={"stage": {"schedule": {"name": "constant", "value": 0.2}}})
+    assert load(root).methods["decay"].stage.schedule == Constant(name="constant", value=0.2)
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "expected"),
+    [
+        ({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}, "e": 5}, {"a": 1, "b": {"c": 4, "d": 3}, "e": 5}),
+        ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
+        ({"name": "x", "a": 1}, {"name": "y"}, {"name": "y"}),
+        ({"name": "x", "a": 1}, {"name": "x", "b": 2}, {"name": "x", "a": 1, "b": 2}),
+        ({"name": "x", "a": 1}, {"a": 2}, {"name": "x", "a": 2}),
+        ({"kind": "x", "a": 1}, {"kind": "y", "b": 2}, {"kind": "y", "b": 2}),
+        ({"a": {"b": 1}}, {"a": None}, {"a": None}),
+    ],
+)
+def test_merge(below, above, expected):
+    assert merge(below, above) == expected
+
+
+def test_methods_are_ordered_and_hold_what_they_start_from(root):
+    study = load(root)
+    assert list(study.methods) == ["original", "rl", "sft", "sft_rl", "decay"]
+    assert study.start_of("sft_rl") == "sft"
+    assert study.start_of("rl") is None
+    assert [step.name for step in study.chain("sft_rl")] == ["sft", "sft_rl"]
+    assert not study.trains("original")
+    assert study.trains("sft")
+
+
+def test_a_study_can_change_where_a_method_starts_and_what_it_is_called(root):
+    root.set(STUDY_FILE, "methods", "sft_rl", value={"start_from": "base", "title": "RL again"})
+    study = load(root)
+    assert "sft" not in study.methods
+    assert study.start_of("sft_rl") is None
+    assert study.methods["sft_rl"].title == "RL again"
+
+
+def test_a_benchmark_is_its_file_with_what_the_study_changes(root):
+    root.set(STUDY_FILE, "benchmarks", "skills", "decoding", value={"temperature": 0.5})
+    skills = load(root).benchmarks["skills"]
+    assert (skills.k, skills.decoding.temperature, skills.decoding.max_response_tokens) == (3, 0.5, 5)
+
+
+def test_resources_of_a_rule_that_is_not_named_are_the_default(root):
+    study = load(root)
+    assert study.resources("train").threads == 2
+    assert study.resources("score").mem_mb == 1000
+
+
+def specs(study) -> dict[str, str]:
+    """Every specification of the study as Snakemake sees it: text."""
+    found = {"prepare": study.prepare_spec(), "experts": study.experts_spec()}
+    found |= {("benchmark", name): study.benchmark_spec(name) for name in study.benchmarks}
+    for seed in study.seed_indices:
+        for method in study.methods:
+            if study.trains(method):
+                found["train", method, seed] = study.train_spec(method, seed)
+            for benchmark in study.benchmarks:
+                found["generate", method, seed, benchmark] = study.generate_spec(method, seed, benchmark)
+    found |= {("cells", name): study.cells_spec(name) for name in study.comparisons}
+    found |= {("table", name): study.table_spec(name, "table1") for name in study.comparisons}
+    found["report"] = study.report_spec()
+    return {name: json.dumps(spec, sort_keys=True, allow_nan=False) for name, spec in found.items()}
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set:
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def test_changing_a_method_changes_only_its_own_training(root):
+    before = specs(load(root))
+    root.set("config/methods/decay.yaml", "stage", "schedule", "peak", value=0.5)
+    assert changed(before, specs(load(root))) == {("train", "decay", 0), ("train", "decay", 1)}
+
+
+def test_changing_sft_changes_only_the_sft_run_and_not_the_rl_after_it(root):
+    # Snakemake reruns the RL stage because its input, the SFT model, is newer: not because of the specification.
+    before = specs(load(root))
+    root.set("config/methods/sft.yaml", "stage", "epochs", value=1)
+    assert changed(before, specs(load(root))) == {("train", "sft", 0), ("train", "sft", 1)}
+
+
+def test_words_about_a_method_change_no_run(root):
+    before = specs(load(root))
+    root.set("config/methods/rl.yaml", "title", value="GRPO")
+    root.set("config/methods/rl.yaml", "paper", value="Table 2")
+    assert changed(before, specs(load(root))) == {("cells", "main"), ("table", "main"), "report"}
+
+
+def test_changing_a_benchmark_changes_only_its_own_jobs(root):
+    before = specs(load(root))
+    root.set(STUDY_FILE, "benchmarks", "skills", "k", value=4)
+    assert changed(before, specs(load(root))) == {
+        ("generate", method, seed, "skills") for method in load(root).methods for seed in (0, 1)
+    }
+    before = specs(load(root))
+    root.set("config/benchmarks/skills.yaml", "data", "rows_per_group", value=7)
+    assert changed(before, specs(load(root))) == {("benchmark", "skills")}
+
+
+def test_a_further_seed_leaves_the_runs_there_are_alone(root):
+    before = specs(load(root))
+    root.set(STUDY_FILE, "seeds", value=3)
+    now = changed(before, specs(load(root)))
+    assert {name for name in now if name[0] in ("train", "generate")} == {
+        name for name in specs(load(root)) if name[0] in ("train", "generate") and name[2] == 2
+    }
+    assert {name for name in now if name[0] not in ("train", "generate")} == {
+        ("cells", "main"),
+        "report",
+    }
+
+
+def test_the_method_is_in_no_training_specification(root):
+    # Two methods with equal settings are equal runs, and nothing random may come from a name.
+    study = load(root)
+    assert study.train_spec("rl", 1) == study.train_spec("sft_rl", 1)
+
+
+def test_tuning_changes_the_rate_and_the_seed_and_nothing_else(root):
+    study = load(root)
+    spec, reported = study.tune_spec("decay", 1), study.train_spec("decay", 0)
+    assert spec["stage"]["optimizer"].pop("lr") == 0.0003
+    assert reported["stage"]["optimizer"].pop("lr") == 0.0003
+    assert spec.pop("seed_index") == 100
+    assert reported.pop("seed_index") == 0
+    assert spec == reported
+
+
+def test_a_study_that_means_nothing_says_so_in_its_report(root):
+    assert load(root).report_spec()["notice"] is None
+    root.set(STUDY_FILE, "meaningful", value=False)
+    assert "mean nothing" in load(root).report_spec()["notice"]
+
+
+def test_a_report_of_some_comparisons_holds_only_these(root):
+    root.set(STUDY_FILE, "comparisons", "second", value=load(root).settings.comparisons["main"].model_dump())
+    assert [shown["name"] for shown in load(root).report_spec(["second"])["comparisons"]] == ["second"]
+    assert [shown["name"] for shown in load(root).report_spec()["comparisons"]] == ["main", "second"]
+
+
+def test_spec_by_name_is_the_spec_of_the_method(root):
+    study = load(root)
+    assert study.spec("train", ["rl", "1"]) == study.train_spec("rl", 1)
+    assert study.spec("cells", ["main"]) == study.cells_spec("main")
+    assert study.spec("prepare", []) == study.prepare_spec()
+
+
+@pytest.mark.parametrize(
+    ("job", "names", "message"),
+    [
+        ("trian", [], "unknown job 'trian'; expected one of"),
+        ("train", ["rl"], "train: expected METHOD SEED, got rl"),
+        ("train", ["rl", "x"], "seed 'x': expected a number from 0"),
+        ("train", ["lr", "0"], "unknown method 'lr'"),
+        ("train", ["original", "0"], "train: original has no stage: its result is the start model itself"),
+        ("tune", ["sft_rl", "0"], "tune: sft_rl has no learning rates under tuning"),
+        ("tune", ["rl", "2"], "tune: rl has trials 0 to 1, got 2"),
+        ("pretrain", [], "study small: base_model: missing; expected how models/base is trained"),
+    ],
+)
+def test_spec_by_name_refuses_what_is_not_there(root, job, names, message):
+    with pytest.raises(UserError, match="^" + message.replace("(", "\\(")):
+        load(root).spec(job, names)
+
+
+def test_loading_imports_nothing_heavy(root):
+    code = (
+        "import sys; from chord.study import load_study; import chord.plan, chord.cli, chord.study.schemas;"
+        f"load_study('small', {str(root.path)!r});"
+        "print([name for name in ('torch', 'transformers', 'trl', 'pandas', 'scipy', 'matplotlib', 'numpy')"
+        " if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

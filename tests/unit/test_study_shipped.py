@@ -1,0 +1,102 @@
+"""What stands in config/ loads, and the JSON schemas in workflow/schemas are those of the typed classes."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from chord.objectives.schedules import Constant, Cosine
+from chord.objectives.token_weights import One, Power
+from chord.study import load_study
+from chord.study.loading import FOLDERS
+from chord.study.reading import read_yaml
+from chord.study.schemas import FILES, schema_text
+
+ROOT = Path(__file__).parents[2]
+NAMES = {kind: sorted((ROOT / "config" / folder).glob("*.yaml")) for kind, folder in FOLDERS.items()}
+
+
+def name(path: Path) -> str:
+    return path.name.removesuffix(".yaml")
+
+
+@pytest.mark.parametrize("path", NAMES["study"], ids=name)
+def test_every_study_loads_and_every_job_has_a_specification(path):
+    study = load_study(name(path), ROOT)
+    for seed in study.seed_indices:
+        for method in filter(study.trains, study.methods):
+            json.dumps(study.train_spec(method, seed), allow_nan=False)
+    for method, rates in study.tuned.items():
+        for trial in range(len(rates)):
+            json.dumps(study.tune_spec(method, trial), allow_nan=False)
+    for comparison, shown in study.comparisons.items():
+        for table in shown.tables:
+            assert study.table_spec(comparison, table)["name"] == table
+        for figure in shown.figures:
+            assert study.figure_spec(figure)["name"] == figure
+    assert study.report_spec()["comparisons"]
+
+
+def test_every_method_and_benchmark_is_used_by_a_study():
+    studies = [load_study(name(path), ROOT) for path in NAMES["study"]]
+    assert {name(path) for path in NAMES["method"]} == {method for study in studies for method in study.methods}
+    assert {name(path) for path in NAMES["benchmark"]} == {row for study in studies for row in study.benchmarks}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_schemas_are_current(kind):
+    path = ROOT / "workflow" / "schemas" / f"{kind}.schema.json"
+    assert path.read_text(encoding="utf-8") == schema_text(kind), "run: chord schema --out workflow/schemas"
+
+
+@pytest.mark.parametrize(("kind", "path"), [(kind, path) for kind, paths in NAMES.items() for path in paths])
+def test_shipped_files_satisfy_their_schema(kind, path):
+    schema = json.loads(schema_text(kind))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(read_yaml(path, path.name), schema)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("study", {"seedz": 1}),
+        ("study", {"training": {"sft": {}, "hybrid": {"stepz": 1}}}),
+        ("study", {"methods": {"rl": {"stage": {"schedule": {"peek": 1}}}}}),
+        ("method", {"stage": {"kind": "rl"}}),
+        ("method", {"stage": {"kind": "hybrid", "schedule": {"name": "constant", "value": 2}}}),
+        ("benchmark", {"k": 0}),
+    ],
+)
+def test_a_schema_refuses_what_the_typed_classes_refuse(kind, change):
+    value = read_yaml(NAMES[kind][0], "") | change
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(value, json.loads(schema_text(kind)))
+
+
+def test_the_papers_settings_are_in_the_default_study():
+    """Numbers of the paper (sections 4.1 and 4.3, eq. 4 and 5) that do not depend on the size of the study."""
+    stages = {row.name: row.stage for row in load_study("tiny", ROOT).methods.values()}
+    assert stages["rl"].schedule == Constant(name="constant", value=0.0)
+    assert stages["sft_light_rl"] == stages["sft_best_rl"] == stages["rl"]
+    mu = stages["chord_mu"].schedule
+    assert isinstance(mu, Cosine)
+    assert (mu.warmup, mu.peak, mu.valley) == (0, 0.9, 0.05)
+    assert mu.decay / stages["chord_mu"].steps == pytest.approx(200 / 1500, abs=0.005)
+    assert stages["chord_mu"].token_weight == One()
+    assert stages["chord_phi"].schedule == stages["mix_is"].schedule == Constant(name="constant", value=0.1)
+    assert stages["chord_phi"].token_weight == Power(name="power", a=1, b=1)
+    assert stages["mix_is"].token_weight == Power(name="power", a=1, b=0)
+    for value in (0.02, 0.1, 0.5):
+        assert stages[f"mu_{value}"].schedule == Constant(name="constant", value=value)
+        assert stages[f"mu_{value}"].token_weight == One()
+    assert (stages["sft_light"].epochs, stages["sft_light"].keep) == (1, "last")
+    assert stages["sft_best"].epochs <= 3
+    assert stages["sft_best"].keep == "best"
+
+
+def test_smoke_has_all_methods_of_the_main_comparison():
+    smoke, tiny = load_study("smoke", ROOT), load_study("tiny", ROOT)
+    assert smoke.comparisons["main"].methods == tiny.comparisons["main"].methods
+    assert not smoke.meaningful
+    assert tiny.meaningful
