@@ -35,23 +35,6 @@ class Job:
 
 
 JOBS = {
-    "pretrain": Job(
-        help="train the world's base model from nothing and check its gates",
-        module="chord.training.pretrain",
-        inputs={},
-        out="model folder",
-    ),
-    "train": Job(
-        help="one run: a stage from a start model; goes on from its last checkpoint",
-        module="chord.training.run",
-        inputs={
-            "start": "model folder to start from",
-            "prompts": "prompts of RL (rl.jsonl)",
-            "experts": "expert trajectories (experts.jsonl)",
-            "validation": "validation rows (validation.jsonl)",
-        },
-        out="run folder",
-    ),
     "prepare": Job(
         help="prompts for experts, RL and validation, with a manifest of hashes",
         module="chord.data.prepare",
@@ -70,12 +53,30 @@ JOBS = {
         inputs={"prompts": "SFT prompts (sft.jsonl)", "policy": "model folder whose tokenizer counts the tokens"},
         out="expert rows (experts.jsonl)",
     ),
-    "table": Job(
-        help="one table as csv, Markdown and LaTeX",
-        module="chord.analysis.tables",
-        inputs={"cells": "cells.parquet", "differences": "differences.parquet"},
-        optional={"reported": "the paper's numbers (YAML), shown beside ours"},
-        out="folder of the table's files",
+    "pretrain": Job(
+        help="train the world's base model from nothing and check its gates",
+        module="chord.training.pretrain",
+        inputs={},
+        out="model folder",
+    ),
+    "train": Job(
+        help="one run: a stage from a start model; goes on from its last checkpoint",
+        module="chord.training.run",
+        inputs={
+            "start": "model folder to start from",
+            "prompts": "prompts of RL (rl.jsonl)",
+            "experts": "expert trajectories (experts.jsonl)",
+            "validation": "validation rows (validation.jsonl)",
+        },
+        out="run folder",
+    ),
+    "tuning": Job(
+        help="the learning-rate search as one table, with the rates that validation rows choose",
+        module="chord.analysis.tuning",
+        inputs={"runs": "manifests of the trials (<method>/trial-<n>/manifest.json)"},
+        many=frozenset({"runs"}),
+        out="table (csv)",
+        has_spec=False,
     ),
     "generate": Job(
         help="answers of a model to a benchmark; every completion is kept",
@@ -90,6 +91,20 @@ JOBS = {
         out="scores (<benchmark>.scores.parquet)",
         has_spec=False,
     ),
+    "cells": Job(
+        help="scores of a comparison to estimates with intervals, and paired differences",
+        module="chord.analysis.cells",
+        inputs={"scores": "scores of all runs (<benchmark>.scores.parquet)"},
+        many=frozenset({"scores"}),
+        out="folder of cells.parquet and differences.parquet",
+    ),
+    "table": Job(
+        help="one table as csv, Markdown and LaTeX",
+        module="chord.analysis.tables",
+        inputs={"cells": "cells.parquet", "differences": "differences.parquet"},
+        optional={"reported": "the paper's numbers (YAML), shown beside ours"},
+        out="folder of the table's files",
+    ),
     "figure": Job(
         help="one figure as png and pdf",
         module="chord.analysis.figures",
@@ -97,12 +112,12 @@ JOBS = {
         many=frozenset({"runs"}),
         out="folder of the figure's files",
     ),
-    "cells": Job(
-        help="scores of a comparison to estimates with intervals, and paired differences",
-        module="chord.analysis.cells",
-        inputs={"scores": "scores of all runs (<benchmark>.scores.parquet)"},
-        many=frozenset({"scores"}),
-        out="folder of cells.parquet and differences.parquet",
+    "report": Job(
+        help="the report of a study as one HTML page",
+        module="chord.analysis.report",
+        inputs={"folder": "results of the study (results/<study>)"},
+        optional={"reported": "the paper's numbers (YAML), shown beside ours"},
+        out="page (report.html)",
     ),
 }
 
