@@ -47,9 +47,10 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
         if not parts.has(number)
     ]
     log.info("%d completions, %d of %d batches to do", len(items), len(batches), len(places))
-    for batch, completions in complete_batches(model, settings.decoding, batches, settings.workers):
+    ready = complete_batches(model, settings.decoding, batches, settings.workers)
+    for done, (batch, completions) in enumerate(ready, start=len(places) - len(batches) + 1):
         parts.write(batch.number, _table([items[i] for i in places[batch.number]], batch.seeds, completions))
-        log.info("batch %d of %d done", batch.number + 1, len(places))
+        log.info("%d of %d batches done", done, len(places))
 
     order = [index for members in places for index in members]
     back = sorted(range(len(order)), key=order.__getitem__)
