@@ -44,7 +44,9 @@ RUN = f"{RESULTS}/runs/{{method}}/seed-{{seed}}"
 # Files of the checkout that are inputs; relative, so that moving it with its results makes none of them another input.
 BASE_MODEL = os.path.relpath(ROOT / STUDY.model)
 REPORTED = os.path.relpath(ROOT / "config/paper/reported.yaml")
-ANALYSIS = sorted(os.path.relpath(path) for path in (ROOT / "src/chord/analysis").glob("*.py"))
+ANALYSIS = sorted(
+    os.path.relpath(path) for path in (ROOT / "src/chord/analysis").iterdir() if path.suffix in (".py", ".j2")
+)
 
 
 def one_of(names) -> str:

@@ -2,8 +2,17 @@
 import logging
 import time
 
+from chord.plan import estimated_minutes
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
+
+PLAN_NAMES = {"trial": "train", "base_model": "pretrain"}  # rules that chord.plan knows by another name
+
+
+def minutes_of(job) -> float:
+    """Estimate for a job of Snakemake's plan."""
+    names = {name: value for name, value in job.wildcards.items() if name in ("method", "benchmark")}
+    return estimated_minutes(STUDY, PLAN_NAMES.get(job.rule.name, job.rule.name), **names)
 
 
 class TimeLeft(logging.Handler):
@@ -20,14 +29,14 @@ class TimeLeft(logging.Handler):
             case LogEvent.JOB_STARTED:
                 self.started |= dict.fromkeys(record.jobs, time.monotonic())
             case LogEvent.JOB_FINISHED:
-                self.estimated += self.left.pop(record.job_id)
-                self.measured += (time.monotonic() - self.started.pop(record.job_id)) / 60
+                self.estimated += self.left.pop(record.job_id, 0.0)
+                self.measured += (time.monotonic() - self.started.pop(record.job_id, time.monotonic())) / 60
             case LogEvent.PROGRESS:
                 print(f"about {max(1, round(self.minutes()))} min left", file=sys.stderr)
 
     def minutes(self) -> float:
         """The longest job bounds it from below: it has one core, however many there are."""
-        scale = self.measured / self.estimated
+        scale = (1 + self.measured) / (1 + self.estimated)  # the estimate stands until minutes of work are done
         running = {job: (time.monotonic() - start) / 60 for job, start in self.started.items()}
         left = [max(0.0, minutes * scale - running.get(job, 0.0)) for job, minutes in self.left.items()]
         return max([sum(left) / self.cores, *left], default=0.0)
@@ -36,7 +45,7 @@ class TimeLeft(logging.Handler):
 onstart:
     logger.addHandler(
         TimeLeft(
-            {job.jobid: estimated_minutes(job) for job in workflow.dag.needrun_jobs()},
-            workflow.cores,
+            {job.jobid: minutes_of(job) for job in workflow.dag.needrun_jobs()},
+            workflow.cores or workflow.nodes,
         )
     )

@@ -90,8 +90,10 @@ rule figure:
 
 rule report:
     input:
-        files=comparison_files("main"),
+        cells=f"{RESULTS}/main/cells.parquet",
+        shown=comparison_files("main"),
         runs=manifests_of(["main"]),
+        reported=REPORTED,
         code=ANALYSIS,
     output:
         page=f"{RESULTS}/report.html",
@@ -111,14 +113,17 @@ rule report:
     message:
         "Report {output.page}"
     shell:
-        "python -m chord report --spec {params.spec:q} --folder {params.folder:q} --out {output.page:q} > {log:q} 2>&1"
+        "python -m chord report --spec {params.spec:q} --folder {params.folder:q}"
+        " --reported {input.reported:q} --out {output.page:q} > {log:q} 2>&1"
 
 
 # The same page with every comparison of the study.
 use rule report as report_all with:
     input:
-        files=[comparison_files(name) for name in STUDY.comparisons],
+        cells=expand(f"{RESULTS}/{{name}}/cells.parquet", name=STUDY.comparisons),
+        shown=[comparison_files(name) for name in STUDY.comparisons],
         runs=manifests_of(STUDY.comparisons),
+        reported=REPORTED,
         code=ANALYSIS,
     output:
         page=f"{RESULTS}/report-all.html",
