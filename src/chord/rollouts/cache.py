@@ -36,6 +36,10 @@ class BufferedLayer(DynamicLayer):
         self.keys, self.values = (buffer[:, :, :end] for buffer in self.buffers)
         return self.keys, self.values
 
+    def batch_select_indices(self, indices: Tensor) -> None:
+        super().batch_select_indices(indices)  # copies
+        self.buffers = None
+
     def _grown(self, filled: Tensor, states: Tensor, capacity: int) -> Tensor:
         buffer = states.new_empty(*states.shape[:2], capacity, states.shape[3])
         if filled.numel():  # an empty layer holds a tensor without dimensions

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import (
+    GenerationConfig,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
 from chord.errors import UserError
 from chord.rollouts.batches import fixed_batches
@@ -51,40 +59,66 @@ class HuggingFaceEngine:
             )
 
     def _generate_batch(self, prompts: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
+        """Samples of one batch. Each time half of its rows have ended, the others go on in a batch of their own."""
         device = self.model.device
         width = max(len(ids) for ids in prompts)
         # Left padding: the responses start in the same column. `generate` takes position ids from the mask.
-        input_ids = torch.tensor([[self.pad_token_id] * (width - len(ids)) + ids for ids in prompts], device=device)
-        attention_mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=device)
+        sequences = torch.tensor([[self.pad_token_id] * (width - len(ids)) + ids for ids in prompts], device=device)
+        mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=device)
         noise = None
         if decoding.temperature > 0:
             noise = torch.from_numpy(uniform_noise(seeds, decoding.max_response_tokens).T.copy()).to(device)
-        sampler = StepSampler(decoding, noise)
-        sequences = self.model.generate(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            generation_config=GenerationConfig(
-                do_sample=False,  # the sampler has already chosen
-                max_new_tokens=decoding.max_response_tokens,
-                pad_token_id=self.pad_token_id,
-                eos_token_id=self.eos_token_ids,
-                use_cache=True,  # a training configuration may have switched it off
-            ),
-            logits_processor=LogitsProcessorList([sampler]),
-            past_key_values=buffered_cache(self.model.config, width + decoding.max_response_tokens),
-        )
-        responses = sequences[:, width:].cpu()
-        ended = torch.isin(responses, torch.tensor(self.eos_token_ids))
-        logps, entropies = (values.tolist() for values in sampler.records(responses.shape[1]))
+        cache = buffered_cache(self.model.config, width + decoding.max_response_tokens)
+        rows = torch.arange(len(prompts), device=device)  # which rows of the batch are still going on
+        ends = torch.tensor(self.eos_token_ids, device=device)
+        tokens, logps, entropies = ([[] for _ in prompts] for _ in range(3))
+        done = 0
+        while len(rows) and done < decoding.max_response_tokens:
+            sampler = StepSampler(decoding, None if noise is None else noise[done:, rows])
+            start = sequences.shape[1]
+            sequences = self.model.generate(
+                input_ids=sequences,
+                attention_mask=mask,
+                generation_config=GenerationConfig(
+                    do_sample=False,  # the sampler has already chosen
+                    max_new_tokens=decoding.max_response_tokens - done,
+                    pad_token_id=self.pad_token_id,
+                    eos_token_id=self.eos_token_ids,
+                    use_cache=True,  # a training configuration may have switched it off
+                ),
+                logits_processor=LogitsProcessorList([sampler]),
+                stopping_criteria=StoppingCriteriaList([_HalfEnded(ends)]),
+                past_key_values=cache,
+            )
+            new = sequences[:, start:]
+            for found, values in zip((tokens, logps, entropies), (new, *sampler.records(new.shape[1])), strict=True):
+                for row, part in zip(rows.tolist(), values.tolist(), strict=True):
+                    found[row] += part
+            done += new.shape[1]
+            going = ~torch.isin(new, ends).any(1)
+            rows, sequences = rows[going], sequences[going]
+            mask = torch.cat([mask, mask.new_ones(new.shape)], dim=1)[going]
+            cache.batch_select_indices(going.nonzero().squeeze(1))
         samples = []
-        for row, (tokens, end) in enumerate(zip(responses.tolist(), ended.tolist(), strict=True)):
-            truncated = True not in end
-            length = len(tokens) if truncated else end.index(True) + 1
-            sample = Sample(tokens[:length], truncated, logps[row][:length], entropies[row][:length])
+        for row, prompt in enumerate(prompts):
+            end = next((place for place, token in enumerate(tokens[row], 1) if token in self.eos_token_ids), None)
+            sample = Sample(tokens[row][:end], end is None, logps[row][:end], entropies[row][:end])
             if not all(map(math.isfinite, sample.logps)):
-                raise FloatingPointError(f"the model gives NaN or infinite logits (prompt token ids {prompts[row]})")
+                raise FloatingPointError(f"the model gives NaN or infinite logits (prompt token ids {prompt})")
             samples.append(sample)
         return samples
+
+
+class _HalfEnded(StoppingCriteria):
+    """Ends a call of `generate` as soon as half of its rows have ended: it would compute them to the very last step."""
+
+    def __init__(self, ends: Tensor):
+        self.ends = ends
+        self.ended: Tensor | bool = False
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
+        self.ended = torch.isin(input_ids[:, -1], self.ends) | self.ended
+        return (self.ended.float().mean() >= 0.5).expand(len(input_ids))
 
 
 def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, list[int]]:
