@@ -34,13 +34,12 @@ rule train:
 
 
 # The same run with one learning rate of the method's search, on the seed that no table shows.
-if STUDY.settings.tuning:
-    TUNING = STUDY.settings.tuning
+if STUDY.tuned:
     TRIAL = f"{RESULTS}/tuning/{{method}}/trial-{{trial}}"
 
     use rule train as trial with:
         input:
-            start=lambda wildcards: result_of(STUDY.start_of(wildcards.method), TUNING.seed_index),
+            start=lambda wildcards: result_of(STUDY.start_of(wildcards.method), STUDY.settings.tuning.seed_index),
             prompts=rules.train.input.prompts,
             experts=rules.train.input.experts,
             validation=rules.train.input.validation,
@@ -62,11 +61,12 @@ if STUDY.settings.tuning:
         input:
             manifests=[
                 f"{TRIAL}/manifest.json".format(method=method, trial=trial)
-                for method, rates in TUNING.learning_rates.items()
+                for method, rates in STUDY.tuned.items()
                 for trial in range(len(rates))
             ],
         output:
             table=f"{RESULTS}/tuning.csv",
+            manifest=f"{RESULTS}/tuning.manifest.json",
         log:
             f"{RESULTS}/logs/tune.log",
         benchmark:

@@ -1,0 +1,70 @@
+"""The whole chain in miniature, with the real commands: from nothing to the report, and from a cell back to its runs."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from chord.analysis.cells import read
+from chord.provenance import file_sha256, folder_sha256, json_hash
+from tests.integration.workflow import ROOT, snakemake
+
+pytestmark = pytest.mark.slow
+STUDY = ["--config", "study=smoke"]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> Path:
+    """results/smoke of a run into another working directory."""
+    folder = tmp_path_factory.mktemp("chain")
+    snakemake(ROOT, "--cores", "2", "--directory", str(folder), *STUDY, "--", "main")
+    return folder / "results/smoke"
+
+
+def json_of(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_nothing_is_left_to_do(results):
+    output = snakemake(ROOT, "-n", "--directory", str(results.parents[1]), *STUDY, "--", "main").stdout
+    assert "Nothing to be done" in output
+
+
+def test_tables_figures_and_report(results):
+    for kind in ("csv", "md", "tex"):
+        table = (results / f"main/tables/table1.{kind}").read_text(encoding="utf-8")
+        assert "CHORD" in table
+    assert (results / "main/figures/fig4.png").read_bytes().startswith(b"\x89PNG")
+    assert (results / "main/figures/fig4.pdf").read_bytes().startswith(b"%PDF")
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "numbers mean nothing" in page
+    assert 'src="http' not in page
+
+
+def test_a_cell_leads_back_to_its_runs(results):
+    cells, record = read(results / "main/cells.parquet")
+    cell = next(cell for cell in cells if cell["method"] == "sft_best_rl" and cell["metric"] == "accuracy")
+    assert cell["n_seeds"] == len(cell["runs"]) == 2
+    assert record["spec_hash"]
+    for run in cell["runs"]:
+        folder = results / run
+        manifest = json_of(folder / "manifest.json")
+        assert manifest["spec_hash"] == json_hash(manifest["spec"])
+        start = results / "runs/sft_best" / folder.name / "model"
+        assert manifest["inputs"]["start"] == folder_sha256(start)
+        assert manifest["inputs"]["experts"] == file_sha256(results / "data/experts.jsonl")
+        scores = pq.read_schema(folder / f"{cell['benchmark']}.scores.parquet")
+        identity = json.loads(scores.metadata[b"chord"])
+        assert identity["method"] == "sft_best_rl"
+        assert identity["seed_index"] == manifest["spec"]["seed_index"]
+
+
+def test_methods_of_a_seed_share_their_questions(results):
+    """Paired: the same questions and the same noise for every method."""
+
+    def rows(method: str) -> list[tuple]:
+        table = pq.read_table(results / f"runs/{method}/seed-1/world_test.completions.parquet").to_pydict()
+        return list(zip(table["prompt_id"], table["sample"], table["seed"], strict=True))
+
+    assert rows("original") == rows("chord_phi")

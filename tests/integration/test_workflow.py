@@ -1,0 +1,112 @@
+"""The workflow as a whole: it parses from everywhere, its targets plan the right jobs, bad input ends in one line."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+
+from tests.integration.workflow import ROOT, copy_checkout, planned, snakemake
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    return copy_checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_plans_everything_by_default(checkout, tmp_path, snakefile, elsewhere):
+    arguments = ["--directory", str(tmp_path)] if elsewhere else []
+    output = snakemake(checkout, "-n", "--snakefile", snakefile, "--quiet", "host", *arguments).stdout
+    assert re.search(r"^all +1$", output, re.MULTILINE)
+    assert re.search(r"^report_all +1$", output, re.MULTILINE)
+
+
+def test_targets(checkout):
+    listed = snakemake(checkout, "--list-target-rules").stdout.split()
+    assert {"all", "main", "tables", "figures", "ablation_mu", "report", "base_model", "tune"} <= set(listed)
+
+
+def test_a_comparison_plans_its_own_methods(checkout):
+    outputs = planned(checkout, "ablation_mu")
+    methods = {output.split("/")[1] for output in outputs if output.startswith("runs/")}
+    assert methods == {"rl", "mu_0.02", "mu_0.1", "mu_0.5", "chord_mu"}
+    assert not {output for output in outputs if output.startswith(("main/", "report"))}
+
+
+def test_a_figure_by_its_path_plans_its_runs_only(checkout):
+    outputs = planned(checkout, "results/tiny/main/figures/fig4.png")
+    assert {output.split("/")[1] for output in outputs if output.startswith("runs/")} == {"chord_mu"}
+    assert not {output for output in outputs if output.endswith(".parquet")}
+
+
+def test_a_run_by_its_path_plans_its_chain(checkout):
+    outputs = planned(checkout, "results/tiny/runs/sft_best_rl/seed-1/manifest.json")
+    manifests = {output for output in outputs if output.endswith("seed-1/manifest.json")}
+    assert manifests == {"runs/sft_best/seed-1/manifest.json", "runs/sft_best_rl/seed-1/manifest.json"}
+
+
+def test_a_method_without_stage_is_not_trained(checkout):
+    outputs = planned(checkout, "main")
+    assert "runs/original/seed-0/world_test.scores.parquet" in outputs
+    assert "runs/original/seed-0/model" not in outputs
+
+
+def test_tuning_stays_off_the_reported_seeds(checkout):
+    outputs = planned(checkout, "tune")
+    assert {"tuning.csv", "tuning/chord_mu/trial-0/model", "tuning/sft_best_rl/trial-3/model"} <= outputs
+    assert {output.split("/")[2] for output in outputs if output.startswith("runs/")} == {"seed-1000"}
+
+
+def test_a_misspelt_key_ends_in_one_line(checkout, tmp_path):
+    folder = tmp_path / "checkout"
+    shutil.copytree(checkout, folder, symlinks=True, ignore=shutil.ignore_patterns(".snakemake"))
+    study = folder / "config/studies/smoke.yaml"
+    study.write_text(study.read_text(encoding="utf-8").replace("save_every:", "save_evry:"), encoding="utf-8")
+    result = snakemake(folder, "-n", "--config", "study=smoke", check=False)
+    assert result.returncode != 0
+    assert "config/studies/smoke.yaml: save_evry: unknown key" in result.stderr
+    assert "did you mean 'save_every'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [("study=smok", "did you mean 'smoke'"), ("stdy=smoke", "config: stdy: unknown key; expected study")],
+)
+def test_a_bad_choice_of_study_ends_in_one_line(checkout, setting, message):
+    result = snakemake(checkout, "-n", "--config", setting, check=False)
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_lint(checkout):
+    assert "good condition" in snakemake(checkout, "--lint").stderr
+
+
+def test_format():
+    subprocess.run([sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow"], cwd=ROOT, check=True)
+
+
+def test_every_rule_says_what_it_needs():
+    """Rules that inherit (`use rule ... with`) have the rest from the rule they name."""
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        text = path.read_text(encoding="utf-8")
+        for rule in re.split(r"^ *(?=rule |use rule )", text, flags=re.MULTILINE)[1:]:
+            needed = ["output:", "log:", "benchmark:"]
+            if rule.startswith("rule"):
+                needed += ["conda:", "threads:", "resources:", "message:", "shell:"]
+            assert not [word for word in needed if word not in rule], f"{path.name}: {rule.splitlines()[0]}"
+
+
+def test_conda_pins_are_those_of_the_package():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (pins,) = [item["pip"] for item in environment["dependencies"] if isinstance(item, dict)]
+    assert pins == project["dependencies"]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) for pin in pins)
