@@ -1,4 +1,4 @@
-"""The whole chain in miniature, with the real commands: from nothing to the report, and from a cell back to its runs."""
+"""The whole chain in miniature, with the real commands: from nothing to the report, and from cells back to runs."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What runs again after an edit, from the list of jobs that Snakemake plans. No job runs: every output is there, empty."""
+"""What runs again after an edit, from the jobs that Snakemake plans. No job runs: every output is there, empty."""
 
 import shutil
 from collections.abc import Iterator
