@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from chord.analysis.cells import read
 from chord.provenance import file_sha256, folder_sha256, json_hash
 from tests.integration.workflow import ROOT, snakemake
 
@@ -26,6 +26,10 @@ def json_of(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def provenance_of(schema: pa.Schema) -> dict:
+    return json.loads(schema.metadata[b"chord"])
+
+
 def test_nothing_is_left_to_do(results):
     output = snakemake(ROOT, "-n", "--directory", str(results.parents[1]), *STUDY, "--", "main").stdout
     assert "Nothing to be done" in output
@@ -43,10 +47,10 @@ def test_tables_figures_and_report(results):
 
 
 def test_a_cell_leads_back_to_its_runs(results):
-    cells, record = read(results / "main/cells.parquet")
-    cell = next(cell for cell in cells if cell["method"] == "sft_best_rl" and cell["metric"] == "accuracy")
+    cells = pq.read_table(results / "main/cells.parquet")
+    assert provenance_of(cells.schema)["spec_hash"]
+    cell = next(row for row in cells.to_pylist() if (row["method"], row["metric"]) == ("sft_best_rl", "accuracy"))
     assert cell["n_seeds"] == len(cell["runs"]) == 2
-    assert record["spec_hash"]
     for run in cell["runs"]:
         folder = results / run
         manifest = json_of(folder / "manifest.json")
@@ -54,8 +58,7 @@ def test_a_cell_leads_back_to_its_runs(results):
         start = results / "runs/sft_best" / folder.name / "model"
         assert manifest["inputs"]["start"] == folder_sha256(start)
         assert manifest["inputs"]["experts"] == file_sha256(results / "data/experts.jsonl")
-        scores = pq.read_schema(folder / f"{cell['benchmark']}.scores.parquet")
-        identity = json.loads(scores.metadata[b"chord"])
+        identity = provenance_of(pq.read_schema(folder / f"{cell['benchmark']}.scores.parquet"))
         assert identity["method"] == "sft_best_rl"
         assert identity["seed_index"] == manifest["spec"]["seed_index"]
 
