@@ -23,7 +23,7 @@ from chord.training.spec import SftStage, TrainSpec
 from chord.training.validation import Validate
 
 # The rooms whose code decides a run's numbers: a checkpoint made by other code is not gone on from.
-DECISIVE_ROOMS = ("objectives", "rollouts", "tasks", "training")
+DECISIVE_ROOMS = ("evaluation", "objectives", "rollouts", "tasks", "training")
 
 
 def run(spec: dict, start: Path, prompts: Path, experts: Path, validation: Path, out: Path) -> None:
