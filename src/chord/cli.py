@@ -14,11 +14,15 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from chord.errors import UserError
 from chord.files import write_text
+
+if TYPE_CHECKING:
+    from chord.study import Study
 
 
 @dataclass(frozen=True)
@@ -232,7 +236,7 @@ def _schema(options: argparse.Namespace) -> None:
         write_text(options.out / f"{kind}.schema.json", schema_text(kind))
 
 
-def _load(options: argparse.Namespace):
+def _load(options: argparse.Namespace) -> "Study":
     from chord.study import load_study
 
     return load_study(options.study, options.root)
