@@ -122,7 +122,8 @@ def jobs(study: Study, comparisons: Iterable[str]) -> dict[str, list[float]]:
 
 def plan_text(study: Study, cores: int | None = None) -> str:
     """The plan as aligned text. cores: single-threaded jobs side by side (default: what this process may use)."""
-    cores = cores or len(os.sched_getaffinity(0))
+    if cores is None:  # macOS has no affinity
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     settings = study.settings
     lines = [f"{study.name}: {study.title}", *([] if study.meaningful else ["Its numbers mean nothing."]), ""]
     lines += _table(
