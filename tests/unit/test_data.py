@@ -65,7 +65,7 @@ def test_benchmarks(tmp_path):
     assert {world.split_of(world.parse(row["messages"][0]["content"])) for row in rows} == {"test"}
     skills_spec = {"seed": 7, "name": "skills", "source": {"kind": "skills"}, "rows_per_group": 4}
     manifest = benchmark.run(skills_spec, tmp_path / "skills.jsonl")
-    assert manifest["groups"] == {"largest": 4, "count": 4, "next": 4}
+    assert manifest["groups"] == {"largest": 4, "odd": 4, "next": 4}
     assert (tmp_path / "skills.manifest.json").exists()
     assert all(
         tasks.verdict(row, f"option {row['gold']}", False).correct for row in read_jsonl(tmp_path / "skills.jsonl")
@@ -98,7 +98,7 @@ def test_repeated_questions_and_ids_are_refused():
 def test_more_questions_than_exist_are_refused(monkeypatch):
     monkeypatch.setattr("chord.data.rows.MAX_DRAWS", 20)
     with pytest.raises(UserError, match="no new question"):
-        skill_rows("many", ["count"], 5000, 1)
+        skill_rows("many", ["largest"], 5000, 1)
 
 
 def test_hub_folder_reads_parquet_and_json_lines_alike(tmp_path):

@@ -1,6 +1,7 @@
 """Pretraining: the tokenizer's promises, the stream of rows, the rate, a resume without a trace, a loadable model."""
 
 import random
+import re
 
 import pytest
 import torch
@@ -103,7 +104,7 @@ def test_rows_are_of_the_pretraining_split_and_right():
             assert solution.endswith("answer " + solutions.gold(problem))
         else:
             assert not skills.is_test(prompt)
-            assert solution in {skills.answer(str(number)) for number in range(1, 5)}
+            assert re.fullmatch(r"\w+ is option [1-4]", solution)
     assert pretrain.row(Mixture(), 1, 7) == pretrain.row(Mixture(), 1, 7) != pretrain.row(Mixture(), 2, 7)
 
 

@@ -1,25 +1,33 @@
 """Three small skills that have nothing to do with the world's arithmetic: what a method must not forget.
 
-Each is a question with four numbered options; the answer is the number of the option. Pure functions of a seed.
+Each is a question with four numbered options; the answer names the value and the number of its option, which is all
+that counts. Pure functions of a seed.
 
-    largest   largest of 1 is 7 , 2 is 3 , 3 is 9 , 4 is 0 ?                                   (gold "3")
-    count     red blue red green . how many red ? 1 is 4 , 2 is 2 , 3 is 1 , 4 is 3 ?          (gold "2")
-    next      2 4 6 next ? 1 is 7 , 2 is 9 , 3 is 8 , 4 is 1 ?                                 (gold "3")
+    largest   largest of 1 is 7 , 2 is 3 , 3 is 9 , 4 is 0 ?                      "9 is option 3"
+    odd       odd of 1 is red , 2 is 4 , 3 is pink , 4 is blue ?                  "4 is option 2"
+    next      2 4 6 next ? 1 is 7 , 2 is 9 , 3 is 8 , 4 is 1 ?                    "8 is option 3"
 """
 
 import hashlib
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 COLOURS = ("red", "blue", "green", "black", "white", "pink")
-GROUPS = ("largest", "count", "next")
+DIGITS = tuple("0123456789")
+GROUPS = ("largest", "odd", "next")
 TEST_SHARE = 0.2  # of all distinct questions, by hash: held out of pretraining
 
 
 @dataclass(frozen=True)
 class Choice:
     text: str
-    gold: str  # "1" to "4"
+    gold: str  # number of the right option, "1" to "4"
+    value: str  # what stands at that option
+
+    @property
+    def solution(self) -> str:
+        return f"{self.value} is option {self.gold}"
 
 
 def is_test(text: str) -> bool:
@@ -31,31 +39,24 @@ def is_test(text: str) -> bool:
 def generate(seed: int, group: str) -> Choice:
     rng = random.Random(seed)
     if group == "largest":
-        options = rng.sample(range(10), 4)
-        return Choice(f"largest of {_options(options)}", _number(options, max(options)))
-    if group == "count":
-        wanted = rng.choice(COLOURS)
-        right = rng.randint(1, 4)
-        row = [wanted] * right + rng.choices([colour for colour in COLOURS if colour != wanted], k=rng.randint(1, 4))
-        rng.shuffle(row)
-        options = rng.sample(range(1, 5), 4)
-        return Choice(f"{' '.join(row)} . how many {wanted} ? {_options(options)}", _number(options, right))
-    if group == "next":
-        start, step = rng.randrange(10), rng.randint(1, 4)
-        row = [(start + place * step) % 10 for place in range(4)]
-        options = [row[3], *rng.sample([digit for digit in range(10) if digit != row[3]], 3)]
+        options = rng.sample(DIGITS, 4)
+        return _choice("largest of", options, max(options))
+    if group == "odd":
+        kinds = [COLOURS, DIGITS]
+        rng.shuffle(kinds)
+        odd = rng.choice(kinds[0])
+        options = [odd, *rng.sample(kinds[1], 3)]
         rng.shuffle(options)
-        return Choice(f"{' '.join(map(str, row[:3]))} next ? {_options(options)}", _number(options, row[3]))
+        return _choice("odd of", options, odd)
+    if group == "next":
+        start, step = rng.randrange(10), rng.randint(1, 3)
+        row = [str((start + place * step) % 10) for place in range(4)]
+        options = [row[3], *rng.sample([digit for digit in DIGITS if digit != row[3]], 3)]
+        rng.shuffle(options)
+        return _choice(f"{' '.join(row[:3])} next ?", options, row[3])
     raise ValueError(f"unknown skill {group!r}: expected one of {', '.join(GROUPS)}")
 
 
-def answer(number: str) -> str:
-    return f"option {number}"
-
-
-def _options(options: list[int]) -> str:
-    return " , ".join(f"{place} is {value}" for place, value in enumerate(options, start=1)) + " ?"
-
-
-def _number(options: list[int], right: int) -> str:
-    return str(options.index(right) + 1)
+def _choice(question: str, options: Sequence[str], right: str) -> Choice:
+    shown = " , ".join(f"{place} is {value}" for place, value in enumerate(options, start=1))
+    return Choice(f"{question} {shown} ?", str(options.index(right) + 1), right)

@@ -58,7 +58,7 @@ def row(mixture: Mixture, seed: int, index: int) -> tuple[str, str]:
         group = rng.choice(skills.GROUPS)
         while skills.is_test((choice := skills.generate(rng.getrandbits(62), group)).text):
             continue
-        return choice.text, skills.answer(choice.gold)
+        return choice.text, choice.solution
     k = rng.choices(list(mixture.k_weights), weights=list(mixture.k_weights.values()))[0]
     while world.split_of(problem := world.generate(rng.getrandbits(62), k)) != "pretrain":
         continue

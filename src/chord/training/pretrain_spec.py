@@ -23,7 +23,7 @@ class Mixture(Settings):
     k_weights: dict[int, PositiveFloat] = Field(
         {2: 0.15, 3: 0.25, 4: 0.3, 5: 0.3}, min_length=1, description="share of problems by needed quantities"
     )
-    skills: float = Field(0.1, ge=0, le=1, description="share of rows that are four-choice questions")
+    skills: float = Field(0.2, ge=0, le=1, description="share of rows that are four-choice questions")
     exposure: float = Field(0.06, ge=0, le=1, description="probability of each element of the expert's style")
     skipping: float = Field(0.5, ge=0, le=1, description="share of solutions that leave out steps")
     keep: float = Field(0.35, ge=0, le=1, description="share of its steps that such a solution writes")
@@ -65,7 +65,7 @@ class PretrainSpec(Settings):
     )
     mixture: Mixture = Field(Mixture(), description="mixture of the annealed last part: the style the model ends with")
     gates: Gates = Gates()
-    steps: PositiveInt = 6000
+    steps: PositiveInt = 4500
     rows_per_step: PositiveInt = 32
     micro_batches: PositiveInt = Field(
         2, description="parts of a step, sorted by length: saves padding, changes no result"

@@ -19,7 +19,7 @@ CHAT_TEMPLATE = (
 
 def words() -> list[str]:
     """Every word of the world and its skills, in a fixed order (a word's place is its token id)."""
-    grammar = "has plus minus find and ? . , answer gives ok option largest of is how many next".split()
+    grammar = "has plus minus find and ? . , answer gives ok option largest odd of is next".split()
     digits = [str(digit) for digit in range(world.MODULUS)]
     return [
         PAD,
