@@ -31,7 +31,7 @@ class TimeLeft(logging.Handler):
             case LogEvent.JOB_FINISHED:
                 self.estimated += self.left.pop(record.job_id, 0.0)
                 self.measured += (time.monotonic() - self.started.pop(record.job_id, time.monotonic())) / 60
-            case LogEvent.PROGRESS:
+            case LogEvent.PROGRESS if self.left:
                 print(f"about {max(1, round(self.minutes()))} min left", file=sys.stderr)
 
     def minutes(self) -> float:
