@@ -25,8 +25,8 @@ smoke: override STUDY := smoke
 smoke: replicate
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -n auto -m "not slow"
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check src tests
