@@ -47,7 +47,13 @@ if STUDY.pretrain:
             gpu=STUDY.resources("pretrain").gpus,
         params:
             spec=spec(STUDY.pretrain_spec()),
+            shipped=BASE_MODEL,
         message:
             "Train the base model"
         shell:
-            "python -m chord pretrain --spec {params.spec:q} --out {output.model:q} > {log:q} 2>&1"
+            "python -m chord pretrain --spec {params.spec:q} --out {output.model:q} > {log:q} 2>&1\n"
+            "if cmp -s {output.model:q}/model.safetensors {params.shipped:q}/model.safetensors; then\n"
+            "  echo 'The weights are those of {params.shipped}'\n"
+            "else\n"
+            "  echo 'The weights differ from those of {params.shipped}'\n"
+            "fi | tee -a {log:q}"
