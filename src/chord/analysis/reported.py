@@ -6,8 +6,8 @@ from typing import Literal
 import yaml
 from pydantic import ValidationError, model_validator
 
-from chord.analysis.specs import Settings
 from chord.errors import UserError
+from chord.settings import Settings
 
 PROVENANCE = {"paper_text": "paper's text", "second_hand": "2nd-hand", "derived": "derived"}
 

@@ -3,14 +3,12 @@
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from chord.settings import Settings
 
 Metric = Literal["accuracy", "pass@k", "response_tokens", "truncated", "unparsed"]
 ALL = "all"  # the group that holds every question of a benchmark
-
-
-class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Method(Settings):

@@ -2,15 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from chord.data.skills import GROUPS
 from chord.data.world import MAX_K, MIN_K
-
-
-class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+from chord.settings import Settings
 
 Difficulty = Annotated[int, Field(ge=MIN_K, le=MAX_K)]
 Difficulties = Annotated[tuple[Difficulty, ...], Field(min_length=1, description="needed quantities, in turn")]

@@ -2,15 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from chord.rollouts import Decoding
+from chord.settings import Settings
 
 Text = Annotated[str, Field(min_length=1)]
-
-
-class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class GenerateSpec(Settings):

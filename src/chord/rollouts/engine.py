@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from chord.settings import Settings
 
 
-class Decoding(BaseModel):
+class Decoding(Settings):
     """How a token is drawn from the logits: divide by the temperature, keep the nucleus, sample."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: float = Field(ge=0, allow_inf_nan=False, description="0 is greedy: the most probable token, no noise")
     top_p: float = Field(default=1.0, gt=0, le=1, description="mass of the nucleus; 1 keeps the whole vocabulary")

@@ -3,7 +3,7 @@
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from chord.data.world import MAX_K, MIN_K
-from chord.training.spec import Settings
+from chord.settings import Settings
 
 
 class Architecture(Settings):
