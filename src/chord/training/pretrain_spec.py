@@ -65,7 +65,7 @@ class PretrainSpec(Settings):
     )
     mixture: Mixture = Field(Mixture(), description="mixture of the annealed last part: the style the model ends with")
     gates: Gates = Gates()
-    steps: PositiveInt = 7000
+    steps: PositiveInt = 4500
     rows_per_step: PositiveInt = 32
     micro_batches: PositiveInt = Field(
         2, description="parts of a step, sorted by length: saves padding, changes no result"
