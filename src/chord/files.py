@@ -11,6 +11,8 @@ from typing import Any
 
 from chord.errors import UserError
 
+PARTIAL = ".partial-"  # start of the name of what is being written, or was when its process died
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -20,33 +22,70 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix="".join(path.suffixes))
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix="".join(path.suffixes))
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp gives 0600, which a group on a shared file system cannot read
+        _sync(temporary)
         os.replace(temporary, path)
+        _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success it replaces `path` as a whole."""
+    """Yield a temporary folder beside `path`; on success it replaces `path` as a whole.
+
+    An old folder is renamed aside, since the system replaces only empty ones, and deleted when the new one stands.
+    A kill between the two renames leaves no `path`, never a part of one.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=".partial-"))
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL))
+    aside = temporary.with_name(temporary.name.replace(PARTIAL, f"{PARTIAL}old-", 1))
     try:
         yield temporary
         os.chmod(temporary, 0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        for item in [*temporary.rglob("*"), temporary]:
+            if not item.is_symlink():
+                _sync(item)
+        if os.path.lexists(path):
+            os.replace(path, aside)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if os.path.lexists(aside):
+                os.replace(aside, path)
+            raise
+        _sync(path.parent)
+        _remove(aside)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_partials(folder: str | Path) -> None:
+    """Delete what killed processes left half-written directly in `folder`. Call it only while no other writes there."""
+    for item in Path(folder).glob(f"{PARTIAL}*"):
+        _remove(item)
+
+
+def _sync(path: Path) -> None:
+    """On disk after this: a file's content, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
