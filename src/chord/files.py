@@ -72,6 +72,12 @@ def remove_partials(folder: str | Path) -> None:
         _remove(item)
 
 
+def visible_files(folder: str | Path) -> list[Path]:
+    """Every file below a folder, in order; hidden ones (.cache, .gitattributes ...) are not part of what it holds."""
+    found = (path for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
 def _sync(path: Path) -> None:
     """On disk after this: a file's content, or the names in a folder."""
     handle = os.open(path, os.O_RDONLY)

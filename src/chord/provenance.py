@@ -10,6 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from chord.errors import UserError
+from chord.files import visible_files
+
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "tokenizers", "numpy", "pandas", "snakemake", "vllm")
 
 
@@ -25,8 +28,11 @@ def file_sha256(path: str | Path) -> str:
 
 
 def folder_sha256(path: str | Path) -> dict[str, str]:
-    """SHA-256 of every file directly in a folder (a model or data folder), by name."""
-    return {item.name: file_sha256(item) for item in sorted(Path(path).iterdir()) if item.is_file()}
+    """SHA-256 of every file below a folder (a model or data folder) that is not hidden, by its path in the folder."""
+    found = {item.relative_to(path).as_posix(): file_sha256(item) for item in visible_files(path)}
+    if not found:
+        raise UserError(f"{path}: holds no files; expected a folder with a model or data")
+    return found
 
 
 @cache

@@ -108,6 +108,19 @@ def test_hub_folder_reads_parquet_and_json_lines_alike(tmp_path):
     assert [place.rsplit(":", 1)[1] for place, _ in read_folder(tmp_path)] == ["1", "2", "3", "4"]
 
 
+def test_hub_folder_reads_data_and_not_its_description(tmp_path):
+    """As a clone of a dataset looks: data in a subfolder, its description, and what git and the hub's client keep."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / ".cache" / "huggingface").mkdir(parents=True)
+    rows = (OWN / "train.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "data" / "train-00000.json").write_text(rows[0])
+    (tmp_path / "data" / "extra.jsonl").write_text(rows[1])
+    (tmp_path / ".cache" / "huggingface" / "train.jsonl").write_text(rows[2])
+    (tmp_path / "dataset_infos.json").write_text('{\n  "default": {}\n}\n')
+    (tmp_path / "training_arguments.json").write_text("{\n}\n")
+    assert [row.uuid for row in read_openr1(tmp_path)] == ["own-1", "own-0"]
+
+
 def test_openr1_generations_and_their_marks():
     first, second, third, _ = read_openr1(OWN)
     assert [generation.verified for generation in first.generations] == [True, False, True]
