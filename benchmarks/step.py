@@ -98,6 +98,7 @@ def ours(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, step
             "decoding": {"temperature": 1.0, "max_response_tokens": TOKENS},
             "generate_batch_rows": PROMPTS * K,
             "micro_batch_rows": MICRO_ROWS,
+            "keep": "last",
             "validate_every": 1000,
         }
     )

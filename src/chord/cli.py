@@ -68,9 +68,11 @@ JOBS = {
         module="chord.training.run",
         inputs={
             "start": "model folder to start from",
-            "prompts": "prompts of RL (rl.jsonl)",
-            "experts": "expert trajectories (experts.jsonl)",
             "validation": "validation rows (validation.jsonl)",
+        },
+        optional={
+            "prompts": "prompts of RL (rl.jsonl), for a hybrid stage",
+            "experts": "expert trajectories (experts.jsonl), for SFT and where mu is above 0",
         },
         out="run folder",
     ),

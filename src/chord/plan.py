@@ -45,8 +45,9 @@ def work(study: Study, method: str) -> Work:
         # Nothing is sampled at steps where RL has no weight, and no expert row is read where experts have none.
         rollouts = sum(a_rl > 0 for a_rl, _ in weights) * stage.prompts_per_step * stage.rollouts_per_prompt
         rollout_tokens = stage.decoding.max_response_tokens
-        expert_rows = sum(a_ex > 0 for _, a_ex in weights) * stage.expert_rows_per_step
-        expert_weight = sum(a_ex for _, a_ex in weights) * stage.expert_rows_per_step
+        per_step = stage.expert_rows_per_step if stage.uses_experts else 0
+        expert_rows = sum(a_ex > 0 for _, a_ex in weights) * per_step
+        expert_weight = sum(a_ex for _, a_ex in weights) * per_step
     validation = study.settings.validation
     # Before the first step, every so many steps, and after the last one.
     validations = 1 + math.ceil(steps / stage.validate_every)

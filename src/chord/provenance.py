@@ -39,11 +39,12 @@ def folder_sha256(path: str | Path) -> dict[str, str]:
 def source_sha256(*rooms: str) -> str:
     """Hash of the package's own Python files: names the code that ran, also without git or with local edits.
 
-    rooms: subpackages to look at; none means the whole package.
+    rooms: subpackages and modules (files) to look at; none means the whole package.
     """
     root = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(path for folder in rooms or (".",) for path in (root / folder).rglob("*.py")):
+    places = [root / room for room in rooms or (".",)]
+    for path in sorted(path for place in places for path in ([place] if place.is_file() else place.rglob("*.py"))):
         digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -75,6 +76,10 @@ def environment() -> dict[str, str]:
     return found
 
 
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def manifest(spec: dict, inputs: dict[str, str | Path], **extra: Any) -> dict:
     """What every command writes beside its result: the resolved spec, its hash, input hashes, code and versions.
 
@@ -88,6 +93,6 @@ def manifest(spec: dict, inputs: dict[str, str | Path], **extra: Any) -> dict:
         },
         "code": {"git_commit": git_commit(), "source_sha256": source_sha256()},
         "environment": environment(),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finished": utc_now(),  # a command that hashes its inputs first and works afterwards overwrites it
         **extra,
     }

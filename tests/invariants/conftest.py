@@ -101,6 +101,7 @@ def hybrid_stage(**changes) -> HybridStage:
         "decoding": {"temperature": 1.0, "max_response_tokens": 12},
         "generate_batch_rows": 16,
         "micro_batch_rows": 4,
+        "keep": "last",
         "validate_every": 100,
     }
     return HybridStage.model_validate(settings | changes)

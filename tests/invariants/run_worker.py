@@ -13,5 +13,6 @@ from tests.invariants.conftest import coin
 if __name__ == "__main__":
     tasks.TASKS["coin"] = coin
     torch.set_num_threads(1)
-    spec, *paths = sys.argv[1:]
-    run(json.loads(spec), *map(Path, paths))
+    spec, start, prompts, experts, validation, out = sys.argv[1:]
+    rows = {"prompts": Path(prompts), "experts": Path(experts)}
+    run(json.loads(spec), Path(start), Path(validation), Path(out), **rows)

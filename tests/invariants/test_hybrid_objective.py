@@ -10,7 +10,7 @@ from chord.rollouts import encode_prompts
 from chord.seeds import derive_seed
 from chord.training.sequences import Sequence, collate, encode_experts
 from chord.training.streams import row_order
-from tests.invariants.conftest import COMMON, SEED_PARTS, hybrid_stage, logged, sft_stage, weights
+from tests.invariants.conftest import COMMON, SEED_PARTS, coin, hybrid_stage, logged, sft_stage, weights
 
 NEVER = {"name": "constant", "value": 0.0}
 ALWAYS = {"name": "constant", "value": 1.0}
@@ -176,19 +176,59 @@ def test_groups_with_equal_rewards_are_not_computed(train_hybrid, monkeypatch):
     assert max(logged(trainer, "train_tokens")) < 128
 
 
-def test_the_expert_term_equals_the_formula_worked_by_autograd(train_hybrid, tokenizer, experts, load):
-    """One SGD-free check of eq. 3 and 6: the logged loss is the token mean of p(1-p) * -log p over the step's rows."""
-    trainer = train_hybrid(hybrid_stage(steps=1))
-    order = row_order(len(experts), 24, derive_seed(*SEED_PARTS, "expert order"))[:8]
-    model, total, count = load(), 0.0, 0
-    for row in (encode_experts(tokenizer, experts)[i] for i in order):
-        logp = model(torch.tensor([row.input_ids])).logits[0, :-1].log_softmax(-1)
-        for place, token in enumerate(row.response_ids, start=len(row.prompt_ids)):
-            value = logp[place - 1, token].item()
-            p = torch.tensor(value).exp().item()
-            total += p * (1 - p) * -value
-            count += 1
-    assert logged(trainer, "expert_loss") == [pytest.approx(total / count, rel=1e-4)]
+def test_one_step_follows_the_gradient_of_the_paper(train_hybrid, tokenizer, prompts, experts, load, engine_for):
+    """(1-mu) L_GRPO + mu L_SFT-phi (eq. 1-3, 5, 6) written out row by row and differentiated by autograd."""
+    mu, k, lr = 0.4, 4, COMMON["learning_rate"]
+    stage = hybrid_stage(steps=1, prompts_per_step=12, schedule={"name": "constant", "value": mu})
+    trainer = train_hybrid(stage)
+    model = load()
+
+    def logps(prompt: list[int], response: list[int]) -> torch.Tensor:
+        logits = model(torch.tensor([prompt + response])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        return logits[torch.arange(len(response)), torch.tensor(response)]
+
+    drawn = row_order(len(prompts), stage.prompts_per_step, derive_seed(*SEED_PARTS, "prompt order"))
+    rows = [prompts[i] for i in drawn for _ in range(k)]
+    ids = encode_prompts(tokenizer, rows)
+    seeds = [derive_seed(*SEED_PARTS, "rollout", 1, place) for place in range(len(rows))]
+    samples = engine_for(model).generate(ids, seeds, stage.decoding)
+    texts = [tokenizer.decode(sample.token_ids, skip_special_tokens=True) for sample in samples]
+    rewards = torch.tensor([coin(row, text, False).reward for row, text in zip(rows, texts, strict=True)]).view(-1, k)
+    advantages = ((rewards - rewards.mean(1, keepdim=True)) / (rewards.std(1, keepdim=True) + 1e-4)).flatten()
+    assert {0.0} < {float(value) for value in rewards.std(1)}, "the batch must hold a flat and a mixed group"
+
+    policy = [logps(prompt, sample.token_ids) for prompt, sample in zip(ids, samples, strict=True)]
+    l_rl = -sum(a * logp.sum() for a, logp in zip(advantages, policy, strict=True)) / sum(map(len, policy))
+    sequences = encode_experts(tokenizer, experts)
+    order = row_order(len(experts), stage.expert_rows_per_step, derive_seed(*SEED_PARTS, "expert order"))
+    expert = torch.cat([logps(sequences[i].prompt_ids, sequences[i].response_ids) for i in order])
+    phi = (expert.exp() * (1 - expert.exp())).detach()
+    l_ex = -(phi * expert).mean()
+    assert logged(trainer, "expert_loss") == [pytest.approx(l_ex.item(), rel=1e-4)]
+
+    ((1 - mu) * l_rl + mu * l_ex).backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), COMMON["max_grad_norm"])
+    assert logged(trainer, "grad_norm") == [pytest.approx(norm.item(), rel=1e-4)]
+    expected = torch.cat([(p - lr * p.grad).detach().flatten() for p in model.parameters()])
+    same(weights(trainer), expected)
+
+
+def test_methods_of_a_seed_see_the_same_prompts_rows_and_noise(train_hybrid, engine_for, load):
+    """Pairing: what a step is given does not depend on the method's schedule or weights."""
+    seen = []
+    for schedule in ({"name": "constant", "value": 0.1}, {"name": "step", "steps": 1, "before": 0.0, "after": 0.9}):
+        calls = []
+        inner = engine_for(load())
+
+        class Recorder:
+            def generate(self, prompt_ids, seeds, decoding, calls=calls, inner=inner):
+                calls.append((prompt_ids, seeds))
+                return inner.generate(prompt_ids, seeds, decoding)
+
+        trainer = train_hybrid(hybrid_stage(schedule=schedule), engine=Recorder())
+        seen.append((calls, trainer.expert_order))
+    assert seen[0] == seen[1]
+    assert len({seed for _, seeds in seen[0][0] for seed in seeds}) == 3 * 16  # no noise is used twice
 
 
 def test_sequences_end_like_rollouts(tokenizer, experts):

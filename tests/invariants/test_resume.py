@@ -24,6 +24,7 @@ STAGES = {
     ),
     "sft": sft_stage(epochs=3, keep="best", validate_every=2),
 }
+LAST_STEP = {"hybrid": 7, "sft": 9}
 
 
 @pytest.fixture
@@ -76,6 +77,7 @@ def curves(out: Path) -> list[dict]:
 def test_killed_runs_end_like_a_straight_one(job, tmp_path):
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     finish(start_run(job, straight))
+    last_step = LAST_STEP[json.loads(job[0])["stage"]["kind"]]
 
     checkpoints = killed / "checkpoints"
     # in the middle of writing a checkpoint; after one, between two steps; while a later one is being written
@@ -83,6 +85,8 @@ def test_killed_runs_end_like_a_straight_one(job, tmp_path):
         lambda: (checkpoints / "checkpoint-2").exists(),
         lambda: (checkpoints / "checkpoint-4" / "complete").exists(),
         lambda: (checkpoints / "checkpoint-6").exists(),
+        # after the last checkpoint, before the result is written
+        lambda: (checkpoints / f"checkpoint-{last_step}" / "complete").exists(),
     ):
         kill_when(start_run(job, killed), happened)
         assert not (killed / "manifest.json").exists()
@@ -95,10 +99,14 @@ def test_killed_runs_end_like_a_straight_one(job, tmp_path):
     assert curves(killed) == curves(straight)
     assert [row["step"] for row in curves(killed)] == [str(step) for step in range(len(curves(killed)))]
     results = [json.loads((out / "manifest.json").read_text())["result"] for out in (straight, killed)]
-    for clock in ("train_minutes", "peak_memory_mb"):
+    for clock in ("train_minutes", "validation_minutes", "peak_memory_mb"):
         assert [result.pop(clock) > 0 for result in results] == [True, True]
     assert results[0] == results[1]
     assert not checkpoints.exists()
+    # A new start from nothing would end the same: the killed run did go on from a checkpoint.
+    resumed = [json.loads((out / "manifest.json").read_text())["resumed_after_step"] for out in (straight, killed)]
+    assert resumed[0] is None
+    assert resumed[1] >= 4
 
 
 @pytest.mark.parametrize("job", ["hybrid"], indirect=True)

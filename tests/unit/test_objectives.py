@@ -43,7 +43,7 @@ def public_code_mu(step: int, warmup: int, decay: int, peak: float, valley: floa
     return valley + (peak - valley) * 0.5 * (1 + math.cos(math.pi * (step - warmup) / decay))
 
 
-@given(st.integers(1, 1000), st.integers(0, 300), st.integers(1, 300), st.floats(0, 1), st.floats(0, 1))
+@given(st.integers(1, 1000), st.integers(0, 300), st.integers(2, 300), st.floats(0, 1), st.floats(0, 1))
 def test_cosine_is_the_public_codes_function(step, warmup, decay, peak, valley):
     ours = schedule(name="cosine", warmup=warmup, decay=decay, peak=peak, valley=valley)
     assert ours.mu(step) == pytest.approx(public_code_mu(step, warmup, decay, peak, valley), abs=1e-12)
@@ -58,8 +58,9 @@ def test_warm_up_rises_linearly_then_decays():
 
 
 def test_a_peak_that_would_be_ignored_is_refused():
-    with pytest.raises(ValidationError, match=r"warmup 0 and decay 0 would ignore peak 0.9"):
-        schedule(name="cosine", warmup=0, decay=0, peak=0.9, valley=0.05)
+    for warmup, decay in ((0, 0), (0, 1), (1, 0)):
+        with pytest.raises(ValidationError, match=f"warmup {warmup} and decay {decay} would ignore peak 0.9"):
+            schedule(name="cosine", warmup=warmup, decay=decay, peak=0.9, valley=0.05)
     assert schedule(name="cosine", warmup=0, decay=0, peak=0.1, valley=0.1).mu(1) == 0.1
 
 

@@ -2,11 +2,20 @@
 # outputs of a job that was cut off: the next attempt goes on from them.
 
 
+def training_rows(wildcards) -> dict[str, str]:
+    """The files with the rows that the method's stage reads: pure RL does not wait for experts, nor SFT for prompts."""
+    files = {"prompts": f"{RESULTS}/data/rl.jsonl", "experts": f"{RESULTS}/data/experts.jsonl"}
+    return {name: files[name] for name in STUDY.methods[wildcards.method].stage.inputs}
+
+
+def row_options(wildcards) -> str:
+    return " ".join(f"--{name} {shlex.quote(path)}" for name, path in training_rows(wildcards).items())
+
+
 rule train:
     input:
+        unpack(training_rows),
         start=lambda wildcards: result_of(STUDY.start_of(wildcards.method), wildcards.seed),
-        prompts=f"{RESULTS}/data/rl.jsonl",
-        experts=f"{RESULTS}/data/experts.jsonl",
         validation=f"{RESULTS}/data/validation.jsonl",
     output:
         model=directory(f"{RUN}/model"),
@@ -26,11 +35,12 @@ rule train:
     params:
         spec=lambda wildcards: spec(STUDY.train_spec(wildcards.method, int(wildcards.seed))),
         folder=lambda wildcards, output: Path(output.manifest).parent,
+        rows=lambda wildcards: row_options(wildcards),
     message:
         "Train {wildcards.method}, seed {wildcards.seed}"
     shell:
-        "python -m chord train --spec {params.spec:q} --start {input.start:q} --prompts {input.prompts:q}"
-        " --experts {input.experts:q} --validation {input.validation:q} --out {params.folder:q} > {log:q} 2>&1"
+        "python -m chord train --spec {params.spec:q} --start {input.start:q} {params.rows}"
+        " --validation {input.validation:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
 # The same run with one learning rate of the method's search, on the seed that no table shows.
@@ -39,9 +49,8 @@ if STUDY.tuned:
 
     use rule train as trial with:
         input:
+            unpack(training_rows),
             start=lambda wildcards: result_of(STUDY.start_of(wildcards.method), STUDY.settings.tuning.seed_index),
-            prompts=rules.train.input.prompts,
-            experts=rules.train.input.experts,
             validation=rules.train.input.validation,
         output:
             model=directory(f"{TRIAL}/model"),
@@ -54,6 +63,7 @@ if STUDY.tuned:
         params:
             spec=lambda wildcards: spec(STUDY.tune_spec(wildcards.method, int(wildcards.trial))),
             folder=lambda wildcards, output: Path(output.manifest).parent,
+            rows=lambda wildcards: row_options(wildcards),
         message:
             "Train {wildcards.method} with learning rate number {wildcards.trial}"
 

@@ -52,7 +52,7 @@ class Cosine(MuSchedule):
     """Linear warm-up from 0 to `peak`, then cosine decay to `valley`: CHORD-mu as the public code has it.
 
     The paper (v3) does not state the shape of the decay; Trinity-RFT and ms-swift share this function.
-    With warmup = decay = 0 that code returns `valley` at once and silently ignores `peak`: here that is an error.
+    With warmup + decay of 0 or 1 that code gives `valley` from the first update on, and `peak` never: here an error.
     """
 
     name: Literal["cosine"]
@@ -63,10 +63,10 @@ class Cosine(MuSchedule):
 
     @model_validator(mode="after")
     def _peak_must_count(self) -> "Cosine":
-        if self.warmup == 0 and self.decay == 0 and self.peak != self.valley:
+        if self.warmup + self.decay <= 1 and self.peak != self.valley:
             raise ValueError(
-                f"warmup 0 and decay 0 would ignore peak {self.peak} and use valley {self.valley} from the first step; "
-                "expected warmup or decay above 0, or {name: constant}"
+                f"warmup {self.warmup} and decay {self.decay} would ignore peak {self.peak} and use valley "
+                f"{self.valley} from the first step; expected warmup + decay above 1, or {{name: constant}}"
             )
         return self
 

@@ -238,13 +238,15 @@ class Study:
         return stage
 
     def _train_spec(self, stage: Stage, seed_index: int) -> dict:
-        return TrainSpec(
+        spec = TrainSpec(
             study_seed=self.settings.seed,
             seed_index=seed_index,
             stage=stage,
             validation=self.settings.validation,
             save_every=self.settings.save_every,
         ).model_dump(mode="json")
+        spec["stage"] = {key: value for key, value in spec["stage"].items() if key not in stage.unused}
+        return spec
 
 
 def in_order(methods: Sequence[Method]) -> dict[str, Method]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from accelerate import PartialState
 from transformers import TrainerCallback
 
 from chord.errors import UserError
@@ -17,9 +18,10 @@ IDENTITY = "identity.json"
 
 
 class MarkComplete(TrainerCallback):
-    """The trainer writes a checkpoint file by file; the marker says that all of them are on disk."""
+    """The trainer writes a checkpoint file by file; the marker says that all of them, of all ranks, are on disk."""
 
     def on_save(self, args, state, control, **_):
+        PartialState().wait_for_everyone()
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             for file in folder.rglob("*"):
@@ -34,8 +36,19 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def open_checkpoints(folder: Path, identity: dict) -> Path | None:
-    """The newest complete checkpoint of the run with this identity, if there is one.
+def step_of(folder: Path) -> int:
+    """Step in the name of a folder such as checkpoint-50."""
+    return int(folder.name.rsplit("-", 1)[1])
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint, if there is one."""
+    complete = (path for path in folder.glob("checkpoint-*") if (path / COMPLETE).exists())
+    return max(complete, key=step_of, default=None)
+
+
+def clear_checkpoints(folder: Path, identity: dict) -> None:
+    """Make `folder` hold nothing but complete checkpoints of the run with this identity.
 
     identity: what decides the run's numbers (spec, inputs, code). Checkpoints of another identity are deleted: to go on
     from them would give weights that no configuration describes. So are incomplete ones, left by a kill during a save.
@@ -45,13 +58,9 @@ def open_checkpoints(folder: Path, identity: dict) -> Path | None:
     if not folder.exists():
         folder.mkdir(parents=True)
         write_json(folder / IDENTITY, identity)
-    found = []
     for checkpoint in folder.glob("checkpoint-*"):
-        if (checkpoint / COMPLETE).exists():
-            found.append(checkpoint)
-        else:
+        if not (checkpoint / COMPLETE).exists():
             shutil.rmtree(checkpoint)
-    return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer
 
+from chord.errors import UserError
 from chord.objectives import clipped_surrogate, loss_scales
 from chord.rollouts import Engine, encode_prompts
 from chord.seeds import derive_seed
@@ -58,16 +59,15 @@ class HybridTrainer(GRPOTrainer):
         experts: list[Sequence],
         seed_parts: tuple[int, int],
     ):
-        """prompts: RL rows (docs/architecture.md). experts: encoded expert rows. seed_parts: study seed, seed index."""
+        """prompts: RL rows (docs/architecture.md). experts: encoded expert rows. seed_parts: study seed, index."""
         self.stage = stage
         self.engine = engine
         self.prompt_rows = prompts
         self.experts = experts
         self.seed_parts = seed_parts
         order = row_order(len(prompts), stage.steps * stage.prompts_per_step, derive_seed(*seed_parts, "prompt order"))
-        self.expert_order = row_order(
-            len(experts), stage.steps * stage.expert_rows_per_step, derive_seed(*seed_parts, "expert order")
-        )
+        n_experts = stage.steps * stage.expert_rows_per_step if stage.uses_experts else 0
+        self.expert_order = row_order(len(experts), n_experts, derive_seed(*seed_parts, "expert order"))
         self._step_rewards: list[float] = []  # of this rank's rollouts
         self._seconds: dict[str, float] = defaultdict(float)
         with warnings.catch_warnings():
@@ -87,8 +87,8 @@ class HybridTrainer(GRPOTrainer):
     def config(stage: HybridStage, world_size: int, **common) -> GRPOConfig:
         """TRL's arguments under which one `training_step` gets all rollouts of this rank's share of the step."""
         for key in ("prompts_per_step", "expert_rows_per_step"):
-            if getattr(stage, key) % world_size:
-                raise ValueError(f"{key}: {getattr(stage, key)} rows cannot be shared equally by {world_size} ranks")
+            if (getattr(stage, key) or 0) % world_size:
+                raise UserError(f"{key}: {getattr(stage, key)} rows cannot be shared equally by {world_size} ranks")
         return GRPOConfig(
             max_steps=stage.steps,
             per_device_train_batch_size=stage.prompts_per_step * stage.rollouts_per_prompt // world_size,
@@ -105,16 +105,15 @@ class HybridTrainer(GRPOTrainer):
     def training_step(self, model, inputs, num_items_in_batch=None) -> Tensor:
         """Sample, score and accumulate the gradient of a whole optimizer step. Returns its loss, detached."""
         self._seconds.clear()
-        with self._timed("step_seconds"):
-            model.train()
-            step = self.state.global_step + 1
-            a_rl, a_ex = self.stage.schedule.weights(step)
-            self._log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
-            batches = self._policy_batches(inputs, a_rl) if a_rl else []
-            if a_ex:
-                batches += self._expert_batches(step, a_ex)
-            with self._timed("backward_seconds"):
-                loss = self._accumulate(model, batches)
+        model.train()
+        step = self.state.global_step + 1
+        a_rl, a_ex = self.stage.schedule.weights(step)
+        self._log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
+        batches = self._policy_batches(inputs, a_rl) if a_rl else []
+        if a_ex:
+            batches += self._expert_batches(step, a_ex)
+        with self._timed("backward_seconds"):
+            loss = self._accumulate(model, batches)
         self._log_values(**self._seconds)
         return loss
 
@@ -130,21 +129,25 @@ class HybridTrainer(GRPOTrainer):
             first = self.accelerator.process_index * len(prompts)
             seeds = [derive_seed(*self.seed_parts, "rollout", step, first + i) for i in range(len(prompts))]
             samples = self.engine.generate(prompt_ids, seeds, self.stage.decoding)
+            # Judged is what evaluation judges: the decoded tokens, not what TRL parses from them for some templates.
+            tokens = [sample.token_ids for sample in samples]
+            texts = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
         self._log_mean("entropy", [value for sample in samples for value in sample.entropies])
         self._log_mean("truncated", [sample.truncated for sample in samples])
         self._log_mean("response_tokens_mean", [len(sample.token_ids) for sample in samples])
         return {
             "prompt_ids": prompt_ids,
-            "completion_ids": [sample.token_ids for sample in samples],
+            "completion_ids": tokens,
             "logprobs": None,
+            "text": texts,
             "truncated": [sample.truncated for sample in samples],
         }
 
-    def _reward(self, completions: list, row: list[int], truncated: list[bool], **_) -> list[float]:
+    def _reward(self, row: list[int], text: list[str], truncated: list[bool], **_) -> list[float]:
         with self._timed("score_seconds"):
             self._step_rewards = [
-                verdict(self.prompt_rows[i], completion[0]["content"], cut).reward
-                for i, completion, cut in zip(row, completions, truncated, strict=True)
+                verdict(self.prompt_rows[i], words, cut).reward
+                for i, words, cut in zip(row, text, truncated, strict=True)
             ]
         return self._step_rewards
 

@@ -3,95 +3,120 @@
 import os
 import resource
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from torch.utils.tensorboard import SummaryWriter
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from transformers.integrations import TensorBoardCallback
 
+from chord.errors import UserError
 from chord.evaluation.validate import accuracy
 from chord.files import atomic_folder, read_jsonl, write_json
-from chord.provenance import manifest, source_sha256
+from chord.provenance import manifest, source_sha256, utc_now
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
-from chord.training.checkpoints import MarkComplete, locked, open_checkpoints
+from chord.training.checkpoints import MarkComplete, clear_checkpoints, locked, newest_checkpoint, step_of
+from chord.training.clock import Clock
 from chord.training.curves import curve_rows, write_curves
 from chord.training.hybrid import HybridTrainer
-from chord.training.sequences import encode_experts
+from chord.training.sequences import Sequence, encode_experts
 from chord.training.sft import SftTrainer
 from chord.training.spec import SftStage, TrainSpec
-from chord.training.validation import Validate
+from chord.training.validation import Validate, best_step
 
-# The rooms whose code decides a run's numbers: a checkpoint made by other code is not gone on from.
-DECISIVE_ROOMS = ("evaluation", "objectives", "rollouts", "tasks", "training")
+# The code that decides a run's numbers: a checkpoint made by other code is not gone on from.
+DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "tasks", "training", "seeds.py")
 
 
-def run(spec: dict, start: Path, prompts: Path, experts: Path, validation: Path, out: Path) -> None:
-    """Train `spec` (a TrainSpec) from the model folder `start` into the run folder `out` (docs/architecture.md)."""
+def run(
+    spec: dict, start: Path, validation: Path, out: Path, prompts: Path | None = None, experts: Path | None = None
+) -> None:
+    """Train `spec` (a TrainSpec) from the model folder `start` into the run folder `out` (docs/architecture.md).
+
+    prompts and experts are needed where the stage reads them (its `inputs`), and left out otherwise. Under torchrun or
+    accelerate every rank calls this; the first one writes.
+    """
     settings = TrainSpec.model_validate(spec)
-    inputs = {"start": start, "prompts": prompts, "experts": experts, "validation": validation}
-    with locked(out):
-        _train(settings, inputs, out)
+    given = {"prompts": prompts, "experts": experts}
+    rows = {name: given[name] for name in settings.stage.inputs}
+    if missing := [name for name, path in rows.items() if path is None]:
+        raise UserError(f"train: --{missing[0]}: missing; expected the rows that a {settings.stage.kind} stage reads")
+    ranks = PartialState(cpu=not torch.cuda.is_available())
+    with locked(out) if ranks.is_main_process else nullcontext():
+        _train(settings, {"start": start, "validation": validation, **rows}, out, ranks)
 
 
-def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path) -> None:
-    provenance = manifest(spec.model_dump(mode="json"), inputs)
+def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialState) -> None:
+    started = utc_now()
+    device, precision = _hardware()
+    provenance = manifest(
+        spec.model_dump(mode="json"), inputs, device=device, precision=precision, ranks=ranks.num_processes
+    )
+    identity = {key: provenance[key] for key in ("spec", "inputs", "environment", "device", "precision", "ranks")}
     checkpoints = out / "checkpoints"
-    identity = {key: provenance[key] for key in ("spec", "inputs")} | {"code": source_sha256(*DECISIVE_ROOMS)}
-    resumed = open_checkpoints(checkpoints, identity)
-    if not resumed:
-        shutil.rmtree(out / "tensorboard", ignore_errors=True)  # curves of a run that is not this one
+    if ranks.is_main_process:
+        clear_checkpoints(checkpoints, identity | {"code": source_sha256(*DECISIVE_CODE)})
+    ranks.wait_for_everyone()
+    resumed = newest_checkpoint(checkpoints)
 
+    rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
     tokenizer = AutoTokenizer.from_pretrained(inputs["start"])
     model = AutoModelForCausalLM.from_pretrained(inputs["start"], dtype=torch.float32)
-    prompts, experts, validation = (read_jsonl(inputs[name]) for name in ("prompts", "experts", "validation"))
-    trainer = _trainer(spec, model, tokenizer, prompts, experts, checkpoints)
-    best = checkpoints / "best" if isinstance(spec.stage, SftStage) and spec.stage.keep == "best" else None
-    engine = _engine(model, tokenizer, spec.validation.batch_rows)
+    sequences = encode_experts(tokenizer, rows.get("experts", []))
+    _check_lengths(sequences, rows.get("experts", []), model)
+    trainer = build_trainer(spec, model, tokenizer, rows.get("prompts", []), sequences, checkpoints)
+    validate_with = _engine(model, tokenizer, spec.validation.batch_rows)
 
     def measure() -> tuple[float, float]:
         settings = spec.validation
-        return accuracy(engine, tokenizer, validation, settings.k, spec.study_seed, spec.seed_index, settings.decoding)
+        seeds = spec.study_seed, spec.seed_index
+        return accuracy(validate_with, tokenizer, rows["validation"], settings.k, *seeds, settings.decoding)
 
-    step = int(resumed.name.split("-")[1]) if resumed else 0
-    writer = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if resumed else None)
-    for callback in (
-        Validate(trainer, measure, spec.stage.validate_every, best),
-        MarkComplete(),
-        TensorBoardCallback(writer),
-    ):
-        trainer.add_callback(callback)
+    keeps_best = spec.stage.keep == "best"
+    trainer.add_callback(Clock(trainer))
+    trainer.add_callback(
+        Validate(trainer, measure, spec.stage.validate_every, best=checkpoints if keeps_best else None)
+    )
+    trainer.add_callback(MarkComplete())
+    if ranks.is_main_process:
+        if not resumed:
+            shutil.rmtree(out / "tensorboard", ignore_errors=True)  # of an earlier run that is not gone on from
+        first = step_of(resumed) + 1 if resumed else None
+        trainer.add_callback(TensorBoardCallback(SummaryWriter(str(out / "tensorboard"), purge_step=first)))
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
-
-    if isinstance(spec.stage, SftStage):
-        rows_per_step, rows_per_epoch = spec.stage.expert_rows_per_step, len(experts)
-    else:
-        rows_per_step, rows_per_epoch = spec.stage.prompts_per_step, len(prompts)
-    curves = curve_rows(trainer.state.log_history, rows_per_step, rows_per_epoch)
-    if not trainer.is_world_process_zero():
+    if not ranks.is_main_process:
         return
+
+    counted = "experts" if isinstance(spec.stage, SftStage) else "prompts"
+    per_step = spec.stage.expert_rows_per_step if counted == "experts" else spec.stage.prompts_per_step
+    curves = curve_rows(trainer.state.log_history, per_step, len(rows[counted]))
+    delivered = best_step(curves) if keeps_best else trainer.state.global_step
     with atomic_folder(out / "model") as folder:
-        if best:
-            shutil.copytree(best, folder, dirs_exist_ok=True)
+        if keeps_best:
+            shutil.copytree(checkpoints / f"best-{delivered}", folder, dirs_exist_ok=True)
         else:
             trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     write_curves(out / "curves.csv", curves)
-    write_json(out / "manifest.json", provenance | {"result": _result(curves, best is not None)})
+    times = {"started": started, "resumed_after_step": step_of(resumed) if resumed else None, "finished": utc_now()}
+    write_json(out / "manifest.json", provenance | times | {"result": _result(curves, delivered)})
     shutil.rmtree(checkpoints)  # several times the model's size, and of no use once the result stands
 
 
-def _trainer(
+def build_trainer(
     spec: TrainSpec,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: list[dict],
-    experts: list[dict],
+    experts: list[Sequence],
     checkpoints: Path,
 ) -> Trainer:
+    """The stage's trainer with the optimizer and the saving that the spec asks for."""
     stage = spec.stage
     optimizer = stage.optimizer
-    cpu = not torch.cuda.is_available()
+    _, precision = _hardware()
     common = {
         "output_dir": str(checkpoints),
         "seed": spec.seed_index,  # no random number of the run comes from it: noise and order have seeds of their own
@@ -102,8 +127,8 @@ def _trainer(
         "adam_beta2": optimizer.betas[1],
         "weight_decay": optimizer.weight_decay,
         "max_grad_norm": optimizer.max_grad_norm,
-        "bf16": not cpu,
-        "use_cpu": cpu,
+        "bf16": precision == "bf16",
+        "use_cpu": not torch.cuda.is_available(),
         "gradient_checkpointing": False,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
@@ -112,41 +137,48 @@ def _trainer(
         "report_to": "none",
         "disable_tqdm": True,
     }
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))  # set by torchrun and accelerate
     seed_parts = (spec.study_seed, spec.seed_index)
-    sequences = encode_experts(tokenizer, experts)
     if isinstance(stage, SftStage):
-        args = SftTrainer.config(stage, _world_size(), **common)
-        return SftTrainer(model, tokenizer, args, stage, sequences, seed_parts)
-    args = HybridTrainer.config(stage, _world_size(), **common)
+        args = SftTrainer.config(stage, world_size, **common)
+        return SftTrainer(model, tokenizer, args, stage, experts, seed_parts)
+    args = HybridTrainer.config(stage, world_size, **common)
     engine = _engine(model, tokenizer, stage.generate_batch_rows)
-    return HybridTrainer(model, tokenizer, args, stage, engine, prompts, sequences, seed_parts)
+    return HybridTrainer(model, tokenizer, args, stage, engine, prompts, experts, seed_parts)
 
 
-def _world_size() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))  # set by torchrun and accelerate, before any process group exists
+def _hardware() -> tuple[str, str]:
+    """Device and the precision that goes with it: weights are fp32, a GPU computes in bf16 autocast."""
+    return (torch.cuda.get_device_name(), "bf16") if torch.cuda.is_available() else ("cpu", "fp32")
 
 
 def _engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_rows: int) -> HuggingFaceEngine:
     return HuggingFaceEngine(model, *stop_tokens(model, tokenizer), batch_rows)
 
 
-def _result(curves: list[dict], kept_best: bool) -> dict:
-    """What the run cost and which step it delivers."""
-    validated = [row for row in curves if row["step"] and row["validation_accuracy"] is not None]
-    delivered = max(validated, key=lambda row: row["validation_accuracy"]) if kept_best else validated[-1]
+def _check_lengths(sequences: list[Sequence], rows: list[dict], model: PreTrainedModel) -> None:
+    limit = model.config.max_position_embeddings
+    for sequence, row in zip(sequences, rows, strict=True):
+        if len(sequence) > limit:
+            raise UserError(f"expert row {row['id']}: {len(sequence)} tokens; expected at most the model's {limit}")
+
+
+def _result(curves: list[dict], delivered: int) -> dict:
+    """What the run cost, and the step whose weights it delivers."""
 
     def total(column: str) -> float:
         return sum(row[column] or 0 for row in curves)
 
     return {
         "steps": curves[-1]["step"],
-        "delivered_step": delivered["step"],
-        "validation_accuracy": delivered["validation_accuracy"],
+        "delivered_step": delivered,
+        "validation_accuracy": next(row["validation_accuracy"] for row in curves if row["step"] == delivered),
         **{column: round(total(column)) for column in ("rollouts", "expert_rows", "expert_tokens", "train_tokens")},
-        # An expert row counts by the weight its loss had: sum over steps of a_ex * mean w (METHODS: exposure).
+        # An expert row counts by the weight its loss had: sum over steps of a_ex * mean w.
         "weighted_expert_rows": sum(
             row["expert_rows"] * row["a_ex"] * row["token_weight_mean"] for row in curves if row["expert_rows"]
         ),
         "train_minutes": total("step_seconds") / 60.0,
+        "validation_minutes": total("validation_seconds") / 60.0,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
     }

@@ -1,12 +1,10 @@
 """The SFT stage on TRL's SFTTrainer: -log p of the expert tokens, divided by the batch's token count (paper, eq. 1)."""
 
-import time
-
 from datasets import Dataset
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
+from chord.errors import UserError
 from chord.seeds import derive_seed
 from chord.training.sequences import Sequence
 from chord.training.spec import SftStage
@@ -31,7 +29,6 @@ class SftTrainer(SFTTrainer):
         self.expert_order = row_order(
             len(experts), stage.epochs * len(experts), derive_seed(*seed_parts, "expert order")
         )
-        self._step_started: float | None = None
         super().__init__(
             model=model,
             args=args,
@@ -46,7 +43,7 @@ class SftTrainer(SFTTrainer):
     def config(stage: SftStage, world_size: int, **common) -> SFTConfig:
         rows = stage.micro_batch_rows * world_size
         if stage.expert_rows_per_step % rows:
-            raise ValueError(
+            raise UserError(
                 f"expert_rows_per_step: {stage.expert_rows_per_step} is not a multiple of micro_batch_rows "
                 f"{stage.micro_batch_rows} times {world_size} ranks"
             )
@@ -62,13 +59,8 @@ class SftTrainer(SFTTrainer):
             **common,
         )
 
-    def training_step(self, *args, **kwargs) -> Tensor:
-        if self._step_started is None:
-            self._step_started = time.perf_counter()
-        return super().training_step(*args, **kwargs)
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if self._step_started is not None:
+        if "loss" in logs:  # a step, neither the validation of the start model nor the closing summary
             n, step = self.stage.expert_rows_per_step, self.state.global_step
             rows = [self.experts[i] for i in self.expert_order[(step - 1) * n : step * n]]
             logs |= {
@@ -81,9 +73,7 @@ class SftTrainer(SFTTrainer):
                 "expert_rows": len(rows),
                 "expert_tokens": sum(len(row.response_ids) for row in rows),
                 "train_tokens": sum(map(len, rows)),
-                "step_seconds": time.perf_counter() - self._step_started,
             }
-            self._step_started = None
             # TRL's entropy is of the expert's tokens; in the curves entropy is of the policy's own samples.
             self._metrics["train"].pop("entropy", None)
         super().log(logs, start_time)

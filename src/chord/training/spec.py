@@ -27,45 +27,87 @@ class Optimizer(Settings):
     """AdamW at a constant rate after a linear warm-up. Betas are the paper's (A.1); its weight decay is unknown."""
 
     lr: PositiveFloat
-    warmup_steps: NonNegativeInt = 0
+    warmup_steps: NonNegativeInt = Field(0, description="update n has rate lr * (n - 1) / warmup_steps until then")
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: NonNegativeFloat = 0.0
     max_grad_norm: PositiveFloat = 1.0
 
 
-class SftStage(Settings):
-    """Supervised fine-tuning on the expert trajectories (paper, eq. 1): token mean over the whole batch."""
+class StageSettings(Settings):
+    """What both kinds of stages have."""
 
-    kind: Literal["sft"] = "sft"
     optimizer: Optimizer
-    epochs: PositiveInt
-    expert_rows_per_step: PositiveInt
-    micro_batch_rows: PositiveInt
+    micro_batch_rows: PositiveInt = Field(description="rows of one forward pass; changes memory and time only")
     keep: Literal["last", "best"] = Field(description="which weights are the result: last, or best on validation")
     validate_every: PositiveInt = Field(description="steps between two validations")
 
 
-class HybridStage(Settings):
+class SftStage(StageSettings):
+    """Supervised fine-tuning on the expert trajectories (paper, eq. 1): token mean over the whole batch."""
+
+    kind: Literal["sft"] = "sft"
+    epochs: PositiveInt
+    expert_rows_per_step: PositiveInt
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The training rows that the stage reads."""
+        return ("experts",)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Settings without effect."""
+        return ()
+
+    @model_validator(mode="after")
+    def _whole_micro_batches(self) -> "SftStage":
+        if self.expert_rows_per_step % self.micro_batch_rows:
+            raise ValueError(
+                f"expert_rows_per_step: expected a multiple of micro_batch_rows {self.micro_batch_rows}, "
+                f"got {self.expert_rows_per_step}"
+            )
+        return self
+
+
+class HybridStage(StageSettings):
     """GRPO and expert data in one loss (paper, eq. 3). A schedule constant at 0 is pure GRPO.
 
     Rollouts are strictly on-policy: one optimizer update for each batch of rollouts.
     """
 
     kind: Literal["hybrid"] = "hybrid"
-    optimizer: Optimizer
     steps: PositiveInt
     prompts_per_step: PositiveInt
     rollouts_per_prompt: Annotated[int, Field(ge=2)]
-    expert_rows_per_step: PositiveInt
+    expert_rows_per_step: PositiveInt | None = Field(None, description="needed where mu is ever above 0")
     schedule: Schedule
     token_weight: TokenWeight = One()
     expert_loss: ExpertLoss = Nll()
     normalisation: Normalisation = "global"
-    clip: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    clip: float = Field(0.2, gt=0.0, lt=1.0, description="inactive: with one update a batch the ratio is 1")
     decoding: Decoding
-    generate_batch_rows: PositiveInt
-    micro_batch_rows: PositiveInt
-    validate_every: PositiveInt = Field(description="steps between two validations")
+    generate_batch_rows: PositiveInt = Field(description="completions sampled at a time")
+
+    @property
+    def uses_experts(self) -> bool:
+        """Whether the schedule gives the expert term weight at any step."""
+        return any(self.schedule.weights(step)[1] for step in range(1, self.steps + 1))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The training rows that the stage reads."""
+        return ("prompts", "experts") if self.uses_experts else ("prompts",)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Settings without effect; a job's specification leaves them out, so that they do not make it run again."""
+        return () if self.uses_experts else ("expert_rows_per_step", "token_weight", "expert_loss")
+
+    @model_validator(mode="after")
+    def _expert_rows_are_counted(self) -> "HybridStage":
+        if self.uses_experts and self.expert_rows_per_step is None:
+            raise ValueError("expert_rows_per_step: missing; expected a number, because the schedule has mu above 0")
+        return self
 
     @model_validator(mode="after")
     def _samples_come_from_the_policy(self) -> "HybridStage":

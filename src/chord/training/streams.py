@@ -6,7 +6,7 @@ import numpy as np
 
 def row_order(n_rows: int, count: int, seed: int) -> list[int]:
     """The first `count` indices of an endless pass over `n_rows` rows, newly permuted in every epoch."""
-    if n_rows < 1:
+    if n_rows < 1 <= count:
         raise ValueError("a stream needs at least one row")
     order: list[int] = []
     epoch = 0

@@ -1,21 +1,33 @@
 """Validation during training: avg@k before the first step, every so many steps and after the last one."""
 
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from transformers import Trainer, TrainerCallback
 
 from chord.files import atomic_folder
+from chord.training.checkpoints import step_of
 
 # () -> (accuracy, mean response tokens) of the current weights
 Measure = Callable[[], tuple[float, float]]
 
 
+def best_step(log: list[dict]) -> int | None:
+    """The step of the highest validation accuracy after the start, the earliest of equals; log: lines or curve rows."""
+    validated = [line for line in log if line["step"] and line.get("validation_accuracy") is not None]
+    return max(validated, key=lambda line: line["validation_accuracy"])["step"] if validated else None
+
+
 class Validate(TrainerCallback):
-    """Puts validation_accuracy and validation_response_tokens into the step's log line; keeps the best weights."""
+    """Puts validation_accuracy, validation_response_tokens and validation_seconds into the step's log line.
+
+    With `best`, a folder `best-<step>` in it holds the weights of the best step so far.
+    """
 
     def __init__(self, trainer: Trainer, measure: Measure, every: int, best: Path | None):
-        """best: folder for the weights of highest accuracy after the start (earliest of equals); None keeps none."""
+        """best: folder (the checkpoints') in which to keep the best weights; None keeps none."""
         self.trainer = trainer
         self.measure = measure
         self.every = every
@@ -24,21 +36,35 @@ class Validate(TrainerCallback):
     def on_train_begin(self, args, state, control, **_):
         if state.global_step == 0:
             self.trainer.log(self._values())
+        elif self.best and state.is_world_process_zero:
+            for folder in self.best.glob("best-*"):
+                if step_of(folder) > state.global_step:  # from the future of the checkpoint that the run goes on from
+                    shutil.rmtree(folder)
 
     def on_step_end(self, args, state, control, **_):
         if state.global_step % self.every and state.global_step != state.max_steps:
             return
         values = self._values()
         # The trainer's log holds all earlier values, and the checkpoint holds the log: nothing to remember here.
-        past = [
-            line["validation_accuracy"] for line in state.log_history if line["step"] and "validation_accuracy" in line
-        ]
-        if self.best and values["validation_accuracy"] > max(past, default=-1.0):
-            with atomic_folder(self.best) as folder:
+        line = {"step": state.global_step, **values}
+        if self.best and state.is_world_process_zero and best_step([*state.log_history, line]) == state.global_step:
+            with atomic_folder(self.best / f"best-{state.global_step}") as folder:
                 self.trainer.accelerator.unwrap_model(self.trainer.model).save_pretrained(folder)
         for name, value in values.items():
             self.trainer._metrics["train"][name].append(value)
 
+    def on_save(self, args, state, control, **_):
+        """Only now, that a checkpoint knows the best step, the earlier ones can go."""
+        if self.best and state.is_world_process_zero:
+            for folder in self.best.glob("best-*"):
+                if step_of(folder) != best_step(state.log_history):
+                    shutil.rmtree(folder)
+
     def _values(self) -> dict[str, float]:
+        started = time.perf_counter()
         accuracy, tokens = self.measure()
-        return {"validation_accuracy": accuracy, "validation_response_tokens": tokens}
+        return {
+            "validation_accuracy": accuracy,
+            "validation_response_tokens": tokens,
+            "validation_seconds": time.perf_counter() - started,
+        }
