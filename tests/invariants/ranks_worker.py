@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -48,6 +49,8 @@ def main(job_file: str) -> None:
     job = json.loads(Path(job_file).read_text())
     for name, settings in job["stages"].items():
         train(job, name, settings)
+    PartialState().wait_for_everyone()  # a rank that ends early makes the others fail
+    PartialState().destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -43,9 +43,10 @@ def job(request, start, prompts, experts, tmp_path):
     return [json.dumps(spec), str(start), *(str(tmp_path / f"{n}.jsonl") for n in ("prompts", "experts", "validation"))]
 
 
-def start_run(job: list[str], out: Path) -> subprocess.Popen:
+def start_run(job: list[str], out: Path, ranks: int = 1) -> subprocess.Popen:
+    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"] if ranks > 1 else []
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.invariants.run_worker", *job, str(out)],
+        [sys.executable, "-m", *torchrun, "tests.invariants.run_worker", *job, str(out)],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -118,6 +119,20 @@ def test_checkpoints_of_other_settings_are_not_gone_on_from(job, tmp_path):
     finish(start_run(job, changed))
     finish(start_run(job, straight))
     assert curves(changed) == curves(straight)
+
+
+@pytest.mark.parametrize("job", ["hybrid"], indirect=True)
+def test_the_command_runs_on_two_ranks(job, tmp_path):
+    """The weights equal one rank's but for rounding, and only the first rank writes."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    finish(start_run(job, one))
+    finish(start_run(job, two, ranks=2))
+    assert sorted(path.name for path in two.iterdir()) == sorted(path.name for path in one.iterdir())
+    assert json.loads((two / "manifest.json").read_text())["ranks"] == 2
+    for column in ("expert_rows", "rollouts", "expert_tokens"):
+        assert [row[column] for row in curves(two)] == [row[column] for row in curves(one)]
+    first_steps = [[float(row["expert_nll"]) for row in curves(out)[1:3]] for out in (one, two)]
+    assert first_steps[1] == pytest.approx(first_steps[0], rel=1e-3)
 
 
 def test_a_folder_takes_one_process(tmp_path):

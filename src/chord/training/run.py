@@ -46,6 +46,8 @@ def run(
     ranks = PartialState(cpu=not torch.cuda.is_available())
     with locked(out) if ranks.is_main_process else nullcontext():
         _train(settings, {"start": start, "validation": validation, **rows}, out, ranks)
+    ranks.wait_for_everyone()  # a rank that ends early makes the others fail
+    ranks.destroy_process_group()
 
 
 def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialState) -> None:
