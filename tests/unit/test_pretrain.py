@@ -230,6 +230,13 @@ def test_gates_of_the_uniform_model_are_known(uniform, tokenizer):
     assert figures["parts"]["questions"] == 12
 
 
+def test_gates_end_responses_as_evaluation_does(uniform, tokenizer):
+    """By the generation configuration too: here every word is an end."""
+    uniform.generation_config.eos_token_id = list(range(len(tokenizer)))
+    figures = measure_gates(uniform, tokenizer, Gates(questions=2, samples=2, max_response_tokens=8), 1)
+    assert (figures["parts"]["response_tokens"], figures["parts"]["truncated"]) == (1, 0)
+
+
 def test_gate_figures_of_a_model_that_solves_everything(uniform, tokenizer, monkeypatch):
     """avg, pass and their gap from verdicts that are known: right on every second sample."""
     calls = iter(range(10**6))
@@ -240,7 +247,7 @@ def test_gate_figures_of_a_model_that_solves_everything(uniform, tokenizer, monk
         right = row["task"] == "choice" or next(calls) % 2 == 0
         return Verdict(float(right), right, True, "correct" if right else "wrong")
 
-    monkeypatch.setattr("chord.training.gates.tasks.verdict", verdict)
+    monkeypatch.setattr("chord.tasks.verdict", verdict)
     figures = measure_gates(uniform, tokenizer, Gates(questions=3, samples=4, max_response_tokens=4), 1)
     assert (figures["accuracy"], figures["gap"], figures["skills"]) == (0.5, 0.5, 1.0)
     assert figures["parts"]["accuracy_by_k"] == {"3": 0.5, "4": 0.5, "5": 0.5}

@@ -1,15 +1,17 @@
 """Sampling is exact, and a sample is a function of its prompt and its own seed."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 from scipy.stats import chisquare
-from transformers import AutoModelForCausalLM, DynamicCache
+from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
 
 from chord.errors import UserError
 from chord.rollouts import Decoding, encode_prompts, fixed_batches, huggingface
-from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
+from chord.rollouts.huggingface import HuggingFaceEngine, load_model, stop_tokens
 from chord.rollouts.noise import uniform_noise
 from chord.rollouts.sampling import UNITS, choose, nucleus
 
@@ -213,3 +215,26 @@ def test_stop_tokens_join_tokenizer_and_generation_configuration(tiny_model_dir,
     assert stop_tokens(model, tiny_tokenizer) == (PAD, [EOS])
     model.generation_config.eos_token_id = [5, 2]
     assert stop_tokens(model, tiny_tokenizer) == (PAD, [2, 5])
+
+
+def test_models_to_generate_with_are_loaded_on_the_gpu_where_there_is_one(tiny_model_dir, monkeypatch):
+    devices = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(PreTrainedModel, "to", lambda self, device: devices.append(device) or self)
+    model, tokenizer = load_model(tiny_model_dir)
+    assert devices == ["cuda"]
+    assert not model.training
+    assert tokenizer.eos_token_id == EOS
+
+
+def test_pickled_weights_are_refused(tiny_model_dir, tmp_path):
+    shutil.copytree(tiny_model_dir, tmp_path / "model")
+    weights = tmp_path / "model" / "model.safetensors"
+    torch.save(
+        AutoModelForCausalLM.from_pretrained(tiny_model_dir).state_dict(), weights.with_name("pytorch_model.bin")
+    )
+    weights.unlink()
+    with pytest.raises(OSError, match="safetensors"):
+        load_model(tmp_path / "model")
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        load_model(tmp_path / "nowhere")

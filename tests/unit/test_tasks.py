@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from chord.data import solutions, world
 from chord.errors import UserError
-from chord.tasks import verdict
+from chord.rollouts import Sample
+from chord.tasks import judge_samples, verdict
 from chord.tasks.verdict import CORRECT, TRUNCATED, UNPARSED, WRONG, Verdict
 
 digits = st.integers(0, 9)
@@ -92,3 +93,15 @@ def test_unknown_task_names_the_row_and_the_known_tasks():
         verdict({"id": "x", "task": "poetry", "gold": ""}, "", False)
     with pytest.raises(UserError, match="task None"):
         verdict({"id": "x"}, "", False)
+
+
+def test_samples_are_judged_by_their_rows_without_special_tokens(tiny_tokenizer):
+    texts = ["answer 4 1 <eos>", "answer 4 2 <eos>", "option 3 <eos> <pad>", "has 7"]
+    samples = [
+        Sample(tiny_tokenizer(text, add_special_tokens=False).input_ids, text == "has 7", [], []) for text in texts
+    ]
+    judged = judge_samples(tiny_tokenizer, [WORLD, WORLD, CHOICE, WORLD], samples)
+    assert [text for text, _ in judged] == ["answer 4 1", "answer 4 2", "option 3", "has 7"]
+    assert [found.reason for _, found in judged] == ["correct", "wrong", "correct", "truncated"]
+    with pytest.raises(ValueError, match="zip"):
+        judge_samples(tiny_tokenizer, [WORLD], samples)

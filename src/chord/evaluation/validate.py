@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from chord.rollouts import Decoding, Engine, encode_prompts
 from chord.seeds import derive_seed
-from chord.tasks import verdict
+from chord.tasks import judge_samples
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,13 +26,8 @@ def accuracy(
     noise. The difference between two checkpoints is then paired, the curve is smoother, and the best checkpoint is
     chosen for its weights and less for a lucky draw.
     """
-    items = [(row, sample) for row in rows for sample in range(k)]
-    seeds = [derive_seed(study_seed, seed_index, "validate", row["id"], sample) for row, sample in items]
+    seeds = [derive_seed(study_seed, seed_index, "validate", row["id"], sample) for row in rows for sample in range(k)]
     prompt_ids = [ids for ids in encode_prompts(tokenizer, rows) for _ in range(k)]
     samples = engine.generate(prompt_ids, seeds, decoding)
-    texts = tokenizer.batch_decode([sample.token_ids for sample in samples], skip_special_tokens=True)
-    correct = [
-        verdict(row, text, sample.truncated).correct
-        for (row, _), text, sample in zip(items, texts, samples, strict=True)
-    ]
-    return fmean(correct), fmean(len(sample.token_ids) for sample in samples)
+    judged = judge_samples(tokenizer, [row for row in rows for _ in range(k)], samples)
+    return fmean(verdict.correct for _, verdict in judged), fmean(len(sample.token_ids) for sample in samples)

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from chord.rollouts import Decoding
-from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
+from chord.rollouts.huggingface import HuggingFaceEngine, load_model, stop_tokens
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,8 @@ class Completer:
     """A model folder, loaded, that turns batches into texts."""
 
     def __init__(self, model: Path, decoding: Decoding):
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.tokenizer = AutoTokenizer.from_pretrained(model)
         self.decoding = decoding
-        self.model = AutoModelForCausalLM.from_pretrained(model, dtype="auto", use_safetensors=True).to(device).eval()
+        self.model, self.tokenizer = load_model(model)
         self.pad, self.ends = stop_tokens(self.model, self.tokenizer)
 
     def complete(self, batch: Batch) -> list[Completion]:

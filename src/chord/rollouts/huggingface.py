@@ -3,10 +3,13 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
     GenerationConfig,
     LogitsProcessorList,
     PreTrainedModel,
@@ -119,6 +122,15 @@ class _HalfEnded(StoppingCriteria):
     def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
         self.ended = torch.isin(input_ids[:, -1], self.ends) | self.ended
         return (self.ended.float().mean() >= 0.5).expand(len(input_ids))
+
+
+def load_model(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model that only generates, and its tokenizer: on the GPU where there is one, in its own dtype, no pickles."""
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: no such folder; expected a model folder")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", use_safetensors=True)
+    return model.to(device).eval(), AutoTokenizer.from_pretrained(folder)
 
 
 def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, list[int]]:

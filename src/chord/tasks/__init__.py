@@ -1,14 +1,20 @@
 """Tasks: how a completion is judged. One module a task; a new one is a module with `verdict` and a line in TASKS."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from chord.errors import UserError
 from chord.tasks import choice, world
 from chord.tasks.verdict import CORRECT, WRONG, Verdict
 
+if TYPE_CHECKING:  # the types only: scoring must not load transformers
+    from transformers import PreTrainedTokenizerBase
+
+    from chord.rollouts import Sample
+
 TASKS: dict[str, Callable[[dict, str, bool], Verdict]] = {"choice": choice.verdict, "world": world.verdict}
 
-__all__ = ["CORRECT", "TASKS", "WRONG", "Verdict", "verdict"]
+__all__ = ["CORRECT", "TASKS", "WRONG", "Verdict", "judge_samples", "verdict"]
 
 
 def verdict(row: dict, text: str, truncated: bool) -> Verdict:
@@ -21,3 +27,13 @@ def verdict(row: dict, text: str, truncated: bool) -> Verdict:
             f"row {row.get('id')!r}: task {row.get('task')!r} is unknown; expected one of {known}"
         ) from None
     return judge(row, text, truncated)
+
+
+def judge_samples(
+    tokenizer: "PreTrainedTokenizerBase", rows: Iterable[dict], samples: "list[Sample]"
+) -> list[tuple[str, Verdict]]:
+    """Text (without end token and other special ones) and verdict of each sample; rows: the row of each sample."""
+    texts = tokenizer.batch_decode([sample.token_ids for sample in samples], skip_special_tokens=True)
+    return [
+        (text, verdict(row, text, sample.truncated)) for row, text, sample in zip(rows, texts, samples, strict=True)
+    ]

@@ -9,12 +9,12 @@ from statistics import fmean
 
 import torch
 
-from chord import tasks
 from chord.data import skills, solutions, world
 from chord.data.rows import skill_rows, world_rows
 from chord.rollouts import Decoding, encode_prompts
-from chord.rollouts.huggingface import HuggingFaceEngine
+from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.seeds import derive_seed
+from chord.tasks import judge_samples
 from chord.training.pretrain_spec import Gates
 
 GUESS_PROBLEMS = 5000  # enough to tell 1 % from 2 %
@@ -23,13 +23,13 @@ BATCH_ROWS = 200
 
 def measure_gates(model, tokenizer, gates: Gates, seed: int) -> dict:
     """Figures of every gate (names as in `Gates`), with the parts they are made of beside them."""
-    engine = HuggingFaceEngine(model, tokenizer.pad_token_id, [tokenizer.eos_token_id], BATCH_ROWS)
+    engine = HuggingFaceEngine(model, *stop_tokens(model, tokenizer), BATCH_ROWS)
     decoding = Decoding(temperature=1.0, max_response_tokens=gates.max_response_tokens)
     problems = world_rows("validation", "gates", gates.k, gates.questions * len(gates.k), seed)
     asked = [row for row in problems for _ in range(gates.samples)]
     seeds = [derive_seed(seed, "gates", "sample", place) for place in range(len(asked))]
     samples = engine.generate(encode_prompts(tokenizer, asked), seeds, decoding)
-    verdicts = [_verdict(row, sample, tokenizer) for row, sample in zip(asked, samples, strict=True)]
+    verdicts = [verdict for _, verdict in judge_samples(tokenizer, asked, samples)]
     correct = [
         [verdict.correct for verdict in verdicts[place : place + gates.samples]]
         for place in range(0, len(verdicts), gates.samples)
@@ -102,8 +102,4 @@ def _skill_accuracy(engine: HuggingFaceEngine, tokenizer, group: str, questions:
     seeds = [derive_seed(seed, "gates", "skill", group, place) for place in range(len(rows))]
     decoding = Decoding(temperature=1.0, max_response_tokens=8)
     samples = engine.generate(encode_prompts(tokenizer, rows), seeds, decoding)
-    return fmean(_verdict(row, sample, tokenizer).correct for row, sample in zip(rows, samples, strict=True))
-
-
-def _verdict(row: dict, sample, tokenizer) -> tasks.Verdict:
-    return tasks.verdict(row, tokenizer.decode(sample.token_ids, skip_special_tokens=True), sample.truncated)
+    return fmean(verdict.correct for _, verdict in judge_samples(tokenizer, rows, samples))
