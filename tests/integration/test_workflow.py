@@ -62,6 +62,24 @@ def test_tuning_stays_off_the_reported_seeds(checkout):
     assert {output.split("/")[2] for output in outputs if output.startswith("runs/")} == {"seed-1000"}
 
 
+def test_the_folder_of_experts_is_an_input_from_the_root(checkout, tmp_path):
+    folder, elsewhere = tmp_path / "checkout", tmp_path / "elsewhere"
+    shutil.copytree(checkout, folder, symlinks=True, ignore=shutil.ignore_patterns(".snakemake"))
+    study = folder / "config/studies/smoke.yaml"
+    text = study.read_text(encoding="utf-8")
+    source = "source: {kind: dataset, folder: inputs/openr1}"
+    study.write_text(text.replace("source: {kind: solver}", source), encoding="utf-8")
+    plan = ("-n", "-p", "--config", "study=smoke", "--directory", str(elsewhere))
+    target = ("--", "results/smoke/data/experts.jsonl")
+    missing = snakemake(folder, *plan, *target, check=False)
+    assert missing.returncode != 0
+    assert re.search(
+        r"Missing input files for rule experts:.*\n *\.\./checkout/inputs/openr1\n", missing.stdout, re.DOTALL
+    )
+    (folder / "inputs/openr1").mkdir(parents=True)
+    assert '"folder":"../checkout/inputs/openr1"' in snakemake(folder, *plan, *target).stdout
+
+
 def test_a_misspelt_key_ends_in_one_line(checkout, tmp_path):
     folder = tmp_path / "checkout"
     shutil.copytree(checkout, folder, symlinks=True, ignore=shutil.ignore_patterns(".snakemake"))

@@ -1,10 +1,12 @@
 """Expert trajectories: three sources, one format; what is kept is right, what is not is counted by reason."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from transformers import GenerationConfig
 
 from chord import experts, tasks
 from chord.data import solutions, world
@@ -115,6 +117,13 @@ def test_dataset_keeps_verified_generations_under_the_limit(letters, tmp_path):
     assert manifest["prompts_without_trajectory"] == {"not_verified": 2, "too_long": 1, "no_candidate": 1}
 
 
+def test_dataset_that_the_prompts_are_not_from_is_told_plainly(prompts, letters, tmp_path):
+    with pytest.raises(
+        UserError, match=r"none of its problems is among the 9 prompts.*hub data are not part of this version"
+    ):
+        experts.run(dataset_spec(OWN), prompts, letters, tmp_path / "e.jsonl")
+
+
 def test_choice_among_right_trajectories(letters, tmp_path):
     prompts = math_prompts(tmp_path / "sft.jsonl", ["What is 2 + 3?"])
     found = {}
@@ -150,11 +159,10 @@ def test_dataset_in_the_real_format(letters, tmp_path):
     assert manifest["rejected_trajectories"]["not_verified"] == wrong > 0
 
 
-@pytest.mark.skipif(not BASE.is_dir(), reason="models/world-base is not there")
 def test_model_samples_are_judged_and_counted(prompts, tmp_path):
     source = {
         "kind": "model",
-        "model": str(BASE),
+        "folder": str(BASE),
         "samples": 6,
         "decoding": {"temperature": 1.0, "max_response_tokens": 96},
         "batch_rows": 20,
@@ -185,6 +193,17 @@ def test_model_samples_are_judged_and_counted(prompts, tmp_path):
     assert alone == together
 
 
+def test_the_model_ends_its_turn_as_in_evaluation(tiny_model_dir, tiny_tokenizer, tmp_path):
+    """By the tokenizer's end token and by those of its generation configuration."""
+    shutil.copytree(tiny_model_dir, tmp_path / "model")
+    word = tiny_tokenizer.convert_tokens_to_ids("answer")
+    GenerationConfig(eos_token_id=word).save_pretrained(tmp_path / "model")
+    source = {"kind": "model", "folder": str(tmp_path / "model"), "samples": 1}
+    source |= {"decoding": {"temperature": 1.0, "max_response_tokens": 9}}
+    engine = Model(ModelSource(**source), 1).engine
+    assert engine.eos_token_ids == sorted([tiny_tokenizer.eos_token_id, word])
+
+
 def test_specification_is_strict():
     for wrong in (
         {},
@@ -200,9 +219,9 @@ def test_specification_is_strict():
 def test_missing_model_folder_is_one_line(prompts, policy, tmp_path):
     source = {
         "kind": "model",
-        "model": "nowhere",
+        "folder": "nowhere",
         "samples": 1,
         "decoding": {"temperature": 1.0, "max_response_tokens": 9},
     }
-    with pytest.raises(UserError, match="no such folder: nowhere"):
+    with pytest.raises(UserError, match="nowhere: no such folder"):
         experts.run({"seed": 1, "max_response_tokens": 9, "source": source}, prompts, policy, tmp_path / "e.jsonl")

@@ -41,12 +41,17 @@ STUDY = checked_study()
 RESULTS = f"results/{STUDY.name}"
 SEEDS = STUDY.seed_indices
 RUN = f"{RESULTS}/runs/{{method}}/seed-{{seed}}"
-# Files of the checkout that are inputs; relative, so that moving it with its results makes none of them another input.
-BASE_MODEL = os.path.relpath(ROOT / STUDY.model)
-REPORTED = os.path.relpath(ROOT / "config/paper/reported.yaml")
-ANALYSIS = sorted(
-    os.path.relpath(path) for path in (ROOT / "src/chord/analysis").iterdir() if path.suffix in (".py", ".j2")
-)
+
+
+def from_root(path: str | Path) -> str:
+    """An input that the repository's files name, from its root; relative, so that moving the checkout with its results
+    makes it no other input."""
+    return os.path.relpath(ROOT / path)
+
+
+BASE_MODEL = from_root(STUDY.model)
+REPORTED = from_root("config/paper/reported.yaml")
+ANALYSIS = sorted(from_root(path) for path in (ROOT / "src/chord/analysis").iterdir() if path.suffix in (".py", ".j2"))
 
 
 def one_of(names) -> str:

@@ -1,10 +1,16 @@
 # Expert trajectories; and the base model of the synthetic world.
 
+EXPERTS = STUDY.experts_spec()
+# The model or dataset that the trajectories come from; the solver needs none.
+if "folder" in EXPERTS["source"]:
+    EXPERTS["source"]["folder"] = from_root(EXPERTS["source"]["folder"])
+
 
 rule experts:
     input:
         prompts=f"{RESULTS}/data/sft.jsonl",
         policy=BASE_MODEL,
+        source=EXPERTS["source"].get("folder", []),
     output:
         experts=f"{RESULTS}/data/experts.jsonl",
         manifest=f"{RESULTS}/data/experts.manifest.json",
@@ -20,7 +26,7 @@ rule experts:
         runtime=STUDY.resources("experts").minutes,
         gpu=STUDY.resources("experts").gpus,
     params:
-        spec=spec(STUDY.experts_spec()),
+        spec=spec(EXPERTS),
     message:
         "Collect the expert trajectories"
     shell:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chord.errors import UserError
 from chord.experts.sources import Candidate, open_source
-from chord.experts.spec import DatasetSource, ExpertsSpec, ModelSource
+from chord.experts.spec import ExpertsSpec, SolverSource
 from chord.files import read_jsonl, write_json, write_jsonl
 from chord.provenance import file_sha256, manifest
 from chord.seeds import derive_seed
@@ -89,8 +89,4 @@ def _choose(right: list[tuple[Candidate, int]], settings: ExpertsSpec, row_id: s
 
 def _source_files(settings: ExpertsSpec) -> dict[str, Path]:
     source = settings.source
-    if isinstance(source, ModelSource):
-        return {"model": Path(source.model)}
-    if isinstance(source, DatasetSource):
-        return {"dataset": Path(source.folder)}
-    return {}
+    return {} if isinstance(source, SolverSource) else {source.kind: Path(source.folder)}

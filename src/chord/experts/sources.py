@@ -12,6 +12,7 @@ from chord.data import solutions, world
 from chord.data.openr1 import read_openr1
 from chord.errors import UserError
 from chord.experts.spec import DatasetSource, ModelSource, SolverSource, Source
+from chord.rollouts import encode_prompts
 from chord.seeds import derive_seed
 from chord.tasks import Verdict
 
@@ -55,38 +56,24 @@ class Model:
 
     def __init__(self, source: ModelSource, seed: int):
         # Here and not above: the other sources need no torch.
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from chord.rollouts.huggingface import HuggingFaceEngine, load_model, stop_tokens
 
-        from chord.rollouts.huggingface import HuggingFaceEngine
-
-        if not Path(source.model).is_dir():
-            raise UserError(f"experts: source.model: no such folder: {source.model}")
         self.source, self.seed = source, seed
-        self.tokenizer = AutoTokenizer.from_pretrained(source.model)
-        model = AutoModelForCausalLM.from_pretrained(source.model)
-        # A model may end its turn with other tokens than the tokenizer's, and says so in its generation configuration.
-        ends = model.generation_config.eos_token_id
-        ends = [self.tokenizer.eos_token_id] if ends is None else [ends] if isinstance(ends, int) else list(ends)
-        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else ends[0]
-        self.engine = HuggingFaceEngine(model, pad, ends, source.batch_rows)
+        model, self.tokenizer = load_model(source.folder)
+        self.engine = HuggingFaceEngine(model, *stop_tokens(model, self.tokenizer), source.batch_rows)
 
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
         for start in range(0, len(rows), CHUNK_ROWS):
             yield from self._chunk(rows[start : start + CHUNK_ROWS])
 
     def _chunk(self, rows: list[dict]) -> Iterator[list[Candidate]]:
-        from chord.rollouts import encode_prompts
-
         count = self.source.samples
         prompts = [ids for ids in encode_prompts(self.tokenizer, rows) for _ in range(count)]
         seeds = [derive_seed(self.seed, "experts", row["id"], sample) for row in rows for sample in range(count)]
         samples = self.engine.generate(prompts, seeds, self.source.decoding)
-        for place, row in enumerate(rows):
-            found = []
-            for sample in samples[place * count : (place + 1) * count]:
-                text = self.tokenizer.decode(sample.token_ids, skip_special_tokens=True)
-                found.append(Candidate(text, tasks.verdict(row, text, sample.truncated)))
-            yield found
+        judged = tasks.judge_samples(self.tokenizer, [row for row in rows for _ in range(count)], samples)
+        for start in range(0, len(judged), count):
+            yield [Candidate(*pair) for pair in judged[start : start + count]]
 
 
 class Dataset:
@@ -103,6 +90,12 @@ class Dataset:
                 found.setdefault(problem.problem, []).extend(
                     Candidate(generation.text, _verified(generation.verified)) for generation in problem.generations
                 )
+        if not found:
+            raise UserError(
+                f"{self.folder}: none of its problems is among the {len(rows)} prompts; a dataset serves only prompts "
+                "that were taken from it, and `prepare` makes prompts of the world: studies on hub data are not part "
+                "of this version (docs/architecture.md)"
+            )
         for row in rows:
             yield found.get(row["messages"][-1]["content"], [])
 

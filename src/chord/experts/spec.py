@@ -18,7 +18,7 @@ class ModelSource(Settings):
     """Samples of a model, judged by the row's task."""
 
     kind: Literal["model"] = "model"
-    model: str = Field(description="model folder")
+    folder: str = Field(description="model folder, in a study relative to the repository root")
     samples: PositiveInt = Field(description="completions of a prompt")
     decoding: Decoding
     batch_rows: PositiveInt = Field(32, description="completions that are generated together")
@@ -28,7 +28,7 @@ class DatasetSource(Settings):
     """Generations that a dataset carries, with the dataset's own verdict."""
 
     kind: Literal["dataset"] = "dataset"
-    folder: str = Field(description="local folder in the hub's format")
+    folder: str = Field(description="local folder in the hub's format, in a study relative to the root")
     format: Literal["openr1"] = "openr1"
 
 
