@@ -1,11 +1,12 @@
-"""Seconds of one CHORD optimizer step: ours against stock TRL with an SFT term added to its loss.
+"""CPU seconds of one CHORD optimizer step: ours against stock TRL with an SFT term added to its loss.
 
     OMP_NUM_THREADS=1 python benchmarks/step.py --model models/world-base
 
-Both trainers run in this process in turn, on the same model with frozen weights (learning rate 0), the same prompts, 32 x 8
-rollouts of up to 64 tokens and 64 expert rows a step, so they sample from one policy; each uses its own generation. Two
-worlds of rewards: a coin for each completion, and the same with every second prompt's completions all alike, as it happens when
-a prompt is too easy or too hard. Prints a table and, with --profile, where our step spends its time.
+Both trainers run in this process in turn: the same model with frozen weights (learning rate 0), the same prompts in the
+same order, 32 x 8 rollouts of up to 64 tokens and 64 expert rows a step. Once each samples by itself (`whole step`),
+once TRL is handed our samples, so that both train on the very same tokens and TRL pays our sampler's time (`same
+tokens`). Two kinds of rewards: a coin for each completion, and the same with every second group all alike, as it
+happens when a prompt is too easy or too hard. With --profile: where our step spends its time.
 """
 
 import argparse
@@ -19,13 +20,16 @@ import warnings
 
 import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from chord import tasks
 from chord.data.rows import world_rows
+from chord.data.solutions import write_expert
 from chord.data.world import parse
+from chord.rollouts import Decoding, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine
+from chord.seeds import derive_seed
 from chord.training.hybrid import HybridTrainer
 from chord.training.sequences import Sequence, collate, encode_experts
 from chord.training.spec import HybridStage
@@ -38,7 +42,7 @@ COMMON = {
     "learning_rate": 0.0,
     "save_strategy": "no",
     "report_to": "none",
-    "logging_strategy": "no",
+    "logging_steps": 1,
     "disable_tqdm": True,
 }
 
@@ -88,7 +92,7 @@ class NaiveTrl(GRPOTrainer):
 def ours(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, steps: int) -> HybridTrainer:
     stage = HybridStage.model_validate(
         {
-            "optimizer": {"lr": 1e-9},
+            "optimizer": {"lr": 1.0},  # not used: the arguments above say 0
             "steps": steps,
             "prompts_per_step": PROMPTS,
             "rollouts_per_prompt": K,
@@ -108,8 +112,18 @@ def ours(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, step
     return HybridTrainer(model, tokenizer, args, stage, engine, rows, experts, (1, 0))
 
 
-def stock(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, steps: int) -> NaiveTrl:
+def stock(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, steps: int, same_tokens: bool) -> NaiveTrl:
     by_prompt = {row["messages"][0]["content"]: row for row in rows}
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    engine = HuggingFaceEngine(model, tokenizer.pad_token_id, [tokenizer.eos_token_id], PROMPTS * K)
+
+    def rollout(prompts, trainer):
+        """Our samples of the step: TRL asks for them once a step."""
+        ids = encode_prompts(tokenizer, [{"messages": messages} for messages in prompts])
+        seeds = [derive_seed(1, 0, "rollout", trainer.state.global_step + 1, i) for i in range(len(ids))]
+        samples = engine.generate(ids, seeds, Decoding(temperature=1.0, max_response_tokens=TOKENS))
+        tokens = [sample.token_ids for sample in samples]
+        return {"prompt_ids": ids, "completion_ids": tokens, "logprobs": None}
 
     def reward(prompts, completions, **_):
         pairs = zip(prompts, completions, strict=True)
@@ -117,7 +131,8 @@ def stock(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, ste
 
     return NaiveTrl(
         experts,
-        model=AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
+        model=model,
+        rollout_func=rollout if same_tokens else None,
         processing_class=tokenizer,
         args=GRPOConfig(
             max_steps=steps,
@@ -125,6 +140,7 @@ def stock(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, ste
             gradient_accumulation_steps=PROMPTS * K // MICRO_ROWS,
             num_generations=K,
             max_completion_length=TOKENS,
+            shuffle_dataset=False,
             beta=0.0,
             loss_type="dapo",
             output_dir=tempfile.mkdtemp(),
@@ -135,12 +151,13 @@ def stock(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, ste
     )
 
 
-def measure(trainer) -> list[float]:
-    """Seconds of the steps after the first, which warms up."""
+def measure(trainer) -> tuple[list[float], float]:
+    """CPU seconds of the steps after the first, which warms up, and the mean response length."""
     clock = Clock()
     trainer.add_callback(clock)
+    trainer.remove_callback(PrinterCallback)
     trainer.train()
-    return clock.seconds[1:]
+    return clock.seconds[1:], trainer.state.log_history[-1]["completions/mean_length"]
 
 
 def main() -> None:
@@ -151,30 +168,33 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)  # CPU seconds of one thread do not depend on what else the machine does
     tasks.TASKS["coin"] = coin
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
-    n_rows = PROMPTS * arguments.steps
     expert_rows = world_rows("sft", "sft", (3, 4, 5), EXPERTS * 2, seed=1)
-    from chord.data.solutions import write_expert
-
     experts = encode_experts(
-        tokenizer,
-        [row | {"response": write_expert(parse(row["messages"][0]["content"]))} for row in expert_rows],
+        tokenizer, [row | {"response": write_expert(parse(row["messages"][0]["content"]))} for row in expert_rows]
     )
-    print(f"{'rewards':<22}{'ours s/step':>14}{'TRL s/step':>14}{'TRL / ours':>14}")
+    print(f"{'rewards':<24}{'TRL runs':<14}{'ours':>8}{'TRL':>8}{'TRL/ours':>10}   mean response tokens, ours and TRL")
     for title, flat in (("coin", lambda i: 0), ("half of the groups flat", lambda i: (i + 1) % 2)):
         rows = [
             row | {"task": "coin", "meta": {"flat": flat(i)}}
-            for i, row in enumerate(world_rows("rl", "rl", (3, 4, 5), n_rows, seed=1))
+            for i, row in enumerate(world_rows("rl", "rl", (3, 4, 5), PROMPTS * arguments.steps, seed=1))
         ]
-        times = {ours: [], stock: []}
-        for _ in range(arguments.rounds):
-            for build, seconds in times.items():
-                seconds += measure(build(arguments.model, rows, experts, tokenizer, arguments.steps))
-        a, b = (statistics.median(seconds) for seconds in times.values())
-        print(f"{title:<22}{a:>14.2f}{b:>14.2f}{b / a:>14.2f}", flush=True)
+        job = (arguments.model, rows, experts, tokenizer, arguments.steps)
+        for name, same_tokens in (("whole step", False), ("same tokens", True)):
+            seconds, lengths = ([], []), [0.0, 0.0]
+            for _ in range(arguments.rounds):
+                for side, trainer in enumerate((ours(*job), stock(*job, same_tokens=same_tokens))):
+                    found, lengths[side] = measure(trainer)
+                    seconds[side].extend(found)
+            a, b = map(statistics.median, seconds)
+            print(
+                f"{title:<24}{name:<14}{a:>8.2f}{b:>8.2f}{b / a:>10.2f}   {lengths[0]:.1f} {lengths[1]:.1f}",
+                flush=True,
+            )
     if arguments.profile:
-        trainer = ours(arguments.model, rows, experts, tokenizer, arguments.steps)
+        trainer = ours(*job)
         profile = cProfile.Profile()
         profile.runcall(trainer.train)
         pstats.Stats(profile).sort_stats("cumulative").print_stats(45)

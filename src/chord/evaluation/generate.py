@@ -12,7 +12,7 @@ from chord.evaluation.parts import Parts
 from chord.evaluation.rows import read_rows
 from chord.evaluation.spec import GenerateSpec
 from chord.evaluation.workers import Batch, Completion, complete_batches
-from chord.provenance import environment, file_sha256, manifest, source_sha256
+from chord.provenance import environment, file_sha256, manifest, source_sha256, utc_now
 from chord.rollouts import encode_prompts, fixed_batches
 from chord.seeds import derive_seed
 
@@ -54,7 +54,7 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
 
     order = [index for members in places for index in members]
     back = sorted(range(len(order)), key=order.__getitem__)
-    columns.write(out, parts.read(len(places)).take(back), record)
+    columns.write(out, parts.read(len(places)).take(back), record | {"finished": utc_now()})
     parts.remove()
 
 

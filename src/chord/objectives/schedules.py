@@ -5,6 +5,7 @@ Adding one: write the class, add it to `Schedule`.
 """
 
 import math
+from abc import abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
@@ -17,8 +18,9 @@ Mu = Annotated[float, Field(ge=0.0, le=1.0)]
 class MuSchedule(Part):
     """A convex mixture, L = (1 - mu) L_rl + mu L_ex (paper, eq. 3); subclasses give mu."""
 
+    @abstractmethod
     def mu(self, step: int) -> float:
-        raise NotImplementedError
+        """mu for the update number `step`, counted from 1."""
 
     def weights(self, step: int) -> tuple[float, float]:
         """(a_rl, a_ex) for the update number `step`, counted from 1."""

@@ -14,7 +14,7 @@ from transformers.integrations import TensorBoardCallback
 
 from chord.errors import UserError
 from chord.evaluation.validate import accuracy
-from chord.files import atomic_folder, read_jsonl, write_json
+from chord.files import atomic_folder, read_jsonl, remove_partials, write_json
 from chord.provenance import manifest, source_sha256, utc_now
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.training.checkpoints import MarkComplete, clear_checkpoints, locked, newest_checkpoint, step_of
@@ -59,6 +59,7 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     identity = {key: provenance[key] for key in ("spec", "inputs", "environment", "device", "precision", "ranks")}
     checkpoints = out / "checkpoints"
     if ranks.is_main_process:
+        remove_partials(out)
         clear_checkpoints(checkpoints, identity | {"code": source_sha256(*DECISIVE_CODE)})
     ranks.wait_for_everyone()
     resumed = newest_checkpoint(checkpoints)
