@@ -16,6 +16,7 @@ from chord.files import read_json
 from chord.provenance import file_sha256
 from chord.rollouts import encode_prompts
 from chord.training import pretrain
+from chord.training.checkpoints import locked
 from chord.training.gates import guess_rate, marker_logp, measure_gates, missed
 from chord.training.pretrain_spec import Gates, Mixture, PretrainSpec
 from chord.training.tokenizer import build_tokenizer, words
@@ -169,13 +170,42 @@ def test_killed_training_goes_on_to_the_same_bits(trained, tmp_path, monkeypatch
     with pytest.raises(Killed):
         pretrain.run(TINY, out)
     assert not out.exists()
-    with pytest.raises(UserError, match="made with another specification"):
-        pretrain.run(TINY | {"seed": 2}, out)
     monkeypatch.setattr(pretrain, "rate", real)
     record = pretrain.run(TINY, out)
     assert record["history"][-1]["step"] == 6
     assert file_sha256(out / "model.safetensors") == file_sha256(straight / "model.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["base_model"]
+
+
+@pytest.mark.parametrize(("changed", "differs"), [({"seed": 2}, "spec"), ({}, "code")])
+def test_a_checkpoint_of_another_training_is_not_gone_on_from(
+    changed, differs, tokenizer, tmp_path, caplog, monkeypatch
+):
+    checkpoint = tmp_path / "state.pt"
+
+    def train(values: dict) -> Qwen2ForCausalLM:
+        spec = PretrainSpec.model_validate(values)
+        model = pretrain.build_model(spec.architecture, tokenizer, spec.seed)
+        pretrain.train(spec, model, tokenizer, checkpoint)
+        return model
+
+    straight = train(TINY | changed)
+    checkpoint.unlink()
+    train(TINY)
+    assert checkpoint.exists()
+    if differs == "code":
+        monkeypatch.setattr(pretrain, "source_sha256", lambda *rooms: "of edited code")
+    caplog.set_level("INFO")
+    anew = train(TINY | changed)
+    assert f"starts anew: {checkpoint} was made with another {differs}" in caplog.text
+    for name, values in straight.state_dict().items():
+        assert torch.equal(values, anew.state_dict()[name])
+
+
+def test_two_processes_cannot_train_into_one_folder(tmp_path):
+    with locked(tmp_path / "base_model.checkpoint"), pytest.raises(UserError, match="another process is training"):
+        pretrain.run(TINY, tmp_path / "base_model")
+    assert not (tmp_path / "base_model").exists()
 
 
 def test_result_is_a_stock_model_with_card_and_manifest(trained):

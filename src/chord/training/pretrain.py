@@ -9,6 +9,7 @@ which is worth as much as everything before it. A plain loop: this stage is not 
 import json
 import logging
 import random
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,15 +20,18 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from chord.data import skills, solutions, world
 from chord.errors import UserError
-from chord.files import atomic_folder, atomic_path, write_json, write_text
-from chord.provenance import file_sha256, json_hash, manifest
+from chord.files import atomic_folder, atomic_path, remove_partials, write_json, write_text
+from chord.provenance import environment, file_sha256, manifest, source_sha256
 from chord.seeds import derive_seed
+from chord.training.checkpoints import locked
 from chord.training.gates import measure_gates, missed
 from chord.training.pretrain_spec import Architecture, Mixture, PretrainSpec
 from chord.training.tokenizer import build_tokenizer
 
 log = logging.getLogger(__name__)
 IGNORED = -100  # label of tokens without loss
+# The code that decides the weights: a checkpoint made by other code is not gone on from.
+DECISIVE_CODE = ("data", "training", "tasks", "seeds.py")
 
 
 def build_model(architecture: Architecture, tokenizer, seed: int) -> Qwen2ForCausalLM:
@@ -99,7 +103,7 @@ def rate(spec: PretrainSpec, step: int) -> float:
 
 
 def train(spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer, checkpoint: Path) -> list[dict]:
-    """Train in place, from `checkpoint` if there is one; returns a record every 50 steps.
+    """Train in place, from `checkpoint` if this very training wrote it; returns a record every 50 steps.
 
     A record has step, loss (nats a solution token), tokens and seconds since the beginning of training.
     """
@@ -111,11 +115,16 @@ def train(spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer, checkpoint: Pa
         torch.optim.AdamW(others, lr=spec.adamw_lr, betas=(0.9, 0.95), weight_decay=0.0),
     ]
     history, start, tokens, earlier = [], 0, 0, 0.0
-    spec_hash = json_hash(spec.model_dump(mode="json"))
-    if checkpoint.exists():
-        state = torch.load(checkpoint)
-        if state["spec_hash"] != spec_hash:
-            raise UserError(f"{checkpoint}: made with another specification; remove it to start anew")
+    identity = {
+        "spec": spec.model_dump_json(),
+        "code": source_sha256(*DECISIVE_CODE),
+        "environment": environment(),
+    }
+    state = torch.load(checkpoint) if checkpoint.exists() else None
+    if state and state["identity"] != identity:
+        differs = ", ".join(key for key in identity if state["identity"].get(key) != identity[key])
+        log.info("starts anew: %s was made with another %s", checkpoint, differs)
+    elif state:
         model.load_state_dict(state["model"])
         for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
@@ -150,7 +159,7 @@ def train(spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer, checkpoint: Pa
             total, counted_steps = 0.0, 0
         if step % spec.checkpoint_every == 0 and step < spec.steps:
             state = {
-                "spec_hash": spec_hash,
+                "identity": identity,
                 "model": model.state_dict(),
                 "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                 "history": history,
@@ -168,11 +177,22 @@ def run(spec: dict, out: Path) -> dict:
     better with its weights at hand.
     """
     settings = PretrainSpec.model_validate(spec)
+    checkpoints = out.with_name(out.name + ".checkpoint")
+    with locked(checkpoints):
+        remove_partials(checkpoints)
+        record, rejected = _pretrain(settings, out, checkpoints / "state.pt")
+        shutil.rmtree(checkpoints)
+    if rejected:
+        raise UserError("\n".join([*record["missed_gates"], f"The model is kept in {rejected} for inspection."]))
+    return record
+
+
+def _pretrain(settings: PretrainSpec, out: Path, checkpoint: Path) -> tuple[dict, Path | None]:
+    """The manifest, and where the model is if it was rejected."""
     tokenizer = build_tokenizer(settings.architecture.max_tokens)
     model = build_model(settings.architecture, tokenizer, settings.seed)
     parameters = sum(p.numel() for p in model.parameters())
     log.info("%d parameters, %d steps of %d rows", parameters, settings.steps, settings.rows_per_step)
-    checkpoint = out.with_name(out.name + ".checkpoint.pt")
     history = train(settings, model, tokenizer, checkpoint)
     figures = measure_gates(model, tokenizer, settings.gates, settings.seed)
     failures = missed(figures, settings.gates)
@@ -197,10 +217,7 @@ def run(spec: dict, out: Path) -> dict:
         )
         write_json(folder / "manifest.json", record)
         write_text(folder / "README.md", model_card(settings, record))
-    checkpoint.unlink(missing_ok=True)
-    if rejected:
-        raise UserError("\n".join([*failures, f"The model is kept in {target} for inspection."]))
-    return record
+    return record, target if rejected else None
 
 
 def model_card(spec: PretrainSpec, record: dict) -> str:
