@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+import chord
 from chord.settings import Settings
 
 
@@ -18,6 +20,12 @@ def test_unknown_keys_and_later_changes_are_refused():
         Example(step=2)
     with pytest.raises(ValidationError, match="frozen"):
         Example().steps = 2
+
+
+def test_no_other_module_says_it_again():
+    package = Path(chord.__file__).parent
+    found = {str(path.relative_to(package)) for path in package.rglob("*.py") if 'extra="forbid"' in path.read_text()}
+    assert found == {"settings.py"}
 
 
 def test_the_module_needs_pydantic_only():

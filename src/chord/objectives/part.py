@@ -1,9 +1,7 @@
-"""What all parts of the objective share: frozen settings that refuse unknown keys."""
+"""What all parts of the objective share."""
 
-from pydantic import BaseModel, ConfigDict
+from chord.settings import Settings
 
 
-class Part(BaseModel):
+class Part(Settings):
     """Settings of one part. `name` in each subclass is the value a method's YAML chooses it by."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")

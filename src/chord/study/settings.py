@@ -8,8 +8,6 @@ the room that runs the job, so a new key of a room needs no edit here.
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -23,6 +21,7 @@ from chord.analysis.specs import ALL
 from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Decoding
+from chord.settings import Settings
 from chord.study.partial import Partial
 from chord.training.pretrain_spec import PretrainSpec
 from chord.training.spec import HybridStage, SftStage, Validation
@@ -47,10 +46,6 @@ RULES = (
     "report",
 )
 Rule = Literal["default", *RULES]
-
-
-class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class MethodFile(Settings):

@@ -3,8 +3,6 @@
 from typing import Annotated, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -17,10 +15,7 @@ from chord.objectives import ExpertLoss, Normalisation, Schedule, TokenWeight
 from chord.objectives.expert_losses import Nll
 from chord.objectives.token_weights import One
 from chord.rollouts import Decoding
-
-
-class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from chord.settings import Settings
 
 
 class Optimizer(Settings):
