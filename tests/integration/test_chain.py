@@ -57,7 +57,8 @@ def test_a_cell_leads_back_to_its_runs(results):
         assert manifest["spec_hash"] == json_hash(manifest["spec"])
         start = results / "runs/sft_best" / folder.name / "model"
         assert manifest["inputs"]["start"] == folder_sha256(start)
-        assert manifest["inputs"]["experts"] == file_sha256(results / "data/experts.jsonl")
+        assert manifest["inputs"]["prompts"] == file_sha256(results / "data/rl.jsonl")
+        assert "experts" not in manifest["inputs"]  # pure RL reads none
         identity = provenance_of(pq.read_schema(folder / f"{cell['benchmark']}.scores.parquet"))
         assert identity["method"] == "sft_best_rl"
         assert identity["seed_index"] == manifest["spec"]["seed_index"]

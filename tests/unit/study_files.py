@@ -27,6 +27,7 @@ STUDY: dict[str, Any] = {
             "decoding": {"temperature": 1.0, "max_response_tokens": 20},
             "generate_batch_rows": 12,
             "micro_batch_rows": 6,
+            "keep": "best",
             "validate_every": 4,
         },
     },

@@ -11,8 +11,8 @@ from chord.study.schemas import FILES
 from tests.unit.study_files import STUDY_FILE, Root
 
 HYBRID_KEYS = (
-    "clip, decoding, expert_loss, expert_rows_per_step, generate_batch_rows, kind, micro_batch_rows, normalisation,"
-    " optimizer, prompts_per_step, rollouts_per_prompt, schedule, steps, token_weight, validate_every"
+    "clip, decoding, expert_loss, expert_rows_per_step, generate_batch_rows, keep, kind, micro_batch_rows,"
+    " normalisation, optimizer, prompts_per_step, rollouts_per_prompt, schedule, steps, token_weight, validate_every"
 )
 DECAY = "config/methods/decay.yaml"
 SFT = "config/methods/sft.yaml"
@@ -173,7 +173,7 @@ def check(root, capsys) -> list[str]:
             "methods.decay.stage.schedule.decay",
             0,
             f"{STUDY_FILE}: methods.decay.stage.schedule: warmup 0 and decay 0 would ignore peak 1.0 and use valley 0.0"
-            " from the first step; expected warmup or decay above 0, or {name: constant}",
+            " from the first step; expected warmup + decay above 1, or {name: constant}",
         ),
         (
             SFT,
@@ -370,13 +370,14 @@ def fake_room(monkeypatch, module: str) -> list:
 
 def test_a_job_gets_its_specification_inputs_and_output(monkeypatch, files):
     calls = fake_room(monkeypatch, "chord.training.run")
-    paths = {name: files / name for name in ("start", "prompts", "experts", "validation")}
+    needed, more = ({name: files / name for name in names} for names in (("start", "validation"), ("experts",)))
+    paths = needed | more
     for path in paths.values():
         path.touch()
     options = [text for name, path in paths.items() for text in (f"--{name}", str(path))]
     assert cli.main(["train", "--spec", '{"seed": 1}', *options, "--out", str(files / "run")]) == 0
     assert cli.main(["train", "--spec", str(files / "spec.json"), *options, "--out", str(files / "run")]) == 0
-    assert calls == [(({"seed": 1}, *paths.values(), files / "run"), {})] * 2
+    assert calls == [(({"seed": 1}, *needed.values(), files / "run"), more)] * 2
 
 
 def test_lists_of_files_and_optional_files(monkeypatch, files):

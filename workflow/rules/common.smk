@@ -108,3 +108,13 @@ def comparison_files(name: str, kinds: Iterable[str] = ("tables", "figures")) ->
     if "figures" in kinds:
         files += expand(f"{RESULTS}/{name}/figures/{{figure}}.{{kind}}", figure=shown.figures, kind=["png", "pdf"])
     return files
+
+
+def training_rows(wildcards) -> dict[str, str]:
+    """The files with the rows that the method's stage reads: pure RL does not wait for experts, nor SFT for prompts."""
+    files = {"prompts": f"{RESULTS}/data/rl.jsonl", "experts": f"{RESULTS}/data/experts.jsonl"}
+    return {name: files[name] for name in STUDY.methods[wildcards.method].stage.inputs}
+
+
+def row_options(wildcards) -> str:
+    return " ".join(f"--{name} {shlex.quote(path)}" for name, path in training_rows(wildcards).items())

@@ -22,9 +22,9 @@ from trl import GRPOConfig, GRPOTrainer
 
 from chord.errors import UserError
 from chord.objectives import clipped_surrogate, loss_scales
-from chord.rollouts import Engine, encode_prompts
+from chord.rollouts import Engine, Sample, encode_prompts
 from chord.seeds import derive_seed
-from chord.tasks import verdict
+from chord.tasks import judge_samples
 from chord.training.sequences import Sequence, collate
 from chord.training.spec import HybridStage
 from chord.training.streams import row_order
@@ -68,7 +68,8 @@ class HybridTrainer(GRPOTrainer):
         order = row_order(len(prompts), stage.steps * stage.prompts_per_step, derive_seed(*seed_parts, "prompt order"))
         n_experts = stage.steps * stage.expert_rows_per_step if stage.uses_experts else 0
         self.expert_order = row_order(len(experts), n_experts, derive_seed(*seed_parts, "expert order"))
-        self._step_rewards: list[float] = []  # of this rank's rollouts
+        self._samples: list[Sample] = []  # of this rank and step, and their rewards
+        self._step_rewards: list[float] = []
         self._seconds: dict[str, float] = defaultdict(float)
         with warnings.catch_warnings():
             # TRL marks the hook as experimental; its version is pinned and tests compare with stock TRL.
@@ -128,27 +129,21 @@ class HybridTrainer(GRPOTrainer):
             step = self.state.global_step + 1
             first = self.accelerator.process_index * len(prompts)
             seeds = [derive_seed(*self.seed_parts, "rollout", step, first + i) for i in range(len(prompts))]
-            samples = self.engine.generate(prompt_ids, seeds, self.stage.decoding)
-            # Judged is what evaluation judges: the decoded tokens, not what TRL parses from them for some templates.
-            tokens = [sample.token_ids for sample in samples]
-            texts = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
+            samples = self._samples = self.engine.generate(prompt_ids, seeds, self.stage.decoding)
         self._log_mean("entropy", [value for sample in samples for value in sample.entropies])
         self._log_mean("truncated", [sample.truncated for sample in samples])
         self._log_mean("response_tokens_mean", [len(sample.token_ids) for sample in samples])
         return {
             "prompt_ids": prompt_ids,
-            "completion_ids": tokens,
+            "completion_ids": [sample.token_ids for sample in samples],
             "logprobs": None,
-            "text": texts,
-            "truncated": [sample.truncated for sample in samples],
         }
 
-    def _reward(self, row: list[int], text: list[str], truncated: list[bool], **_) -> list[float]:
+    def _reward(self, row: list[int], **_) -> list[float]:
+        """row: index of each rollout's prompt. Judges what evaluation judges, not what TRL parses by some templates."""
         with self._timed("score_seconds"):
-            self._step_rewards = [
-                verdict(self.prompt_rows[i], words, cut).reward
-                for i, words, cut in zip(row, text, truncated, strict=True)
-            ]
+            judged = judge_samples(self._tokenizer, [self.prompt_rows[i] for i in row], self._samples)
+            self._step_rewards = [found.reward for _, found in judged]
         return self._step_rewards
 
     # The two terms, as micro-batches.
