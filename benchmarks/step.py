@@ -33,6 +33,7 @@ from chord.seeds import derive_seed
 from chord.training.hybrid import HybridTrainer
 from chord.training.sequences import Sequence, collate, encode_experts
 from chord.training.spec import HybridStage
+from chord.training.streams import row_order
 
 PROMPTS, K, EXPERTS, TOKENS, MICRO_ROWS, MU = 32, 8, 64, 64, 32, 0.5
 COMMON = {
@@ -113,6 +114,7 @@ def ours(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, step
 
 
 def stock(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, steps: int, same_tokens: bool) -> NaiveTrl:
+    order = row_order(len(rows), steps * PROMPTS, derive_seed(1, 0, "prompt order"))  # as ours
     by_prompt = {row["messages"][0]["content"]: row for row in rows}
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     engine = HuggingFaceEngine(model, tokenizer.pad_token_id, [tokenizer.eos_token_id], PROMPTS * K)
@@ -146,7 +148,7 @@ def stock(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, ste
             output_dir=tempfile.mkdtemp(),
             **COMMON,
         ),
-        train_dataset=Dataset.from_list([{"prompt": row["messages"]} for row in rows]),
+        train_dataset=Dataset.from_list([{"prompt": rows[i]["messages"]} for i in order]),
         reward_funcs=reward,
     )
 
@@ -157,7 +159,8 @@ def measure(trainer) -> tuple[list[float], float]:
     trainer.add_callback(clock)
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    return clock.seconds[1:], trainer.state.log_history[-1]["completions/mean_length"]
+    steps = [line for line in trainer.state.log_history if "completions/mean_length" in line]
+    return clock.seconds[1:], statistics.fmean(line["completions/mean_length"] for line in steps)
 
 
 def main() -> None:
