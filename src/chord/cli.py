@@ -77,12 +77,12 @@ JOBS = {
         out="run folder",
     ),
     "tuning": Job(
-        help="the learning-rate search as one table, with the rates that validation rows choose",
+        help="the trials of a search as one table, with the values that validation rows choose",
         module="chord.analysis.tuning",
         inputs={"runs": "manifests of the trials (<method>/trial-<n>/manifest.json)"},
         many=frozenset({"runs"}),
+        optional={"best": "where to copy the chosen model; the trials are then of one method"},
         out="table (csv)",
-        has_spec=False,
     ),
     "generate": Job(
         help="answers of a model to a benchmark; every completion is kept",

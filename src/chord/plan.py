@@ -36,7 +36,7 @@ def work(study: Study, method: str) -> Work:
     stage = study.methods[method].stage
     if isinstance(stage, SftStage):
         rollouts, rollout_tokens = 0, 0
-        expert_rows = stage.epochs * study.data.sft
+        expert_rows = stage.epochs * (stage.expert_set or study.data.sft)
         expert_weight = float(expert_rows)
         steps = math.ceil(expert_rows / stage.expert_rows_per_step)
     else:
@@ -56,7 +56,7 @@ def work(study: Study, method: str) -> Work:
         steps=steps,
         rollouts=rollouts,
         expert_rows=expert_rows,
-        expert_passes=expert_rows / study.data.sft,
+        expert_passes=expert_rows / (stage.expert_set or study.data.sft),
         expert_weight=expert_weight,
         validated=validated,
         max_tokens=rollouts * rollout_tokens
@@ -142,7 +142,7 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     lines += _table([header, *map(_benchmark_row, study.benchmarks.values())], right=range(1, 6))
     lines += ["", "Comparisons: from nothing, shared jobs in each"]
     header = ["", "paper", "runs", "jobs", "core-minutes*", f"minutes on {cores} cores*"]
-    rows = [_comparison_row(study, name, [name], settings.comparisons[name].paper, cores) for name in study.comparisons]
+    rows = [_comparison_row(study, name, [name], study.comparisons[name].paper, cores) for name in study.comparisons]
     if len(rows) > 1:
         rows.append(_comparison_row(study, "all", list(study.comparisons), "", cores))
     lines += _table([header, *rows], right=range(2, 6))

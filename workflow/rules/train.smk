@@ -33,14 +33,25 @@ rule train:
         " --validation {input.validation:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
-# The same run with one learning rate of the method's search, on the seed that no table shows.
-if STUDY.tuned:
+# The search: the same runs with one setting changed, on the seed that no table shows.
+if STUDY.search:
     TRIAL = f"{RESULTS}/tuning/{{method}}/trial-{{trial}}"
+
+    def trials_of(method: str) -> list[str]:
+        count = len(STUDY.search[method].values)
+        return expand(f"{TRIAL}/manifest.json", method=method, trial=range(count))
+
+    def trial_start(wildcards) -> str:
+        """SFT + RL starts from the SFT that its own search chose, whatever the committed table says."""
+        start = STUDY.start_of(wildcards.method)
+        if start in STUDY.search:
+            return f"{RESULTS}/tuning/{start}/best"
+        return result_of(start, STUDY.settings.tuning.seed_index)
 
     use rule train as trial with:
         input:
             unpack(training_rows),
-            start=lambda wildcards: result_of(STUDY.start_of(wildcards.method), STUDY.settings.tuning.seed_index),
+            start=trial_start,
             validation=rules.train.input.validation,
         output:
             model=directory(f"{TRIAL}/model"),
@@ -55,15 +66,11 @@ if STUDY.tuned:
             folder=lambda wildcards, output: Path(output.manifest).parent,
             rows=lambda wildcards: row_options(wildcards),
         message:
-            "Train {wildcards.method} with learning rate number {wildcards.trial}"
+            "Train {wildcards.method} with value number {wildcards.trial} of its search"
 
     rule tune:
         input:
-            manifests=[
-                f"{TRIAL}/manifest.json".format(method=method, trial=trial)
-                for method, rates in STUDY.tuned.items()
-                for trial in range(len(rates))
-            ],
+            manifests=[path for method in STUDY.search for path in trials_of(method)],
         output:
             table=f"{RESULTS}/tuning.csv",
             manifest=f"{RESULTS}/tuning.manifest.json",
@@ -77,7 +84,30 @@ if STUDY.tuned:
         resources:
             mem_mb=STUDY.resources("table").mem_mb,
             runtime=STUDY.resources("table").minutes,
+        params:
+            spec=spec(STUDY.tuning_spec()),
+            committed=STUDY.settings.tuning.table or "no table",
         message:
-            "Choose learning rates on validation rows"
+            "Choose settings on validation rows"
         shell:
-            "python -m chord tuning --runs {input.manifests:q} --out {output.table:q} > {log:q} 2>&1"
+            "python -m chord tuning --spec {params.spec:q} --runs {input.manifests:q}"
+            " --out {output.table:q} > {log:q} 2>&1\n"
+            "cmp -s {output.table:q} {params.committed:q} && same='equals' || same='differs from'\n"
+            'echo "{output.table} $same the table that the study trains with ({params.committed})"'
+
+    # The model that a search chose, for the searches of the methods that start from it.
+    use rule tune as best_trial with:
+        input:
+            manifests=lambda wildcards: trials_of(wildcards.method),
+        output:
+            best=directory(f"{RESULTS}/tuning/{{method}}/best"),
+            table=f"{RESULTS}/tuning/{{method}}/choice.csv",
+        log:
+            f"{RESULTS}/logs/tuning/{{method}}-best.log",
+        benchmark:
+            f"{RESULTS}/timings/tuning/{{method}}-best.tsv"
+        message:
+            "Choose the {wildcards.method} that others start from"
+        shell:
+            "python -m chord tuning --spec {params.spec:q} --runs {input.manifests:q} --best {output.best:q}"
+            " --out {output.table:q} > {log:q} 2>&1"

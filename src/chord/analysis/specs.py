@@ -93,3 +93,9 @@ class ReportSpec(Settings):
     notice: str | None = Field(None, description="shown in a banner, e.g. that the numbers mean nothing")
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
     comparisons: Annotated[tuple[ReportComparison, ...], Field(min_length=1)]
+
+
+class TuningSpec(Settings):
+    """The table of a search."""
+
+    settings: dict[str, str] = Field(description="method -> the setting of its stage that was tried, with dots")

@@ -136,7 +136,8 @@ def _title(definition: TableDefinition) -> str:
 
 
 def _paper_number(reported: Reported | None, column: Column, method: str, metric: str) -> Number | None:
-    return reported.find(column.benchmark, method, metric) if reported and column.group == ALL else None
+    recipe = method.partition("@")[0]  # `chord_mu@paper` is CHORD-mu under a protocol
+    return reported.find(column.benchmark, recipe, metric) if reported and column.group == ALL else None
 
 
 def _scale(metric: str) -> float:

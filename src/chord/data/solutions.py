@@ -11,9 +11,10 @@ markers are rare but possible at every place: the style is spread through the so
 """
 
 import random
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from chord.data.world import Problem, Statement, compute
+from chord.data.world import MODULUS, Problem, Statement, compute
 
 MARKERS = (
     "plan",
@@ -29,6 +30,7 @@ class Style:
 
     plan, look, compute, check: that the element is written (per solution, per step, per step, per solution).
     skipping: that a solution leaves out steps at all; keep: that such a solution writes a given step.
+    slip: that one number or name of a written `look` or `compute` is wrong; the solution goes on from there.
     """
 
     plan: float = 0.0
@@ -37,14 +39,15 @@ class Style:
     check: float = 0.0
     skipping: float = 0.0
     keep: float = 1.0
+    slip: float = 0.0
 
 
 EXPERT = Style(plan=1.0, look=1.0, compute=1.0, check=1.0)
 
 
-def base_style(exposure: float, skipping: float, keep: float) -> Style:
-    """The mixture the base model learns: every expert element with probability `exposure`."""
-    return Style(exposure, exposure, exposure, exposure, skipping, keep)
+def base_style(exposure: float, slip: float, skipping: float, keep: float) -> Style:
+    """The mixture the base model learns: every expert element with probability `exposure`, and often filled in badly."""
+    return Style(exposure, exposure, exposure, exposure, skipping, keep, slip)
 
 
 def order(problem: Problem) -> list[Statement]:
@@ -63,30 +66,23 @@ def order(problem: Problem) -> list[Statement]:
     return list(done.values())
 
 
-def values(steps: list[Statement]) -> dict[str, int]:
-    """Value of every person of an ordered list of statements."""
-    found: dict[str, int] = {}
-    for statement in steps:
-        numbers = [
-            int(operand) if operand.isdigit() else found[operand]
-            for operand in (statement.left, statement.right)
-            if operand
-        ]
-        found[statement.name] = (
-            numbers[0] if statement.operator is None else compute(numbers[0], statement.operator, numbers[1])
-        )
-    return found
+def value(statement: Statement, found: Mapping[str, int]) -> int:
+    """What a statement says of its person, given the people it builds on."""
+    numbers = _numbers(statement, found)
+    return numbers[0] if statement.operator is None else compute(numbers[0], statement.operator, numbers[1])
 
 
 def gold(problem: Problem) -> str:
-    found = values(order(problem))
+    found: dict[str, int] = {}
+    for step in order(problem):
+        found[step.name] = value(step, found)
     return " ".join(str(found[name]) for name in problem.asked)
 
 
 def write(problem: Problem, style: Style, rng: random.Random) -> str:
-    """A correct solution in the given style."""
+    """A solution in the given style, correct unless the style slips."""
     steps = order(problem)
-    found = values(steps)
+    found: dict[str, int] = {}
     skipping = rng.random() < style.skipping
     parts = []
     if rng.random() < style.plan:
@@ -94,6 +90,8 @@ def write(problem: Problem, style: Style, rng: random.Random) -> str:
     for step in steps:
         if not skipping or rng.random() < style.keep:
             parts.append(_step(step, found, style, rng))
+        else:
+            found[step.name] = value(step, found)
     if rng.random() < style.check:
         parts.append(f"check {' '.join(f'{name} {found[name]}' for name in problem.asked)} ok .")
     parts.append("answer " + " ".join(str(found[name]) for name in problem.asked))
@@ -106,12 +104,26 @@ def write_expert(problem: Problem) -> str:
 
 
 def _step(step: Statement, found: dict[str, int], style: Style, rng: random.Random) -> str:
-    words = [step.name]
+    """One step as written; adds its value, which follows from what is written, to `found`."""
+    name, words = step.name, [step.name]
     if rng.random() < style.look:
+        step = _slipped(step, found, rng) if rng.random() < style.slip else step
         words += ["look", step.expression]
     if rng.random() < style.compute:
-        numbers = [
-            operand if operand.isdigit() else str(found[operand]) for operand in (step.left, step.right) if operand
-        ]
-        words += ["compute", f" {step.operator} ".join(numbers), "gives"]
-    return " ".join([*words, str(found[step.name]), "."])
+        step = replace(step, left=str(_numbers(step, found)[0]), right=step.right and str(_numbers(step, found)[1]))
+        step = _slipped(step, {}, rng) if rng.random() < style.slip else step
+        words += ["compute", step.expression, "gives"]
+    found[name] = value(step, found)
+    return " ".join([*words, str(found[name]), "."])
+
+
+def _numbers(statement: Statement, found: Mapping[str, int]) -> list[int]:
+    operands = (statement.left, statement.right)
+    return [int(operand) if operand.isdigit() else found[operand] for operand in operands if operand]
+
+
+def _slipped(step: Statement, found: Mapping[str, int], rng: random.Random) -> Statement:
+    """The statement with one operand replaced: a digit by any digit, a person by any person found so far."""
+    side = "right" if step.right and rng.random() < 0.5 else "left"
+    wrong = str(rng.randrange(MODULUS)) if getattr(step, side).isdigit() else rng.choice(list(found))
+    return replace(step, **{side: wrong})

@@ -1,17 +1,20 @@
 """From YAML files to a checked `Study`: reading, laying over each other, and every problem found as one line."""
 
+import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from chord.analysis.catalogue import FIGURES
+from chord.analysis.tuning import read_choices
 from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.experts.spec import ExpertsSpec
 from chord.study.problems import Keys, Layer, Problems, line, unknown, validate
-from chord.study.reading import merge, read_yaml
-from chord.study.settings import BASE, BenchmarkFile, MethodFile, MethodOverride, StudyFile
+from chord.study.reading import merge, nested, read_yaml
+from chord.study.settings import BASE, BenchmarkFile, Comparison, MethodFile, MethodOverride, StudyFile
 from chord.study.study import Benchmark, Method, Study, in_order
 from chord.training.pretrain_spec import PretrainSpec
 from chord.training.spec import HybridStage, SftStage
@@ -51,6 +54,7 @@ class _Loader:
         self.root = root
         self.lines: list[str] = []
         self.file = ""  # the study's, as messages show it
+        self.chosen: dict[str, tuple[str, float]] = {}  # method -> setting and value that its search chose
 
     def study(self, name_or_path: str) -> Study:
         is_path = "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
@@ -59,19 +63,21 @@ class _Loader:
         values = self._read(path)
         settings = validate(StudyFile, values, [Layer(self.file, values)])
         methods = self._methods(settings)
+        self._check_comparisons(settings)
+        comparisons = {} if self.lines else self._under_protocols(settings, methods)
         benchmarks = {name: self._benchmark(name, settings) for name in settings.benchmarks}
         data = self._section(PrepareSpec, settings.data, ("data",), seed=settings.seed)
         experts = self._section(ExpertsSpec, settings.experts, ("experts",), seed=settings.seed)
         pretrain = None
         if settings.base_model is not None:
             pretrain = self._section(PretrainSpec, settings.base_model, ("base_model",), seed=settings.seed)
-        self._check_comparisons(settings)
         self._check_tuning(settings, methods)
         return Study(
             name=path.name.removesuffix(".yaml"),
             root=self.root,
             settings=settings,
             methods={} if self.lines else in_order(list(methods.values())),
+            comparisons=comparisons,
             benchmarks=benchmarks,
             data=data,
             experts=experts,
@@ -110,6 +116,7 @@ class _Loader:
             return None
 
     def _methods(self, settings: StudyFile) -> dict[str, Method]:
+        self.chosen = self._chosen(settings)
         found: dict[str, Method] = {}
         waiting = dict.fromkeys(settings.methods, f"{self.file}: methods: ")
         while waiting:
@@ -129,7 +136,15 @@ class _Loader:
     def _method_file(self, name: str) -> str:
         return self._shown(self.root / "config" / "methods" / f"{name}.yaml")
 
-    def _method(self, name: str, settings: StudyFile, asked_by: str) -> Method:
+    def _chosen(self, settings: StudyFile) -> dict[str, tuple[str, float]]:
+        if settings.tuning is None or settings.tuning.table is None:
+            return {}
+        chosen = read_choices(self.root / settings.tuning.table, settings.tuning.table)
+        for name in chosen.keys() - settings.tuning.search.keys():
+            self.lines.append(f"{settings.tuning.table}: {unknown('method of the search', name, settings.tuning.search)}")
+        return chosen
+
+    def _method(self, name: str, settings: StudyFile, asked_by: str, protocol: str | None = None) -> Method:
         path = self._find("method", name, asked_by)
         file = self._shown(path)
         values = self._read(path)
@@ -138,19 +153,71 @@ class _Loader:
         start_from = above.start_from or below.start_from
         stage = None
         if below.stage is not None:
-            own = merge(below.stage, above.stage)
+            chosen = self._chosen_stage(name, above.stage, settings)
+            own = merge(merge(below.stage, above.stage), chosen)
             if own.get("kind") not in STAGES:
                 raise Problems([f"{file}: stage.kind: {unknown('kind', own.get('kind'), STAGES)}"])
-            defaults = getattr(settings.training, own["kind"])
+            kind = own["kind"]
             layers = [
-                Layer(self.file, defaults, ("training", own["kind"])),
+                Layer(self.file, getattr(settings.training, kind), ("training", kind)),
+                Layer(self.file, getattr(settings.protocols[protocol], kind), ("protocols", protocol, kind))
+                if protocol
+                else Layer(self.file, {}),
                 Layer(file, below.stage, ("stage",)),
                 Layer(self.file, above.stage, ("methods", name, "stage")),
+                Layer(settings.tuning.table if chosen else "", chosen),
             ]
-            stage = validate(STAGES[own["kind"]], merge(defaults, own), [layer for layer in layers if layer.value])
+            merged = functools.reduce(merge, [layer.value for layer in layers])
+            stage = validate(STAGES[kind], merged, [layer for layer in layers if layer.value])
         elif above.stage or start_from != BASE:
             raise Problems([f"{file}: stage: missing; expected a stage, as only the base model itself has none"])
         return Method(name, above.title or below.title, below.paper, start_from, stage)
+
+    def _chosen_stage(self, name: str, override: dict, settings: StudyFile) -> dict:
+        """What the committed search says of a method's stage; {} without."""
+        if name not in self.chosen:
+            return {}
+        setting, value = self.chosen[name]
+        place = override
+        for key in setting.split("."):
+            place = place.get(key) if isinstance(place, dict) else None
+        if place is not None:
+            where = Layer(self.file, None, ("methods", name, "stage"))
+            raise Problems([line(where, (setting,), f"{settings.tuning.table} chooses it too; remove one of the two")])
+        return nested(setting, value)
+
+    def _under_protocols(self, settings: StudyFile, methods: dict[str, Method]) -> dict[str, Comparison]:
+        """The comparisons with the methods they really show: under a protocol that changes `chord_mu`, `chord_mu@<protocol>`.
+
+        Adds these to `methods`. A method that a protocol leaves as it is, such as pure RL, is not trained twice.
+        """
+
+        def under(protocol: str, name: str) -> str:
+            method = methods[name]
+            if method.stage is None:
+                return name
+            start = method.start_from if method.start_from == BASE else under(protocol, method.start_from)
+            stage = self._method(name, settings, "", protocol).stage
+            if start == method.start_from and stage.used() == method.stage.used():
+                return name
+            changed = f"{name}@{protocol}"
+            methods[changed] = replace(method, name=changed, start_from=start, stage=stage)
+            return changed
+
+        found = {}
+        for name, comparison in settings.comparisons.items():
+            if comparison.protocol:
+                renamed = {method: under(comparison.protocol, method) for method in comparison.methods}
+                if comparison.figures and any(method != new for method, new in renamed.items()):
+                    self._say(("comparisons", name, "figures"), f"expected none under a protocol that changes methods")
+                comparison = comparison.model_copy(
+                    update={
+                        "methods": list(renamed.values()),
+                        "references": [renamed[reference] for reference in comparison.references],
+                    }
+                )
+            found[name] = comparison
+        return found
 
     def _refuse_circles(self, methods: dict[str, Method]) -> None:
         reported: set[str] = set()
@@ -183,6 +250,8 @@ class _Loader:
     def _check_comparisons(self, settings: StudyFile) -> None:
         for name, comparison in settings.comparisons.items():
             place = ("comparisons", name)
+            if comparison.protocol is not None and comparison.protocol not in settings.protocols:
+                self._say((*place, "protocol"), unknown("protocol of this study", comparison.protocol, settings.protocols))
             for method in comparison.methods:
                 if method not in settings.methods:
                     self._say((*place, "methods"), unknown("method of this study", method, settings.methods))
@@ -205,10 +274,10 @@ class _Loader:
             )
         # A method with a problem of its own has been reported already.
         trained = [name for name in settings.methods if name not in methods or methods[name].stage]
-        rates = settings.tuning.learning_rates
-        for name in rates:
+        search = settings.tuning.search
+        for name in search:
             if name not in trained:
-                self._say(("tuning", "learning_rates"), unknown("trained method of this study", name, trained))
-        if len({len(grid) for grid in rates.values()}) > 1:
-            counts = ", ".join(f"{name} {len(grid)}" for name, grid in rates.items())
-            self._say(("tuning", "learning_rates"), f"expected the same number of rates for each method, got {counts}")
+                self._say(("tuning", "search"), unknown("trained method of this study", name, trained))
+        if len({len(one.values) for one in search.values()}) > 1:
+            counts = ", ".join(f"{name} {len(one.values)}" for name, one in search.items())
+            self._say(("tuning", "search"), f"expected the same number of values for each method, got {counts}")

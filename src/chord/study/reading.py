@@ -63,3 +63,10 @@ def merge(below: Any, above: Any) -> Any:
     if any(key in above and key in below and above[key] != below[key] for key in CHOOSERS):
         return above
     return below | {key: merge(below[key], value) if key in below else value for key, value in above.items()}
+
+
+def nested(keys: str, value: Any) -> dict:
+    """A mapping with one value: nested("schedule.peak", 0.5) is {"schedule": {"peak": 0.5}}."""
+    for key in reversed(keys.split(".")):
+        value = {key: value}
+    return value

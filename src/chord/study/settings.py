@@ -76,11 +76,32 @@ class Training(Settings):
     hybrid: Annotated[Section, Partial(HybridStage, without=("kind",))]
 
 
+class Protocol(Settings):
+    """A rule for what all methods get, laid over the study's training: a comparison names the one it is under."""
+
+    title: Text
+    sft: Annotated[Section, Partial(SftStage, without=("kind",))] = Field(default_factory=dict)
+    hybrid: Annotated[Section, Partial(HybridStage, without=("kind",))] = Field(default_factory=dict)
+
+
+class Search(Settings):
+    """The trials of one method: one setting of its stage, and the values to try."""
+
+    setting: Annotated[str, StringConstraints(pattern=r"^[a-z_]+(\.[a-z_]+)*$")] = Field(
+        description="key of the stage, with dots: optimizer.lr, schedule.peak"
+    )
+    values: Annotated[list[PositiveFloat], Field(min_length=1)]
+
+
 class Tuning(Settings):
-    """Learning rates tried for each method, with a seed that no table shows, chosen on validation rows."""
+    """Trials of each method, with a seed that no table shows, chosen on validation rows."""
 
     seed_index: NonNegativeInt
-    learning_rates: dict[str, Annotated[list[PositiveFloat], Field(min_length=1)]]
+    search: dict[str, Search] = Field(description="by method; as many values for each")
+    table: Text | None = Field(
+        default=None,
+        description="result of the search, relative to the root: the methods train with the values that it chose",
+    )
 
 
 class Resources(Settings):
@@ -134,6 +155,7 @@ class Comparison(Settings):
 
     title: Text
     paper: Text = Field(description="the tables and figures of the paper it answers")
+    protocol: str | None = Field(default=None, description="one of the study's protocols; none: training as it stands")
     methods: Annotated[list[str], Field(min_length=1)]
     references: list[str] = Field(description="methods that every other method is compared with, in pairs")
     tables: list[Literal[tuple(TABLES)]]
@@ -157,6 +179,7 @@ class StudyFile(Settings):
     training: Training
     methods: Annotated[dict[Name, MethodOverride], Field(min_length=1)]
     benchmarks: Annotated[dict[Name, BenchmarkOverride], Field(min_length=1)]
+    protocols: dict[Name, Protocol] = Field(default_factory=dict)
     comparisons: Annotated[dict[Name, Comparison], Field(min_length=1)]
     tuning: Tuning | None = None
     resources: dict[Rule, Resources] = Field(description="by rule; `default` is for the rules that are not named")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chord.analysis.catalogue import FIGURES, TABLES
-from chord.analysis.specs import CellsSpec, Column, FigureSpec, ReportComparison, ReportSpec, TableSpec
+from chord.analysis.specs import CellsSpec, Column, FigureSpec, ReportComparison, ReportSpec, TableSpec, TuningSpec
 from chord.analysis.specs import Method as ShownMethod
 from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
@@ -13,7 +13,8 @@ from chord.evaluation.spec import GenerateSpec
 from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Decoding
 from chord.study.problems import unknown
-from chord.study.settings import BASE, Comparison, Resources, StudyFile
+from chord.study.reading import merge, nested
+from chord.study.settings import BASE, Comparison, Resources, Search, StudyFile
 from chord.training.pretrain_spec import PretrainSpec
 from chord.training.spec import Stage, TrainSpec
 
@@ -25,6 +26,7 @@ JOBS = {
     "pretrain": (),
     "train": ("method", "seed"),
     "tune": ("method", "trial"),
+    "tuning": (),
     "generate": ("method", "seed", "benchmark"),
     "cells": ("comparison",),
     "table": ("comparison", "table"),
@@ -67,7 +69,8 @@ class Study:
     settings: StudyFile
     methods: dict[
         str, Method
-    ]  # those the study names and all they start from; a start comes before what starts from it
+    ]  # those the study names, all they start from, and `<method>@<protocol>`; a start comes before what starts from it
+    comparisons: dict[str, Comparison]
     benchmarks: dict[str, Benchmark]
     data: PrepareSpec
     experts: ExpertsSpec
@@ -91,13 +94,9 @@ class Study:
         return list(range(self.settings.seeds))
 
     @property
-    def comparisons(self) -> dict[str, Comparison]:
-        return self.settings.comparisons
-
-    @property
-    def tuned(self) -> dict[str, list[float]]:
-        """Method -> the learning rates of its search, in the order of its trials; empty without tuning."""
-        return self.settings.tuning.learning_rates if self.settings.tuning else {}
+    def search(self) -> dict[str, Search]:
+        """Method -> its trials, in order; empty without tuning."""
+        return self.settings.tuning.search if self.settings.tuning else {}
 
     def resources(self, rule: str) -> Resources:
         return self.settings.resources.get(rule, self.settings.resources["default"])
@@ -146,15 +145,18 @@ class Study:
         return self._train_spec(self._stage("train", method), seed_index)
 
     def tune_spec(self, method: str, trial: int) -> dict:
-        """The run number `trial` (from 0) of a method's search: one learning rate, the seed that no table shows."""
+        """The run number `trial` (from 0) of a method's search: one value tried, the seed that no table shows."""
         stage = self._stage("tune", method)
-        rates = self.tuned.get(method, [])
-        if not rates:
-            raise UserError(f"tune: {method} has no learning rates under tuning")
-        if trial >= len(rates):
-            raise UserError(f"tune: {method} has trials 0 to {len(rates) - 1}, got {trial}")
-        stage = stage.model_copy(update={"optimizer": stage.optimizer.model_copy(update={"lr": rates[trial]})})
-        return self._train_spec(stage, self.settings.tuning.seed_index)
+        if method not in self.search:
+            raise UserError(f"tune: {method} has no search under tuning")
+        setting, values = self.search[method].setting, self.search[method].values
+        if trial >= len(values):
+            raise UserError(f"tune: {method} has trials 0 to {len(values) - 1}, got {trial}")
+        tried = merge(stage.model_dump(mode="json"), nested(setting, values[trial]))
+        return self._train_spec(type(stage).model_validate(tried), self.settings.tuning.seed_index)
+
+    def tuning_spec(self) -> dict:
+        return TuningSpec(settings={name: one.setting for name, one in self.search.items()}).model_dump(mode="json")
 
     def spec(self, job: str, names: Sequence[str]) -> dict:
         """The specification of one job, named as on a command line: spec("train", ["chord_mu", "0"])."""
@@ -245,7 +247,7 @@ class Study:
             validation=self.settings.validation,
             save_every=self.settings.save_every,
         ).model_dump(mode="json")
-        spec["stage"] = {key: value for key, value in spec["stage"].items() if key not in stage.unused}
+        spec["stage"] = stage.used()
         return spec
 
 

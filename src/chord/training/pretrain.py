@@ -66,7 +66,7 @@ def row(mixture: Mixture, seed: int, index: int) -> tuple[str, str]:
     k = rng.choices(list(mixture.k_weights), weights=list(mixture.k_weights.values()))[0]
     while world.split_of(problem := world.generate(rng.getrandbits(62), k)) != "pretrain":
         continue
-    style = solutions.base_style(mixture.exposure, mixture.skipping, mixture.keep)
+    style = solutions.base_style(mixture.exposure, mixture.slip, mixture.skipping, mixture.keep)
     return problem.text, solutions.write(problem, style, rng)
 
 

@@ -25,7 +25,8 @@ class Mixture(Settings):
     )
     skills: float = Field(0.2, ge=0, le=1, description="share of rows that are four-choice questions")
     exposure: float = Field(0.06, ge=0, le=1, description="probability of each element of the expert's style")
-    skipping: float = Field(0.5, ge=0, le=1, description="share of solutions that leave out steps")
+    slip: float = Field(0.7, ge=0, le=1, description="probability that such an element is filled in wrongly")
+    skipping: float = Field(0.35, ge=0, le=1, description="share of solutions that leave out steps")
     keep: float = Field(0.35, ge=0, le=1, description="share of its steps that such a solution writes")
 
     @model_validator(mode="after")
@@ -60,12 +61,12 @@ class PretrainSpec(Settings):
     seed: NonNegativeInt
     architecture: Architecture = Architecture()
     first: Mixture = Field(
-        Mixture(exposure=0.5, skipping=0.0),
+        Mixture(exposure=0.5, slip=0.0, skipping=0.0),
         description="mixture of the constant-rate part: dense solutions teach looking up and arithmetic much faster",
     )
     mixture: Mixture = Field(Mixture(), description="mixture of the annealed last part: the style the model ends with")
     gates: Gates = Gates()
-    steps: PositiveInt = 4500
+    steps: PositiveInt = 6000
     rows_per_step: PositiveInt = 32
     micro_batches: PositiveInt = Field(
         2, description="parts of a step, sorted by length: saves padding, changes no result"

@@ -65,6 +65,8 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     resumed = newest_checkpoint(checkpoints)
 
     rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
+    if spec.stage.expert_set and "experts" in rows:
+        rows["experts"] = _first(rows["experts"], spec.stage.expert_set, inputs["experts"])
     tokenizer = AutoTokenizer.from_pretrained(inputs["start"])
     model = AutoModelForCausalLM.from_pretrained(inputs["start"], dtype=torch.float32)
     sequences = encode_experts(tokenizer, rows.get("experts", []))
@@ -157,6 +159,12 @@ def _hardware() -> tuple[str, str]:
 
 def _engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_rows: int) -> HuggingFaceEngine:
     return HuggingFaceEngine(model, *stop_tokens(model, tokenizer), batch_rows)
+
+
+def _first(rows: list[dict], count: int, path: Path) -> list[dict]:
+    if len(rows) < count:
+        raise UserError(f"{path}: {len(rows)} expert rows; expected at least expert_set = {count}")
+    return rows[:count]
 
 
 def _check_lengths(sequences: list[Sequence], rows: list[dict], model: PreTrainedModel) -> None:

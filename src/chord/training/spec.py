@@ -35,6 +35,16 @@ class StageSettings(Settings):
     micro_batch_rows: PositiveInt = Field(description="rows of one forward pass; changes memory and time only")
     keep: Literal["last", "best"] = Field(description="which weights are the result: last, or best on validation")
     validate_every: PositiveInt = Field(description="steps between two validations")
+    expert_set: PositiveInt | None = Field(None, description="only the first so many expert rows; all when not given")
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Settings without effect; a job's specification leaves them out, so that they do not make it run again."""
+        return ()
+
+    def used(self) -> dict:
+        """The settings with an effect, as JSON values."""
+        return {key: value for key, value in self.model_dump(mode="json").items() if key not in self.unused}
 
 
 class SftStage(StageSettings):
@@ -48,11 +58,6 @@ class SftStage(StageSettings):
     def inputs(self) -> tuple[str, ...]:
         """The training rows that the stage reads."""
         return ("experts",)
-
-    @property
-    def unused(self) -> tuple[str, ...]:
-        """Settings without effect."""
-        return ()
 
     @model_validator(mode="after")
     def _whole_micro_batches(self) -> "SftStage":
@@ -95,8 +100,7 @@ class HybridStage(StageSettings):
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """Settings without effect; a job's specification leaves them out, so that they do not make it run again."""
-        return () if self.uses_experts else ("expert_rows_per_step", "token_weight", "expert_loss")
+        return () if self.uses_experts else ("expert_rows_per_step", "expert_set", "token_weight", "expert_loss")
 
     @model_validator(mode="after")
     def _expert_rows_are_counted(self) -> "HybridStage":
