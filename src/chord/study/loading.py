@@ -141,7 +141,9 @@ class _Loader:
             return {}
         chosen = read_choices(self.root / settings.tuning.table, settings.tuning.table)
         for name in chosen.keys() - settings.tuning.search.keys():
-            self.lines.append(f"{settings.tuning.table}: {unknown('method of the search', name, settings.tuning.search)}")
+            self.lines.append(
+                f"{settings.tuning.table}: {unknown('method of the search', name, settings.tuning.search)}"
+            )
         return chosen
 
     def _method(self, name: str, settings: StudyFile, asked_by: str, protocol: str | None = None) -> Method:
@@ -251,7 +253,9 @@ class _Loader:
         for name, comparison in settings.comparisons.items():
             place = ("comparisons", name)
             if comparison.protocol is not None and comparison.protocol not in settings.protocols:
-                self._say((*place, "protocol"), unknown("protocol of this study", comparison.protocol, settings.protocols))
+                self._say(
+                    (*place, "protocol"), unknown("protocol of this study", comparison.protocol, settings.protocols)
+                )
             for method in comparison.methods:
                 if method not in settings.methods:
                     self._say((*place, "methods"), unknown("method of this study", method, settings.methods))
