@@ -63,6 +63,12 @@ JOBS = {
         inputs={},
         out="model folder",
     ),
+    "gates": Job(
+        help="whether SFT and RL from a base model learn as the study needs it",
+        module="chord.training.learning_gates",
+        inputs={"sft": "curves.csv of an SFT run", "rl": "curves.csv of a run of pure RL"},
+        out="gates (json)",
+    ),
     "train": Job(
         help="one run: a stage from a start model; goes on from its last checkpoint",
         module="chord.training.run",

@@ -6,7 +6,7 @@ from chord.plan import estimated_minutes
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-PLAN_NAMES = {"trial": "train", "base_model": "pretrain"}  # rules that chord.plan knows by another name
+PLAN_NAMES = {"trial": "train", "probe": "train"}  # rules that chord.plan knows by another name
 
 
 def minutes_of(job) -> float:

@@ -46,7 +46,7 @@ if STUDY.search:
         start = STUDY.start_of(wildcards.method)
         if start in STUDY.search:
             return f"{RESULTS}/tuning/{start}/best"
-        return result_of(start, STUDY.settings.tuning.seed_index)
+        return result_of(start, STUDY.hidden_seed)
 
     use rule train as trial with:
         input:
@@ -96,7 +96,7 @@ if STUDY.search:
             'echo "{output.table} $same the table that the study trains with ({params.committed})"'
 
     # The model that a search chose, for the searches of the methods that start from it.
-    use rule tune as best_trial with:
+    rule best_trial:
         input:
             manifests=lambda wildcards: trials_of(wildcards.method),
         output:
@@ -106,8 +106,72 @@ if STUDY.search:
             f"{RESULTS}/logs/tuning/{{method}}-best.log",
         benchmark:
             f"{RESULTS}/timings/tuning/{{method}}-best.tsv"
+        conda:
+            "../../environment.yml"
+        threads: STUDY.resources("table").threads
+        resources:
+            mem_mb=STUDY.resources("table").mem_mb,
+            runtime=STUDY.resources("table").minutes,
+        params:
+            spec=rules.tune.params.spec,
         message:
             "Choose the {wildcards.method} that others start from"
         shell:
             "python -m chord tuning --spec {params.spec:q} --runs {input.manifests:q} --best {output.best:q}"
             " --out {output.table:q} > {log:q} 2>&1"
+
+
+# A base model trained again also has to learn as the study needs it: SFT and pure RL from it, on a seed that no table shows.
+if STUDY.pretrain:
+    PROBE = f"{RESULTS}/gates/{{method}}"
+
+    use rule train as probe with:
+        input:
+            unpack(training_rows),
+            start=NEW_BASE,
+            validation=rules.train.input.validation,
+        output:
+            model=directory(f"{PROBE}/model"),
+            curves=f"{PROBE}/curves.csv",
+            manifest=f"{PROBE}/manifest.json",
+        log:
+            f"{RESULTS}/logs/gates/{{method}}.log",
+        benchmark:
+            f"{RESULTS}/timings/gates/{{method}}.tsv"
+        params:
+            spec=lambda wildcards: spec(STUDY.train_spec(wildcards.method, STUDY.hidden_seed)),
+            folder=lambda wildcards, output: Path(output.manifest).parent,
+            rows=lambda wildcards: row_options(wildcards),
+        message:
+            "Train {wildcards.method} from the new base model, for its gates"
+
+    rule base_model:
+        input:
+            model=NEW_BASE,
+            sft=f"{RESULTS}/gates/sft_best/curves.csv",
+            rl=f"{RESULTS}/gates/rl/curves.csv",
+        output:
+            gates=f"{RESULTS}/gates/gates.json",
+        log:
+            f"{RESULTS}/logs/gates/gates.log",
+        benchmark:
+            f"{RESULTS}/timings/gates/gates.tsv"
+        conda:
+            "../../environment.yml"
+        threads: STUDY.resources("table").threads
+        resources:
+            mem_mb=STUDY.resources("table").mem_mb,
+            runtime=STUDY.resources("table").minutes,
+        params:
+            spec=spec(STUDY.gates_spec()),
+            shipped=BASE_MODEL,
+        message:
+            "Check the gates of the base model"
+        shell:
+            "python -m chord gates --spec {params.spec:q} --sft {input.sft:q} --rl {input.rl:q}"
+            " --out {output.gates:q} 2>&1 | tee {log:q}\n"
+            "if cmp -s {input.model:q}/model.safetensors {params.shipped:q}/model.safetensors; then\n"
+            "  echo 'The weights are those of {params.shipped}'\n"
+            "else\n"
+            "  echo 'The weights differ from those of {params.shipped}'\n"
+            "fi | tee -a {log:q}"

@@ -46,7 +46,7 @@ EXPERT = Style(plan=1.0, look=1.0, compute=1.0, check=1.0)
 
 
 def base_style(exposure: float, slip: float, skipping: float, keep: float) -> Style:
-    """The mixture the base model learns: every expert element with probability `exposure`, and often filled in badly."""
+    """The mixture the base model learns: the expert's elements with probability `exposure`, wrong with `slip`."""
     return Style(exposure, exposure, exposure, exposure, skipping, keep, slip)
 
 

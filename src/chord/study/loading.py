@@ -189,7 +189,7 @@ class _Loader:
         return nested(setting, value)
 
     def _under_protocols(self, settings: StudyFile, methods: dict[str, Method]) -> dict[str, Comparison]:
-        """The comparisons with the methods they really show: under a protocol that changes `chord_mu`, `chord_mu@<protocol>`.
+        """The comparisons with the methods they really show: `chord_mu@paper` for `chord_mu` under a protocol `paper`.
 
         Adds these to `methods`. A method that a protocol leaves as it is, such as pure RL, is not trained twice.
         """
@@ -211,7 +211,7 @@ class _Loader:
             if comparison.protocol:
                 renamed = {method: under(comparison.protocol, method) for method in comparison.methods}
                 if comparison.figures and any(method != new for method, new in renamed.items()):
-                    self._say(("comparisons", name, "figures"), f"expected none under a protocol that changes methods")
+                    self._say(("comparisons", name, "figures"), "expected none under a protocol that changes methods")
                 comparison = comparison.model_copy(
                     update={
                         "methods": list(renamed.values()),

@@ -15,7 +15,7 @@ from chord.rollouts import Decoding
 from chord.study.problems import unknown
 from chord.study.reading import merge, nested
 from chord.study.settings import BASE, Comparison, Resources, Search, StudyFile
-from chord.training.pretrain_spec import PretrainSpec
+from chord.training.pretrain_spec import LearningGates, PretrainSpec
 from chord.training.spec import Stage, TrainSpec
 
 # The jobs that have a specification, and what names one of them.
@@ -94,6 +94,11 @@ class Study:
         return list(range(self.settings.seeds))
 
     @property
+    def hidden_seed(self) -> int:
+        """A seed index that no table shows: the search's, without one the first after the reported seeds."""
+        return self.settings.tuning.seed_index if self.settings.tuning else self.settings.seeds
+
+    @property
     def search(self) -> dict[str, Search]:
         """Method -> its trials, in order; empty without tuning."""
         return self.settings.tuning.search if self.settings.tuning else {}
@@ -141,6 +146,9 @@ class Study:
             raise UserError(f"study {self.name}: base_model: missing; expected how {self.model} is trained")
         return self.pretrain.model_dump(mode="json")
 
+    def gates_spec(self) -> dict:
+        return LearningGates(enforce=self.pretrain.gates.enforce).model_dump(mode="json")
+
     def train_spec(self, method: str, seed_index: int) -> dict:
         return self._train_spec(self._stage("train", method), seed_index)
 
@@ -153,7 +161,7 @@ class Study:
         if trial >= len(values):
             raise UserError(f"tune: {method} has trials 0 to {len(values) - 1}, got {trial}")
         tried = merge(stage.model_dump(mode="json"), nested(setting, values[trial]))
-        return self._train_spec(type(stage).model_validate(tried), self.settings.tuning.seed_index)
+        return self._train_spec(type(stage).model_validate(tried), self.hidden_seed)
 
     def tuning_spec(self) -> dict:
         return TuningSpec(settings={name: one.setting for name, one in self.search.items()}).model_dump(mode="json")

@@ -57,6 +57,19 @@ class Gates(Settings):
     skills: tuple[float, float] = Field((0.90, 1.0), description="accuracy of the worst of the three skills")
 
 
+class LearningGates(Settings):
+    """Bounds of what fine-tuning the base must show, in validation accuracy, for the paper's question to arise."""
+
+    enforce: bool = True
+    rl_gain: tuple[float, float] = Field((0.10, 1.0), description="pure RL: last value minus the start's")
+    sft_dip: tuple[float, float] = Field(
+        (0.03, 1.0), description="SFT: the start's value minus the lowest of the first half (the paper's shift)"
+    )
+    sft_recovery: tuple[float, float] = Field(
+        (0.03, 1.0), description="SFT: last value minus the start's (the paper's readaptation)"
+    )
+
+
 class PretrainSpec(Settings):
     seed: NonNegativeInt
     architecture: Architecture = Architecture()
