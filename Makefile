@@ -1,5 +1,5 @@
 # Two commands matter: `make replicate` (from data to report) and `make test`. They need Python 3.11+, git and make.
-#   make replicate STUDY=smoke CORES=2     another study, fewer cores
+#   make replicate STUDY=smoke CORES=2 SEEDS=5     another study, fewer cores, more runs of each method
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .PHONY: replicate smoke test lint clean
@@ -9,15 +9,16 @@ export OMP_NUM_THREADS := 1
 
 STUDY ?= $(shell sed -n 's/^study: *//p' config/config.yaml)
 CORES ?= all
+SEEDS ?=
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 BIN := .venv/bin
 REPORT = results/$(basename $(notdir $(STUDY)))/report.html
 
 replicate: .venv/installed
-	@$(BIN)/chord plan "$(STUDY)"
+	@$(BIN)/chord plan "$(STUDY)" $(if $(SEEDS),--seeds $(SEEDS))
 	@SECONDS=0; \
-	$(BIN)/snakemake --cores $(CORES) --quiet host reason --config study="$(STUDY)" -- main && \
+	$(BIN)/snakemake --cores $(CORES) --quiet host reason --config study="$(STUDY)" $(if $(SEEDS),seeds=$(SEEDS)) -- main && \
 	printf '\nThe report: %s (%d min %02d s)\n' "$(REPORT)" $$((SECONDS / 60)) $$((SECONDS % 60))
 
 # The same chain in miniature, in minutes. Its numbers mean nothing.

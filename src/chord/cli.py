@@ -191,6 +191,7 @@ def _command(commands, name: str, text: str, do: Callable) -> argparse.ArgumentP
 
 def _add_study(command: argparse.ArgumentParser) -> None:
     command.add_argument("study", help="name of a file in config/studies, or a path")
+    command.add_argument("--seeds", type=int, help="runs of each method (default: what the study's file says)")
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
 
 
@@ -247,4 +248,4 @@ def _schema(options: argparse.Namespace) -> None:
 def _load(options: argparse.Namespace) -> "Study":
     from chord.study import load_study
 
-    return load_study(options.study, options.root)
+    return load_study(options.study, options.root, options.seeds)

@@ -94,7 +94,7 @@ def test_a_misspelt_key_ends_in_one_line(checkout, tmp_path):
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [("study=smok", "did you mean 'smoke'"), ("stdy=smoke", "config: stdy: unknown key; expected study")],
+    [("study=smok", "did you mean 'smoke'"), ("stdy=smoke", "config: stdy: unknown key; expected study or seeds")],
 )
 def test_a_bad_choice_of_study_ends_in_one_line(checkout, setting, message):
     result = snakemake(checkout, "-n", "--config", setting, check=False)

@@ -48,7 +48,13 @@ STUDY: dict[str, Any] = {
             "figures": [],
         }
     },
-    "tuning": {"seed_index": 100, "learning_rates": {"rl": [0.0001, 0.0002], "decay": [0.0001, 0.0003]}},
+    "tuning": {
+        "seed_index": 100,
+        "search": {
+            "rl": {"setting": "optimizer.lr", "values": [0.0001, 0.0002]},
+            "decay": {"setting": "schedule.peak", "values": [0.25, 0.5]},
+        },
+    },
     "resources": {"default": {"mem_mb": 1000, "minutes": 5}, "train": {"mem_mb": 3000, "minutes": 60, "threads": 2}},
     "cost": {
         "measured_on": "paper and pencil",

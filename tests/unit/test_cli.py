@@ -11,7 +11,7 @@ from chord.study.schemas import FILES
 from tests.unit.study_files import STUDY_FILE, Root
 
 HYBRID_KEYS = (
-    "clip, decoding, expert_loss, expert_rows_per_step, generate_batch_rows, keep, kind, micro_batch_rows,"
+    "clip, decoding, expert_loss, expert_rows_per_step, expert_set, generate_batch_rows, keep, kind, micro_batch_rows,"
     " normalisation, optimizer, prompts_per_step, rollouts_per_prompt, schedule, steps, token_weight, validate_every"
 )
 DECAY = "config/methods/decay.yaml"
@@ -196,16 +196,15 @@ def check(root, capsys) -> list[str]:
         ),
         (
             STUDY_FILE,
-            "tuning.learning_rates.rl",
+            "tuning.search.rl.values",
             [0.001],
-            f"{STUDY_FILE}: tuning.learning_rates: expected the same number of rates for each method, got rl 1,"
-            " decay 2",
+            f"{STUDY_FILE}: tuning.search: expected the same number of values for each method, got rl 1, decay 2",
         ),
         (
             STUDY_FILE,
-            "tuning.learning_rates.original",
-            [0.001, 0.002],
-            f"{STUDY_FILE}: tuning.learning_rates: unknown trained method of this study 'original'; expected one of"
+            "tuning.search.original",
+            {"setting": "optimizer.lr", "values": [0.001, 0.002]},
+            f"{STUDY_FILE}: tuning.search: unknown trained method of this study 'original'; expected one of"
             " decay, rl, sft_rl",
         ),
         (

@@ -157,14 +157,117 @@ def test_the_method_is_in_no_training_specification(root):
     assert study.train_spec("rl", 1) == study.train_spec("sft_rl", 1)
 
 
-def test_tuning_changes_the_rate_and_the_seed_and_nothing_else(root):
+def test_a_trial_changes_its_setting_and_the_seed_and_nothing_else(root):
     study = load(root)
     spec, reported = study.tune_spec("decay", 1), study.train_spec("decay", 0)
-    assert spec["stage"]["optimizer"].pop("lr") == 0.0003
-    assert reported["stage"]["optimizer"].pop("lr") == 0.0003
+    assert spec["stage"]["schedule"].pop("peak") == 0.5
+    assert reported["stage"]["schedule"].pop("peak") == 1.0
     assert spec.pop("seed_index") == 100
     assert reported.pop("seed_index") == 0
     assert spec == reported
+
+
+TABLE = "method,trial,setting,value,chosen\ndecay,0,schedule.peak,0.25,no\ndecay,1,schedule.peak,0.5,yes\n"
+
+
+def test_methods_train_with_what_the_committed_search_chose(root):
+    before = load(root)
+    root.write("config/tuning/small.csv", TABLE)
+    root.set(STUDY_FILE, "tuning", "table", value="config/tuning/small.csv")
+    study = load(root)
+    assert study.methods["decay"].stage.schedule.peak == 0.5
+    assert study.methods["decay"].stage.schedule.decay == 4
+    assert study.train_spec("rl", 0) == before.train_spec("rl", 0)
+    # The search itself does not depend on what it chose last time.
+    assert study.tune_spec("decay", 0) == before.tune_spec("decay", 0)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (None, "config/tuning/small.csv: No such file or directory; expected the table that `chord tuning` writes"),
+        (
+            TABLE + "crd,0,optimizer.lr,0.1,yes\n",
+            "config/tuning/small.csv: unknown method of the search 'crd'; expected one of decay, rl",
+        ),
+        (
+            TABLE + "rl,0,optimizer.rate,0.1,yes\n",
+            "config/tuning/small.csv: optimizer.rate: unknown key; expected one of betas, lr, max_grad_norm, "
+            "warmup_steps, weight_decay",
+        ),
+        (
+            "method,chosen\nrl,yes\n",
+            "config/tuning/small.csv: 'setting'; expected the table that `chord tuning` writes",
+        ),
+    ],
+)
+def test_a_bad_table_of_a_search_is_told_in_one_line(root, table, message):
+    if table is not None:
+        root.write("config/tuning/small.csv", table)
+    root.set(STUDY_FILE, "tuning", "table", value="config/tuning/small.csv")
+    with pytest.raises(UserError) as error:
+        load(root)
+    assert str(error.value) == message
+
+
+def test_a_setting_is_chosen_in_one_place_only(root):
+    root.write("config/tuning/small.csv", TABLE)
+    root.set(STUDY_FILE, "tuning", "table", value="config/tuning/small.csv")
+    root.set(STUDY_FILE, "methods", "decay", "stage", "schedule", "peak", value=0.9)
+    with pytest.raises(UserError) as error:
+        load(root)
+    where = f"{STUDY_FILE}: methods.decay.stage.schedule.peak"
+    assert str(error.value) == f"{where}: config/tuning/small.csv chooses it too; remove one of the two"
+
+
+def protocol(root, **overlay) -> dict:
+    """A second comparison of all methods, under a protocol with this overlay."""
+    root.set(STUDY_FILE, "protocols", value={"few": {"title": "Few rows", **overlay}})
+    second = {**load(root).settings.comparisons["main"].model_dump(), "protocol": "few"}
+    root.set(STUDY_FILE, "comparisons", "second", value=second)
+    return load(root)
+
+
+def test_a_protocol_changes_the_methods_that_it_concerns_and_all_that_start_from_them(root):
+    study = protocol(root, sft={"expert_set": 16}, hybrid={"expert_set": 16})
+    assert study.comparisons["main"].methods == ["original", "rl", "sft_rl", "decay"]
+    # Pure RL reads no expert rows: it is the same run under both protocols.
+    assert study.comparisons["second"].methods == ["original", "rl", "sft_rl@few", "decay@few"]
+    assert study.comparisons["second"].references == ["rl"]
+    assert [step.name for step in study.chain("sft_rl@few")] == ["sft@few", "sft_rl@few"]
+    assert study.train_spec("sft@few", 0)["stage"]["expert_set"] == 16
+    assert study.train_spec("sft_rl@few", 0) == study.train_spec("sft_rl", 0)
+    assert study.methods["decay@few"].title == "Decay"
+    assert study.cells_spec("second")["methods"][-1] == {"name": "decay@few", "title": "Decay"}
+
+
+def test_a_protocol_that_changes_nothing_adds_no_runs(root):
+    study = protocol(root)
+    assert study.comparisons["second"].methods == study.comparisons["main"].methods
+    assert not [name for name in study.methods if "@" in name]
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("comparisons", "main", "protocol"), "fw", "comparisons.main.protocol: unknown protocol of this study 'fw'"),
+        (("protocols", "few", "hybrid"), {"expert_sets": 3}, "protocols.few.hybrid.expert_sets: unknown key"),
+    ],
+)
+def test_a_bad_protocol_is_told_in_one_line(root, keys, value, message):
+    protocol(root, sft={"expert_set": 16})
+    root.set(STUDY_FILE, *keys, value=value)
+    with pytest.raises(UserError, match=f"^{STUDY_FILE}: {message}"):
+        load(root)
+
+
+def test_the_number_of_seeds_can_be_given_beside_the_file(root):
+    few, many = load(root), load_study("small", root.path, seeds=4)
+    assert many.seed_indices == [0, 1, 2, 3]
+    # More seeds are more runs and no other runs.
+    assert many.train_spec("rl", 1) == few.train_spec("rl", 1)
+    with pytest.raises(UserError, match="seeds: expected a value greater than 0, got 0"):
+        load_study("small", root.path, seeds=0)
 
 
 def test_a_study_that_means_nothing_says_so_in_its_report(root):
@@ -194,7 +297,7 @@ def test_spec_by_name_is_the_spec_of_the_method(root):
         ("train", ["rl", "x"], "seed 'x': expected a number from 0"),
         ("train", ["lr", "0"], "unknown method 'lr'"),
         ("train", ["original", "0"], "train: original has no stage: its result is the start model itself"),
-        ("tune", ["sft_rl", "0"], "tune: sft_rl has no learning rates under tuning"),
+        ("tune", ["sft_rl", "0"], "tune: sft_rl has no search under tuning"),
         ("tune", ["rl", "2"], "tune: rl has trials 0 to 1, got 2"),
         ("pretrain", [], "study small: base_model: missing; expected how models/base is trained"),
     ],

@@ -8,6 +8,7 @@ import pytest
 
 from chord.objectives.schedules import Constant, Cosine
 from chord.objectives.token_weights import One, Power
+from chord.plan import work
 from chord.study import load_study
 from chord.study.loading import FOLDERS
 from chord.study.reading import read_yaml
@@ -27,8 +28,8 @@ def test_every_study_loads_and_every_job_has_a_specification(path):
     for seed in study.seed_indices:
         for method in filter(study.trains, study.methods):
             json.dumps(study.train_spec(method, seed), allow_nan=False)
-    for method, rates in study.tuned.items():
-        for trial in range(len(rates)):
+    for method, search in study.search.items():
+        for trial in range(len(search.values)):
             json.dumps(study.tune_spec(method, trial), allow_nan=False)
     for comparison, shown in study.comparisons.items():
         for table in shown.tables:
@@ -40,7 +41,9 @@ def test_every_study_loads_and_every_job_has_a_specification(path):
 
 def test_every_method_and_benchmark_is_used_by_a_study():
     studies = [load_study(name(path), ROOT) for path in NAMES["study"]]
-    assert {name(path) for path in NAMES["method"]} == {method for study in studies for method in study.methods}
+    assert {name(path) for path in NAMES["method"]} == {
+        method for study in studies for method in study.settings.methods
+    }
     assert {name(path) for path in NAMES["benchmark"]} == {row for study in studies for row in study.benchmarks}
 
 
@@ -76,9 +79,11 @@ def test_a_schema_refuses_what_the_typed_classes_refuse(kind, change):
 
 def test_the_papers_settings_are_in_the_default_study():
     """Numbers of the paper (sections 4.1 and 4.3, eq. 4 and 5) that do not depend on the size of the study."""
-    stages = {row.name: row.stage for row in load_study("tiny", ROOT).methods.values()}
+    study = load_study("tiny", ROOT)
+    stages = {row.name: row.stage for row in study.methods.values()}
     assert stages["rl"].schedule == Constant(name="constant", value=0.0)
-    assert stages["sft_light_rl"] == stages["sft_best_rl"] == stages["rl"]
+    for name in ("sft_light_rl", "sft_best_rl"):  # the settings of pure RL, at a learning rate of their own
+        assert stages[name].model_copy(update={"optimizer": stages["rl"].optimizer}) == stages["rl"]
     mu = stages["chord_mu"].schedule
     assert isinstance(mu, Cosine)
     assert (mu.warmup, mu.peak, mu.valley) == (0, 0.9, 0.05)
@@ -93,6 +98,21 @@ def test_the_papers_settings_are_in_the_default_study():
     assert (stages["sft_light"].epochs, stages["sft_light"].keep) == (1, "last")
     assert stages["sft_best"].epochs <= 3
     assert stages["sft_best"].keep == "best"
+
+
+def test_the_protocols_of_the_default_study_are_what_they_say():
+    study = load_study("tiny", ROOT)
+    matched, paper = study.comparisons["main"].methods, study.comparisons["main_paper"].methods
+    assert len(matched) == len(paper) == 8
+    rows = {name: work(study, name) for name in {*matched, *paper} if study.trains(name)}
+    with_rl = [name for name in matched if name.endswith("rl") or name.startswith("chord")]
+    assert len({rows[name].rollouts for name in with_rl}) == 1
+    assert rows["sft_best"].expert_rows == rows["chord_mu"].expert_rows == rows["chord_phi"].expert_rows
+    # The paper: 64 x 1,500 / 5,000 passes over the expert set, at most 3 of SFT.
+    for name in ("chord_mu@paper", "chord_phi@paper"):
+        assert rows[name].expert_passes == pytest.approx(19.2, abs=0.3)
+    assert rows["sft_best@paper"].expert_passes == 3
+    assert study.chain("sft_best_rl@paper")[0].name == "sft_best@paper"
 
 
 def test_smoke_has_all_methods_of_the_main_comparison():

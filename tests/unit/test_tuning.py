@@ -1,4 +1,4 @@
-"""The table of the learning-rate search."""
+"""The table of a search."""
 
 import csv
 import json
@@ -6,15 +6,18 @@ import json
 import pytest
 
 from chord import cli
-from chord.analysis.tuning import run
+from chord.analysis.tuning import read_choices, run
 from chord.errors import UserError
 
+SPEC = {"settings": {"rl": "optimizer.lr", "sft": "optimizer.lr", "phi": "schedule.value"}}
 
-def write(folder, method: str, trial: int, lr: float, accuracy: float):
+
+def write(folder, method: str, trial: int, value: float, accuracy: float):
     path = folder / method / f"trial-{trial}" / "manifest.json"
-    path.parent.mkdir(parents=True)
+    (path.parent / "model").mkdir(parents=True)
+    (path.parent / "model" / "weights").write_text(f"{method} {trial}")
     record = {
-        "spec": {"seed_index": 1000, "stage": {"optimizer": {"lr": lr}}},
+        "spec": {"seed_index": 1000, "stage": {"optimizer": {"lr": value}, "schedule": {"value": value}}},
         "spec_hash": "0" * 16,
         "result": {"validation_accuracy": accuracy, "delivered_step": 8},
     }
@@ -22,31 +25,54 @@ def write(folder, method: str, trial: int, lr: float, accuracy: float):
     return path
 
 
-def test_the_best_on_validation_is_chosen_for_each_method_and_the_lowest_rate_of_equals(tmp_path):
-    found = {("rl", 0): (1e-4, 0.5), ("rl", 1): (3e-4, 0.7), ("rl", 2): (1e-3, 0.7), ("sft", 0): (1e-3, 0.2)}
+def test_the_best_on_validation_is_chosen_for_each_method_and_the_lowest_value_of_equals(tmp_path):
+    found = {
+        ("rl", 0): (1e-4, 0.5),
+        ("rl", 1): (3e-4, 0.7),
+        ("rl", 2): (1e-3, 0.7),
+        ("sft", 0): (1e-3, 0.2),
+        ("phi", 0): (0.5, 0.3),
+    }
     runs = [write(tmp_path, *name, *values) for name, values in found.items()]
     out = tmp_path / "tuning.csv"
     # The order on the command line does not matter.
-    assert cli.main(["tuning", "--runs", *map(str, reversed(runs)), "--out", str(out)]) == 0
+    options = ["--spec", json.dumps(SPEC), "--runs", *map(str, reversed(runs)), "--out", str(out)]
+    assert cli.main(["tuning", *options]) == 0
     with open(out, newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["method"], row["trial"], row["chosen"]) for row in rows] == [
-        ("rl", "0", "no"),
-        ("rl", "1", "yes"),
-        ("rl", "2", "no"),
-        ("sft", "0", "yes"),
+    assert [(row["method"], row["trial"], row["setting"], row["value"], row["chosen"]) for row in rows] == [
+        ("phi", "0", "schedule.value", "0.5", "yes"),
+        ("rl", "0", "optimizer.lr", "0.0001", "no"),
+        ("rl", "1", "optimizer.lr", "0.0003", "yes"),
+        ("rl", "2", "optimizer.lr", "0.001", "no"),
+        ("sft", "0", "optimizer.lr", "0.001", "yes"),
     ]
     assert {row["seed_index"] for row in rows} == {"1000"}
-    assert set(json.loads((tmp_path / "tuning.manifest.json").read_text())["inputs"]) == {
-        "rl/trial-0",
-        "rl/trial-1",
-        "rl/trial-2",
-        "sft/trial-0",
+    assert len(json.loads((tmp_path / "tuning.manifest.json").read_text())["inputs"]) == 5
+    assert read_choices(out, "tuning.csv") == {
+        "phi": ("schedule.value", 0.5),
+        "rl": ("optimizer.lr", 3e-4),
+        "sft": ("optimizer.lr", 1e-3),
     }
 
 
-def test_a_manifest_from_elsewhere_is_refused(tmp_path):
+def test_the_chosen_model_is_the_start_of_further_searches(tmp_path):
+    runs = [write(tmp_path, "sft", trial, 10.0**-trial, accuracy) for trial, accuracy in enumerate([0.3, 0.6, 0.1])]
+    run(SPEC, runs, tmp_path / "choice.csv", best=tmp_path / "best")
+    assert (tmp_path / "best" / "weights").read_text() == "sft 1"
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (("rl", "seed-0"), r"expected the place <method>/trial-<n>/manifest\.json"),
+        (("lr", "trial-0"), r"lr is not among the methods of the search \(phi, rl, sft\)"),
+    ],
+)
+def test_a_manifest_from_elsewhere_is_refused(tmp_path, place, message):
     path = write(tmp_path, "rl", 0, 1e-4, 0.5)
-    other = path.parent.rename(path.parent.with_name("seed-0")) / "manifest.json"
-    with pytest.raises(UserError, match=r"expected the place <method>/trial-<n>/manifest\.json"):
-        run({}, [other], tmp_path / "tuning.csv")
+    target = tmp_path.joinpath("other", *place)
+    target.parent.mkdir(parents=True)
+    path.parent.rename(target)
+    with pytest.raises(UserError, match=message):
+        run(SPEC, [target / "manifest.json"], tmp_path / "tuning.csv")

@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -65,6 +66,40 @@ def test_every_style_is_true_line_by_line(seed, k, style):
     for left, operator, right, result in re.findall(r"compute (\d) (plus|minus) (\d) gives (\d)", text):
         assert world.compute(int(left), operator, int(right)) == int(result)
     assert text.endswith("answer " + solutions.gold(problem))
+
+
+@given(seeds, ks, styles)
+def test_a_slip_is_in_the_elements_and_the_solution_goes_on_from_it(seed, k, style):
+    problem = world.generate(seed, k)
+    text = solutions.write(problem, replace(style, slip=1.0), random.Random(seed))
+    lines = [line.split() for line in text.split(" . ")[:-1]]
+    steps = {words[0]: words for words in lines if words[0] not in ("plan", "check")}
+    truth, written = independent_values(problem.text), {}
+    for step in solutions.order(problem):
+        words = steps.get(step.name, [])
+        given = {**truth, **written}
+        if "compute" in words:
+            formula = words[words.index("compute") + 1 : words.index("gives")]
+        elif "look" in words:
+            formula = words[words.index("look") + 1 : -1]
+        else:
+            formula = step.expression.split()
+        numbers = [str(given.get(word, word)) for word in formula]
+        written[step.name] = eval("".join(numbers).replace("plus", "+").replace("minus", "-")) % 10  # noqa: S307
+        assert not words or int(words[-1]) == written[step.name]
+    assert text.endswith("answer " + " ".join(str(written[name]) for name in problem.asked))
+
+
+@given(seeds, ks)
+def test_a_slip_changes_at_most_one_operand(seed, k):
+    problem = world.generate(seed, k)
+    text = solutions.write(problem, solutions.Style(look=1.0, slip=1.0), random.Random(seed))
+    by_name = {step.name: step.expression.split() for step in solutions.order(problem)}
+    for line in text.split(" . ")[:-1]:
+        name, _, *expression, _ = line.split()
+        pairs = zip(by_name[name], expression, strict=True)
+        differing = [place for place, (true, written) in enumerate(pairs) if true != written]
+        assert differing in ([], [0], [2])  # one operand, never the operator; by chance it is what was right
 
 
 @given(seeds, ks)

@@ -30,9 +30,9 @@ def checked_study() -> Study:
     """The study that the configuration names; a fault in it ends Snakemake with its own lines and nothing else."""
     try:
         for key in config:
-            if key != "study":
-                raise UserError(f"config: {key}: unknown key; expected study")
-        return load_study(config["study"], ROOT)
+            if key not in ("study", "seeds"):
+                raise UserError(f"config: {key}: unknown key; expected study or seeds")
+        return load_study(config["study"], ROOT, seeds=config.get("seeds"))
     except UserError as error:
         sys.exit(str(error))
 

@@ -24,11 +24,14 @@ FOLDERS = {"study": "studies", "method": "methods", "benchmark": "benchmarks"}
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_study(name_or_path: str | Path, root: str | Path = ".") -> Study:
-    """The study of this name (config/studies/<name>.yaml under `root`) or in this file; UserError: a line a problem."""
+def load_study(name_or_path: str | Path, root: str | Path = ".", seeds: int | None = None) -> Study:
+    """The study of this name (config/studies/<name>.yaml under `root`) or in this file; UserError: a line a problem.
+
+    seeds: runs of each method in place of what the file says.
+    """
     loader = _Loader(Path(root))
     try:
-        study = loader.study(str(name_or_path))
+        study = loader.study(str(name_or_path), {} if seeds is None else {"seeds": seeds})
     except Problems as problems:
         loader.lines += problems.lines
     if loader.lines:
@@ -56,11 +59,11 @@ class _Loader:
         self.file = ""  # the study's, as messages show it
         self.chosen: dict[str, tuple[str, float]] = {}  # method -> setting and value that its search chose
 
-    def study(self, name_or_path: str) -> Study:
+    def study(self, name_or_path: str, instead: dict[str, Any]) -> Study:
         is_path = "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
         path = Path(name_or_path) if is_path else self._find("study", name_or_path, asked_by="")
         self.file = self._shown(path)
-        values = self._read(path)
+        values = self._read(path) | instead
         settings = validate(StudyFile, values, [Layer(self.file, values)])
         methods = self._methods(settings)
         self._check_comparisons(settings)
