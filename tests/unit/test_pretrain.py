@@ -45,7 +45,7 @@ def trained(tmp_path_factory):
 
 def texts(seed: int, k: int) -> tuple[str, str]:
     problem = world.generate(seed, k)
-    return problem.text, solutions.write(problem, solutions.base_style(0.5, 0.3, 0.5), random.Random(seed))
+    return problem.text, solutions.write(problem, solutions.base_style(0.5, 0.3, 0.3, 0.5), random.Random(seed))
 
 
 @given(seed=st.integers(0, 2**62), k=st.integers(2, 6))
