@@ -1,4 +1,4 @@
-"""What a claims file says (config/claims/<name>.yaml): sentences, each with tests of one statistic. Imports nothing heavy.
+"""What a claims file says (config/claims/<name>.yaml): sentences, each with tests. Imports nothing heavy.
 
 A claims file names methods by their standard names and benchmarks by their role, so that it works for any study.
 """
@@ -16,9 +16,7 @@ from chord.settings import Settings
 Role = Literal["target", "unrelated"]
 Scope = Literal["main", "all"]
 SCOPES: tuple[Scope, ...] = ("main", ALL)
-Column = Literal[
-    "validation_accuracy", "validation_response_tokens", "reward_mean", "entropy", "response_tokens_mean"
-]
+Column = Literal["validation_accuracy", "validation_response_tokens", "reward_mean", "entropy", "response_tokens_mean"]
 Part = Literal["start", "end", "highest", "lowest"]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 ClaimName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -96,7 +94,7 @@ class Claim(Settings):
 
     sentence: Text
     paper: Text = Field(description="where the paper says it")
-    tests: Annotated[tuple[Test, ...], Field(min_length=1)]
+    tests: Annotated[list[Test], Field(min_length=1)]
 
 
 class ClaimsFile(Settings):

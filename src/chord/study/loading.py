@@ -81,7 +81,7 @@ class _Loader:
         )
 
     def _find(self, kind: str, name: str, asked_by: str) -> Path:
-        """The file of a study, method, benchmark or set of claims; `asked_by` is the place that names it, with a colon."""
+        """The file of a study, method, benchmark or claims; `asked_by` is the place that names it, with a colon."""
         path = self.root / "config" / FOLDERS[kind] / f"{name}.yaml"
         if not path.is_file():
             known = [file.name.removesuffix(".yaml") for file in path.parent.glob("*.yaml")]
@@ -180,7 +180,9 @@ class _Loader:
         except Problems as problems:
             self.lines += problems.lines
             return None
-        return Benchmark(name, merged.title, merged.role, merged.columns, merged.k, merged.decoding, merged.batch_rows, data)
+        return Benchmark(
+            name, merged.title, merged.role, merged.columns, merged.k, merged.decoding, merged.batch_rows, data
+        )
 
     def _check_comparisons(self, settings: StudyFile) -> None:
         for name, comparison in settings.comparisons.items():

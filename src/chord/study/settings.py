@@ -1,4 +1,4 @@
-"""What stands in the three kinds of YAML files: a study, a method, a benchmark.
+"""What stands in the YAML files of a study, a method and a benchmark. (Claims: chord.analysis.claims_spec.)
 
 Sections that are laid over each other (training defaults, method, override) or that lack a value which only the study
 knows (its seed) stay plain here. `chord.study.loading` puts them together and checks them against the settings class of
