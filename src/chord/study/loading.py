@@ -184,6 +184,17 @@ class _Loader:
             name, merged.title, merged.role, merged.columns, merged.k, merged.decoding, merged.batch_rows, data
         )
 
+    def _check_claims(self, settings: StudyFile) -> None:
+        """The claims may name methods that this study lacks: those claims are not measured."""
+        if settings.claims is None:
+            return
+        try:
+            path = self._find("claims", settings.claims, f"{self.file}: claims: ")
+            values = self._read(path)
+            validate(ClaimsFile, values, [Layer(self._shown(path), values)])
+        except Problems as problems:
+            self.lines += problems.lines
+
     def _check_comparisons(self, settings: StudyFile) -> None:
         for name, comparison in settings.comparisons.items():
             place = ("comparisons", name)
@@ -216,14 +227,3 @@ class _Loader:
         if len({len(grid) for grid in rates.values()}) > 1:
             counts = ", ".join(f"{name} {len(grid)}" for name, grid in rates.items())
             self._say(("tuning", "learning_rates"), f"expected the same number of rates for each method, got {counts}")
-
-    def _check_claims(self, settings: StudyFile) -> None:
-        """The claims may name methods that this study lacks: those claims are not measured."""
-        if settings.claims is None:
-            return
-        try:
-            path = self._find("claims", settings.claims, f"{self.file}: claims: ")
-            values = self._read(path)
-            validate(ClaimsFile, values, [Layer(self._shown(path), values)])
-        except Problems as problems:
-            self.lines += problems.lines
