@@ -18,7 +18,9 @@ CHOICE = {"id": "c", "task": "choice", "gold": "3"}
 
 
 @given(
-    st.integers(0, 2**62), st.integers(2, 6), st.sampled_from([solutions.EXPERT, solutions.base_style(0.3, 0.0, 0.5, 0.4)])
+    st.integers(0, 2**62),
+    st.integers(2, 6),
+    st.sampled_from([solutions.EXPERT, solutions.base_style(0.3, 0.0, 0.5, 0.4)]),
 )
 def test_every_correct_solution_gets_full_reward(seed, k, style):
     problem = world.generate(seed, k)
