@@ -107,11 +107,11 @@ def _step(step: Statement, found: dict[str, int], style: Style, rng: random.Rand
     """One step as written; adds its value, which follows from what is written, to `found`."""
     name, words = step.name, [step.name]
     if rng.random() < style.look:
-        step = _slipped(step, found, rng) if rng.random() < style.slip else step
+        step = _slipped(step, found, style, rng)
         words += ["look", step.expression]
     if rng.random() < style.compute:
         step = replace(step, left=str(_numbers(step, found)[0]), right=step.right and str(_numbers(step, found)[1]))
-        step = _slipped(step, {}, rng) if rng.random() < style.slip else step
+        step = _slipped(step, {}, style, rng)
         words += ["compute", step.expression, "gives"]
     found[name] = value(step, found)
     return " ".join([*words, str(found[name]), "."])
@@ -122,8 +122,10 @@ def _numbers(statement: Statement, found: Mapping[str, int]) -> list[int]:
     return [int(operand) if operand.isdigit() else found[operand] for operand in operands if operand]
 
 
-def _slipped(step: Statement, found: Mapping[str, int], rng: random.Random) -> Statement:
-    """The statement with one operand replaced: a digit by any digit, a person by any person found so far."""
+def _slipped(step: Statement, found: Mapping[str, int], style: Style, rng: random.Random) -> Statement:
+    """The statement, now and then with one operand replaced: a digit by any, a person by any found so far."""
+    if not style.slip or rng.random() >= style.slip:
+        return step
     side = "right" if step.right and rng.random() < 0.5 else "left"
     wrong = str(rng.randrange(MODULUS)) if getattr(step, side).isdigit() else rng.choice(list(found))
     return replace(step, **{side: wrong})
