@@ -1,5 +1,6 @@
 """The whole chain in miniature, with the real commands: from nothing to the report, and from cells back to runs."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -54,6 +55,31 @@ def test_claims_are_judged(results):
     phi = next(claim for claim in record["claims"] if claim["name"] == "chord_phi_above_rl")
     assert phi["verdict"] != "not measured"
     assert phi["tests"][0]["n_seeds"] == 2
+
+
+def test_search_and_gates_of_a_new_base_model(results):
+    """A search of SFT + RL starts from the SFT that the search chose; a base from nothing is tried by SFT and RL."""
+    targets = ["--", "tune", "base_model"]
+    output = snakemake(ROOT, "--cores", "2", "--directory", str(results.parents[1]), *STUDY, *targets)
+    said = output.stdout + output.stderr
+    assert "tuning.csv differs from the table that the study trains with (no table)" in said
+    assert "The weights differ from those of" in said
+    with open(results / "tuning.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["method"], row["value"]) for row in rows] == [
+        ("sft_best", "0.0005"),
+        ("sft_best", "0.001"),
+        ("sft_best_rl", "0.0001"),
+        ("sft_best_rl", "0.0003"),
+    ]
+    (chosen,) = [row["trial"] for row in rows if row["method"] == "sft_best" and row["chosen"] == "yes"]
+    trial = json_of(results / "tuning/sft_best_rl/trial-0/manifest.json")
+    assert trial["inputs"]["start"] == folder_sha256(results / f"tuning/sft_best/trial-{chosen}/model")
+    assert trial["spec"]["seed_index"] == 100
+    gates = json_of(results / "gates/gates.json")["gates"]
+    assert set(gates) == {"rl_gain", "sft_dip", "sft_recovery"}
+    probe = json_of(results / "gates/rl/manifest.json")
+    assert probe["inputs"]["start"] == folder_sha256(results / "base_model")
 
 
 def test_a_cell_leads_back_to_its_runs(results):
