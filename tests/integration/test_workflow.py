@@ -68,7 +68,7 @@ def test_claims_of_main_train_nothing_beyond_it(checkout):
 def test_tuning_stays_off_the_reported_seeds(checkout):
     outputs = planned(checkout, "tune")
     assert {"tuning.csv", "tuning/chord_mu/trial-0/model", "tuning/sft_best_rl/trial-3/model"} <= outputs
-    assert {output.split("/")[2] for output in outputs if output.startswith("runs/")} == {"seed-1000"}
+    assert not [output for output in outputs if output.startswith("runs/")]  # not even for the starts of SFT + RL
 
 
 def test_the_folder_of_experts_is_an_input_from_the_root(checkout, tmp_path):
