@@ -58,9 +58,10 @@ JOBS = {
         out="expert rows (experts.jsonl)",
     ),
     "pretrain": Job(
-        help="train the world's base model from nothing and check its gates",
+        help="train the world's base model and check its gates",
         module="chord.training.pretrain",
         inputs={},
+        optional={"start": "folder of a base model to go on from, instead of from nothing"},
         out="model folder",
     ),
     "gates": Job(

@@ -233,6 +233,36 @@ def test_result_is_a_stock_model_with_card_and_manifest(trained):
     assert all(f"`{name}`" in card for name in ("accuracy", "gap", "entropy", "marker_logp", "skills", "guess_rate"))
 
 
+def test_going_on_starts_from_the_weights_of_the_start(trained, tokenizer, tmp_path):
+    start, made = trained
+    record = pretrain.run(
+        TINY | {"steps": 1, "muon_lr": 1e-9, "adamw_lr": 1e-9, "weight_decay": 0.0}, tmp_path / "b", start
+    )
+    assert record["inputs"]["start"]["model.safetensors"] == made["weights_sha256"]
+    before, after = (AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (start, tmp_path / "b"))
+    for name, values in before.items():
+        torch.testing.assert_close(after[name], values, rtol=0, atol=1e-7)
+    card = (tmp_path / "b" / "README.md").read_text()
+    assert "--start START" in card
+    assert made["weights_sha256"] in card
+
+
+def test_a_start_of_another_architecture_is_refused(trained, tmp_path):
+    start, _ = trained
+    wider = TINY | {"architecture": TINY["architecture"] | {"mlp": 32}}
+    with pytest.raises(UserError, match="not a base model of the world with the specification's architecture"):
+        pretrain.run(wider, tmp_path / "b", start)
+
+
+def test_a_checkpoint_from_another_start_is_not_gone_on_from(tokenizer, tmp_path, caplog):
+    spec = PretrainSpec.model_validate(TINY)
+    caplog.set_level("INFO")
+    for files in ({"model.safetensors": "one"}, {"model.safetensors": "two"}):
+        model = pretrain.build_model(spec.architecture, tokenizer, spec.seed)
+        pretrain.train(spec, model, tokenizer, tmp_path / "state.pt", files)
+    assert "was made with another start" in caplog.text
+
+
 def test_missed_gates_fail_and_keep_the_model_beside(tmp_path):
     spec = TINY | {"steps": 1, "gates": TINY["gates"] | {"enforce": True}}
     with pytest.raises(UserError, match=r"gate accuracy: 0\.000 is outside \[0\.25, 0\.5\]") as caught:

@@ -4,6 +4,9 @@ Every row is a problem of the world's `pretrain` split, or a question of a skill
 solution in a mixed style (`chord.data.solutions`). Loss on the solution only. `torch.optim.Muon` moves the hidden
 matrices, AdamW everything else; the rate is constant and then falls linearly over the last part of training,
 which is worth as much as everything before it. A plain loop: this stage is not part of any comparison.
+
+From a start model it goes on with the weights and a fresh optimizer: how the phase diagram makes base models that
+differ in their exposure to the expert's style.
 """
 
 import json
@@ -16,12 +19,12 @@ from pathlib import Path
 
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
 from chord.data import skills, solutions, world
 from chord.errors import UserError
 from chord.files import atomic_folder, atomic_path, remove_partials, write_json, write_text
-from chord.provenance import environment, file_sha256, manifest, source_sha256
+from chord.provenance import environment, file_sha256, folder_sha256, manifest, source_sha256
 from chord.seeds import derive_seed
 from chord.training.checkpoints import locked
 from chord.training.gates import measure_gates, missed
@@ -53,6 +56,19 @@ def build_model(architecture: Architecture, tokenizer, seed: int) -> Qwen2ForCau
             dtype="float32",
         )
     )
+
+
+def start_model(architecture: Architecture, tokenizer, start: Path) -> Qwen2ForCausalLM:
+    """The model in the folder `start`, which must be of this architecture and vocabulary."""
+    model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32, use_safetensors=True)
+    vocabulary = AutoTokenizer.from_pretrained(start).get_vocab()
+    if vocabulary != tokenizer.get_vocab() or _shapes(model) != _shapes(build_model(architecture, tokenizer, seed=0)):
+        raise UserError(f"{start}: not a base model of the world with the specification's architecture")
+    return model
+
+
+def _shapes(model: PreTrainedModel) -> dict[str, torch.Size]:
+    return {name: values.shape for name, values in model.state_dict().items()}
 
 
 def row(mixture: Mixture, seed: int, index: int) -> tuple[str, str]:
@@ -102,10 +118,12 @@ def rate(spec: PretrainSpec, step: int) -> float:
     return min(warm, (spec.steps - step) / max(1, spec.steps - spec.anneal_from))
 
 
-def train(spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer, checkpoint: Path) -> list[dict]:
+def train(
+    spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer, checkpoint: Path, start_files: dict | None = None
+) -> list[dict]:
     """Train in place, from `checkpoint` if this very training wrote it; returns a record every 50 steps.
 
-    A record has step, loss (nats a solution token), tokens and seconds since the beginning of training.
+    start_files: hashes of the files that `model` was read from; None for one made from nothing. A record has step, loss (nats a solution token), tokens and seconds since the beginning of training.
     """
     hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers." in name]
     chosen = {id(p) for p in hidden}
@@ -119,6 +137,7 @@ def train(spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer, checkpoint: Pa
         "spec": spec.model_dump_json(),
         "code": source_sha256(*DECISIVE_CODE),
         "environment": environment(),
+        "start": start_files,
     }
     state = torch.load(checkpoint) if checkpoint.exists() else None
     if state and state["identity"] != identity:
@@ -170,9 +189,10 @@ def train(spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer, checkpoint: Pa
     return history
 
 
-def run(spec: dict, out: Path) -> dict:
+def run(spec: dict, out: Path, start: Path | None = None) -> dict:
     """Command `pretrain`: train, measure the gates, write the model folder `out`. Returns the manifest.
 
+    start: the folder of a base model to go on from; without it the model is made from nothing.
     A model that misses a gate is kept beside `out` as `<out>.rejected`, because an hour of training explains itself
     better with its weights at hand.
     """
@@ -180,20 +200,23 @@ def run(spec: dict, out: Path) -> dict:
     checkpoints = out.with_name(out.name + ".checkpoint")
     with locked(checkpoints):
         remove_partials(checkpoints)
-        record, rejected = _pretrain(settings, out, checkpoints / "state.pt")
+        record, rejected = _pretrain(settings, out, checkpoints / "state.pt", start)
         shutil.rmtree(checkpoints)
     if rejected:
         raise UserError("\n".join([*record["missed_gates"], f"The model is kept in {rejected} for inspection."]))
     return record
 
 
-def _pretrain(settings: PretrainSpec, out: Path, checkpoint: Path) -> tuple[dict, Path | None]:
+def _pretrain(settings: PretrainSpec, out: Path, checkpoint: Path, start: Path | None) -> tuple[dict, Path | None]:
     """The manifest, and where the model is if it was rejected."""
     tokenizer = build_tokenizer(settings.architecture.max_tokens)
-    model = build_model(settings.architecture, tokenizer, settings.seed)
+    if start:
+        model = start_model(settings.architecture, tokenizer, start)
+    else:
+        model = build_model(settings.architecture, tokenizer, settings.seed)
     parameters = sum(p.numel() for p in model.parameters())
     log.info("%d parameters, %d steps of %d rows", parameters, settings.steps, settings.rows_per_step)
-    history = train(settings, model, tokenizer, checkpoint)
+    history = train(settings, model, tokenizer, checkpoint, folder_sha256(start) if start else None)
     figures = measure_gates(model, tokenizer, settings.gates, settings.seed)
     failures = missed(figures, settings.gates)
     for name in ("guess_rate", "accuracy", "gap", "entropy", "marker_logp", "skills"):
@@ -208,7 +231,7 @@ def _pretrain(settings: PretrainSpec, out: Path, checkpoint: Path) -> tuple[dict
         weights = file_sha256(folder / "model.safetensors")
         record = manifest(
             spec=settings.model_dump(mode="json"),
-            inputs={},
+            inputs={"start": start} if start else {},
             parameters=parameters,
             weights_sha256=weights,
             gates=figures,
@@ -223,6 +246,11 @@ def _pretrain(settings: PretrainSpec, out: Path, checkpoint: Path) -> tuple[dict
 def model_card(spec: PretrainSpec, record: dict) -> str:
     """README.md of the model folder: what the model is, the command that makes it, and what was measured."""
     figures = record["gates"]
+    goes_on = record["inputs"].get("start")
+    use, origin = "every method of the study `tiny`", "from nothing"
+    if goes_on:
+        use = "methods of a phase diagram, which compares base models by their exposure to that style"
+        origin = f"on from a model with the SHA-256 `{goes_on['model.safetensors']}`"
     lines = [
         "---",
         "license: apache-2.0",
@@ -233,12 +261,12 @@ def model_card(spec: PretrainSpec, record: dict) -> str:
         "",
         f"A stock Qwen2 with {record['parameters']:,} parameters and one token a word. It solves the problems of",
         "`src/chord/data/world.py` in a terse style that often leaves out steps, gives a small probability to each",
-        "element of the expert's longer style, and knows three unrelated four-choice skills. It is the start of every",
-        "method of the study `tiny`; docs/world.md explains the world and the gates. It is of no other use.",
+        "element of the expert's longer style, and knows three unrelated four-choice skills. docs/world.md explains",
+        f"the world and the gates. It is the start of {use}. It is of no other use.",
         "",
-        "    chord pretrain --spec spec.json --out base_model",
+        f"    chord pretrain --spec spec.json{' --start START' if goes_on else ''} --out base_model",
         "",
-        f"with the spec below trains it from nothing ({record['history'][-1]['seconds'] / 60:.0f} minutes on one core, "
+        f"with the spec below trains it {origin} ({record['history'][-1]['seconds'] / 60:.0f} minutes on one core, "
         f"{record['history'][-1]['tokens'] / 1e6:.1f}M tokens). Bits depend on the versions and the processor;",
         "the gates decide whether another training is as good.",
         "",
