@@ -70,8 +70,13 @@ def questions(benchmark: Benchmark) -> int:
     return benchmark.data.rows_per_group * len(source.k if source.kind == "world" else source.groups)
 
 
-def estimated_minutes(study: Study, rule: str, method: str | None = None, benchmark: str | None = None) -> float:
-    """Estimate for one job of a rule; `method` names a job of train and generate, `benchmark` one of generate."""
+def estimated_minutes(
+    study: Study, rule: str, method: str | None = None, benchmark: str | None = None, base: str | None = None
+) -> float:
+    """Estimate for one job of a rule; `method` names a job of train and generate, `benchmark` one of generate.
+
+    base: of pretrain, one of the study's further base models.
+    """
     cost = study.settings.cost
     if rule not in MODEL_RULES:
         return cost.light_seconds / 60
@@ -85,7 +90,8 @@ def estimated_minutes(study: Study, rule: str, method: str | None = None, benchm
         row = study.benchmarks[benchmark]
         sampled = questions(row) * row.k * _response_tokens(study, method)
     elif rule == "pretrain" and study.pretrain is not None:
-        rows = study.pretrain.steps * study.pretrain.rows_per_step
+        pretrain = study.bases[base] if base else study.pretrain
+        rows = pretrain.steps * pretrain.rows_per_step
         trained = rows * (cost.prompt_tokens + cost.response_tokens)
     seconds = sampled / cost.generate_tokens_per_second + trained / cost.train_tokens_per_second
     return (cost.start_seconds + seconds) / 60
@@ -102,23 +108,38 @@ def _response_tokens(study: Study, method: str) -> int:
 def jobs(study: Study, comparisons: Iterable[str]) -> dict[str, list[float]]:
     """Rule -> estimated minutes of each of its jobs, for these comparisons and their report, from nothing."""
     shown = [study.comparisons[name] for name in comparisons]
-    evaluated = {method for comparison in shown for method in comparison.methods}
-    trained = {step.name for method in evaluated for step in study.chain(method) if step.stage is not None}
-    seeds = len(study.seed_indices)
     light = estimated_minutes(study, "table")
-    evaluations = [(method, benchmark) for method in sorted(evaluated) for benchmark in study.benchmarks]
-    return {
-        "prepare": [light],
-        "benchmark": [light] * len(study.benchmarks),
-        "experts": [estimated_minutes(study, "experts")],
-        "train": [estimated_minutes(study, "train", method) for method in sorted(trained)] * seeds,
-        "generate": [estimated_minutes(study, "generate", *names) for names in evaluations] * seeds,
-        "score": [light] * len(evaluations) * seeds,
+    return _run_jobs(study, {method for comparison in shown for method in comparison.methods}, study.benchmarks) | {
         "cells": [light] * len(shown),
         "table": [light] * sum(len(comparison.tables) for comparison in shown),
         "figure": [light] * sum(len(comparison.figures) for comparison in shown),
         "claims": [light] if study.settings.claims else [],
         "report": [light],
+    }
+
+
+def phase_jobs(study: Study) -> dict[str, list[float]]:
+    """As `jobs`, of the phase diagram."""
+    return _run_jobs(study, {method.name for method in study.phase.methods}, [study.phase.benchmark]) | {
+        "pretrain": [estimated_minutes(study, "pretrain", base=base) for base in study.bases],
+        "phase": [estimated_minutes(study, "table")],
+    }
+
+
+def _run_jobs(study: Study, methods: set[str], benchmarks: Iterable[str]) -> dict[str, list[float]]:
+    """The jobs from nothing to the scores of these methods."""
+    trained = {step.name for method in methods for step in study.chain(method) if step.stage is not None}
+    seeds = len(study.seed_indices)
+    benchmarks = list(benchmarks)
+    light = estimated_minutes(study, "table")
+    evaluations = [(method, benchmark) for method in sorted(methods) for benchmark in benchmarks]
+    return {
+        "prepare": [light],
+        "benchmark": [light] * len(benchmarks),
+        "experts": [estimated_minutes(study, "experts")],
+        "train": [estimated_minutes(study, "train", method) for method in sorted(trained)] * seeds,
+        "generate": [estimated_minutes(study, "generate", *names) for names in evaluations] * seeds,
+        "score": [light] * len(evaluations) * seeds,
     }
 
 
@@ -137,15 +158,19 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     )
     lines += ["", "Methods: one run of the last stage; times the number of seeds"]
     header = ["", "stages", "steps", "rollouts", "expert rows", "passes", "weighted", "tokens at most", "minutes*"]
-    lines += _table([header, *(_method_row(study, method) for method in study.methods)], right=range(2, 9))
+    in_phase = {method.name for method in study.phase.methods} if study.phase else set()
+    methods = [method for method in study.methods if method not in in_phase]  # those differ from these in their start
+    lines += _table([header, *(_method_row(study, method) for method in methods)], right=range(2, 9))
     lines += ["", "Benchmarks: one run"]
     header = ["", "questions", "k", "samples", "tokens at most", "temperature"]
     lines += _table([header, *map(_benchmark_row, study.benchmarks.values())], right=range(1, 6))
     lines += ["", "Comparisons: from nothing, shared jobs in each"]
     header = ["", "paper", "runs", "jobs", "core-minutes*", f"minutes on {cores} cores*"]
-    rows = [_comparison_row(study, name, [name], study.comparisons[name].paper, cores) for name in study.comparisons]
+    rows = [_jobs_row(name, shown.paper, jobs(study, [name]), cores) for name, shown in study.comparisons.items()]
     if len(rows) > 1:
-        rows.append(_comparison_row(study, "all", list(study.comparisons), "", cores))
+        rows.append(_jobs_row("all", "", jobs(study, study.comparisons), cores))
+    if study.phase:
+        rows.append(_jobs_row("phase_phi", "none; not part of all", phase_jobs(study), cores))
     lines += _table([header, *rows], right=range(2, 6))
     lines += ["", f"* An estimate. Speeds were measured on: {settings.cost.measured_on}."]
     return "\n".join(lines)
@@ -176,8 +201,7 @@ def _benchmark_row(benchmark: Benchmark) -> list[str]:
     return [benchmark.name, *(f"{number:,}" for number in numbers), f"{benchmark.decoding.temperature:g}"]
 
 
-def _comparison_row(study: Study, title: str, names: Sequence[str], paper: str, cores: int) -> list[str]:
-    by_rule = jobs(study, names)
+def _jobs_row(title: str, paper: str, by_rule: dict[str, list[float]], cores: int) -> list[str]:
     minutes = [job for rule in by_rule.values() for job in rule]
     # No schedule is shorter than its longest job or than the cores' fair share.
     wall = max(sum(minutes) / cores, max(minutes))

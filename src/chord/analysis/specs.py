@@ -95,6 +95,52 @@ class ReportSpec(Settings):
     comparisons: Annotated[tuple[ReportComparison, ...], Field(min_length=1)]
 
 
+class PhasePoint(Settings):
+    """CHORD-phi with one mu."""
+
+    mu: float
+    method: Method
+
+
+class PhaseBase(Settings):
+    """One column of the phase diagram: a base model and the methods that start from it."""
+
+    name: str = Field(description="of the base model's folder")
+    exposure: float = Field(description="probability of each element of the expert's style in its pretraining")
+    rl: Method
+    chord_mu: Method
+    chord_phi: Annotated[tuple[PhasePoint, ...], Field(min_length=1)]
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        return (self.rl, self.chord_mu, *(point.method for point in self.chord_phi))
+
+
+class PhaseSpec(Settings):
+    """The phase diagram: mean accuracy on one benchmark. Every base has the same mus."""
+
+    benchmark: str
+    title: str = Field(description="of the benchmark")
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = Field(description="expected seed indices")
+    bases: Annotated[tuple[PhaseBase, ...], Field(min_length=1)]
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        return tuple(method for base in self.bases for method in base.methods)
+
+    @property
+    def mus(self) -> tuple[float, ...]:
+        return tuple(point.mu for point in self.bases[0].chord_phi)
+
+    @model_validator(mode="after")
+    def _same_mus(self) -> "PhaseSpec":
+        _no_name_twice((method.name for method in self.methods), "bases")
+        for base in self.bases:
+            if tuple(point.mu for point in base.chord_phi) != self.mus:
+                raise ValueError(f"bases: {base.name} has other values of mu than {self.bases[0].name}")
+        return self
+
+
 class TuningSpec(Settings):
     """The table of a search."""
 

@@ -13,6 +13,8 @@ from chord.analysis.tuning import read_choices
 from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.experts.spec import ExpertsSpec
+from chord.study.phase import Phase, expand
+from chord.study.phase import problems as phase_problems
 from chord.study.problems import Keys, Layer, Problems, line, unknown, validate
 from chord.study.reading import merge, nested, read_yaml
 from chord.study.settings import BASE, BenchmarkFile, Comparison, MethodFile, MethodOverride, StudyFile
@@ -77,6 +79,7 @@ class _Loader:
             pretrain = self._section(PretrainSpec, settings.base_model, ("base_model",), seed=settings.seed)
         self._check_tuning(settings, methods)
         self._check_claims(settings)
+        phase = self._phase(settings, methods, benchmarks, pretrain)
         return Study(
             name=path.name.removesuffix(".yaml"),
             root=self.root,
@@ -87,6 +90,8 @@ class _Loader:
             data=data,
             experts=experts,
             pretrain=pretrain,
+            bases=phase.bases if phase else {},
+            phase=phase.diagram if phase else None,
         )
 
     def _find(self, kind: str, name: str, asked_by: str) -> Path:
@@ -285,6 +290,26 @@ class _Loader:
                     if method not in comparison.methods:
                         message = f"{figure} shows {method}, which is not among the methods of this comparison"
                         self._say((*place, "figures"), message)
+
+    def _phase(
+        self,
+        settings: StudyFile,
+        methods: dict[str, Method],
+        benchmarks: dict[str, Benchmark | None],
+        pretrain: PretrainSpec | None,
+    ) -> Phase | None:
+        """The phase diagram's share of the study; adds its methods to `methods`."""
+        if settings.phase_phi is None:
+            return None
+        for keys, message in phase_problems(settings, methods):
+            self._say(keys, message)
+        if self.lines:
+            return None
+        section = settings.phase_phi
+        title = benchmarks[section.benchmark].title
+        phase = expand(section, pretrain, methods, title, list(range(settings.seeds)))
+        methods |= {method.name: method for method in phase.methods}
+        return phase
 
     def _check_tuning(self, settings: StudyFile, methods: dict[str, Method]) -> None:
         if settings.tuning is None:

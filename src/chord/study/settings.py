@@ -106,6 +106,27 @@ class Tuning(Settings):
     )
 
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class PhaseDiagram(Settings):
+    """The phase diagram of CHORD-phi (docs/world.md): base models that differ in exposure, against values of mu."""
+
+    exposures: Annotated[list[Share], Field(min_length=1)] = Field(
+        description="a base model for each: probability of each element of the expert's style in its pretraining"
+    )
+    base_steps: PositiveInt = Field(description="steps that the study's model is trained on with an exposure")
+    mu: Annotated[list[Share], Field(min_length=1)] = Field(description="constant weights of CHORD-phi")
+    benchmark: Name = Field(description="the benchmark whose accuracy the diagram shows")
+
+    @model_validator(mode="after")
+    def _axes_ascend(self) -> "PhaseDiagram":
+        for name, values in (("exposures", self.exposures), ("mu", self.mu)):
+            if sorted(set(values)) != values:
+                raise ValueError(f"{name}: expected ascending values, got {values}")
+        return self
+
+
 class Resources(Settings):
     """What one job of a rule asks for."""
 
@@ -186,6 +207,7 @@ class StudyFile(Settings):
     comparisons: Annotated[dict[Name, Comparison], Field(min_length=1)]
     claims: Text | None = Field(default=None, description="the claims it is judged on: a file in config/claims")
     tuning: Tuning | None = None
+    phase_phi: PhaseDiagram | None = None
     resources: dict[Rule, Resources] = Field(description="by rule; `default` is for the rules that are not named")
     cost: Cost
 

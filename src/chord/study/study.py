@@ -6,7 +6,16 @@ from pathlib import Path
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.claims_spec import SCOPES, ClaimsSpec, JudgedBenchmark, Role
-from chord.analysis.specs import CellsSpec, Column, FigureSpec, ReportComparison, ReportSpec, TableSpec, TuningSpec
+from chord.analysis.specs import (
+    CellsSpec,
+    Column,
+    FigureSpec,
+    PhaseSpec,
+    ReportComparison,
+    ReportSpec,
+    TableSpec,
+    TuningSpec,
+)
 from chord.analysis.specs import Method as ShownMethod
 from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
@@ -25,6 +34,7 @@ JOBS = {
     "benchmark": ("benchmark",),
     "experts": (),
     "pretrain": (),
+    "phase_base": ("base",),
     "train": ("method", "seed"),
     "tune": ("method", "trial"),
     "tuning": (),
@@ -33,6 +43,7 @@ JOBS = {
     "table": ("comparison", "table"),
     "figure": ("figure",),
     "claims": ("scope",),
+    "phase": (),
     "report": (),
 }
 
@@ -44,7 +55,7 @@ class Method:
     name: str
     title: str
     paper: str
-    start_from: str  # BASE or the method whose result of the same seed is the start
+    start_from: str  # BASE, another base model, or the method whose result of the same seed is the start
     stage: Stage | None  # None: the start model itself is the result
 
 
@@ -70,14 +81,15 @@ class Study:
     name: str
     root: Path  # relative paths of the configuration start here
     settings: StudyFile
-    methods: dict[
-        str, Method
-    ]  # those the study names, all they start from, and `<method>@<protocol>`; a start comes before what starts from it
+    # Those the study names, all they start from, `<method>@<protocol>`, and the phase diagram's; each after its start.
+    methods: dict[str, Method]
     comparisons: dict[str, Comparison]
     benchmarks: dict[str, Benchmark]
     data: PrepareSpec
     experts: ExpertsSpec
     pretrain: PretrainSpec | None
+    bases: dict[str, PretrainSpec]  # further base models, trained on from the study's; by name
+    phase: PhaseSpec | None
 
     @property
     def title(self) -> str:
@@ -110,7 +122,7 @@ class Study:
         return self.settings.resources.get(rule, self.settings.resources["default"])
 
     def start_of(self, method: str) -> str | None:
-        """The method whose result of the same seed this one starts from; None for the study's model."""
+        """The method whose result of the same seed this one starts from, or one of `bases`; None: the study's model."""
         start = self.methods[method].start_from
         return None if start == BASE else start
 
@@ -121,7 +133,7 @@ class Study:
     def chain(self, method: str) -> list[Method]:
         """The methods whose stages lead to this one's result, first to last."""
         start = self.start_of(method)
-        return [*(self.chain(start) if start else []), self.methods[method]]
+        return [*(self.chain(start) if start in self.methods else []), self.methods[method]]
 
     def prepare_spec(self) -> dict:
         return self.data.model_dump(mode="json")
@@ -151,6 +163,14 @@ class Study:
 
     def gates_spec(self) -> dict:
         return LearningGates(enforce=self.pretrain.gates.enforce).model_dump(mode="json")
+
+    def phase_base_spec(self, base: str) -> dict:
+        return self.bases[base].model_dump(mode="json")
+
+    def phase_spec(self) -> dict:
+        if self.phase is None:
+            raise UserError(f"study {self.name}: phase_phi: missing; expected the exposures and mu of the diagram")
+        return self.phase.model_dump(mode="json")
 
     def train_spec(self, method: str, seed_index: int) -> dict:
         return self._train_spec(self._stage("train", method), seed_index)
@@ -192,6 +212,7 @@ class Study:
             "table": TABLES,
             "figure": FIGURES,
             "scope": SCOPES,
+            "base": self.bases,
         }[kind]
         if name not in known:
             raise UserError(unknown(kind, name, known))
@@ -279,13 +300,13 @@ class Study:
 
 
 def in_order(methods: Sequence[Method]) -> dict[str, Method]:
-    """By name, each after the one it starts from, otherwise in the given order. The chains must have no cycle."""
+    """By name, each after the method it starts from, otherwise in the given order. The chains must have no cycle."""
     by_name = {method.name: method for method in methods}
     ordered: dict[str, Method] = {}
 
     def add(method: Method) -> None:
         if method.name not in ordered:
-            if method.start_from != BASE:
+            if method.start_from in by_name:
                 add(by_name[method.start_from])
             ordered[method.name] = method
 

@@ -123,7 +123,8 @@ def train(
 ) -> list[dict]:
     """Train in place, from `checkpoint` if this very training wrote it; returns a record every 50 steps.
 
-    start_files: hashes of the files that `model` was read from; None for one made from nothing. A record has step, loss (nats a solution token), tokens and seconds since the beginning of training.
+    start_files: hashes of the files that `model` was read from; None for one made from nothing.
+    A record has step, loss (nats a solution token), tokens and seconds since the beginning of training.
     """
     hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers." in name]
     chosen = {id(p) for p in hidden}
