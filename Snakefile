@@ -17,6 +17,7 @@ include: "workflow/rules/experts.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/phase.smk"
 include: "workflow/rules/progress.smk"
 
 

@@ -136,6 +136,16 @@ JOBS = {
         many=frozenset({"scores", "runs"}),
         out="folder of claims.{json,csv,md,tex}",
     ),
+    "phase": Job(
+        help="the phase diagram of CHORD-phi: base models by exposure to the expert's style, against mu",
+        module="chord.analysis.phase",
+        inputs={
+            "scores": "scores of all its runs (<benchmark>.scores.parquet)",
+            "bases": "folders of its base models (bases/<base>)",
+        },
+        many=frozenset({"scores", "bases"}),
+        out="folder of cells, differences, table and figure",
+    ),
     "report": Job(
         help="the report of a study as one HTML page",
         module="chord.analysis.report",

@@ -68,6 +68,7 @@ wildcard_constraints:
     table=one_of(TABLES),
     figure=one_of(FIGURES),
     scope=one_of(SCOPES),
+    base=one_of(STUDY.bases),
 
 
 def spec(values: dict) -> str:
@@ -80,7 +81,9 @@ def run_folder(method: str, seed: int) -> str:
 
 
 def result_of(method: str | None, seed: int) -> str:
-    """The model folder that a method's run ends with; the study's own model where nothing is trained."""
+    """The model folder that a method's run ends with, or of a further base model; else the study's own model."""
+    if method in STUDY.bases:
+        return f"{RESULTS}/bases/{method}"
     trained = method is not None and STUDY.trains(method)
     return f"{run_folder(method, seed)}/model" if trained else BASE_MODEL
 

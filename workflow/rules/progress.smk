@@ -6,12 +6,13 @@ from chord.plan import estimated_minutes
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-PLAN_NAMES = {"trial": "train", "probe": "train"}  # rules that chord.plan knows by another name
+# Rules that chord.plan knows by another name.
+PLAN_NAMES = {"trial": "train", "probe": "train", "phase_base": "pretrain"}
 
 
 def minutes_of(job) -> float:
     """Estimate for a job of Snakemake's plan."""
-    names = {name: value for name, value in job.wildcards.items() if name in ("method", "benchmark")}
+    names = {name: value for name, value in job.wildcards.items() if name in ("method", "benchmark", "base")}
     return estimated_minutes(STUDY, PLAN_NAMES.get(job.rule.name, job.rule.name), **names)
 
 

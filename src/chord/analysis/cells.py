@@ -6,7 +6,7 @@ from chord.analysis.catalogue import SHARES
 from chord.analysis.cell_files import CELL, DIFFERENCE, write
 from chord.analysis.run_records import run_name
 from chord.analysis.scores import BenchmarkScores, collect
-from chord.analysis.specs import ALL, CellsSpec
+from chord.analysis.specs import ALL, CellsSpec, PhaseSpec
 from chord.analysis.statistics import holm, mean_interval, paired_difference, strata
 from chord.provenance import json_hash, manifest
 
@@ -116,7 +116,7 @@ def correct_for_many_tests(differences: list[dict]) -> None:
             row["p_holm"] = p
 
 
-def missing(spec: CellsSpec, benchmarks: list[BenchmarkScores]) -> list[dict]:
+def missing(spec: CellsSpec | PhaseSpec, benchmarks: list[BenchmarkScores]) -> list[dict]:
     """Expected runs without scores, so that the report can list them."""
     found = []
     for benchmark in benchmarks:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "claim claim_verdict test verdict missing rule margin unit"
-    " method reference title benchmark group metric estimate low high p p_holm detectable n_questions n_seeds k seeds"
-    " seed_estimates runs config_hash reported reported_provenance reported_source"
+    " method reference title exposure marker_logp mu benchmark group metric estimate low high p p_holm detectable"
+    " n_questions n_seeds k seeds seed_estimates runs config_hash reported reported_provenance reported_source"
 ).split()
 
 _TEX = {

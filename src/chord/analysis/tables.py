@@ -85,13 +85,13 @@ def _estimates(
             number = _paper_number(reported, column, method.name, metric)
             records.append(_record(method.title, column, metric, cell, number) | {"method": method.name})
             used += [cell] if cell else []
-            entries.append(_estimate_entry(cell, metric, number))
+            entries.append(estimate_entry(cell, metric, number))
         rows.append((method.title, *entries))
     if not used:
         raise UserError(f"{spec.name}: none of its cells exists; check the methods, benchmarks and groups of its spec")
     several = len(definition.metrics) > 1
     header = tuple(f"{column.title}, {METRIC_TITLES[metric]}" if several else column.title for column, metric in places)
-    notes = [_unit_note(definition.metrics), *_size_notes(columns, used)]
+    notes = [_unit_note(definition.metrics), *size_notes(columns, used)]
     if any(entry.note for row in rows for entry in row[1:]):
         notes.append("In braces the number reported by the paper, another model and data (see its provenance).")
     return Table(spec.name, _title(definition), ("Method", *header), tuple(rows), tuple(notes), tuple(records))
@@ -115,7 +115,7 @@ def _differences(spec: TableSpec, definition: TableDefinition, columns: list[Col
                 extra = {"method": method.name, "reference": reference.name}
                 records.append(_record(method.title, column, metric, item, None) | extra)
             used += [item for item in row if item]
-            rows.append((f"{method.title} vs {reference.title}", *(_difference_entry(item, metric) for item in row)))
+            rows.append((f"{method.title} vs {reference.title}", *(difference_entry(item, metric) for item in row)))
     if not used:
         raise UserError(f"{spec.name}: no differences for these methods; are the references among the methods?")
     unit = "percentage points" if SHARES[metric] else "tokens"
@@ -126,7 +126,7 @@ def _differences(spec: TableSpec, definition: TableDefinition, columns: list[Col
         f"{MARK} p < {SIGNIFICANT} after Holm's correction (a family of {family} comparisons of whole benchmarks,"
         f" one of {groups} of single groups). Where undecided, d is the smallest true difference that a single test"
         " would find with 80 % power.",
-        *_size_notes(columns, used),
+        *size_notes(columns, used),
     ]
     header = ("Difference", *(column.title for column in columns))
     return Table(spec.name, _title(definition), header, tuple(rows), tuple(notes), tuple(records))
@@ -161,7 +161,7 @@ def _bounds(item: dict, metric: str, sign: bool = False) -> str:
     return f"[{number(item['low'], metric, sign)}, {number(item['high'], metric, sign)}]"
 
 
-def _estimate_entry(cell: dict | None, metric: str, paper: Number | None) -> Entry:
+def estimate_entry(cell: dict | None, metric: str, paper: Number | None) -> Entry:
     note = f"{{{paper.value:g}, {PROVENANCE[paper.provenance]}}}" if paper else ""
     if cell is None:
         return Entry(note=note)
@@ -169,7 +169,7 @@ def _estimate_entry(cell: dict | None, metric: str, paper: Number | None) -> Ent
     return Entry(number(cell["estimate"], metric), _bounds(cell, metric), marks, note)
 
 
-def _difference_entry(item: dict | None, metric: str) -> Entry:
+def difference_entry(item: dict | None, metric: str) -> Entry:
     if item is None:
         return Entry()
     decided = item["p_holm"] is not None and item["p_holm"] < SIGNIFICANT
@@ -184,7 +184,7 @@ def _unit_note(metrics: tuple[str, ...]) -> str:
     return f"{unit}; in brackets the 95 % interval over seeds and questions."
 
 
-def _size_notes(columns: list[Column], used: list[dict]) -> list[str]:
+def size_notes(columns: list[Column], used: list[dict]) -> list[str]:
     """Questions of each column, seeds and samples; where they differ, the range."""
     questions = []
     for column in columns:

@@ -1,16 +1,16 @@
 """The phase diagram of a study: base models of several exposures to the expert's style, and the methods run from each.
 
 From each base model RL, CHORD-mu and, with each mu, CHORD-phi: ordinary methods with the study's settings that start
-elsewhere, named `rl@x0.02` and `chord_phi@x0.02-mu0.1`. The base model of an exposure is the study's own, trained on with
-a mixture in which nothing but the exposure is changed. The study's own exposure is no exception, so that the base
+elsewhere, named `rl@x0.02` and `chord_phi@x0.02-mu0.1`. The base model of an exposure is the study's own, trained on
+with a mixture in which nothing but the exposure is changed. The study's own exposure is no exception, so that the base
 models differ in exposure only.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from chord.analysis.specs import PhaseBase, PhasePoint, PhaseSpec
 from chord.analysis.specs import Method as ShownMethod
+from chord.analysis.specs import PhaseBase, PhasePoint, PhaseSpec
 from chord.objectives.schedules import Constant
 from chord.study.problems import Keys, unknown
 from chord.study.settings import BASE, PhaseDiagram, StudyFile
