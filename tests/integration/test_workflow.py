@@ -28,7 +28,8 @@ def test_plans_everything_by_default(checkout, tmp_path, snakefile, elsewhere):
 
 def test_targets(checkout):
     listed = snakemake(checkout, "--list-target-rules").stdout.split()
-    assert {"all", "main", "tables", "figures", "ablation_mu", "report", "claims", "base_model", "tune"} <= set(listed)
+    targets = {"all", "main", "tables", "figures", "ablation_mu", "report", "claims", "base_model", "tune", "phase_phi"}
+    assert targets <= set(listed)
 
 
 def test_a_comparison_plans_its_own_methods(checkout):
@@ -63,6 +64,19 @@ def test_claims_of_main_train_nothing_beyond_it(checkout):
 
     assert methods("results/tiny/claims/main/claims.json") == methods("main")
     assert methods("claims") > methods("main")
+
+
+def test_the_phase_diagram_is_its_own_target(checkout):
+    assert not {output for output in planned(checkout) if output.startswith(("bases/", "phase_phi/"))}
+    outputs = planned(checkout, "phase_phi")
+    assert {output for output in outputs if output.startswith("bases/")} == {
+        f"bases/x{exposure}" for exposure in ("0.005", "0.02", "0.06", "0.2", "0.5")
+    }
+    methods = {output.split("/")[1] for output in outputs if output.startswith("runs/")}
+    assert len(methods) == 5 * (2 + 4)
+    assert {"rl@x0.06", "chord_mu@x0.06", "chord_phi@x0.06-mu0.1"} <= methods
+    assert {"phase_phi/cells.parquet", "phase_phi/tables/phase_phi.csv", "phase_phi/figures/phase_phi.png"} <= outputs
+    assert not {output for output in outputs if output.startswith(("main/", "report", "data/benchmarks/skills"))}
 
 
 def test_tuning_stays_off_the_reported_seeds(checkout):
