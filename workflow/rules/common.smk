@@ -42,6 +42,7 @@ STUDY = checked_study()
 RESULTS = f"results/{STUDY.name}"
 SEEDS = STUDY.seed_indices
 RUN = f"{RESULTS}/runs/{{method}}/seed-{{seed}}"
+TRIAL = f"{RESULTS}/tuning/{{method}}/trial-{{trial}}"
 
 
 def from_root(path: str | Path) -> str:
@@ -90,6 +91,19 @@ def result_of(method: str | None, seed: int) -> str:
 
 def scores_of(methods: Iterable[str]) -> list[str]:
     return expand(f"{RUN}/{{benchmark}}.scores.parquet", method=methods, seed=SEEDS, benchmark=STUDY.benchmarks)
+
+
+def trials_of(method: str) -> list[str]:
+    """Manifests of the trials of a method's search."""
+    return expand(f"{TRIAL}/manifest.json", method=method, trial=range(len(STUDY.search[method].values)))
+
+
+def trial_start(wildcards) -> str:
+    """SFT + RL starts from the SFT that the same search chose, whatever the committed table says."""
+    start = STUDY.start_of(wildcards.method)
+    if start in STUDY.search:
+        return f"{RESULTS}/tuning/{start}/best"
+    return result_of(start, STUDY.hidden_seed)
 
 
 def curves_of(methods: Iterable[str]) -> list[str]:

@@ -35,19 +35,6 @@ rule train:
 
 # The search: the same runs with one setting changed, on the seed that no table shows.
 if STUDY.search:
-    TRIAL = f"{RESULTS}/tuning/{{method}}/trial-{{trial}}"
-
-    def trials_of(method: str) -> list[str]:
-        count = len(STUDY.search[method].values)
-        return expand(f"{TRIAL}/manifest.json", method=method, trial=range(count))
-
-    def trial_start(wildcards) -> str:
-        """SFT + RL starts from the SFT that its own search chose, whatever the committed table says."""
-        start = STUDY.start_of(wildcards.method)
-        if start in STUDY.search:
-            return f"{RESULTS}/tuning/{start}/best"
-        return result_of(start, STUDY.hidden_seed)
-
     use rule train as trial with:
         input:
             unpack(training_rows),
