@@ -1,9 +1,9 @@
-"""What training has cost, step by step: rollouts, expert rows, tokens, minutes. Of one run, and of the runs behind a result.
+"""What training has cost, step by step: rollouts, expert rows, tokens, minutes. Of a run, and of all behind a result.
 
 Tokens are counted in two ways that add up to `tokens`:
 
-    trained    prompt and response tokens through a forward and a backward pass; rollouts of groups whose rewards are all
-               equal have no gradient, are not computed and do not count
+    trained    prompt and response tokens through a forward and a backward pass; rollouts of groups whose rewards
+               are all equal have no gradient, are not computed and do not count
     generated  response tokens sampled in rollouts, with the end token; reading the prompts before them is not counted
 
 Validation costs extra, the same for every method per validation, and is left out; so are the expert's own tokens, which

@@ -1,8 +1,8 @@
 """The compute frontier: a method's validation accuracy against all tokens spent on it, those of its start included.
 
-A point stands for one validation: x is the tokens (trained and generated, see `costs`) that led to these weights, y their
-accuracy, both averaged over seeds at the same optimizer step. A run that starts from another's result goes on where that
-run had delivered it, so what the start cost is on the same axis as what came of it.
+A point stands for one validation: x is the tokens (trained and generated, see `costs`) that led to these weights, y
+their accuracy, both averaged over seeds at the same optimizer step. A run that starts from another's result goes on
+where that run had delivered it, so what the start cost is on the same axis as what came of it.
 """
 
 from collections.abc import Sequence

@@ -78,7 +78,8 @@ def run(
     settings = TableSpec.model_validate(spec)
     if definition_of(settings).kind == "costs":
         runs = sorted(map(Path, runs))
-        table = build_costs(settings, [read_run(folder) for folder in runs], read_json(experts)["kept"] if experts else None)
+        expert_set = read_json(experts)["kept"] if experts else None
+        table = build_costs(settings, [read_run(folder) for folder in runs], expert_set)
         inputs = {f"{run_name(folder)}/{name}": folder / name for folder in runs for name in RUN_FILES}
         inputs |= {"experts": experts} if experts else {}
     else:
@@ -188,6 +189,8 @@ def build_costs(spec: TableSpec, runs: Sequence[Run], expert_set: int | None) ->
             costs["expert_passes"] = costs["expert_rows"] / expert_set if expert_set else 0.0
         seeds_used |= {len(chains)} if chains else set()
         behind = [run for runs in chains.values() for run in runs]
+        identity = [[run.curves.method, run.seed_index, run.spec_hash] for run in behind]
+        config_hash = json_hash(identity) if identity else None  # what trains nothing has no configuration
         entries = []
         for metric in shown:
             values = [costs[metric] for costs in per_seed]
@@ -201,9 +204,7 @@ def build_costs(spec: TableSpec, runs: Sequence[Run], expert_set: int | None) ->
                     "seeds": list(chains),
                     "seed_estimates": values if chains else [],
                     "runs": [run_name(run.curves.path.parent) for run in behind],
-                    "config_hash": json_hash(
-                        [[run.curves.method, run.seed_index, run.spec_hash] for run in behind]
-                    ),
+                    "config_hash": config_hash,
                 }
             )
             sizes = f"{_plural(len(chains), 'seed')}: {' + '.join(chain)}" if chains else ""
