@@ -129,7 +129,12 @@ JOBS = {
         help="the report of a study as one HTML page",
         module="chord.analysis.report",
         inputs={"folder": "results of the study (results/<study>)"},
-        optional={"reported": "the paper's numbers (YAML), shown beside ours"},
+        optional={
+            "reported": "the paper's numbers (YAML), shown beside ours",
+            "claims": "verdicts on the paper's claims (claims.json)",
+            "tuning": "table of a search, where the results hold none (csv)",
+            "start": "folder of the start model, for its gates",
+        },
         out="page (report.html)",
     ),
 }

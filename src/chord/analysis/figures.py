@@ -6,6 +6,7 @@ to five). The frontier is drawn in `frontier_figure`; how a method looks is in `
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -70,6 +71,8 @@ def draw(definition: FigureDefinition, runs: Mapping[str, list[RunCurves]], titl
     """One pair of axes for each panel, one line for each method, over steps or epochs."""
     n_panels = len(definition.panels)
     look = looks(definition.methods)
+    if len(look) == 1:
+        look = {method: replace(own, dashes="-") for method, own in look.items()}  # nothing to tell it from
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.6, 1.0 + 2.6 * n_panels), layout="constrained")
         axes = figure.subplots(n_panels, 1, sharex=True, squeeze=False)[:, 0]
