@@ -133,7 +133,7 @@ JOBS = {
             "reported": "the paper's numbers (YAML), shown beside ours",
             "claims": "verdicts on the paper's claims (claims.json)",
             "tuning": "table of a search, where the results hold none (csv)",
-            "start": "folder of the start model, for its gates",
+            "gates": "manifest of the start model, which holds its gates",
         },
         out="page (report.html)",
     ),

@@ -34,21 +34,21 @@ def run(
     reported: Path | None = None,
     claims: Path | None = None,
     tuning: Path | None = None,
-    start: Path | None = None,
+    gates: Path | None = None,
 ) -> None:
     """Write the page `out` from the results in `folder` (results/<study>). What is not there is listed on the page.
 
     reported: the paper's numbers. claims: claims.json. tuning: the study's table of a search, where `folder` has no
-    newer one. start: the folder of the start model, whose manifest holds its gates.
+    own one. gates: manifest of the start model.
     """
     settings = ReportSpec.model_validate(spec)
     folder = Path(folder)
     paper = read_reported(reported) if reported else None
-    verdicts = read_claims(claims) if claims and claims.exists() else None
+    verdicts = read_claims(claims) if claims else None
     searched = next((path for path in (folder / "tuning.csv", tuning) if path and path.exists()), None)
     titles = {method.name: method.title for item in settings.comparisons for method in item.methods}
     runs = read_runs(folder, [Method(name=name, title=title) for name, title in titles.items()], settings.seeds)
-    gates = _gates(start)
+    measured = _gates(gates) if gates else None
     sections, manifests = [], [record.manifest for record in runs if record.manifest]
     missing = _missing_runs(runs) + ([] if verdicts else ["No verdicts on claims."])
     analysis = []
@@ -68,8 +68,12 @@ def run(
         trained=len(manifests),
         total_minutes=sum(record["result"]["train_minutes"] for record in manifests),
         missing=missing,
-        warnings=[*(gates["missed"] if gates else []), *(verdicts["warnings"] if verdicts else []), *_mixed(manifests)],
-        gates=gates,
+        warnings=[
+            *(measured["missed"] if measured else []),
+            *(verdicts["warnings"] if verdicts else []),
+            *_mixed(manifests),
+        ],
+        gates=measured,
         environments=environments([*manifests, *analysis]),
         codes={"training": codes(manifests), "analysis": codes(analysis)},
         paper=paper,
@@ -98,15 +102,15 @@ def _mixed(manifests: list[dict]) -> list[str]:
     return found
 
 
-def _gates(start: Path | None) -> dict | None:
-    """The start model's gates: measured, with the bounds, and one line for each that was missed."""
-    path = start / "manifest.json" if start else None
-    record = read_json(path) if path and path.exists() else {}
+def _gates(path: Path) -> dict | None:
+    """The gates of a start model: measured, bounds, and a line for each that was missed. None if it has none."""
+    record = read_json(path)
     if "gates" not in record:
         return None
     bounds = {name: value for name, value in record["spec"]["gates"].items() if name in record["gates"]}
     rows = [(name, record["gates"][name], *bounds[name]) for name in sorted(bounds)]
-    return {"model": start.name, "rows": rows, "missed": [f"Start model: {line}" for line in record["missed_gates"]]}
+    missed = [f"Start model: {line}" for line in record["missed_gates"]]
+    return {"model": path.parent.name, "rows": rows, "missed": missed}
 
 
 def _section(
