@@ -25,6 +25,7 @@ rule all:
     default_target: True
     input:
         [comparison_files(name) for name in STUDY.comparisons],
+        claims_files("all"),
         f"{RESULTS}/report.html",
         f"{RESULTS}/report-all.html",
 
@@ -48,3 +49,9 @@ rule tables:
 rule figures:
     input:
         [comparison_files(name, kinds=["figures"]) for name in STUDY.comparisons],
+
+
+# Every claim on the runs of every comparison.
+rule claims:
+    input:
+        claims_files("all"),

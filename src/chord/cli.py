@@ -125,6 +125,17 @@ JOBS = {
         many=frozenset({"runs"}),
         out="folder of the figure's files",
     ),
+    "claims": Job(
+        help="a verdict on each claim: supported, contradicted, undecided or not measured",
+        module="chord.analysis.claims",
+        inputs={
+            "claims": "the claims (config/claims/<name>.yaml)",
+            "scores": "scores of the runs (<benchmark>.scores.parquet)",
+            "runs": "folders of the trained runs (runs/<method>/seed-<n>)",
+        },
+        many=frozenset({"scores", "runs"}),
+        out="folder of claims.{json,csv,md,tex}",
+    ),
     "report": Job(
         help="the report of a study as one HTML page",
         module="chord.analysis.report",
@@ -180,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_study(command)
     command = _command(commands, "plan", "what a study will run, and about how long it takes", _plan)
     _add_study(command)
-    command = _command(commands, "schema", "write the JSON schemas of studies, methods and benchmarks", _schema)
+    command = _command(commands, "schema", "write the JSON schemas of studies, methods, benchmarks and claims", _schema)
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="folder (workflow/schemas)")
     command = _command(commands, "spec", "print the specification of one job of a study", _spec)
     _add_study(command)

@@ -117,6 +117,7 @@ def jobs(study: Study, comparisons: Iterable[str]) -> dict[str, list[float]]:
         "cells": [light] * len(shown),
         "table": [light] * sum(len(comparison.tables) for comparison in shown),
         "figure": [light] * sum(len(comparison.figures) for comparison in shown),
+        "claims": [light] if study.settings.claims else [],
         "report": [light],
     }
 

@@ -53,16 +53,41 @@ def source_sha256(*rooms: str) -> str:
 def git_commit() -> str | None:
     """Commit of the checkout the package runs from, '-dirty' after it when tracked files differ; None outside git."""
     here = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", here, *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
     try:
-        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
+        dirty = _git(here, "status", "--porcelain", "--untracked-files=no")
+        return _git(here, "rev-parse", "HEAD") + ("-dirty" if dirty else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def file_commit(path: str | Path) -> dict[str, Any]:
+    """`git_commit` that last changed the file, its `date`, and whether the file was `modified` since.
+
+    A file that is in no commit has none and counts as modified; outside git all three are None.
+    """
+    path = Path(path).resolve()
+    try:
+        found = _git(path.parent, "log", "-1", "--format=%H %cI", "--", path.name)
+        modified = bool(_git(path.parent, "status", "--porcelain", "--ignored", "--", path.name))
+    except (OSError, subprocess.CalledProcessError):
+        return {"git_commit": None, "date": None, "modified": None}
+    commit, _, date = found.partition(" ")
+    return {"git_commit": commit or None, "date": date or None, "modified": modified}
+
+
+def is_ancestor(commit: str, later: str, folder: str | Path) -> bool | None:
+    """Whether `later` is `commit` or comes after it; None where the repository around `folder` lacks one of them."""
+    try:
+        _git(Path(folder), "merge-base", "--is-ancestor", commit, later)
+    except subprocess.CalledProcessError as error:
+        return False if error.returncode == 1 else None
+    except OSError:
+        return None
+    return True
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def environment() -> dict[str, str]:

@@ -46,6 +46,16 @@ def test_tables_figures_and_report(results):
     assert 'src="http' not in page
 
 
+def test_claims_are_judged(results):
+    record = json_of(results / "claims/main/claims.json")
+    assert len(record["claims"]) == sum(record["counts"].values()) >= 12
+    assert record["sha256"] == file_sha256(ROOT / "config/claims/chord.yaml")
+    assert {run for item in record["run_commits"] for run in item["runs"]} >= {"runs/rl/seed-0", "runs/chord_mu/seed-1"}
+    phi = next(claim for claim in record["claims"] if claim["name"] == "chord_phi_above_rl")
+    assert phi["verdict"] != "not measured"
+    assert phi["tests"][0]["n_seeds"] == 2
+
+
 def test_a_cell_leads_back_to_its_runs(results):
     cells = pq.read_table(results / "main/cells.parquet")
     assert provenance_of(cells.schema)["spec_hash"]

@@ -69,6 +69,13 @@ def test_a_title_retrains_nothing(finished):
     assert "main/tables/table1.csv" in again
 
 
+def test_a_margin_judges_again_and_retrains_nothing(finished):
+    with edited(finished / "config/claims/chord.yaml", "margin: 0.75", "margin: 0.8"):
+        again = planned(finished)
+    assert {"claims/main/claims.json", "claims/all/claims.json", "report.html", "report-all.html"} <= again
+    assert not {output for output in again if output.startswith(("runs/", "data/", "main/"))}
+
+
 @pytest.mark.parametrize("module", ["figures", "tables", "report"])
 def test_code_of_figures_tables_and_report_retrains_nothing(finished, module):
     path = finished / f"src/chord/analysis/{module}.py"

@@ -28,7 +28,7 @@ def test_plans_everything_by_default(checkout, tmp_path, snakefile, elsewhere):
 
 def test_targets(checkout):
     listed = snakemake(checkout, "--list-target-rules").stdout.split()
-    assert {"all", "main", "tables", "figures", "ablation_mu", "report", "base_model", "tune"} <= set(listed)
+    assert {"all", "main", "tables", "figures", "ablation_mu", "report", "claims", "base_model", "tune"} <= set(listed)
 
 
 def test_a_comparison_plans_its_own_methods(checkout):
@@ -54,6 +54,15 @@ def test_a_method_without_stage_is_not_trained(checkout):
     outputs = planned(checkout, "main")
     assert "runs/original/seed-0/world_test.scores.parquet" in outputs
     assert "runs/original/seed-0/model" not in outputs
+
+
+def test_claims_of_main_train_nothing_beyond_it(checkout):
+    def methods(target: str) -> set[str]:
+        outputs = planned(checkout, target)
+        return {output.split("/")[1] for output in outputs if output.startswith("runs/")}
+
+    assert methods("results/tiny/claims/main/claims.json") == methods("main")
+    assert methods("claims") > methods("main")
 
 
 def test_tuning_stays_off_the_reported_seeds(checkout):

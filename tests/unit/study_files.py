@@ -1,4 +1,4 @@
-"""A small repository root with a study, five methods and two benchmarks, made anew for each test that changes them."""
+"""A small repository root: a study, five methods, two benchmarks and a claim, made anew for each test."""
 
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ STUDY: dict[str, Any] = {
             "figures": [],
         }
     },
+    "claims": "small",
     "tuning": {"seed_index": 100, "learning_rates": {"rl": [0.0001, 0.0002], "decay": [0.0001, 0.0003]}},
     "resources": {"default": {"mem_mb": 1000, "minutes": 5}, "train": {"mem_mb": 3000, "minutes": 60, "threads": 2}},
     "cost": {
@@ -84,6 +85,7 @@ METHODS: dict[str, dict[str, Any]] = {
 BENCHMARKS: dict[str, dict[str, Any]] = {
     "world": {
         "title": "World",
+        "role": "target",
         "columns": {"T1": "easy", "all": "World"},
         "k": 4,
         "decoding": {"temperature": 1.0, "max_response_tokens": 20},
@@ -92,6 +94,7 @@ BENCHMARKS: dict[str, dict[str, Any]] = {
     },
     "skills": {
         "title": "Skills",
+        "role": "unrelated",
         "columns": {"all": "Skills"},
         "k": 1,
         "decoding": {"temperature": 0.0, "max_response_tokens": 5},
@@ -99,7 +102,26 @@ BENCHMARKS: dict[str, dict[str, Any]] = {
         "data": {"source": {"kind": "skills", "groups": ["next"]}, "rows_per_group": 6},
     },
 }
+CLAIMS: dict[str, Any] = {
+    "title": "Claims",
+    "source": "a paper",
+    "claims": {
+        "decay_above_rl": {
+            "sentence": "A decay is better than RL.",
+            "paper": "Table 1",
+            "tests": [
+                {
+                    "statistic": {"kind": "difference", "method": "decay", "reference": "rl", "role": "target"},
+                    "rule": "above",
+                    "margin": 0,
+                    "why": "an order",
+                }
+            ],
+        }
+    },
+}
 STUDY_FILE = "config/studies/small.yaml"
+CLAIMS_FILE = "config/claims/small.yaml"
 
 
 class Root:
@@ -112,6 +134,7 @@ class Root:
             self.write(f"config/methods/{name}.yaml", value)
         for name, value in BENCHMARKS.items():
             self.write(f"config/benchmarks/{name}.yaml", value)
+        self.write(CLAIMS_FILE, CLAIMS)
 
     def write(self, file: str, value: Any) -> None:
         path = self.path / file

@@ -8,7 +8,7 @@ import pytest
 
 from chord import cli
 from chord.study.schemas import FILES
-from tests.unit.study_files import STUDY_FILE, Root
+from tests.unit.study_files import CLAIMS_FILE, STUDY_FILE, Root
 
 HYBRID_KEYS = (
     "clip, decoding, expert_loss, expert_rows_per_step, generate_batch_rows, keep, kind, micro_batch_rows,"
@@ -67,8 +67,8 @@ def check(root, capsys) -> list[str]:
             STUDY_FILE,
             "resources.trian",
             {"mem_mb": 1, "minutes": 1},
-            f"{STUDY_FILE}: resources.trian: unknown value 'trian'; expected one of benchmark, cells, default, experts,"
-            " figure, generate, prepare, pretrain, report, score, table, train (did you mean 'train'?)",
+            f"{STUDY_FILE}: resources.trian: unknown value 'trian'; expected one of benchmark, cells, claims, default,"
+            " experts, figure, generate, prepare, pretrain, report, score, table, train (did you mean 'train'?)",
         ),
         # a wrong type or value
         (DECAY, "stage.schedule.peak", "0.3", f'{DECAY}: stage.schedule.peak: expected a number, got "0.3"'),
@@ -213,6 +213,46 @@ def check(root, capsys) -> list[str]:
             "resources",
             {"train": {"mem_mb": 1, "minutes": 1}},
             f"{STUDY_FILE}: resources: missing key default; expected resources for the rules that are not named",
+        ),
+        (
+            STUDY_FILE,
+            "claims",
+            "smal",
+            f"{STUDY_FILE}: claims: unknown claims 'smal'; expected one of small (did you mean 'small'?)",
+        ),
+        (
+            CLAIMS_FILE,
+            "claims.decay_above_rl.sentense",
+            "Misspelt.",
+            f"{CLAIMS_FILE}: claims.decay_above_rl.sentense: unknown key; expected one of paper, sentence, tests"
+            " (did you mean 'sentence'?)",
+        ),
+        (
+            CLAIMS_FILE,
+            "claims.decay_above_rl.tests",
+            [{"statistic": {"kind": "ratio"}, "rule": "above", "margin": 0, "why": "an order"}],
+            f"{CLAIMS_FILE}: claims.decay_above_rl.tests.0.statistic.kind: unknown kind 'ratio'; expected one of"
+            " change, difference, position",
+        ),
+        (
+            CLAIMS_FILE,
+            "claims.decay_above_rl.tests",
+            [
+                {
+                    "statistic": {"kind": "difference", "method": "decay", "reference": "rl", "role": "targt"},
+                    "rule": "above",
+                    "margin": 0,
+                    "why": "an order",
+                }
+            ],
+            f"{CLAIMS_FILE}: claims.decay_above_rl.tests.0.statistic.role: unknown value 'targt'; expected one of"
+            " target, unrelated (did you mean 'target'?)",
+        ),
+        (
+            SKILLS,
+            "role",
+            "targt",
+            f"{SKILLS}: role: unknown value 'targt'; expected one of target, unrelated (did you mean 'target'?)",
         ),
     ],
 )

@@ -10,7 +10,7 @@ from chord.errors import UserError
 from chord.objectives.schedules import Constant, Cosine
 from chord.study import load_study
 from chord.study.reading import merge
-from tests.unit.study_files import STUDY_FILE, Root
+from tests.unit.study_files import CLAIMS_FILE, STUDY_FILE, Root
 
 
 @pytest.fixture
@@ -188,6 +188,32 @@ def test_a_report_of_some_comparisons_holds_only_these(root):
     root.set(STUDY_FILE, "comparisons", "second", value=load(root).settings.comparisons["main"].model_dump())
     assert [shown["name"] for shown in load(root).report_spec(["second"])["comparisons"]] == ["second"]
     assert [shown["name"] for shown in load(root).report_spec()["comparisons"]] == ["main", "second"]
+
+
+def test_claims_of_main_leave_the_methods_of_other_comparisons_to_all(root):
+    second = load(root).settings.comparisons["main"].model_dump() | {"methods": ["rl", "sft"]}
+    root.set(STUDY_FILE, "methods", "sft", value={})
+    root.set(STUDY_FILE, "comparisons", "second", value=second)
+    study = load(root)
+    main, everything = study.spec("claims", ["main"]), study.spec("claims", ["all"])
+    assert [row["name"] for row in main["methods"]] == ["original", "rl", "sft_rl", "decay"]
+    assert [row["name"] for row in main["elsewhere"]] == ["sft"]
+    assert [row["name"] for row in everything["methods"]] == ["original", "rl", "sft_rl", "decay", "sft"]
+    assert everything["elsewhere"] == []
+    assert {row["name"]: row["role"] for row in main["benchmarks"]} == {"world": "target", "skills": "unrelated"}
+
+
+def test_claims_about_methods_that_a_study_lacks_are_no_problem(root):
+    root.set(CLAIMS_FILE, "claims", "decay_above_rl", "tests", value=[ABOUT_ANOTHER])
+    assert load(root).settings.claims == "small"
+
+
+ABOUT_ANOTHER = {
+    "statistic": {"kind": "position", "method": "of_another_study", "of": "end"},
+    "rule": "above",
+    "margin": 0.5,
+    "why": "nearer to the expert",
+}
 
 
 def test_spec_by_name_is_the_spec_of_the_method(root):

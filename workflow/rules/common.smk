@@ -22,6 +22,7 @@ shell.prefix(
 )
 
 from chord.analysis.catalogue import FIGURES, TABLES
+from chord.analysis.claims_spec import SCOPES
 from chord.errors import UserError
 from chord.study import Study, load_study
 
@@ -68,6 +69,7 @@ wildcard_constraints:
     comparison=one_of(STUDY.comparisons),
     table=one_of(TABLES),
     figure=one_of(FIGURES),
+    scope=one_of(SCOPES),
 
 
 def spec(values: dict) -> str:
@@ -85,8 +87,7 @@ def result_of(method: str | None, seed: int) -> str:
     return f"{run_folder(method, seed)}/model" if trained else BASE_MODEL
 
 
-def scores_of(comparison: str) -> list[str]:
-    methods = STUDY.comparisons[comparison].methods
+def scores_of(methods: Iterable[str]) -> list[str]:
     return expand(f"{RUN}/{{benchmark}}.scores.parquet", method=methods, seed=SEEDS, benchmark=STUDY.benchmarks)
 
 
@@ -102,6 +103,12 @@ def needed_by(comparisons: Iterable[str]) -> list[str]:
     """The methods that the comparisons show and those that these start from, each once."""
     shown = [method for name in comparisons for method in STUDY.comparisons[name].methods]
     return list(dict.fromkeys(link.name for method in shown for link in STUDY.chain(method)))
+
+
+def claims_files(scope: str) -> list[str]:
+    """The verdicts on the study's claims from the main comparison, or from all; none where it names no claims."""
+    kinds = ["json", "csv", "md", "tex"] if STUDY.settings.claims else []
+    return expand(f"{RESULTS}/claims/{scope}/claims.{{kind}}", kind=kinds)
 
 
 def comparison_files(name: str, kinds: Iterable[str] = ("tables", "figures")) -> list[str]:

@@ -4,7 +4,7 @@
 
 rule cells:
     input:
-        scores=lambda wildcards: scores_of(wildcards.comparison),
+        scores=lambda wildcards: scores_of(STUDY.comparisons[wildcards.comparison].methods),
         code=ANALYSIS,
     output:
         cells=f"{RESULTS}/{{comparison}}/cells.parquet",
@@ -86,10 +86,48 @@ rule figure:
         "python -m chord figure --spec {params.spec:q} --runs {params.runs:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
+# `main` judges the study's claims from the methods of the main comparison, `all` from those of every comparison.
+if STUDY.settings.claims:
+
+    rule judge:
+        input:
+            claims=from_root(f"config/claims/{STUDY.settings.claims}.yaml"),
+            scores=lambda wildcards: scores_of(STUDY.judged_methods(wildcards.scope)),
+            curves=lambda wildcards: curves_of(STUDY.judged_methods(wildcards.scope)),
+            manifests=lambda wildcards: manifests_of(STUDY.judged_methods(wildcards.scope)),
+            code=ANALYSIS,
+        output:
+            json=f"{RESULTS}/claims/{{scope}}/claims.json",
+            csv=f"{RESULTS}/claims/{{scope}}/claims.csv",
+            markdown=f"{RESULTS}/claims/{{scope}}/claims.md",
+            latex=f"{RESULTS}/claims/{{scope}}/claims.tex",
+            manifest=f"{RESULTS}/claims/{{scope}}/claims.manifest.json",
+        log:
+            f"{RESULTS}/logs/claims/{{scope}}.log",
+        benchmark:
+            f"{RESULTS}/timings/claims/{{scope}}.tsv"
+        conda:
+            "../../environment.yml"
+        threads: STUDY.resources("claims").threads
+        resources:
+            mem_mb=STUDY.resources("claims").mem_mb,
+            runtime=STUDY.resources("claims").minutes,
+        params:
+            spec=lambda wildcards: spec(STUDY.claims_spec(wildcards.scope)),
+            runs=lambda wildcards, input: [Path(curves).parent for curves in input.curves],
+            folder=lambda wildcards, output: Path(output.json).parent,
+        message:
+            "Judge the claims on the runs of: {wildcards.scope}"
+        shell:
+            "python -m chord claims --spec {params.spec:q} --claims {input.claims:q} --scores {input.scores:q}"
+            " --runs {params.runs:q} --out {params.folder:q} > {log:q} 2>&1"
+
+
 rule report:
     input:
         cells=f"{RESULTS}/main/cells.parquet",
         shown=comparison_files("main"),
+        claims=claims_files("main"),
         runs=manifests_of(needed_by(["main"])),
         reported=REPORTED,
         tuning=TUNING,
@@ -123,6 +161,7 @@ use rule report as report_all with:
     input:
         cells=expand(f"{RESULTS}/{{name}}/cells.parquet", name=STUDY.comparisons),
         shown=[comparison_files(name) for name in STUDY.comparisons],
+        claims=claims_files("all"),
         runs=manifests_of(needed_by(STUDY.comparisons)),
         reported=REPORTED,
         tuning=TUNING,

@@ -176,6 +176,21 @@ def paired_difference(
     return Difference(mean, mean - half, mean + half, p_value(parts), detectable(parts))
 
 
+def seed_interval(values: Array) -> Difference:
+    """Student's interval of the mean of one value for each seed, values[S], and the test of mean = 0.
+
+    Without a spread to estimate it from (one seed, or seeds that agree exactly) there is no interval.
+    """
+    n_seeds = len(values)
+    mean, variance = float(values.mean()), float(values.var(ddof=1)) / n_seeds if n_seeds > 1 else 0.0
+    if variance < 1e-24:
+        return Difference(mean, None, None, None, None)
+    zero = np.zeros(())
+    parts = Parts(np.asarray(mean), np.asarray(variance), zero, zero, n_seeds - 1, 0)
+    half = float(half_width(parts))
+    return Difference(mean, mean - half, mean + half, p_value(parts), detectable(parts))
+
+
 def p_value(parts: Parts) -> float:
     """Two-sided p of mean = 0: one minus the level at which the interval just reaches 0, so that both always agree."""
     distance = abs(float(parts.mean))

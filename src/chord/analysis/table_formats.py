@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from chord.analysis.tables import Entry, Table
 
 COLUMNS = (
-    "method reference title benchmark group metric estimate low high p p_holm detectable n_questions n_seeds k seeds"
+    "claim claim_verdict test verdict missing rule margin unit"
+    " method reference title benchmark group metric estimate low high p p_holm detectable n_questions n_seeds k seeds"
     " seed_estimates runs config_hash reported reported_provenance reported_source"
 ).split()
 
@@ -48,13 +49,17 @@ def markdown(table: Table) -> str:
         f"**{_md(table.title)}.**",
         "",
         "| " + " | ".join(_md(name) for name in table.header) + " |",
-        "|---" + "|---:" * (len(table.header) - 1) + "|",
+        "".join("|---:" if column == "r" else "|---" for column in _columns(table)) + "|",
         *("| " + " | ".join(_md(_plain(cell)) for cell in row) + " |" for row in table.rows),
         "",
         *(_md(note) for note in table.notes),
         _md(f"Runs, configuration hashes and full precision: {table.name}.csv."),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _columns(table: Table) -> tuple[str, ...]:
+    return table.columns or ("l", *"r" * (len(table.header) - 1))
 
 
 def _plain(cell: str | Entry) -> str:
@@ -73,7 +78,6 @@ def tex_escape(text: str) -> str:
 
 def latex(table: Table) -> str:
     r"""A table environment for \input; needs \usepackage{booktabs}, nothing else."""
-    columns = "l" + "r" * (len(table.header) - 1)
     body = [" & ".join(_tex_cell(cell) for cell in row) + r" \\" for row in table.rows]
     lines = [
         rf"% {table.name}: runs, configuration hashes and full precision are in {table.name}.csv",
@@ -81,7 +85,7 @@ def latex(table: Table) -> str:
         r"\centering\footnotesize",
         rf"\caption{{{tex_escape(table.caption)}}}",
         rf"\label{{tab:{table.name}}}",
-        rf"\begin{{tabular}}{{{columns}}}",
+        rf"\begin{{tabular}}{{{''.join(_columns(table))}}}",
         r"\toprule",
         " & ".join(tex_escape(name) for name in table.header) + r" \\",
         r"\midrule",

@@ -55,6 +55,7 @@ class Table:
     rows: tuple[tuple[str | Entry, ...], ...]
     notes: tuple[str, ...]
     records: tuple[dict, ...] = field(repr=False)  # one for each entry: the csv
+    columns: tuple[str, ...] = ()  # LaTeX column types; none: the first left, the others right
 
     @property
     def caption(self) -> str:

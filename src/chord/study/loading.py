@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from chord.analysis.catalogue import FIGURES
+from chord.analysis.claims_spec import ClaimsFile
 from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.experts.spec import ExpertsSpec
@@ -17,7 +18,7 @@ from chord.training.pretrain_spec import PretrainSpec
 from chord.training.spec import HybridStage, SftStage
 
 STAGES: dict[str, type[SftStage] | type[HybridStage]] = {"sft": SftStage, "hybrid": HybridStage}
-FOLDERS = {"study": "studies", "method": "methods", "benchmark": "benchmarks"}
+FOLDERS = {"study": "studies", "method": "methods", "benchmark": "benchmarks", "claims": "claims"}
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -67,6 +68,7 @@ class _Loader:
             pretrain = self._section(PretrainSpec, settings.base_model, ("base_model",), seed=settings.seed)
         self._check_comparisons(settings)
         self._check_tuning(settings, methods)
+        self._check_claims(settings)
         return Study(
             name=path.name.removesuffix(".yaml"),
             root=self.root,
@@ -79,7 +81,7 @@ class _Loader:
         )
 
     def _find(self, kind: str, name: str, asked_by: str) -> Path:
-        """The file of a study, method or benchmark; `asked_by` is the place that names it, with a colon."""
+        """The file of a study, method, benchmark or claims; `asked_by` is the place that names it, with a colon."""
         path = self.root / "config" / FOLDERS[kind] / f"{name}.yaml"
         if not path.is_file():
             known = [file.name.removesuffix(".yaml") for file in path.parent.glob("*.yaml")]
@@ -178,7 +180,20 @@ class _Loader:
         except Problems as problems:
             self.lines += problems.lines
             return None
-        return Benchmark(name, merged.title, merged.columns, merged.k, merged.decoding, merged.batch_rows, data)
+        return Benchmark(
+            name, merged.title, merged.role, merged.columns, merged.k, merged.decoding, merged.batch_rows, data
+        )
+
+    def _check_claims(self, settings: StudyFile) -> None:
+        """The claims may name methods that this study lacks: those claims are not measured."""
+        if settings.claims is None:
+            return
+        try:
+            path = self._find("claims", settings.claims, f"{self.file}: claims: ")
+            values = self._read(path)
+            validate(ClaimsFile, values, [Layer(self._shown(path), values)])
+        except Problems as problems:
+            self.lines += problems.lines
 
     def _check_comparisons(self, settings: StudyFile) -> None:
         for name, comparison in settings.comparisons.items():

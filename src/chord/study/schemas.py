@@ -1,4 +1,4 @@
-"""JSON schemas of the three kinds of YAML files, made from the typed classes: for editors and readers.
+"""JSON schemas of the kinds of YAML files, made from the typed classes: for editors and readers.
 
 `chord schema` writes them into workflow/schemas, and a test fails when they are not current. The typed configuration is
 the stricter judge: it also knows what the values of several files must be together.
@@ -8,9 +8,15 @@ import json
 
 from pydantic import BaseModel
 
+from chord.analysis.claims_spec import ClaimsFile
 from chord.study.settings import BenchmarkFile, MethodFile, StudyFile
 
-FILES: dict[str, type[BaseModel]] = {"study": StudyFile, "method": MethodFile, "benchmark": BenchmarkFile}
+FILES: dict[str, type[BaseModel]] = {
+    "study": StudyFile,
+    "method": MethodFile,
+    "benchmark": BenchmarkFile,
+    "claims": ClaimsFile,
+}
 
 
 def schema_text(kind: str) -> str:

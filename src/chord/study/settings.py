@@ -1,4 +1,4 @@
-"""What stands in the three kinds of YAML files: a study, a method, a benchmark.
+"""What stands in the YAML files of a study, a method and a benchmark. (Claims: chord.analysis.claims_spec.)
 
 Sections that are laid over each other (training defaults, method, override) or that lack a value which only the study
 knows (its seed) stay plain here. `chord.study.loading` puts them together and checks them against the settings class of
@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from chord.analysis.catalogue import FIGURES, TABLES
+from chord.analysis.claims_spec import Role
 from chord.analysis.specs import ALL
 from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.experts.spec import ExpertsSpec
@@ -43,6 +44,7 @@ RULES = (
     "cells",
     "table",
     "figure",
+    "claims",
     "report",
 )
 Rule = Literal["default", *RULES]
@@ -109,6 +111,7 @@ class BenchmarkFile(Settings):
     """A task, its rows, how the answers are sampled, and how tables show it."""
 
     title: Text
+    role: Role = Field(description="target (what the methods are trained for) or unrelated (what training may cost)")
     columns: Annotated[dict[str, Text], Field(min_length=1)] = Field(
         description=f"the columns of a table: group of the rows ({ALL}: the whole benchmark) -> heading"
     )
@@ -158,6 +161,7 @@ class StudyFile(Settings):
     methods: Annotated[dict[Name, MethodOverride], Field(min_length=1)]
     benchmarks: Annotated[dict[Name, BenchmarkOverride], Field(min_length=1)]
     comparisons: Annotated[dict[Name, Comparison], Field(min_length=1)]
+    claims: Text | None = Field(default=None, description="the claims it is judged on: a file in config/claims")
     tuning: Tuning | None = None
     resources: dict[Rule, Resources] = Field(description="by rule; `default` is for the rules that are not named")
     cost: Cost

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chord.analysis.catalogue import FIGURES, TABLES
+from chord.analysis.claims_spec import SCOPES, ClaimsSpec, JudgedBenchmark, Role
 from chord.analysis.specs import CellsSpec, Chains, Column, FigureSpec, ReportComparison, ReportSpec, TableSpec
 from chord.analysis.specs import Method as ShownMethod
 from chord.data.spec import BenchmarkSpec, PrepareSpec
@@ -29,6 +30,7 @@ JOBS = {
     "cells": ("comparison",),
     "table": ("comparison", "table"),
     "figure": ("comparison", "figure"),
+    "claims": ("scope",),
     "report": (),
 }
 
@@ -50,6 +52,7 @@ class Benchmark:
 
     name: str
     title: str
+    role: Role
     columns: dict[str, str]  # group of the rows -> heading of the table's column
     k: int  # samples of each question
     decoding: Decoding
@@ -178,6 +181,7 @@ class Study:
             "comparison": self.comparisons,
             "table": TABLES,
             "figure": FIGURES,
+            "scope": SCOPES,
         }[kind]
         if name not in known:
             raise UserError(unknown(kind, name, known))
@@ -203,6 +207,21 @@ class Study:
         shown = self.figure_methods(comparison, figure)
         chains = self._chains(shown) if FIGURES[figure].x == "tokens" else {}
         return FigureSpec(name=figure, methods=self._shown(shown), chains=chains).model_dump(mode="json")
+
+    def judged_methods(self, scope: str) -> list[str]:
+        """The methods that the claims of a scope are judged on: `main` trains nothing beyond the main comparison."""
+        names = self.comparisons if scope == "all" else [scope]
+        return list(dict.fromkeys(method for name in names for method in self.comparisons[name].methods))
+
+    def claims_spec(self, scope: str) -> dict:
+        judged = self.judged_methods(scope)
+        return ClaimsSpec(
+            methods=self._shown(judged),
+            elsewhere=self._shown([method for method in self.judged_methods("all") if method not in judged]),
+            benchmarks=tuple(
+                JudgedBenchmark(name=row.name, title=row.title, role=row.role) for row in self.benchmarks.values()
+            ),
+        ).model_dump(mode="json")
 
     def report_spec(self, comparisons: Sequence[str] | None = None) -> dict:
         """The report of all comparisons, or of the given ones."""
