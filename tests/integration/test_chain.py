@@ -1,5 +1,6 @@
 """The whole chain in miniature, with the real commands: from nothing to the report, and from cells back to runs."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -72,6 +73,16 @@ def test_a_cell_leads_back_to_its_runs(results):
         identity = provenance_of(pq.read_schema(folder / f"{cell['benchmark']}.scores.parquet"))
         assert identity["method"] == "sft_best_rl"
         assert identity["seed_index"] == manifest["spec"]["seed_index"]
+
+
+def test_the_costs_of_a_method_are_those_of_all_runs_behind_it(results):
+    with open(results / "main/tables/costs.csv", newline="", encoding="utf-8") as file:
+        rows = {(row["method"], row["metric"]): row for row in csv.DictReader(file)}
+    for metric, key in (("trained_tokens", "train_tokens"), ("weighted_expert_rows", "weighted_expert_rows")):
+        row = rows["sft_best_rl", metric]
+        spent = {run: json_of(results / run / "manifest.json")["result"][key] for run in row["runs"].split()}
+        assert len(spent) == 4  # two stages, two seeds
+        assert float(row["estimate"]) == pytest.approx(sum(spent.values()) / 2)
 
 
 def test_methods_of_a_seed_share_their_questions(results):

@@ -282,6 +282,22 @@ def test_missing_results_are_listed(results: Path, tmp_path: Path) -> None:
     assert "no cells, so no tables" in page(broken, tmp_path / "report.html")
 
 
+def test_further_comparisons_come_after_the_first(results: Path, tmp_path: Path) -> None:
+    lead, *_ = report_spec()["comparisons"]
+    other = tmp_path / "study"
+    shutil.copytree(results, other)
+    shutil.copytree(other / "main", other / "ablation")
+    comparisons = [lead, lead | {"name": "ablation", "title": "An ablation"}, lead | {"name": "gone", "title": "Gone"}]
+    text = page(other, tmp_path / "report.html", comparisons=comparisons)
+    assert text.index('id="main-costs"') < text.index('id="ablation-table1"') < text.index('id="tuning"')
+    assert 'id="ablation-frontier"' in text
+    assert "Gone: no cells, so no tables" in text
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    assert len(checker.ids) == len(set(checker.ids))
+
+
 def test_sentences_say_no_more_than_the_intervals() -> None:
     comparison = ReportComparison.model_validate(report_spec()["comparisons"][0])
     rows = [
