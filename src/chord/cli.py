@@ -32,8 +32,8 @@ class Job:
     help: str
     module: str  # its function `run(spec, *inputs, out)` does the work
     inputs: dict[str, str]  # option -> help, in the order of the function's arguments
-    many: frozenset[str] = frozenset()  # the inputs that are lists of files
     optional: dict[str, str] = field(default_factory=dict)  # further inputs, given to the function by name
+    many: frozenset[str] = frozenset()  # the inputs of both kinds that are lists of files
     out: str = "output"
     has_spec: bool = True  # false: nothing to set; the function gets {}
 
@@ -114,8 +114,15 @@ JOBS = {
     "table": Job(
         help="one table as csv, Markdown and LaTeX",
         module="chord.analysis.tables",
-        inputs={"cells": "cells.parquet", "differences": "differences.parquet"},
-        optional={"reported": "the paper's numbers (YAML), shown beside ours"},
+        inputs={},
+        optional={
+            "cells": "cells.parquet, for estimates and differences",
+            "differences": "differences.parquet, likewise",
+            "runs": "run folders (runs/<method>/seed-<n>), for costs",
+            "experts": "experts.manifest.json, for costs",
+            "reported": "the paper's numbers (YAML), shown beside ours",
+        },
+        many=frozenset({"runs"}),
         out="folder of the table's files",
     ),
     "figure": Job(
@@ -150,7 +157,12 @@ JOBS = {
         help="the report of a study as one HTML page",
         module="chord.analysis.report",
         inputs={"folder": "results of the study (results/<study>)"},
-        optional={"reported": "the paper's numbers (YAML), shown beside ours"},
+        optional={
+            "reported": "the paper's numbers (YAML), shown beside ours",
+            "claims": "verdicts on the paper's claims (claims.json)",
+            "tuning": "table of a search, where the results hold none (csv)",
+            "gates": "manifest of the start model, which holds its gates",
+        },
         out="page (report.html)",
     ),
 }
@@ -185,11 +197,11 @@ def _parser() -> argparse.ArgumentParser:
         command = _command(commands, name, job.help, lambda options, job=job: _run_job(job, options))
         if job.has_spec:
             command.add_argument("--spec", required=True, help="specification: JSON text, or a file with it")
-        for option, text in job.inputs.items():
+        for option, text in [*job.inputs.items(), *job.optional.items()]:
             many = {"nargs": "+"} if option in job.many else {}
-            command.add_argument(f"--{option}", required=True, type=Path, metavar="PATH", help=text, **many)
-        for option, text in job.optional.items():
-            command.add_argument(f"--{option}", type=Path, metavar="PATH", help=f"{text} (optional)")
+            required = option in job.inputs
+            text = text if required else f"{text} (optional)"
+            command.add_argument(f"--{option}", required=required, type=Path, metavar="PATH", help=text, **many)
         command.add_argument("--out", required=True, type=Path, metavar="PATH", help=job.out)
 
     command = _command(commands, "check", "check the YAML files of a study", _check)

@@ -100,6 +100,16 @@ def test_a_cell_leads_back_to_its_runs(results):
         assert identity["seed_index"] == manifest["spec"]["seed_index"]
 
 
+def test_the_costs_of_a_method_are_those_of_all_runs_behind_it(results):
+    with open(results / "main/tables/costs.csv", newline="", encoding="utf-8") as file:
+        rows = {(row["method"], row["metric"]): row for row in csv.DictReader(file)}
+    for metric, key in (("trained_tokens", "train_tokens"), ("weighted_expert_rows", "weighted_expert_rows")):
+        row = rows["sft_best_rl", metric]
+        spent = {run: json_of(results / run / "manifest.json")["result"][key] for run in row["runs"].split()}
+        assert len(spent) == 4  # two stages, two seeds
+        assert float(row["estimate"]) == pytest.approx(sum(spent.values()) / 2)
+
+
 def test_methods_of_a_seed_share_their_questions(results):
     """Paired: the same questions and the same noise for every method."""
 

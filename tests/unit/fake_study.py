@@ -20,6 +20,11 @@ METHODS = {
     "chord_mu": ("CHORD-µ", 0.58, 84.0),
     "chord_phi": ("CHORD-φ", 0.61, 55.0),
 }
+CHAINS = {name: [name] for name in METHODS} | {
+    "original": [],
+    "sft_light_rl": ["sft_light", "sft_light_rl"],
+    "sft_best_rl": ["sft_best", "sft_best_rl"],
+}
 TIERS = {"T1": 1.2, "T2": 0.0, "T3": -1.3}
 
 

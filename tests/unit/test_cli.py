@@ -149,8 +149,8 @@ def check(root, capsys) -> list[str]:
             STUDY_FILE,
             "comparisons.main.tables",
             ["tabel1"],
-            f"{STUDY_FILE}: comparisons.main.tables.0: unknown value 'tabel1'; expected one of diagnostics, table1,"
-            " table1_differences, table2 (did you mean 'table1'?)",
+            f"{STUDY_FILE}: comparisons.main.tables.0: unknown value 'tabel1'; expected one of costs, diagnostics,"
+            " table1, table1_differences, table2 (did you mean 'table1'?)",
         ),
         (
             STUDY_FILE,
@@ -427,10 +427,13 @@ def test_lists_of_files_and_optional_files(monkeypatch, files):
     assert cli.main(["cells", "--spec", "{}", "--scores", a, b, "--out", str(files)]) == 0
     assert calls == [(({}, [files / "a", files / "b"], files), {})]
     calls = fake_room(monkeypatch, "chord.analysis.tables")
-    table = ["table", "--spec", "{}", "--cells", a, "--differences", b, "--out", str(files)]
-    assert cli.main(table) == 0
-    assert cli.main([*table, "--reported", a]) == 0
-    assert [named for _, named in calls] == [{}, {"reported": files / "a"}]
+    table = ["table", "--spec", "{}", "--out", str(files)]
+    assert cli.main([*table, "--cells", a, "--differences", b]) == 0
+    assert cli.main([*table, "--runs", a, b]) == 0
+    assert [named for _, named in calls] == [
+        {"cells": files / "a", "differences": files / "b"},
+        {"runs": [files / "a", files / "b"]},
+    ]
 
 
 @pytest.mark.parametrize(

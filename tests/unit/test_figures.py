@@ -10,6 +10,7 @@ import pytest
 from chord.analysis import figures
 from chord.analysis.catalogue import FIGURES
 from chord.analysis.curves import curve, read_curves, running_mean
+from chord.analysis.looks import LOOKS, OWN, looks
 from chord.errors import UserError
 
 TITLES = {name: title for name, (title, _, _) in fake_study.METHODS.items()} | {"mix_is": "μ with IS"}
@@ -27,8 +28,12 @@ def folders(root: Path, *methods: str) -> list[Path]:
 
 
 def spec(name: str) -> dict:
-    methods = FIGURES[name].methods
-    return {"name": name, "methods": [{"name": m, "title": TITLES.get(m, m)} for m in methods]}
+    found = {"name": name, "methods": [{"name": m, "title": TITLES.get(m, m)} for m in shown(name)]}
+    return found | ({"chains": {m: fake_study.CHAINS[m] for m in shown(name)}} if name == "frontier" else {})
+
+
+def shown(name: str) -> list[str]:
+    return list(FIGURES[name].methods) or [method for method, chain in fake_study.CHAINS.items() if chain]
 
 
 def curves_file(root: Path, method: str, seed: int, text: str) -> Path:
@@ -40,7 +45,7 @@ def curves_file(root: Path, method: str, seed: int, text: str) -> Path:
 
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_every_figure_twice_the_same_bytes(root: Path, tmp_path: Path, name: str) -> None:
-    runs = folders(root, *FIGURES[name].methods)
+    runs = folders(root, *shown(name))
     figures.run(spec(name), runs, tmp_path / "one")
     figures.run(spec(name), runs[::-1], tmp_path / "two")
     for kind, start in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
@@ -49,15 +54,17 @@ def test_every_figure_twice_the_same_bytes(root: Path, tmp_path: Path, name: str
         assert len(data) > 8000
         assert data == (tmp_path / "two" / f"{name}.{kind}").read_bytes()
     record = json.loads((tmp_path / "one" / f"{name}.manifest.json").read_text())
-    assert FIGURES[name].paper in record["caption"]
+    assert (FIGURES[name].paper or FIGURES[name].title) in record["caption"]
     assert "standard deviation" in record["caption"]
-    assert len(record["inputs"]) == 3 * len(FIGURES[name].methods)
+    assert all(TITLES.get(method, method) in record["alt"] for method in shown(name))
+    files = 2 if name == "frontier" else 1  # which step a start delivered stands in its manifest
+    assert len(record["inputs"]) == 3 * len(shown(name)) * files
 
 
 def test_what_is_drawn_is_the_mean_over_seeds(root: Path) -> None:
     definition = FIGURES["fig7"]
     runs = {name: [read_curves(folder) for folder in folders(root, name)] for name in definition.methods}
-    figure, _ = figures.draw(definition, runs, {name: name for name in definition.methods})
+    figure, *_ = figures.draw(definition, runs, {name: name for name in definition.methods})
     (axis,) = figure.axes
     lines = {line.get_label(): line for line in axis.get_lines() if not line.get_label().startswith("_")}
     assert list(lines) == list(definition.methods)
@@ -87,10 +94,22 @@ def test_seeds_are_lined_up_at_common_steps(tmp_path: Path) -> None:
 def test_one_seed_has_no_band_and_the_caption_says_so(tmp_path: Path) -> None:
     rows = "".join(f"{step},{step / 10},{0.3 + step / 100}\n" for step in range(8))
     one = curves_file(tmp_path, "sft_best", 0, "step,epoch,validation_accuracy\n" + rows)
-    figure, caption = figures.draw(FIGURES["fig2"], {"sft_best": [read_curves(one)]}, {"sft_best": "SFT-best"})
+    figure, caption, alt = figures.draw(FIGURES["fig2"], {"sft_best": [read_curves(one)]}, {"sft_best": "SFT-best"})
     assert "One seed." in caption
+    assert alt.endswith("SFT-best: from 30 to 37.")
     assert not figure.axes[0].collections
     assert len(figure.axes[0].get_lines()) == 1
+
+
+def test_a_method_looks_the_same_in_every_figure_and_others_differ() -> None:
+    for definition in FIGURES.values():
+        for method, look in looks(definition.methods).items():
+            assert look == LOOKS[OWN[method]]
+    found = looks(["rl", "luffy", "mu_0.5", "sft_best_rl", "srft"])  # mu_0.5 came first to the look both have
+    assert found["rl"] == LOOKS[OWN["rl"]]
+    assert found["mu_0.5"] == LOOKS[OWN["mu_0.5"]]
+    assert len(set(found.values())) == 5
+    assert set(looks([f"method_{i}" for i in range(9)]).values()) == set(LOOKS)
 
 
 def test_running_mean_by_hand() -> None:

@@ -1,5 +1,7 @@
 """The report: self-contained, repeatable, and it says what is missing."""
 
+import csv
+import json
 import re
 import shutil
 import subprocess
@@ -13,6 +15,7 @@ import pytest
 
 from chord.analysis import cells, figures, report
 from chord.analysis.catalogue import FIGURES, TABLES
+from chord.analysis.report_claims import Picture, picture
 from chord.analysis.specs import ReportComparison
 from chord.analysis.summary import summarise
 
@@ -21,13 +24,22 @@ NAMES = ("original", "sft_best", "rl", "chord_mu", "chord_phi")
 COLUMNS = [{"benchmark": "world", "title": "World"}, {"benchmark": "world", "group": "T1", "title": "T1"}]
 
 
+CHAINS = {name: fake_study.CHAINS[name] for name in NAMES}
+GATES = Path(__file__).parents[2] / "models" / "world-base" / "manifest.json"
+
+
+def table_spec(name: str) -> dict:
+    content = {"chains": CHAINS} if TABLES[name].kind == "costs" else {"columns": COLUMNS}
+    return {"name": name, "methods": fake_study.titles(*NAMES)} | content
+
+
 def report_spec(**extra) -> dict:
     comparison = {
         "name": "main",
         "title": "Main <comparison>",
         "methods": fake_study.titles(*NAMES),
-        "tables": [{"name": name, "methods": fake_study.titles(*NAMES), "columns": COLUMNS} for name in TABLES],
-        "figures": ["fig2", "fig9"],
+        "tables": [table_spec(name) for name in TABLES],
+        "figures": ["fig2", "fig9", "frontier"],
     }
     spec = {"study": "fake", "title": "A made-up study", "question": "Is it a page?", "seeds": [0, 1, 2]}
     return spec | {"comparisons": [comparison]} | extra
@@ -42,15 +54,46 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells.run(
         {"comparison": "main", "methods": methods, "references": ["rl"], "seeds": [0, 1, 2]}, paths, root / "main"
     )
-    for name in ("fig2", "fig9"):
-        shown = FIGURES[name].methods
+    for name in ("fig2", "fig9", "frontier"):
+        shown = FIGURES[name].methods or NAMES[1:]
         runs = [folder for folder in folders if folder.parts[-2] in shown]
-        figures.run({"name": name, "methods": fake_study.titles(*shown)}, runs, root / "main" / "figures")
+        chains = CHAINS if name == "frontier" else {}
+        spec = {"name": name, "methods": fake_study.titles(*shown), "chains": chains}
+        figures.run(spec, runs, root / "main" / "figures")
+    (root / "claims.json").write_text(json.dumps(CLAIMS))
     return root
 
 
-def page(results: Path, out: Path, **extra) -> str:
-    report.run(report_spec(**extra), results, out, REPORTED)
+def test_of(verdict: str, **extra) -> dict:
+    found = {"label": "A vs B", "rule": "above", "margin": 0.01, "why": "one point is little", "unit": "share"}
+    found |= {"estimate": 0.05, "low": 0.02, "high": 0.08, "detectable": 0.04, "n_seeds": 3, "n_questions": 12}
+    found |= {"needed": "> 1.0 points", "found": "+5.0 points [+2.0, +8.0]", "missing": None}
+    return found | {"verdict": verdict} | extra
+
+
+test_of.__test__ = False
+CLAIMS = {
+    "source": "a paper",
+    "git_commit": "a1b2c3d4e5f6a7b8",
+    "date": "2026-01-02T03:04:05+00:00",
+    "modified": False,
+    "before_runs": True,
+    "n_tests": 2,
+    "expected_false_verdicts": 0.1,
+    "claims": [
+        {"name": "one", "sentence": "A < B.", "paper": "Table 1", "verdict": "supported", "missing": [],
+         "tests": [test_of("supported"), test_of("supported", rule="at_most", margin=0.1)]},
+        {"name": "two", "sentence": "C dips.", "paper": "Figure 4", "verdict": "not measured",
+         "missing": ["the study has no method c"],
+         "tests": [test_of("not measured", estimate=None, low=None, high=None, found="", n_seeds=0,
+                           missing="the study has no method c")]},
+    ],
+}  # fmt: skip
+
+
+def page(results: Path, out: Path, claims: Path | None = None, tuning: Path | None = None, **extra) -> str:
+    claims = claims or results / "claims.json"
+    report.run(report_spec(**extra), results, out, reported=REPORTED, claims=claims, tuning=tuning, gates=GATES)
     return out.read_text(encoding="utf-8")
 
 
@@ -58,6 +101,7 @@ class Checker(HTMLParser):
     """Tags that are opened and closed in order, ids, links and everything that would load from elsewhere."""
 
     VOID = ("meta", "img", "br", "link")
+    SELF_CLOSING = ("rect", "line")
 
     def __init__(self):
         super().__init__()
@@ -67,11 +111,16 @@ class Checker(HTMLParser):
         found = dict(attrs)
         if tag not in self.VOID:
             self.open.append(tag)
+        if tag == "img":
+            assert len(found["alt"]) > 40  # says what the picture shows
         self.ids += [found["id"]] if "id" in found else []
         if tag == "a":
             self.links.append(found["href"])
         elif "src" in found or "href" in found:
             self.loads.append(found.get("src", found.get("href")))
+
+    def handle_startendtag(self, tag, attrs):
+        assert tag in self.SELF_CLOSING
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -84,11 +133,12 @@ def test_the_page_is_whole_and_needs_no_network(results: Path, tmp_path: Path) -
     assert checker.open == []
     assert len(checker.ids) == len(set(checker.ids))
     assert {link.removeprefix("#") for link in checker.links} <= set(checker.ids)
-    assert len(checker.loads) == 2
+    assert len(checker.loads) == 3
     assert all(load.startswith("data:image/png;base64,") for load in checker.loads)
     assert "url(" not in text
     assert "@import" not in text
     assert "Main &lt;comparison&gt;" in text
+    assert "<script" not in text
     assert str(results) not in text  # no machine's path
 
 
@@ -98,6 +148,7 @@ def test_it_shows_the_cells_runs_and_paper(results: Path, tmp_path: Path) -> Non
     value = frame.loc[("all", "chord_phi", "accuracy")]
     assert f"<b>{100 * value['estimate']:.1f}</b>" in text
     assert f"[{100 * value['low']:.1f}, {100 * value['high']:.1f}]" in text
+    assert 'title="3 seeds, 12 questions, k = 4"' in text
     for name in NAMES:
         for seed in range(3):
             assert f"runs/{name}/seed-{seed}" in text
@@ -106,9 +157,102 @@ def test_it_shows_the_cells_runs_and_paper(results: Path, tmp_path: Path) -> Non
     assert "0123456789abcdef0123456789abcdef01234567" in text
     assert "2nd-hand" in text
     assert "2.13.0" in text
-    assert '<span class="good">Nothing:</span>' in text
-    # 4 methods train, 3 seeds each, 4.2 minutes
-    assert re.search(r"All runs</th><td>12</td>.*<td>50\.4</td>", text)
+    assert '<span class="good">None:</span>' in text
+    assert "All 12 runs of this page together: 50.4 minutes" in text  # 4 methods train, 3 seeds each, 4.2 minutes
+    # 64 rollouts a step in 20 steps, of which SFT has none
+    assert [re.search(rf"{name}</th><td[^>]*><b>(.*?)</b>", text[text.index('id="main-costs"') :])[1] for name in
+            ("Original", "SFT-best", "CHORD-µ")] == ["0", "0", "1\u202f280"]  # fmt: skip
+
+
+def test_the_page_goes_from_the_question_to_where_numbers_come_from(results: Path, tmp_path: Path) -> None:
+    text = page(results, tmp_path / "report.html")
+    places = ("answer main-table1 claims main-fig2 main-frontier main-costs main-table1_differences tuning failures"
+              " provenance").split()  # fmt: skip
+    found = [text.index('class="question"'), *(text.index(f'id="{place}"') for place in places)]
+    assert found == sorted(found)
+
+
+def test_it_shows_the_verdicts_and_when_the_claims_were_written(results: Path, tmp_path: Path) -> None:
+    text = page(results, tmp_path / "report.html")
+    assert '<li class="supported"><b>1</b> supported</li>' in text
+    assert '<li class="contradicted"><b>0</b> contradicted</li>' in text
+    assert "A &lt; B." in text
+    assert "+5.0 points [+2.0, +8.0]" in text
+    assert 'title="3 seeds, 12 questions; margin: one point is little"' in text
+    assert "1 not measured on these runs" in text
+    assert "the study has no method c" in text
+    assert "commit <code>a1b2c3d4e5f6</code> of 2026-01-02. Every run was made by code that has this commit" in text
+    late = tmp_path / "claims.json"
+    late.write_text(json.dumps(CLAIMS | {"before_runs": False}))
+    text = page(results, tmp_path / "late.html", claims=late)
+    assert "Claims: commit a1b2c3d4e5f6 is not among the ancestors" in text[text.index('id="failures"') :]
+    late.write_text(json.dumps(CLAIMS | {"before_runs": False, "modified": True}))
+    assert "Claims: their file was changed after its commit." in page(results, tmp_path / "late.html", claims=late)
+    late.write_text(json.dumps(CLAIMS | {"before_runs": None, "git_commit": None, "date": None, "modified": None}))
+    assert "Claims: their file is in no commit." in page(results, tmp_path / "late.html", claims=late)
+
+
+def test_a_page_without_verdicts_says_so(results: Path, tmp_path: Path) -> None:
+    report.run(report_spec(), results, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "No verdicts on claims." in text[text.index('id="failures"') :]
+    assert 'href="#claims"' not in text
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        ({"rule": "above", "margin": 1, "low": 0, "high": 2, "estimate": 1}, (7, 93, 50, (50,), (50, 50))),
+        ({"rule": "at_most", "margin": 1, "low": 1, "high": 3, "estimate": 2}, (50, 93, 72, (50,), (0, 50))),
+        ({"rule": "within", "margin": 1, "low": -2, "high": 1, "estimate": 0}, (7, 72, 50, (28, 72), (28, 43))),
+    ],
+)
+def test_a_picture_has_the_margin_in_the_middle_and_shades_what_supports(test: dict, expected: tuple) -> None:
+    found = picture(test)
+    rounded = (found.low, found.high, found.estimate, found.margins, found.shaded)
+    assert tuple(tuple(map(round, x)) if isinstance(x, tuple) else round(x) for x in rounded) == expected
+
+
+def test_without_an_interval_there_is_no_picture() -> None:
+    assert picture(test_of("undecided", low=None, high=None)) is None
+    assert isinstance(picture(test_of("undecided", low=0.01, high=0.01, estimate=0.01)), Picture)  # width 0
+
+
+@pytest.mark.parametrize("setting", [{"setting": "lr", "value": "0.001"}, {"lr": "0.001"}])
+def test_trials_stand_side_by_side_and_the_chosen_one_is_marked(results: Path, tmp_path: Path, setting: dict) -> None:
+    trials = [("rl", 0.5, "no"), ("rl", 0.75, "yes"), ("chord_mu", 0.25, "yes"), ("elsewhere", 0.125, "yes")]
+    rows = [
+        {"method": method, "validation_accuracy": accuracy, "delivered_step": 8, "chosen": chosen} | setting
+        for method, accuracy, chosen in trials
+    ]
+    path = tmp_path / "searched.csv"
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    text = page(results, tmp_path / "report.html", tuning=path)
+    text = text[text.index('id="tuning"') : text.index('id="failures"')]
+    assert '<td title="step 8"><b>50.0</b><small>lr 0.001</small></td>' in text
+    assert '<td class="chosen" title="step 8"><b>75.0</b> ✓<small>lr 0.001</small></td>' in text
+    assert "<b>12.5</b>" not in text  # no method of this page; its line is in the whole table
+    assert "<td>elsewhere</td>" in text
+    assert "different numbers of trials" in text
+    assert "No table of a search" in page(results, tmp_path / "report.html")
+
+
+def test_missed_gates_and_mixed_code_are_failures(results: Path, tmp_path: Path) -> None:
+    mixed = tmp_path / "study"
+    shutil.copytree(results, mixed)
+    path = mixed / "runs" / "rl" / "seed-0" / "manifest.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"code": {"git_commit": None, "source_sha256": "0" * 16}}))
+    gates = tmp_path / "manifest.json"
+    gates.write_text(json.dumps(json.loads(GATES.read_text()) | {"missed_gates": ["gate gap: 0.1"]}))
+    report.run(report_spec(), mixed, tmp_path / "report.html", gates=gates)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    failures = text[text.index('id="failures"') : text.index('id="provenance"')]
+    assert "2 different states of the code" in failures
+    assert "Start model: gate gap: 0.1" in failures
 
 
 def test_the_banner_shows_only_where_there_is_a_notice(results: Path, tmp_path: Path) -> None:
@@ -129,13 +273,29 @@ def test_missing_results_are_listed(results: Path, tmp_path: Path) -> None:
         path.unlink()
     (broken / "main" / "figures" / "fig9.png").unlink()
     text = page(broken, tmp_path / "report.html", seeds=[0, 1, 2])
-    missing = text[text.index('<section id="missing">') : text.index('<section id="paper">')]
+    missing = text[text.index('<section id="failures">') : text.index('<section id="provenance">')]
     assert "runs/chord_phi/seed-2: neither trained nor evaluated" in missing
     assert "runs/rl/seed-1: trained, not evaluated" in missing
     assert "no figure fig9" in missing
     assert "3 results missing" in text
     (broken / "main" / "cells.parquet").unlink()
     assert "no cells, so no tables" in page(broken, tmp_path / "report.html")
+
+
+def test_further_comparisons_come_after_the_first(results: Path, tmp_path: Path) -> None:
+    lead, *_ = report_spec()["comparisons"]
+    other = tmp_path / "study"
+    shutil.copytree(results, other)
+    shutil.copytree(other / "main", other / "ablation")
+    comparisons = [lead, lead | {"name": "ablation", "title": "An ablation"}, lead | {"name": "gone", "title": "Gone"}]
+    text = page(other, tmp_path / "report.html", comparisons=comparisons)
+    assert text.index('id="main-costs"') < text.index('id="ablation-table1"') < text.index('id="tuning"')
+    assert 'id="ablation-frontier"' in text
+    assert "Gone: no cells, so no tables" in text
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    assert len(checker.ids) == len(set(checker.ids))
 
 
 def test_sentences_say_no_more_than_the_intervals() -> None:

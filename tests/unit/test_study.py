@@ -107,6 +107,17 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set:
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
 
+def test_costs_and_the_frontier_name_every_run_behind_a_result(root):
+    study = load(root)
+    chains = {"original": [], "rl": ["rl"], "sft_rl": ["sft", "sft_rl"], "decay": ["decay"]}
+    costs = study.table_spec("main", "costs")
+    assert {name: list(chain) for name, chain in costs["chains"].items()} == chains
+    frontier = study.figure_spec("main", "frontier")
+    assert [method["name"] for method in frontier["methods"]] == ["rl", "sft_rl", "decay"]  # what trains
+    assert list(frontier["chains"]) == ["rl", "sft_rl", "decay"]
+    assert study.table_spec("main", "table1")["chains"] == {}
+
+
 def test_changing_a_method_changes_only_its_own_training(root):
     before = specs(load(root))
     root.set("config/methods/decay.yaml", "stage", "schedule", "peak", value=0.5)

@@ -35,7 +35,7 @@ def test_every_study_loads_and_every_job_has_a_specification(path):
         for table in shown.tables:
             assert study.table_spec(comparison, table)["name"] == table
         for figure in shown.figures:
-            assert study.figure_spec(figure)["name"] == figure
+            assert study.figure_spec(comparison, figure)["name"] == figure
     assert study.report_spec()["comparisons"]
 
 

@@ -53,6 +53,8 @@ def from_root(path: str | Path) -> str:
 
 BASE_MODEL = from_root(STUDY.model)
 REPORTED = from_root("config/paper/reported.yaml")
+TUNING = [from_root(STUDY.settings.tuning.table)] if STUDY.settings.tuning and STUDY.settings.tuning.table else []
+GATES = [path for path in [from_root(f"{STUDY.model}/manifest.json")] if Path(path).exists()]
 ANALYSIS = sorted(from_root(path) for path in (ROOT / "src/chord/analysis").iterdir() if path.suffix in (".py", ".j2"))
 
 
@@ -135,6 +137,46 @@ def comparison_files(name: str, kinds: Iterable[str] = ("tables", "figures")) ->
     if "figures" in kinds:
         files += expand(f"{RESULTS}/{name}/figures/{{figure}}.{{kind}}", figure=shown.figures, kind=["png", "pdf"])
     return files
+
+
+def table_inputs(wildcards) -> dict[str, str | list[str]]:
+    """Costs are of the runs themselves, those that others start from included; all other tables are of cells."""
+    if TABLES[wildcards.table].kind != "costs":
+        folder = f"{RESULTS}/{wildcards.comparison}"
+        files = {name: f"{folder}/{name}.parquet" for name in ("cells", "differences")}
+        return files | {"reported": REPORTED}
+    methods = needed_by([wildcards.comparison])
+    read = {name for method in methods if STUDY.trains(method) for name in STUDY.methods[method].stage.inputs}
+    experts = {"experts": f"{RESULTS}/data/experts.manifest.json"} if "experts" in read else {}
+    return {"curves": curves_of(methods), "manifests": manifests_of(methods)} | experts
+
+
+def table_options(wildcards, input) -> str:
+    given = {name: input.get(name, []) for name in ("cells", "differences", "experts", "reported")}
+    given["runs"] = [Path(curves).parent for curves in input.get("curves", [])]
+    return options(given)
+
+
+def figure_inputs(wildcards) -> dict[str, list[str]]:
+    """Over tokens a figure needs the runs that others start from, and which step each of them delivered."""
+    methods = STUDY.figure_methods(wildcards.comparison, wildcards.figure)
+    if FIGURES[wildcards.figure].x != "tokens":
+        return {"curves": curves_of(methods)}
+    methods = list(dict.fromkeys(link.name for method in methods for link in STUDY.chain(method)))
+    return {"curves": curves_of(methods), "manifests": manifests_of(methods)}
+
+
+def report_options(wildcards, input) -> str:
+    """What the page shows beside the results, as far as there is such a file."""
+    given = {name: input[name] for name in ("reported", "tuning", "gates")}
+    given["claims"] = [path for path in input.get("claims", []) if path.endswith(".json")]
+    return options(given)
+
+
+def options(given: dict[str, str | list]) -> str:
+    """Options of a command; one without files is left out."""
+    given = {name: [paths] if isinstance(paths, str) else list(paths) for name, paths in given.items()}
+    return " ".join(f"--{name} {shlex.join(map(str, paths))}" for name, paths in given.items() if paths)
 
 
 def training_rows(wildcards) -> dict[str, str]:

@@ -31,9 +31,7 @@ rule cells:
 
 rule table:
     input:
-        cells=f"{RESULTS}/{{comparison}}/cells.parquet",
-        differences=f"{RESULTS}/{{comparison}}/differences.parquet",
-        reported=REPORTED,
+        unpack(table_inputs),
         code=ANALYSIS,
     output:
         csv=f"{RESULTS}/{{comparison}}/tables/{{table}}.csv",
@@ -52,17 +50,17 @@ rule table:
         runtime=STUDY.resources("table").minutes,
     params:
         spec=lambda wildcards: spec(STUDY.table_spec(wildcards.comparison, wildcards.table)),
+        inputs=table_options,
         folder=lambda wildcards, output: Path(output.csv).parent,
     message:
         "Table {wildcards.table} of {wildcards.comparison}"
     shell:
-        "python -m chord table --spec {params.spec:q} --cells {input.cells:q} --differences {input.differences:q}"
-        " --reported {input.reported:q} --out {params.folder:q} > {log:q} 2>&1"
+        "python -m chord table --spec {params.spec:q} {params.inputs} --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule figure:
     input:
-        curves=lambda wildcards: curves_of(FIGURES[wildcards.figure].methods),
+        unpack(figure_inputs),
         code=ANALYSIS,
     output:
         png=f"{RESULTS}/{{comparison}}/figures/{{figure}}.png",
@@ -79,7 +77,7 @@ rule figure:
         mem_mb=STUDY.resources("figure").mem_mb,
         runtime=STUDY.resources("figure").minutes,
     params:
-        spec=lambda wildcards: spec(STUDY.figure_spec(wildcards.figure)),
+        spec=lambda wildcards: spec(STUDY.figure_spec(wildcards.comparison, wildcards.figure)),
         runs=lambda wildcards, input: [Path(curves).parent for curves in input.curves],
         folder=lambda wildcards, output: Path(output.png).parent,
     message:
@@ -132,6 +130,8 @@ rule report:
         claims=claims_files("main"),
         runs=manifests_of(needed_by(["main"])),
         reported=REPORTED,
+        tuning=TUNING,
+        gates=GATES,
         code=ANALYSIS,
     output:
         page=f"{RESULTS}/report.html",
@@ -147,12 +147,13 @@ rule report:
         runtime=STUDY.resources("report").minutes,
     params:
         spec=spec(STUDY.report_spec(["main"])),
+        inputs=report_options,
         folder=lambda wildcards, output: Path(output.page).parent,
     message:
         "Report {output.page}"
     shell:
-        "python -m chord report --spec {params.spec:q} --folder {params.folder:q}"
-        " --reported {input.reported:q} --out {output.page:q} > {log:q} 2>&1"
+        "python -m chord report --spec {params.spec:q} --folder {params.folder:q} {params.inputs}"
+        " --out {output.page:q} > {log:q} 2>&1"
 
 
 # The same page with every comparison of the study.
@@ -163,6 +164,8 @@ use rule report as report_all with:
         claims=claims_files("all"),
         runs=manifests_of(needed_by(STUDY.comparisons)),
         reported=REPORTED,
+        tuning=TUNING,
+        gates=GATES,
         code=ANALYSIS,
     output:
         page=f"{RESULTS}/report-all.html",
@@ -172,4 +175,5 @@ use rule report as report_all with:
         f"{RESULTS}/timings/report-all.tsv"
     params:
         spec=spec(STUDY.report_spec(list(STUDY.comparisons))),
+        inputs=report_options,
         folder=lambda wildcards, output: Path(output.page).parent,

@@ -35,6 +35,7 @@ rule train:
 
 # The search: the same runs with one setting changed, on the seed that no table shows.
 if STUDY.search:
+
     use rule train as trial with:
         input:
             unpack(training_rows),

@@ -11,8 +11,8 @@ class TableDefinition:
     name: str
     paper: str | None  # where the paper has it
     title: str
-    kind: Literal["estimates", "differences"]
-    metrics: tuple[Metric, ...]
+    kind: Literal["estimates", "differences", "costs"]  # of cells, of differences, of the runs themselves
+    metrics: tuple[Metric, ...] = ()
     whole_benchmarks: bool = False  # leave out columns of single groups
 
 
@@ -32,6 +32,7 @@ TABLES = {
             ("pass@k", "truncated", "unparsed"),
             whole_benchmarks=True,
         ),
+        TableDefinition("costs", None, "Exposure and cost of training", "costs"),
     )
 }
 
@@ -55,7 +56,7 @@ METRIC_TITLES: dict[Metric, str] = {
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes: a column of curves.csv over the figure's x column."""
+    """One pair of axes: a column of curves.csv over the figure's x."""
 
     column: str
     label: str
@@ -64,11 +65,11 @@ class Panel:
 @dataclass(frozen=True)
 class FigureDefinition:
     name: str
-    paper: str  # number in the paper
+    paper: str | None  # number in the paper
     title: str
-    methods: tuple[str, ...]
+    methods: tuple[str, ...]  # none: every method of the comparison that trains
     panels: tuple[Panel, ...]
-    x: Literal["step", "epoch"] = "step"
+    x: Literal["step", "epoch", "tokens"] = "step"  # tokens: spent so far, those of the start's stages included
     smooth: bool = True  # running mean over training steps; validation points are never smoothed
 
 
@@ -102,5 +103,6 @@ FIGURES = {
         ),
         FigureDefinition("fig8", "Figure 8", "Entropy with the token weight ϕ", ("rl", "chord_phi"), (ENTROPY,)),
         FigureDefinition("fig9", "Figure 9", "Reward with the token weight ϕ", ("rl", "chord_phi"), (REWARD,)),
+        FigureDefinition("frontier", None, "Accuracy against the tokens spent on it", (), (ACCURACY,), "tokens"),
     )
 }

@@ -22,6 +22,11 @@ class RunCurves:
     seed_index: int
     columns: dict[str, Array]
 
+    def column(self, name: str) -> Array:
+        if name not in self.columns:
+            raise UserError(f"{self.path}: no column {name!r}")
+        return self.columns[name]
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -63,13 +68,11 @@ def curve(runs: list[RunCurves], x: str, column: str) -> Curve:
     runs = sorted(runs, key=lambda run: run.seed_index)
     points = []
     for run in runs:
-        for name in (x, column):
-            if name not in run.columns:
-                raise UserError(f"{run.path}: no column {name!r}")
-        there = ~np.isnan(run.columns[column]) & ~np.isnan(run.columns[x])
+        at, values = run.column(x), run.column(column)
+        there = ~np.isnan(at) & ~np.isnan(values)
         if not there.any():
             raise UserError(f"{run.path}: the column {column!r} is empty")
-        points.append(dict(zip(np.round(run.columns[x][there], 6), run.columns[column][there], strict=True)))
+        points.append(dict(zip(np.round(at[there], 6), values[there], strict=True)))
     common = sorted(set.intersection(*(set(item) for item in points)))
     if not common:
         raise UserError(f"{runs[0].path}: its {column!r} and that of the other seeds have no {x} in common")

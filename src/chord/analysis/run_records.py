@@ -48,20 +48,6 @@ class RunRecord:
         return json_hash(inputs["start"]) if "start" in inputs else ""
 
 
-@dataclass(frozen=True)
-class MethodCost:
-    """Means over the runs of one method that have a manifest. The numbers are of the method's own stage."""
-
-    method: Method
-    n_runs: int
-    means: dict[str, float]
-
-
-COSTS = (
-    "steps rollouts expert_rows weighted_expert_rows expert_tokens train_tokens train_minutes peak_memory_mb"
-).split()
-
-
 def read_runs(folder: Path, methods: Iterable[Method], seeds: Iterable[int]) -> list[RunRecord]:
     """folder: results/<study>."""
     seeds = list(seeds)
@@ -73,16 +59,6 @@ def read_runs(folder: Path, methods: Iterable[Method], seeds: Iterable[int]) -> 
             manifest = read_json(path) if path.exists() else None
             records.append(RunRecord(method, seed, manifest, any(run.glob("*.scores.parquet"))))
     return records
-
-
-def costs(records: list[RunRecord]) -> list[MethodCost]:
-    found = []
-    for method in dict.fromkeys(record.method for record in records):
-        results = [record.result for record in records if record.method == method and record.result]
-        if results:
-            means = {key: sum(item[key] for item in results) / len(results) for key in COSTS}
-            found.append(MethodCost(method, len(results), means))
-    return found
 
 
 def environments(manifests: Iterable[dict]) -> dict[str, list[str]]:

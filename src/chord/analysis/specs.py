@@ -62,17 +62,23 @@ class CellsSpec(_OfMethods):
         return self
 
 
+# Method -> the methods whose runs lead to its result, first to last and itself included; none if it trains nothing.
+Chains = dict[str, tuple[str, ...]]
+
+
 class TableSpec(_OfMethods):
     """One table. `name` is one of chord.analysis.catalogue.TABLES."""
 
     name: str
-    columns: Annotated[tuple[Column, ...], Field(min_length=1)]
+    columns: tuple[Column, ...] = Field((), description="of estimates and differences")
+    chains: Chains = Field({}, description="of costs: a method is charged for every run that leads to its result")
 
 
 class FigureSpec(_OfMethods):
     """One figure. `name` is one of chord.analysis.catalogue.FIGURES; titles are needed for the methods it shows."""
 
     name: str
+    chains: Chains = Field({}, description="where x counts tokens: those of every run that leads to the result")
 
 
 class ReportComparison(_OfMethods):

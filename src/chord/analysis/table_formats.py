@@ -23,7 +23,7 @@ _TEX = {
     "−": r"\ensuremath{-}", "–": "--", "×": r"\ensuremath{\times}", "→": r"\ensuremath{\to}",
     "‡": r"\textsuperscript{\ddag}",
     "µ": r"\ensuremath{\mu}", "μ": r"\ensuremath{\mu}", "φ": r"\ensuremath{\phi}", "ϕ": r"\ensuremath{\phi}",
-    "γ": r"\ensuremath{\gamma}", "≤": r"\ensuremath{\le}", "≥": r"\ensuremath{\ge}",
+    "\u202f": r"\,", "γ": r"\ensuremath{\gamma}", "≤": r"\ensuremath{\le}", "≥": r"\ensuremath{\ge}",
 }  # fmt: skip
 
 
@@ -122,4 +122,5 @@ def _html_cell(cell: str | Entry) -> str:
         return f'<th scope="row">{escape(cell)}</th>'
     marks = f"<sup>{escape(cell.marks)}</sup>" if cell.marks else ""
     small = "".join(f"<small>{escape(part)}</small>" for part in (cell.interval, cell.note) if part)
-    return f"<td><b>{escape(cell.estimate)}</b>{marks}{small}</td>"
+    sizes = f' title="{escape(cell.sizes)}"' if cell.sizes else ""
+    return f"<td{sizes}><b>{escape(cell.estimate)}</b>{marks}{small}</td>"

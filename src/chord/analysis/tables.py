@@ -1,34 +1,50 @@
-"""Tables from cells and differences: what stands in which place, as text. `table_formats` writes them down.
+"""Tables of cells, differences and costs: what stands in which place, as text. `table_formats` writes them down.
 
-Every entry shows its interval; the caption says how many questions, seeds and samples; the csv has for each entry n,
+Every estimate shows its interval; the caption says how many questions, seeds and samples; the csv has for each entry n,
 seeds, the runs and their configuration hash.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 
 from chord.analysis import table_formats
 from chord.analysis.catalogue import METRIC_TITLES, SHARES, TABLES, TableDefinition
 from chord.analysis.cell_files import read
+from chord.analysis.costs import RUN_FILES, Run, by_method, chain_costs, chains_of_runs, read_run
 from chord.analysis.reported import PROVENANCE, Number, Reported, read_reported
+from chord.analysis.run_records import run_name
 from chord.analysis.specs import ALL, Column, TableSpec
 from chord.errors import UserError
-from chord.files import write_json, write_text
-from chord.provenance import manifest
+from chord.files import read_json, write_json, write_text
+from chord.provenance import json_hash, manifest
 
 SIGNIFICANT = 0.05
 ONE_SEED = "‡"
 MARK = "*"
+COST_COLUMNS = {
+    "rollouts": "Rollouts",
+    "expert_rows": "Expert rows",
+    "weighted_expert_rows": "weighted",
+    "expert_passes": "passes",
+    "trained_tokens": "Tokens trained",
+    "generated_tokens": "generated",
+    "tokens": "in total",
+    "minutes": "Minutes",
+}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One place of a table. `note` stands after the interval: what could have been detected, or the paper's number."""
+    """One place of a table. `note` stands after the interval: what could have been detected, or the paper's number.
+    `sizes` says what the number rests on; the page shows it when a reader points at it."""
 
     estimate: str = "–"
     interval: str = ""
     marks: str = ""
     note: str = ""
+    sizes: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,26 +62,52 @@ class Table:
         return " ".join([f"{self.title}.", *self.notes])
 
 
-def run(spec: dict, cells: Path, differences: Path, out: Path, reported: Path | None = None) -> None:
-    """Write <name>.csv, .md, .tex and .manifest.json into the folder `out`."""
+def run(
+    spec: dict,
+    out: Path,
+    cells: Path | None = None,
+    differences: Path | None = None,
+    runs: Sequence[Path] = (),
+    experts: Path | None = None,
+    reported: Path | None = None,
+) -> None:
+    """Write <name>.csv, .md, .tex and .manifest.json into the folder `out`.
+
+    cells, differences: what tables of estimates and differences read, beside `reported` (the paper's numbers).
+    runs, experts: what a table of costs reads, the folders of every run in its chains and experts.manifest.json.
+    """
     settings = TableSpec.model_validate(spec)
-    paper = read_reported(reported) if reported else None
-    table = build(settings, read(cells)[0], read(differences)[0], paper)
+    if definition_of(settings).kind == "costs":
+        runs = sorted(map(Path, runs))
+        expert_set = read_json(experts)["kept"] if experts else None
+        table = build_costs(settings, [read_run(folder) for folder in runs], expert_set)
+        inputs = {f"{run_name(folder)}/{name}": folder / name for folder in runs for name in RUN_FILES}
+        inputs |= {"experts": experts} if experts else {}
+    else:
+        if cells is None or differences is None:
+            raise UserError(f"{settings.name}: needs the files of cells and of differences")
+        paper = read_reported(reported) if reported else None
+        table = build(settings, read(cells)[0], read(differences)[0], paper)
+        inputs = {"cells": cells, "differences": differences} | ({"reported": reported} if reported else {})
     folder = Path(out)
     write_text(folder / f"{table.name}.csv", table_formats.csv_text(table))
     write_text(folder / f"{table.name}.md", table_formats.markdown(table))
     write_text(folder / f"{table.name}.tex", table_formats.latex(table))
-    inputs = {"cells": cells, "differences": differences} | ({"reported": reported} if reported else {})
     write_json(
         folder / f"{table.name}.manifest.json",
         manifest(settings.model_dump(mode="json"), inputs, caption=table.caption),
     )
 
 
-def build(spec: TableSpec, cells: list[dict], differences: list[dict], reported: Reported | None = None) -> Table:
+def definition_of(spec: TableSpec) -> TableDefinition:
     if spec.name not in TABLES:
         raise UserError(f"unknown table {spec.name!r}; expected one of {', '.join(TABLES)}")
-    definition = TABLES[spec.name]
+    return TABLES[spec.name]
+
+
+def build(spec: TableSpec, cells: list[dict], differences: list[dict], reported: Reported | None = None) -> Table:
+    """A table of estimates or of differences."""
+    definition = definition_of(spec)
     columns = [column for column in spec.columns if column.group == ALL or not definition.whole_benchmarks]
     if definition.kind == "estimates":
         return _estimates(spec, definition, columns, cells, reported)
@@ -132,6 +174,58 @@ def _differences(spec: TableSpec, definition: TableDefinition, columns: list[Col
     return Table(spec.name, _title(definition), header, tuple(rows), tuple(notes), tuple(records))
 
 
+def build_costs(spec: TableSpec, runs: Sequence[Run], expert_set: int | None) -> Table:
+    """What the runs that lead to each method's result have cost, as means over seeds.
+
+    expert_set: number of rows in the expert set, of which the expert rows read are so many passes.
+    """
+    found = by_method(runs)
+    rows, records, seeds_used = [], [], set()
+    shown = [name for name in COST_COLUMNS if name != "expert_passes" or expert_set]
+    for method in spec.methods:
+        chain = spec.chains[method.name]
+        chains = chains_of_runs(found, chain)
+        per_seed = [chain_costs(runs) for runs in chains.values()] if chain else [chain_costs(())]
+        for costs in per_seed:
+            costs["expert_passes"] = costs["expert_rows"] / expert_set if expert_set else 0.0
+        seeds_used |= {len(chains)} if chains else set()
+        behind = [run for runs in chains.values() for run in runs]
+        identity = [[run.curves.method, run.seed_index, run.spec_hash] for run in behind]
+        config_hash = json_hash(identity) if identity else None  # what trains nothing has no configuration
+        entries = []
+        for metric in shown:
+            values = [costs[metric] for costs in per_seed]
+            records.append(
+                {
+                    "method": method.name,
+                    "title": method.title,
+                    "metric": metric,
+                    "estimate": fmean(values) if values else None,
+                    "n_seeds": len(chains),
+                    "seeds": list(chains),
+                    "seed_estimates": values if chains else [],
+                    "runs": [run_name(run.curves.path.parent) for run in behind],
+                    "config_hash": config_hash,
+                }
+            )
+            sizes = f"{_plural(len(chains), 'seed')}: {' + '.join(chain)}" if chains else ""
+            entries.append(Entry(count(fmean(values)), sizes=sizes) if values else Entry())
+        rows.append((method.title, *entries))
+    definition = definition_of(spec)
+    header = ("Method", *(COST_COLUMNS[name] for name in shown))
+    notes = [
+        "Means over seeds of everything spent on a method's result: SFT-then-RL rows hold their SFT run too, and steps"
+        " after the delivered one count. Validation and the making of the expert rows are left out.",
+        "Weighted: an expert row counts by the weight of its loss, a_ex times the mean token weight.",
+        f"Passes: expert rows over the {count(expert_set)} of the expert set." if expert_set else "",
+        "Tokens trained: prompt and response through a forward and a backward pass (groups of equal rewards have no"
+        " gradient and are not computed); generated: response tokens of rollouts.",
+        "Minutes: wall time of the steps on the machine that ran them, other jobs beside them.",
+        f"Seeds: {_range(seeds_used)}." if seeds_used else "",
+    ]
+    return Table(spec.name, _title(definition), header, tuple(rows), tuple(filter(None, notes)), tuple(records))
+
+
 def _title(definition: TableDefinition) -> str:
     return f"{definition.title} (as {definition.paper} of the paper)" if definition.paper else definition.title
 
@@ -155,6 +249,21 @@ def number(value: float, metric: str, sign: bool = False) -> str:
     return text.replace("-", "−")
 
 
+def count(value: float) -> str:
+    """1234567 -> 1 234 567 with thin spaces; one decimal below 100."""
+    text = f"{value:,.1f}" if abs(value) < 100 and value != round(value) else f"{value:,.0f}"
+    return text.replace(",", "\u202f")
+
+
+def _plural(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _sizes(item: dict) -> str:
+    samples = f", k = {item['k']}" if "k" in item else ""
+    return f"{_plural(item['n_seeds'], 'seed')}, {_plural(item['n_questions'], 'question')}{samples}"
+
+
 def _bounds(item: dict, metric: str, sign: bool = False) -> str:
     if item["low"] is None:
         return "[no interval: one question]"
@@ -166,7 +275,7 @@ def estimate_entry(cell: dict | None, metric: str, paper: Number | None) -> Entr
     if cell is None:
         return Entry(note=note)
     marks = ONE_SEED if cell["n_seeds"] == 1 else ""
-    return Entry(number(cell["estimate"], metric), _bounds(cell, metric), marks, note)
+    return Entry(number(cell["estimate"], metric), _bounds(cell, metric), marks, note, _sizes(cell))
 
 
 def difference_entry(item: dict | None, metric: str) -> Entry:
@@ -176,7 +285,8 @@ def difference_entry(item: dict | None, metric: str) -> Entry:
     marks = (MARK if decided else "") + (ONE_SEED if item["n_seeds"] == 1 else "")
     undecided = not decided and item["detectable"] is not None
     note = f"d {number(item['detectable'], metric)}" if undecided else ""
-    return Entry(number(item["estimate"], metric, sign=True), _bounds(item, metric, sign=True), marks, note)
+    estimate = number(item["estimate"], metric, sign=True)
+    return Entry(estimate, _bounds(item, metric, sign=True), marks, note, _sizes(item))
 
 
 def _unit_note(metrics: tuple[str, ...]) -> str:

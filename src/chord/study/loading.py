@@ -220,8 +220,11 @@ class _Loader:
         for name, comparison in settings.comparisons.items():
             if comparison.protocol:
                 renamed = {method: under(comparison.protocol, method) for method in comparison.methods}
-                if comparison.figures and any(method != new for method, new in renamed.items()):
-                    self._say(("comparisons", name, "figures"), "expected none under a protocol that changes methods")
+                if any(method != new for method, new in renamed.items()):
+                    for figure in comparison.figures:
+                        if FIGURES[figure].methods:
+                            message = f"{figure} shows {', '.join(FIGURES[figure].methods)}, without a protocol"
+                            self._say(("comparisons", name, "figures"), message)
                 comparison = comparison.model_copy(
                     update={
                         "methods": list(renamed.values()),

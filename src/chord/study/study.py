@@ -8,6 +8,7 @@ from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.claims_spec import SCOPES, ClaimsSpec, JudgedBenchmark, Role
 from chord.analysis.specs import (
     CellsSpec,
+    Chains,
     Column,
     FigureSpec,
     PhaseSpec,
@@ -41,7 +42,7 @@ JOBS = {
     "generate": ("method", "seed", "benchmark"),
     "cells": ("comparison",),
     "table": ("comparison", "table"),
-    "figure": ("figure",),
+    "figure": ("comparison", "figure"),
     "claims": ("scope",),
     "phase": (),
     "report": (),
@@ -230,9 +231,14 @@ class Study:
     def table_spec(self, comparison: str, table: str) -> dict:
         return self._table(comparison, table).model_dump(mode="json")
 
-    def figure_spec(self, figure: str) -> dict:
-        """A figure shows the same methods in every comparison: those of chord.analysis.catalogue.FIGURES."""
-        return FigureSpec(name=figure, methods=self._shown(FIGURES[figure].methods)).model_dump(mode="json")
+    def figure_methods(self, comparison: str, figure: str) -> tuple[str, ...]:
+        """Those that chord.analysis.catalogue.FIGURES names, the same in every comparison; else all that train."""
+        return FIGURES[figure].methods or tuple(filter(self.trains, self.comparisons[comparison].methods))
+
+    def figure_spec(self, comparison: str, figure: str) -> dict:
+        shown = self.figure_methods(comparison, figure)
+        chains = self._chains(shown) if FIGURES[figure].x == "tokens" else {}
+        return FigureSpec(name=figure, methods=self._shown(shown), chains=chains).model_dump(mode="json")
 
     def judged_methods(self, scope: str) -> list[str]:
         """The methods that the claims of a scope are judged on: `main` trains nothing beyond the main comparison."""
@@ -271,12 +277,20 @@ class Study:
         ).model_dump(mode="json")
 
     def _table(self, comparison: str, table: str) -> TableSpec:
+        names = self.comparisons[comparison].methods
+        shown = self._shown(names)
+        if TABLES[table].kind == "costs":
+            return TableSpec(name=table, methods=shown, chains=self._chains(names))
         columns = [
             Column(benchmark=benchmark.name, group=group, title=title)
             for benchmark in self.benchmarks.values()
             for group, title in benchmark.columns.items()
         ]
-        return TableSpec(name=table, methods=self._shown(self.comparisons[comparison].methods), columns=tuple(columns))
+        return TableSpec(name=table, methods=shown, columns=tuple(columns))
+
+    def _chains(self, names: Sequence[str]) -> Chains:
+        """The methods whose runs lead to each one's result; what trains nothing costs nothing."""
+        return {name: tuple(link.name for link in self.chain(name) if self.trains(link.name)) for name in names}
 
     def _shown(self, names: Sequence[str]) -> tuple[ShownMethod, ...]:
         return tuple(ShownMethod(name=name, title=self.methods[name].title) for name in names)
