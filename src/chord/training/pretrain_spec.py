@@ -24,9 +24,9 @@ class Mixture(Settings):
         {2: 0.15, 3: 0.25, 4: 0.3, 5: 0.3}, min_length=1, description="share of problems by needed quantities"
     )
     skills: float = Field(0.2, ge=0, le=1, description="share of rows that are four-choice questions")
-    exposure: float = Field(0.06, ge=0, le=1, description="probability of each element of the expert's style")
-    slip: float = Field(0.7, ge=0, le=1, description="probability that such an element is filled in wrongly")
-    skipping: float = Field(0.35, ge=0, le=1, description="share of solutions that leave out steps")
+    exposure: float = Field(0.05, ge=0, le=1, description="probability of each element of the expert's style")
+    slip: float = Field(0.9, ge=0, le=1, description="probability that such an element is filled in wrongly")
+    skipping: float = Field(0.15, ge=0, le=1, description="share of solutions that leave out steps")
     keep: float = Field(0.35, ge=0, le=1, description="share of its steps that such a solution writes")
 
     @model_validator(mode="after")
@@ -79,7 +79,7 @@ class PretrainSpec(Settings):
     )
     mixture: Mixture = Field(Mixture(), description="mixture of the annealed last part: the style the model ends with")
     gates: Gates = Gates()
-    steps: PositiveInt = 6000
+    steps: PositiveInt = 5000
     rows_per_step: PositiveInt = 32
     micro_batches: PositiveInt = Field(
         2, description="parts of a step, sorted by length: saves padding, changes no result"
