@@ -197,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
         command = _command(commands, name, job.help, lambda options, job=job: _run_job(job, options))
         if job.has_spec:
             command.add_argument("--spec", required=True, help="specification: JSON text, or a file with it")
-        for option, text in [*job.inputs.items(), *job.optional.items()]:
+        for option, text in (job.inputs | job.optional | job.also).items():
             many = {"nargs": "+"} if option in job.many else {}
             required = option in job.inputs
             text = text if required else f"{text} (optional)"
@@ -232,8 +232,8 @@ def _add_study(command: argparse.ArgumentParser) -> None:
 def _run_job(job: Job, options: argparse.Namespace) -> None:
     spec = _read_spec(options.spec) if job.has_spec else {}
     inputs = [getattr(options, option) for option in job.inputs]
-    more = {option: given for option in job.optional if (given := getattr(options, option)) is not None}
-    for given in [*inputs, *more.values()]:
+    more = {option: given for option in [*job.optional, *job.also] if (given := getattr(options, option)) is not None}
+    for given in [*inputs, *(given for option, given in more.items() if option in job.optional)]:
         for path in given if isinstance(given, list) else [given]:
             if not path.exists():
                 raise UserError(f"{path}: no such file or folder")

@@ -58,7 +58,8 @@ def test_the_best_on_validation_is_chosen_for_each_method_and_the_lowest_value_o
 
 def test_the_chosen_model_is_the_start_of_further_searches(tmp_path):
     runs = [write(tmp_path, "sft", trial, 10.0**-trial, accuracy) for trial, accuracy in enumerate([0.3, 0.6, 0.1])]
-    run(SPEC, runs, tmp_path / "choice.csv", best=tmp_path / "best")
+    options = ["--spec", json.dumps(SPEC), "--runs", *map(str, runs), "--best", str(tmp_path / "best")]
+    assert cli.main(["tuning", *options, "--out", str(tmp_path / "choice.csv")]) == 0
     assert (tmp_path / "best" / "weights").read_text() == "sft 1"
 
 
