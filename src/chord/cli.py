@@ -33,6 +33,7 @@ class Job:
     module: str  # its function `run(spec, *inputs, out)` does the work
     inputs: dict[str, str]  # option -> help, in the order of the function's arguments
     optional: dict[str, str] = field(default_factory=dict)  # further inputs, given to the function by name
+    also: dict[str, str] = field(default_factory=dict)  # further outputs, likewise
     many: frozenset[str] = frozenset()  # the inputs of both kinds that are lists of files
     out: str = "output"
     has_spec: bool = True  # false: nothing to set; the function gets {}
@@ -88,7 +89,7 @@ JOBS = {
         module="chord.analysis.tuning",
         inputs={"runs": "manifests of the trials (<method>/trial-<n>/manifest.json)"},
         many=frozenset({"runs"}),
-        optional={"best": "where to copy the chosen model; the trials are then of one method"},
+        also={"best": "where to copy the chosen model; the trials are then of one method"},
         out="table (csv)",
     ),
     "generate": Job(
@@ -233,7 +234,7 @@ def _run_job(job: Job, options: argparse.Namespace) -> None:
     spec = _read_spec(options.spec) if job.has_spec else {}
     inputs = [getattr(options, option) for option in job.inputs]
     more = {option: given for option in [*job.optional, *job.also] if (given := getattr(options, option)) is not None}
-    for given in [*inputs, *(given for option, given in more.items() if option in job.optional)]:
+    for given in [*inputs, *(more[option] for option in job.optional if option in more)]:
         for path in given if isinstance(given, list) else [given]:
             if not path.exists():
                 raise UserError(f"{path}: no such file or folder")
