@@ -49,7 +49,7 @@ def methods(outputs: set[str]) -> set[str]:
 def test_a_method_file_reruns_its_method_only(finished):
     with edited(finished / "config/methods/chord_phi.yaml", "value: 0.1", "value: 0.2"):
         again = planned(finished)
-    assert methods(again) == {"chord_phi"}
+    assert methods(again) == {"chord_phi", "chord_phi@paper"}  # under both protocols
     assert {"runs/chord_phi/seed-0/model", "runs/chord_phi/seed-0/world_test.scores.parquet"} <= again
     assert {"main/cells.parquet", "main/tables/table1.csv", "main/figures/fig9.png", "report.html"} <= again
     assert not {output for output in again if output.startswith(("data/", "ablation_mu/"))}
@@ -59,7 +59,7 @@ def test_a_method_file_reruns_its_method_only(finished):
 def test_a_method_reruns_what_starts_from_it(finished):
     with edited(finished / "config/methods/sft_best.yaml", "keep: best", "keep: last"):
         again = planned(finished)
-    assert methods(again) == {"sft_best", "sft_best_rl"}
+    assert methods(again) == {"sft_best", "sft_best_rl", "sft_best@paper", "sft_best_rl@paper"}
 
 
 def test_a_title_retrains_nothing(finished):
