@@ -161,7 +161,7 @@ JOBS = {
         optional={
             "reported": "the paper's numbers (YAML), shown beside ours",
             "claims": "verdicts on the paper's claims (claims.json)",
-            "tuning": "table of a search, where the results hold none (csv)",
+            "tuning": "table of the search that the study trains with (csv)",
             "gates": "manifest of the start model, which holds its gates",
         },
         out="page (report.html)",

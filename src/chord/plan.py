@@ -164,6 +164,9 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     lines += ["", "Benchmarks: one run"]
     header = ["", "questions", "k", "samples", "tokens at most", "temperature"]
     lines += _table([header, *map(_benchmark_row, study.benchmarks.values())], right=range(1, 6))
+    if settings.protocols:
+        lines += ["", "Protocols: what the methods of a comparison get"]
+        lines += _table([[name, protocol.title] for name, protocol in settings.protocols.items()])
     lines += ["", "Comparisons: from nothing, shared jobs in each"]
     header = ["", "paper", "runs", "jobs", "core-minutes*", f"minutes on {cores} cores*"]
     rows = [_jobs_row(name, shown.paper, jobs(study, [name]), cores) for name, shown in study.comparisons.items()]

@@ -111,3 +111,8 @@ def test_a_study_that_means_nothing_says_so(root):
     assert "Its numbers mean nothing." not in plan_text(load(root))
     root.set(STUDY_FILE, "meaningful", value=False)
     assert plan_text(load(root)).splitlines()[1] == "Its numbers mean nothing."
+
+
+def test_the_plan_says_what_each_protocol_gives(root):
+    root.set(STUDY_FILE, "protocols", value={"few": {"title": "Few rows", "sft": {"expert_set": 16}}})
+    assert "  few  Few rows" in plan_text(load(root), cores=2)
