@@ -11,8 +11,10 @@ import pytest
 
 from chord.analysis import cell_files, cells, table_formats, tables
 from chord.analysis.catalogue import TABLES
+from chord.analysis.entries import number
 from chord.analysis.reported import read_reported
 from chord.analysis.specs import TableSpec
+from chord.analysis.table import Entry, Table
 from chord.errors import UserError
 
 REPORTED = Path(__file__).parents[2] / "config" / "paper" / "reported.yaml"
@@ -103,9 +105,9 @@ def test_differences_are_marked_only_after_holm_and_say_what_was_detectable(comp
     spec = TableSpec.model_validate(table_spec("table1_differences", COLUMNS[:1]))
     table = tables.build(spec, [], rows)
     entries = {row[0]: row[1] for row in table.rows}
-    assert entries["CHORD-µ vs RL (GRPO)"] == tables.Entry("+5.0", "[+1.0, +9.0]", "*", "", "3 seeds, 30 questions")
-    assert entries["CHORD-φ vs RL (GRPO)"] == tables.Entry("+5.0", "[+1.0, +9.0]", "‡", "d 6.3", "1 seed, 30 questions")
-    assert entries["SFT-best vs RL (GRPO)"] == tables.Entry()
+    assert entries["CHORD-µ vs RL (GRPO)"] == Entry("+5.0", "[+1.0, +9.0]", "*", "", "3 seeds, 30 questions")
+    assert entries["CHORD-φ vs RL (GRPO)"] == Entry("+5.0", "[+1.0, +9.0]", "‡", "d 6.3", "1 seed, 30 questions")
+    assert entries["SFT-best vs RL (GRPO)"] == Entry()
     assert any("one seed" in note for note in table.notes)
     assert any("family of 2 comparisons of whole benchmarks" in note for note in table.notes)
 
@@ -122,7 +124,7 @@ def test_differences_are_marked_only_after_holm_and_say_what_was_detectable(comp
     ],
 )
 def test_numbers_as_text(value: float, metric: str, sign: bool, text: str) -> None:
-    assert tables.number(value, metric, sign) == text
+    assert number(value, metric, sign) == text
 
 
 def test_the_papers_number_stands_beside_ours_only_for_the_same_cell(comparison: Path, tmp_path: Path) -> None:
@@ -165,7 +167,7 @@ def test_tex_and_html_escape(comparison: Path, tmp_path: Path) -> None:
     assert r"CHORD-\ensuremath{\phi}" in tex
     assert "95 \\%" in tex
     assert tex.isascii()
-    table = tables.Table("t", "a < b", ("x", "<y>"), (("r & s", tables.Entry("1")),), (), ())
+    table = Table("t", "a < b", ("x", "<y>"), (("r & s", Entry("1")),), (), ())
     assert "&lt;y&gt;" in table_formats.html(table, "main")
     assert "r &amp; s" in table_formats.html(table, "main")
 

@@ -15,6 +15,10 @@ class TableDefinition:
     metrics: tuple[Metric, ...] = ()
     whole_benchmarks: bool = False  # leave out columns of single groups
 
+    @property
+    def heading(self) -> str:
+        return f"{self.title} (as {self.paper} of the paper)" if self.paper else self.title
+
 
 TABLES = {
     table.name: table

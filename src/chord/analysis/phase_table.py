@@ -1,8 +1,9 @@
 """The phase diagram as a table: a row for each base model and mu, with intervals."""
 
+from chord.analysis.entries import MARK, SIGNIFICANT, difference_entry, estimate_entry, size_notes
 from chord.analysis.phase_map import PhaseMap
 from chord.analysis.specs import ALL, Column
-from chord.analysis.tables import MARK, SIGNIFICANT, Entry, Table, difference_entry, estimate_entry, size_notes
+from chord.analysis.table import Entry, Table
 
 NAME = "phase_phi"
 TITLE = "CHORD-ϕ by the base model's exposure to the expert's style and by μ"

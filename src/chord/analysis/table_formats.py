@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chord.analysis.tables import Entry, Table
+    from chord.analysis.table import Entry, Table
 
 COLUMNS = (
     "claim claim_verdict test verdict missing rule margin unit"
