@@ -1,4 +1,4 @@
-"""Cells and differences as entries of a table: numbers, intervals, marks, and the notes that say what they rest on."""
+"""Cells and differences as entries of a table: numbers, intervals, marks, and lines of the csv."""
 
 from chord.analysis.catalogue import SHARES
 from chord.analysis.reported import PROVENANCE, Number
@@ -8,6 +8,7 @@ from chord.analysis.table import Entry
 SIGNIFICANT = 0.05
 ONE_SEED = "‡"
 MARK = "*"
+PARTS = ("sd_decoding", "sd_questions", "sd_seeds")
 
 
 def _scale(metric: str) -> float:
@@ -32,6 +33,10 @@ def count(value: float) -> str:
 
 def plural(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def span(values: set[int]) -> str:
+    return str(min(values)) if len(values) == 1 else f"{min(values)} to {max(values)}"
 
 
 def _sizes(item: dict) -> str:
@@ -64,35 +69,15 @@ def difference_entry(item: dict | None, metric: str) -> Entry:
     return Entry(estimate, _bounds(item, metric, sign=True), marks, note, _sizes(item))
 
 
-def unit_note(metrics: tuple[str, ...]) -> str:
-    unit = "In percent" if all(SHARES[metric] for metric in metrics) else "In tokens"
-    return f"{unit}; in brackets the 95 % interval over seeds and questions."
-
-
-def size_notes(columns: list[Column], used: list[dict]) -> list[str]:
-    """Questions of each column, seeds and samples; where they differ, the range."""
-    questions = []
-    for column in columns:
-        counts = {x["n_questions"] for x in used if (x["benchmark"], x["group"]) == (column.benchmark, column.group)}
-        if counts:
-            questions.append(f"{column.title} {span(counts)}")
-    notes = [f"Questions: {', '.join(questions)}.", f"Seeds: {span({item['n_seeds'] for item in used})}."]
-    samples = {item["k"] for item in used if "k" in item}
-    if samples:
-        notes.append(f"Samples per question: k = {span(samples)}.")
-    if any(item["n_seeds"] == 1 for item in used):
-        notes.append(f"{ONE_SEED} one seed: the interval covers questions and decoding, not training.")
-    return notes
-
-
-def span(values: set[int]) -> str:
-    return str(min(values)) if len(values) == 1 else f"{min(values)} to {max(values)}"
+def without_parts(item: dict) -> dict:
+    """A cell as csv files of estimates have it: where its uncertainty comes from has a table of its own."""
+    return {key: value for key, value in item.items() if key not in PARTS}
 
 
 def record(title: str, column: Column, metric: str, item: dict | None, paper: Number | None) -> dict:
     """One line of the csv: the item's own columns in full precision (shares as shares), and the paper's number."""
     line = {"title": title, "benchmark": column.benchmark, "group": column.group, "metric": metric}
-    line |= item or {"estimate": None, "low": None, "high": None, "n_questions": 0, "n_seeds": 0}
+    line |= without_parts(item or {"estimate": None, "low": None, "high": None, "n_questions": 0, "n_seeds": 0})
     if paper:
         line |= {
             "reported": paper.value / _scale(metric),

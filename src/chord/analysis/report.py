@@ -124,7 +124,9 @@ def _section(
         cells, record = read(cells_path)
         differences, _ = read(differences_path)
         tables = [
-            build(table, cells, differences, paper) for table in comparison.tables if TABLES[table.name].kind != "costs"
+            build(table, cells, differences, record["decodings"], paper)
+            for table in comparison.tables
+            if TABLES[table.name].kind != "costs"
         ]
         verdicts = summarise(comparison, differences)
         missing += [

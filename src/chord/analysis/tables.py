@@ -5,21 +5,15 @@ seeds, the runs and their configuration hash.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from chord.analysis import costs_table, table_formats
+from chord.analysis import costs_table, precision_table, table_formats
 from chord.analysis.catalogue import METRIC_TITLES, SHARES, TABLES, TableDefinition
 from chord.analysis.cell_files import read
 from chord.analysis.costs import RUN_FILES, read_run
-from chord.analysis.entries import (
-    MARK,
-    SIGNIFICANT,
-    difference_entry,
-    estimate_entry,
-    record,
-    size_notes,
-    unit_note,
-)
+from chord.analysis.entries import MARK, SIGNIFICANT, difference_entry, estimate_entry, record
+from chord.analysis.notes import decoding_note, few_questions_notes, size_notes, unit_note
 from chord.analysis.reported import Number, Reported, read_reported
 from chord.analysis.run_records import run_name
 from chord.analysis.specs import ALL, Column, TableSpec
@@ -40,7 +34,7 @@ def run(
 ) -> None:
     """Write <name>.csv, .md, .tex and .manifest.json into the folder `out`.
 
-    cells, differences: what tables of estimates and differences read, beside `reported` (the paper's numbers).
+    cells, differences: what all other tables read, beside `reported` (the paper's numbers).
     runs, experts: what a table of costs reads, the folders of every run in its chains and experts.manifest.json.
     """
     settings = TableSpec.model_validate(spec)
@@ -54,7 +48,8 @@ def run(
         if cells is None or differences is None:
             raise UserError(f"{settings.name}: needs the files of cells and of differences")
         paper = read_reported(reported) if reported else None
-        table = build(settings, read(cells)[0], read(differences)[0], paper)
+        rows, made_from = read(cells)
+        table = build(settings, rows, read(differences)[0], made_from["decodings"], paper)
         inputs = {"cells": cells, "differences": differences} | ({"reported": reported} if reported else {})
     folder = Path(out)
     write_text(folder / f"{table.name}.csv", table_formats.csv_text(table))
@@ -72,13 +67,26 @@ def definition_of(spec: TableSpec) -> TableDefinition:
     return TABLES[spec.name]
 
 
-def build(spec: TableSpec, cells: list[dict], differences: list[dict], reported: Reported | None = None) -> Table:
-    """A table of estimates or of differences."""
+def build(
+    spec: TableSpec,
+    cells: list[dict],
+    differences: list[dict],
+    decodings: dict[str, dict],
+    reported: Reported | None = None,
+) -> Table:
+    """A table of estimates, of differences or of precision. decodings: benchmark -> how its answers were sampled."""
     definition = definition_of(spec)
     columns = [column for column in spec.columns if column.group == ALL or not definition.whole_benchmarks]
-    if definition.kind == "estimates":
-        return _estimates(spec, definition, columns, cells, reported)
-    return _differences(spec, definition, columns, differences)
+    if definition.kind == "precision":
+        table = precision_table.build(spec, definition, columns, cells, differences)
+    elif definition.kind == "estimates":
+        table = _estimates(spec, definition, columns, cells, reported)
+    else:
+        table = _differences(spec, definition, columns, differences)
+    notes = [decoding_note(columns, decodings)]
+    if len(definition.metrics) == 1:
+        notes += few_questions_notes(columns, definition.metrics[0], differences)
+    return replace(table, notes=(*table.notes, *filter(None, notes)))
 
 
 def _estimates(
@@ -102,7 +110,7 @@ def _estimates(
     header = tuple(f"{column.title}, {METRIC_TITLES[metric]}" if several else column.title for column, metric in places)
     notes = [unit_note(definition.metrics), *size_notes(columns, used)]
     if any(entry.note for row in rows for entry in row[1:]):
-        notes.append("In braces the number reported by the paper, another model and data (see its provenance).")
+        notes.append("In braces the paper's number: another model and data, temperature 1 (see its provenance).")
     return Table(spec.name, definition.heading, ("Method", *header), tuple(rows), tuple(notes), tuple(records))
 
 
