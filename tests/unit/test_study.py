@@ -112,7 +112,7 @@ def test_two_decodings_of_one_benchmark_have_the_same_questions(root, tmp_path):
         chord.data.benchmark.run(study.benchmark_spec(name), tmp_path / f"{name}.jsonl")
     assert (tmp_path / "world.jsonl").read_bytes() == (tmp_path / "world_field.jsonl").read_bytes()
     assert (ours.decoding_name, theirs.decoding_name) == ("paper", "field")
-    assert (theirs.title, theirs.columns) == ("World, field", {"T1": "easy, field", "all": "World, field"})
+    assert (theirs.title, theirs.columns) == ("World (field)", {"T1": "easy (field)", "all": "World (field)"})
     specs = [study.generate_spec("rl", 0, name) for name in ("world", "world_field")]
     assert [spec["k"] for spec in specs] == [4, 8]
     assert study.cells_spec("main")["decodings"] == {"world": "paper", "world_field": "field", "skills": "greedy"}

@@ -126,7 +126,7 @@ def test_precision_has_the_parts_of_each_cell_and_what_they_hide(comparison: Pat
     text = (tmp_path / "precision.md").read_text()
     numbers = " | ".join(f"{100 * value:.1f}" for value in shown)
     assert f"| World | CHORD-φ | 30 | 4 | 3 | {numbers} |" in text
-    assert "World paper (k = 4, temperature 1, top-p 1, at most 110 tokens)" in text
+    assert "World: paper, k = 4, temperature 1, top-p 1, at most 110 tokens; Skills: field, k = 4" in text
     with open(tmp_path / "precision.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * len(fake_study.METHODS)
@@ -169,8 +169,8 @@ def test_two_decodings_of_a_benchmark_are_told_apart(comparison: Path) -> None:
     spec = TableSpec.model_validate(table_spec("table1"))
     table = tables.build(spec, rows, [], record["decodings"])
     assert (
-        "Decoding: World paper (k = 4, temperature 1, top-p 1, at most 110 tokens); Skills field (k = 4, temperature 1,"
-        " top-p 1, at most 110 tokens)." in table.notes
+        "Decoding: World: paper, k = 4, temperature 1, top-p 1, at most 110 tokens; Skills: field, k = 4, temperature 1,"
+        " top-p 1, at most 110 tokens." in table.notes
     )
 
 

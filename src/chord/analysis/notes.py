@@ -31,13 +31,13 @@ def decoding_note(columns: list[Column], decodings: dict[str, dict]) -> str:
     for name, title in benchmark_titles(columns).items():
         if name in decodings:
             benchmarks.setdefault(_decoding_text(decodings[name]), []).append(title)
-    found = "; ".join(f"{', '.join(titles)} {text}" for text, titles in benchmarks.items())
+    found = "; ".join(f"{', '.join(titles)}: {text}" for text, titles in benchmarks.items())
     return f"Decoding: {found}." if found else ""
 
 
 def _decoding_text(decoding: dict) -> str:
     numbers = f"k = {decoding['k']}, temperature {decoding['temperature']:g}, top-p {decoding['top_p']:g}"
-    return f"{decoding['name']} ({numbers}, at most {count(decoding['max_response_tokens'])} tokens)"
+    return f"{decoding['name']}, {numbers}, at most {count(decoding['max_response_tokens'])} tokens"
 
 
 def benchmark_titles(columns: list[Column]) -> dict[str, str]:

@@ -48,8 +48,8 @@ def build(
         f"Standard deviations of the estimate in {points}: from decoding (shrinks with k), from the choice of questions"
         " (shrinks with more questions only), from training seeds and their interaction with the questions (shrinks"
         " with more seeds). 95 % intervals are wider than two of them, as t quantiles pay for few seeds.",
-        "n/e: not estimable from these runs, and not in `together`. One seed says nothing about training: it counts for"
-        " the interaction only, under questions. One sample does not tell decoding from the rest, which then holds it.",
+        "n/e: not estimable from these runs, and not in `together`: the seeds' part from one seed (their interaction"
+        " with the questions is then in that of the questions), that of decoding from one sample (it is in the rest).",
         "d: the smallest true difference that a single paired comparison of the method would find with 80 % power,"
         " pairing and seeds being what they are here; the largest where it is compared with several.",
     )

@@ -279,7 +279,7 @@ class _Loader:
             self.lines += problems.lines
             return None
         chosen = merged.decodings[merged.decoding]
-        suffix = f", {merged.decoding}" if of != name else ""
+        suffix = f" ({merged.decoding})" if of != name else ""
         return Benchmark(
             name=name,
             title=merged.title + suffix,
