@@ -169,8 +169,8 @@ def test_two_decodings_of_a_benchmark_are_told_apart(comparison: Path) -> None:
     spec = TableSpec.model_validate(table_spec("table1"))
     table = tables.build(spec, rows, [], record["decodings"])
     assert (
-        "Decoding: World: paper, k = 4, temperature 1, top-p 1, at most 110 tokens; Skills: field, k = 4, temperature 1,"
-        " top-p 1, at most 110 tokens." in table.notes
+        "Decoding: World: paper, k = 4, temperature 1, top-p 1, at most 110 tokens;"
+        " Skills: field, k = 4, temperature 1, top-p 1, at most 110 tokens." in table.notes
     )
 
 
