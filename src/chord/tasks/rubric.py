@@ -9,6 +9,7 @@ of that paper.)
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
+from typing import Any
 
 from chord.errors import UserError
 from chord.provenance import json_hash
@@ -49,16 +50,13 @@ def verdicts(items: Iterable[tuple[dict, str, bool]]) -> Iterator[Verdict]:
     the sum of the positive weights, within 0 and 1; a criterion of negative weight names a fault. correct: reward 1.
     Only what follows the thinking is judged; where nothing does, the reward is 0 and no one is asked.
     """
-    items = list(items)
-    rubrics = [_rubric(row) if answer_part(text).strip() else [] for row, text, _ in items]
+    items = [(_rubric(row), row, answer_part(text).strip(), truncated) for row, text, truncated in items]
     questions = (
-        _question(row, answer_part(text), criterion)
-        for (row, text, _), rubric in zip(items, rubrics, strict=True)
-        for criterion in rubric
+        _question(row, response, criterion) for rubric, row, response, _ in items if response for criterion in rubric
     )
     with closing(judge.answers(questions)) as met:
-        for (_, _, truncated), rubric in zip(items, rubrics, strict=True):
-            if rubric:
+        for rubric, _, response, truncated in items:
+            if response:
                 reward = aggregate([item["weight"] for item in rubric], list(islice(met, len(rubric))))
                 reason = "correct" if reward == 1.0 else "partial" if reward else "wrong"
                 yield Verdict(reward, reward == 1.0, True, reason)
@@ -73,16 +71,20 @@ def aggregate(weights: list[float], met: list[bool]) -> float:
 
 
 def _rubric(row: dict) -> list[dict]:
-    rubric = row["meta"].get("rubric") or []
-    readable = all(
-        isinstance(item.get("description"), str) and type(item.get("weight")) in (int, float) for item in rubric
-    )
-    if not readable or not any(item["weight"] > 0 for item in rubric):
+    rubric = row["meta"].get("rubric")
+    readable = isinstance(rubric, list) and all(map(_is_criterion, rubric))
+    if not (readable and any(item["weight"] > 0 for item in rubric)):
         raise UserError(
             f"row {row['id']!r}: meta.rubric: expected a list of {{description: text, weight: number}}, "
             "at least one weight above 0"
         )
     return rubric
+
+
+def _is_criterion(item: Any) -> bool:
+    if not isinstance(item, dict):
+        return False
+    return isinstance(item.get("description"), str) and type(item.get("weight")) in (int, float)
 
 
 def _question(row: dict, response: str, criterion: dict) -> list[dict]:
@@ -91,6 +93,6 @@ def _question(row: dict, response: str, criterion: dict) -> list[dict]:
         {"role": "system", "content": INSTRUCTION},
         {
             "role": "user",
-            "content": ASKED.format(question=question, response=response.strip(), criterion=criterion["description"]),
+            "content": ASKED.format(question=question, response=response, criterion=criterion["description"]),
         },
     ]
