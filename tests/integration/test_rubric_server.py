@@ -32,7 +32,8 @@ pytestmark = [
     ),
 ]
 
-START_SECONDS = 120
+START_SECONDS = 300
+ENOUGH = 0.005  # mean nll (nats) of an answer: reached after some seventy steps
 PAD, END, ASSISTANT, UNKNOWN = "<pad>", "<end>", "<assistant>", "<unk>"
 ROLES = ["<system>", "<user>", ASSISTANT]
 TEMPLATE = (
@@ -123,12 +124,13 @@ def judge_folder(tmp_path_factory):
         loss = None
         for _ in range(400):
             loss = model(input_ids=ids, attention_mask=ids != tokenizer.pad_token_id, labels=labels).loss
-            if loss < 0.005:
+            if loss < ENOUGH:
                 break
             optimizer.zero_grad()
             loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-    assert loss < 0.005, "the judge did not learn its answers"
+    assert loss < ENOUGH, "the judge did not learn its answers"
     folder = tmp_path_factory.mktemp("judge")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -45,6 +45,7 @@ def one(parameter, alternatives, value):
         ("text", ["April 1, 2024"], "April-1/2024.", "correct"),
         ("text", ["it's"], 'IT"S', "correct"),
         ("text", ["a", "b"], "b", "correct"),
+        ("text", ["2^3 * 4_5"], "23 45", "correct"),
         ("text", ["a"], "c", "value"),
         ("text", ["a;b"], "ab", "value"),  # other punctuation counts
         ("text", ["a\tb"], "ab", "value"),  # and other white space than blanks
@@ -80,6 +81,7 @@ def one(parameter, alternatives, value):
         ("words", [["a"]], [], "value"),
         ("words", [], [], "type"),  # such answers stand in the data: nothing satisfies them
         ("words", ["names"], "names", "correct"),
+        ("words", ["names"], "Names", "value"),  # a variable is not standardised
         ("rates", [[1.5, 2.0]], [1.5, 2.0], "correct"),
         ("rates", [[1.5, 2.0]], [1.5, 2], "type"),  # no conversion inside a list
         ("rates", [[1, 2]], [1, 2], "correct"),  # unless the answer has integers itself
