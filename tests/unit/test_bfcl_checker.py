@@ -50,6 +50,8 @@ def one(parameter, alternatives, value):
         ("text", ["a;b"], "ab", "value"),  # other punctuation counts
         ("text", ["a\tb"], "ab", "value"),  # and other white space than blanks
         ("text", ["1"], 1, "type"),
+        ("text", [5, "ab"], "ab", "correct"),
+        ("text", [5, "ab"], "AB", "value"),  # the first alternative's type makes this a variable
         ("text", ["a"], ["a"], "type"),
         ("text", ["a", ""], "-", "correct"),  # nothing is left of it, as of the mark for what may be left out
         ("count", [2], 2, "correct"),
