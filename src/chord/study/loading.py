@@ -261,7 +261,15 @@ class _Loader:
             self.lines += problems.lines
             return None
         return Benchmark(
-            name, merged.title, merged.role, merged.columns, merged.k, merged.decoding, merged.batch_rows, data
+            name,
+            merged.title,
+            merged.role,
+            merged.columns,
+            merged.k,
+            merged.decoding,
+            merged.batch_rows,
+            merged.questions,
+            data,
         )
 
     def _check_claims(self, settings: StudyFile) -> None:

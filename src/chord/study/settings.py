@@ -19,7 +19,7 @@ from pydantic import (
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.claims_spec import Role
 from chord.analysis.specs import ALL
-from chord.data.spec import BenchmarkSpec, PrepareSpec
+from chord.data.spec import BenchmarkSpec, Commit, PrepareSpec
 from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Decoding
 from chord.settings import Settings
@@ -160,6 +160,9 @@ class BenchmarkFile(Settings):
     k: PositiveInt = Field(description="samples of each question")
     decoding: Decoding
     batch_rows: PositiveInt = Field(description="completions sampled at a time")
+    questions: PositiveInt | None = Field(
+        default=None, description="about how many, for the plan: of a dataset nobody knows it before it is fetched"
+    )
     data: Annotated[Section, Partial(BenchmarkSpec, without=DERIVED)] = Field(
         description="the rows: their source and how many"
     )
@@ -171,6 +174,7 @@ class BenchmarkOverride(Settings):
     k: PositiveInt | None = None
     decoding: Annotated[Section, Partial(Decoding)] = Field(default_factory=dict)
     batch_rows: PositiveInt | None = None
+    questions: PositiveInt | None = None
     data: Annotated[Section, Partial(BenchmarkSpec, without=DERIVED)] = Field(default_factory=dict)
 
 
@@ -191,6 +195,9 @@ class StudyFile(Settings):
     question: Text = Field(description="what the study is asked, in a sentence or two")
     meaningful: bool = Field(description="false: its numbers mean nothing, and its report says so")
     model: Text = Field(description="start model: a folder relative to the repository root, or a hub id")
+    model_revision: Commit | None = Field(
+        default=None, description="of a model on the hub: its commit; null: the one in the study's lock"
+    )
     base_model: Annotated[Section, Partial(PretrainSpec, without=DERIVED)] | None = Field(
         default=None, description="how a rule trains `model` from nothing"
     )
