@@ -1,8 +1,20 @@
 """Fixtures of many tests: the world's tokenizer and a small model with random weights, both on disk."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+TEST_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def benchmark_data() -> Path:
+    """Folder of real rows, which are not in the repository: CHORD_TEST_DATA, or shared/data beside the checkout."""
+    folder = Path(os.environ.get("CHORD_TEST_DATA") or TEST_DATA)
+    if not folder.is_dir():
+        pytest.skip(f"no real rows at {folder}; CHORD_TEST_DATA names their folder")
+    return folder
 
 
 @pytest.fixture(scope="session")

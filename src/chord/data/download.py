@@ -5,10 +5,11 @@ The client is huggingface_hub's: it honours HF_ENDPOINT, resumes what was cut of
 never gets into a message or a file of ours. Weights come as safetensors only, and no code of a repository is ever run.
 """
 
+import glob
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,19 +64,13 @@ def run(spec: dict, out: Path) -> dict:
     if is_complete(settings, out):
         log.info("%s: there already", name)
         return read_json(record)
-    staging = staging_of(out)
+    staging = staging_of(out, settings.revision)
     found = obtain(settings.kind, settings.repository, settings.revision, settings.files, staging)
-    for path, digest in settings.files.items():
-        if found[path] != digest:
-            (staging / path).unlink()  # else the next attempt would take it for what it asked for
-            raise UserError(
-                f"{name}: {path} at {settings.revision} has SHA-256 {found[path]}, but the lock says {digest}: "
-                "the file was changed under the same commit, or damaged on its way"
-            )
     shutil.rmtree(out, ignore_errors=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(staging / ".cache", ignore_errors=True)  # notes of the client
+    shutil.rmtree(staging / ".cache")  # notes of the client
     staging.replace(out)
+    for other in out.parent.glob(f".fetch-{out.name}-*"):  # of commits that are not asked for any more
+        shutil.rmtree(other)
     result = manifest(
         settings.model_dump(mode="json"),
         {},
@@ -94,27 +89,35 @@ def is_complete(settings: DownloadSpec, out: Path) -> bool:
     return all((out / path).is_file() and file_sha256(out / path) == digest for path, digest in settings.files.items())
 
 
-def staging_of(out: Path) -> Path:
-    """Where files gather until they are whole; hidden, so that nothing takes it for data."""
-    return out.with_name(f".fetch-{out.name}")
+def staging_of(out: Path, revision: str) -> Path:
+    """Where files gather until all are there: hidden, so that nothing takes it for data; one for each commit, because
+    the client is content with what it finds there when the hub does not answer."""
+    return out.with_name(f".fetch-{out.name}-{revision}")
 
 
-def resolve(kind: str, repository: str, revision: str | None, globs: Sequence[str]) -> tuple[str, list[str]]:
-    """The commit that `revision` (null: the hub's current state) is, and the files that match the globs there."""
+def resolve(kind: str, repository: str, revision: str | None, globs: Sequence[str]) -> tuple[str, dict]:
+    """The commit that `revision` (null: the hub's current state) is, and the files there that match the globs.
+
+    The files come with the SHA-256 that the hub has of them, None where it has none: it does of large ones.
+    """
     with _in_one_line(kind, repository, revision):
-        found = _api().repo_info(repository, repo_type=kind, revision=revision)
-    names = sorted(item.rfilename for item in found.siblings or [])
-    files = [name for name in names if matches(name, globs)]
-    for glob in globs if kind == "dataset" else ["*.safetensors", "config.json"]:
-        if not any(matches(name, [glob]) for name in files):
-            shown = ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")
-            raise UserError(f"{kind} {repository}: no file matches {glob} at {found.sha}; there are {shown or 'none'}")
+        found = _api().repo_info(repository, repo_type=kind, revision=revision, files_metadata=True)
+    names = {item.rfilename: item.lfs.sha256 if item.lfs else None for item in found.siblings or []}
+    files = {name: names[name] for name in sorted(names) if matches(name, globs)}
+    for wanted in globs if kind == "dataset" else ["*.safetensors", "config.json"]:
+        if not any(matches(name, [wanted]) for name in files):
+            shown = ", ".join(sorted(names)[:20]) + (" ..." if len(names) > 20 else "")
+            raise UserError(
+                f"{kind} {repository}: no file matches {wanted} at {found.sha}; there are {shown or 'none'}"
+            )
     return found.sha, files
 
 
-def obtain(kind: str, repository: str, revision: str, files: Iterable[str], folder: Path) -> dict[str, str]:
-    """Download the files into `folder`, or what of them is not there yet; path -> SHA-256."""
-    files = list(files)
+def obtain(kind: str, repository: str, revision: str, files: Mapping[str, str | None], folder: Path) -> dict[str, str]:
+    """Download the files into `folder`, or what of them is not there yet; path -> SHA-256.
+
+    files: path -> the SHA-256 that it must have; None where that is not known.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     disable_progress_bars()  # a log has no use for them
     with _in_one_line(kind, repository, revision):
@@ -122,16 +125,23 @@ def obtain(kind: str, repository: str, revision: str, files: Iterable[str], fold
             repository,
             repo_type=kind,
             revision=revision,
-            allow_patterns=files,
+            allow_patterns=[glob.escape(path) for path in files],
             local_dir=folder,
             endpoint=_endpoint(),
         )
-    missing = [path for path in files if not (folder / path).is_file()]
-    if missing:
-        raise UserError(f"{kind} {repository}: {missing[0]}: not on the hub at {revision}")
+    found = {path: file_sha256(folder / path) for path in files if (folder / path).is_file()}
+    for path, digest in files.items():
+        if path not in found:
+            raise UserError(f"{kind} {repository}: {path}: not on the hub at {revision}")
+        if digest not in (None, found[path]):
+            shutil.rmtree(folder)  # else the next attempt would take the file for what it asked for
+            raise UserError(
+                f"{kind} {repository}: {path}: expected SHA-256 {digest}, got {found[path]}: "
+                f"damaged on its way, or changed on the hub under the same commit {revision}"
+            )
     if kind == "model" and read_json(folder / "config.json").get("auto_map"):
         raise UserError(f"model {repository}: config.json names code of its own (auto_map), which is never run here")
-    return {path: file_sha256(folder / path) for path in files}
+    return found
 
 
 def _endpoint() -> str | None:

@@ -129,7 +129,7 @@ def fetch(study: Study, results: Path, say: Callable[[str], None]) -> None:
             # An entry of other globs keeps its commit: the study asks for more files of the same state.
             asked = repository.revision or (locked.revision if locked else None)
             commit, files = download.resolve(repository.kind, repository.name, asked, repository.globs)
-            digests = download.obtain(repository.kind, repository.name, commit, files, download.staging_of(out))
+            digests = download.obtain(repository.kind, repository.name, commit, files, download.staging_of(out, commit))
             lock[key] = LockEntry(revision=commit, globs=repository.globs, files=digests)
             write_json(lock_path(study), {name: entry.model_dump(mode="json") for name, entry in sorted(lock.items())})
             say(f"{key}: wrote commit {commit} to {lock_path(study)}; commit that file")
