@@ -39,10 +39,7 @@ def run(spec: dict, out: Path, benchmarks: Iterable[Path] = (), policy: Path | N
         pools, drawn = _drawn(settings, tests, policy)
         splits = drawn.splits
         more = {
-            "sources": {
-                name: {"read": pool.read, "dropped": dict(+pool.dropped), "left": len(pool.rows)}
-                for name, pool in pools.items()
-            },
+            "sources": {name: {"read": pool.read, "dropped": dict(+pool.dropped)} for name, pool in pools.items()},
             "drawn_from": drawn.left,
             "contamination": drawn.contamination.counts(),
         }
