@@ -245,6 +245,18 @@ def test_functions_are_found_among_other_brackets():
     assert offered_functions("none [at] all") == []
 
 
+def test_a_list_of_rows_in_one_json_file(tmp_path):
+    """JSON Lines are called .json as well; ToolACE is one list."""
+    (tmp_path / "data.json").write_text(json.dumps([toolace("Rain?", '[weather(city="Rome")]')] * 2, indent=1))
+    assert [dialogue.number for dialogue in read_toolace(tmp_path, ("*.json",))] == [0, 1]
+    (tmp_path / "data.json").write_text("[{}, 3]")
+    with pytest.raises(UserError, match=r"data\.json:2: expected a JSON object, got int"):
+        list(read_toolace(tmp_path, ("*.json",)))
+    (tmp_path / "data.json").write_text("[{}, ")
+    with pytest.raises(UserError, match=r"data\.json: not valid JSON"):
+        list(read_toolace(tmp_path, ("*.json",)))
+
+
 def test_toolace_keeps_single_turns_with_offered_calls(tmp_path):
     rows = [
         toolace("Rain?", '[weather(city="Rome")]'),

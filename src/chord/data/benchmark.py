@@ -6,7 +6,7 @@ from pathlib import Path
 from chord.data.bfcl import bfcl_files, bfcl_rows
 from chord.data.checks import check_ids, check_rows, identity
 from chord.data.columns import column_rows
-from chord.data.pool import located
+from chord.data.hub_folder import located
 from chord.data.prepare import source_files
 from chord.data.rows import skill_rows, world_rows
 from chord.data.spec import BenchmarkSpec, BfclSource, ColumnsSource, SkillsSource

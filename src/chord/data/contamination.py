@@ -104,7 +104,7 @@ class Report:
         self.pairs: list[dict] = []
         self._dropped: dict[str, Counter] = {name: Counter() for name in benchmarks}
 
-    def drop(self, row_id: str, matches: Iterable[Match]) -> None:
+    def drop(self, row_id: str, matches: Sequence[Match]) -> None:
         for match in matches:
             self.pairs.append(
                 {

@@ -6,11 +6,20 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from chord.errors import UserError
-from chord.files import read_jsonl, visible_files
+from chord.files import read_json, read_jsonl, visible_files
 
 BATCH_ROWS = 256  # rows of long reasoning traces: a few MB
 # JSON Lines are also called .json, but so are descriptions such as dataset_infos.json: those need a split's name.
 DATA_FILE = re.compile(r".+\.(jsonl|parquet)|(train|validation|test)(?![a-z]).*\.json")
+
+
+def located(folder: str | None, dataset: str | None) -> Path:
+    """The folder of a source; without one the dataset has not been fetched."""
+    if folder is None:
+        raise UserError(
+            f"source.folder: missing; expected where `chord fetch` put {dataset}, which the workflow fills in"
+        )
+    return Path(folder)
 
 
 def data_files(folder: Path, globs: Sequence[str] = ()) -> list[Path]:
@@ -45,9 +54,29 @@ def read_folder(folder: Path, globs: Sequence[str] = ()) -> Iterator[tuple[str, 
 
 
 def read_data_file(path: Path) -> Iterator[tuple[str, dict]]:
-    rows = _read_parquet(path) if path.suffix == ".parquet" else read_jsonl(path)
+    """As `read_folder`, of one file."""
+    if path.suffix == ".parquet":
+        rows = _read_parquet(path)
+    elif path.suffix == ".json" and _is_list(path):
+        rows = _read_list(path)
+    else:
+        rows = read_jsonl(path)
     for number, row in enumerate(rows, start=1):
         yield f"{path}:{number}", row
+
+
+def _is_list(path: Path) -> bool:
+    """Whether a .json file holds one list, as ToolACE's does, and not JSON Lines, as BFCL's do."""
+    with open(path, encoding="utf-8") as file:
+        return file.read(1) == "["
+
+
+def _read_list(path: Path) -> list[dict]:
+    rows = read_json(path)
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise UserError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
+    return rows
 
 
 def _read_parquet(path: Path) -> Iterator[dict]:

@@ -17,7 +17,6 @@ from chord.data.openr1 import read_openr1
 from chord.data.rendering import render, row
 from chord.data.spec import ColumnRows, OpenR1Source, ToolAceSource
 from chord.data.toolace import read_toolace
-from chord.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -114,12 +113,3 @@ def column_pool(source: ColumnRows, folder: Path, name: str) -> Pool:
         pool.read += 1
         pool.add(new, True)
     return pool
-
-
-def located(folder: str | None, dataset: str | None) -> Path:
-    """The folder of a source; without one the dataset has not been fetched."""
-    if folder is None:
-        raise UserError(
-            f"source.folder: missing; expected where `chord fetch` put {dataset}, which the workflow fills in"
-        )
-    return Path(folder)

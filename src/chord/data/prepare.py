@@ -6,8 +6,8 @@ from pathlib import Path
 
 from chord.data.checks import check_disjoint, check_rows
 from chord.data.draw import Drawn, draw_splits
-from chord.data.hub_folder import data_files
-from chord.data.pool import Pool, column_pool, located, openr1_pool, toolace_pool
+from chord.data.hub_folder import data_files, located
+from chord.data.pool import Pool, column_pool, openr1_pool, toolace_pool
 from chord.data.rows import world_rows
 from chord.data.spec import OpenR1Source, Place, PrepareSpec, SplitsSource, ToolAceSource, WorldSource
 from chord.errors import UserError
@@ -95,8 +95,8 @@ def _drawn(settings: PrepareSpec, tests: dict[str, list[dict]], policy: Path | N
             pool = column_pool(source, folder, "train")
         pools = {source.kind: pool}
     sizes = {name: getattr(settings, name) for name in SPLITS}
-    first, *_, last = [*pools.values()] * 2  # of a single pool both are the same
-    return pools, draw_splits(first, last, sizes, tests, settings.seed, source.draw)
+    found = list(pools.values())
+    return pools, draw_splits(found[0], found[-1], sizes, tests, settings.seed, source.draw)
 
 
 def _tokenizer_file(policy: Path | None) -> Path:
