@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from chord.data.contamination import Report, TestQuestion, TestQuestions
 from chord.data.pool import Pool
+from chord.data.rendering import question_of
 from chord.errors import UserError
 from chord.seeds import derive_seed
 
@@ -61,11 +62,6 @@ def _questions(rows_by_name: Mapping[str, list[dict]]) -> Iterator[TestQuestion]
     for name, rows in rows_by_name.items():
         for row in rows:
             yield TestQuestion(name, row["id"], question_of(row))
-
-
-def question_of(row: dict) -> str:
-    """What a test question is compared by; rows of the world and its skills have nothing but their messages."""
-    return row["meta"].get("question") or row["messages"][-1]["content"]
 
 
 def _same(row: dict) -> str:

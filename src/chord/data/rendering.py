@@ -27,3 +27,8 @@ def row(row_id: str, messages: list[dict], gold: str, task: str, group: str, que
 
 def user_text(messages: list[dict]) -> str:
     return "\n".join(message["content"] for message in messages if message["role"] == "user")
+
+
+def question_of(row: dict) -> str:
+    """What a test question is compared by; rows of the world and its skills have nothing but their messages."""
+    return row["meta"].get("question") or row["messages"][-1]["content"]

@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol
 from chord import tasks
 from chord.data import solutions, values, world
 from chord.data.columns import prompt_of
-from chord.data.draw import question_of
 from chord.data.hub_folder import located, read_folder
 from chord.data.openr1 import read_openr1
+from chord.data.rendering import question_of
 from chord.errors import UserError
 from chord.experts.spec import DatasetSource, ModelSource, SolverSource, Source
 from chord.rollouts import encode_prompts
