@@ -1,6 +1,7 @@
 """Readers of the benchmarks' formats: golds worked by hand, groups, and refusals that name file, row and column."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pyarrow as pa
@@ -200,6 +201,10 @@ def test_some_rows_of_each_group_are_a_function_of_the_seed(tmp_path):
 def test_real_rows(name, benchmark_data, tmp_path):
     found = rows_of(name, benchmark_data / REAL[name], tmp_path)
     assert len(found) > 20
+    if not name.startswith("bfcl"):
+        judge = import_module(f"chord.tasks.{found[0]['task']}").verdict
+        for row in found[:5]:
+            assert judge(row, f"<think>\nI know it.\n</think>\n\\boxed{{{row['gold']}}}", False).correct, row["id"]
     if name.startswith(("aime", "amc", "gsm8k")):
         assert all(str(int(row["gold"])) == row["gold"] for row in found)
     if name == "bfcl_v3":
