@@ -44,7 +44,18 @@ JOBS = {
         help="prompts for experts, RL and validation, with a manifest of hashes",
         module="chord.data.prepare",
         inputs={},
+        optional={
+            "benchmarks": "benchmark rows (<benchmark>.jsonl) that no prompt of a dataset may repeat",
+            "policy": "model folder whose tokenizer counts the tokens, for the OpenR1 recipe",
+        },
+        many=frozenset({"benchmarks"}),
         out="data folder",
+    ),
+    "download": Job(
+        help="files of one repository of the hub, at the commit and with the hashes of a study's lock",
+        module="chord.data.download",
+        inputs={},
+        out="folder",
     ),
     "benchmark": Job(
         help="rows of one benchmark",
@@ -207,6 +218,11 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "check", "check the YAML files of a study", _check)
     _add_study(command)
+    command = _command(
+        commands, "fetch", "get what a study needs from the hub, pinned; then no job needs a network", _fetch
+    )
+    _add_study(command)
+    command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
     command = _command(commands, "plan", "what a study will run, and about how long it takes", _plan)
     _add_study(command)
     command = _command(commands, "schema", "write the JSON schemas of studies, methods, benchmarks and claims", _schema)
@@ -261,6 +277,12 @@ def _read_spec(text: str) -> dict:
 def _check(options: argparse.Namespace) -> None:
     study = _load(options)
     print(f"{study.name}: {len(study.methods)} methods, {len(study.seed_indices)} seeds, no problems found")
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from chord.study.hub import fetch
+
+    fetch(_load(options), options.results, print)
 
 
 def _spec(options: argparse.Namespace) -> None:
