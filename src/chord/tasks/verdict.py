@@ -6,6 +6,10 @@ from typing import NamedTuple
 CORRECT, WRONG, UNPARSED, TRUNCATED = 1.0, 0.0, -0.1, -1.0
 
 
+class GraderError(RuntimeError):
+    """The grader itself failed on a completion. Never a score of 0: that would be a statement about the model."""
+
+
 class Verdict(NamedTuple):
     """reward: what RL sees; correct: what accuracy counts; parsed: an answer was found; reason: one word for tables."""
 
