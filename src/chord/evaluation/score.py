@@ -52,7 +52,7 @@ def _check_complete(completions: Path, rows: Path, ids: set[str], k: int) -> Non
     table = pq.read_table(completions, columns=["prompt_id", "sample"])
     number = pc.index_in(table["prompt_id"], pa.array(sorted(ids))).to_numpy()  # NaN: an unknown id
     sample = table["sample"].to_numpy()
-    if len(table) == len(ids) * k and not np.isnan(number).any() and ((0 <= sample) & (sample < k)).all():
+    if len(table) == len(ids) * k and not np.isnan(number).any() and ((sample >= 0) & (sample < k)).all():
         places = number.astype(np.int64) * k + sample
         if np.bincount(places, minlength=len(table)).all():
             return

@@ -7,7 +7,7 @@ one pair of think tags and a \boxed{} answer: a response that ends without one h
 from collections.abc import Iterable, Iterator
 
 from chord.tasks import math_text
-from chord.tasks.math_grader import Judgement, clean_gold, judge_answers
+from chord.tasks.math_grader import GOLD_FAILED, Judgement, clean_gold, judge_answers
 from chord.tasks.verdict import CORRECT, TRUNCATED, UNPARSED, WRONG, GraderError, Verdict
 
 # `default_prompt_with_think` of Trinity-RFT (trinity/common/workflows/customized_math_workflows.py), letter for letter.
@@ -45,8 +45,11 @@ def judged(items: Iterable[tuple[dict, str, bool]]) -> Iterator[tuple[str, bool,
     boxes = [math_text.last_box(text) for _, text, _ in items]
     answered = [(row["gold"], box) for (row, _, _), box in zip(items, boxes, strict=True) if box is not None]
     judgements = iter(judge_answers(answered))
-    for (_, text, truncated), box in zip(items, boxes, strict=True):
-        yield text, truncated, None if box is None else next(judgements)
+    for (row, text, truncated), box in zip(items, boxes, strict=True):
+        judgement = None if box is None else next(judgements)
+        if judgement and judgement.reason == GOLD_FAILED:
+            raise GraderError(f"row {row['id']!r}: the reference answer {row['gold']!r} cannot be computed in time")
+        yield text, truncated, judgement
 
 
 def _verdict(text: str, truncated: bool, judgement: Judgement | None) -> Verdict:

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 MAX_WORKERS = 8  # each holds about 100 MB
 MAX_RESPONSE_CHARACTERS = 20_000  # of a response without a box that math-verify searches for an answer
 MAX_REMEMBERED = 200_000
+GOLD_FAILED = "gold_failed"  # the gold alone cannot be computed: an error of the data, nothing about the answer
 
 # Pairs whose verdict is known; between them they go through every part of math-verify that answers need.
 CANARIES = [
@@ -34,7 +35,7 @@ class Judgement(NamedTuple):
     """reason: `correct`; `wrong`; `unparsed` (no answer in the response); `unreadable` (the answer is no mathematics,
     and not the gold's text); `gold_as_text` (the gold is none, and the answer is not its text); `too_complex` (not
     computed, see `math_text.is_too_complex`); `grader_timeout`, `grader_crash`, `grader_error` (it could not be
-    computed). extracted: the text taken for the answer.
+    computed); GOLD_FAILED. extracted: the text taken for the answer.
     """
 
     correct: bool
@@ -113,23 +114,20 @@ def _computed(requests: list[tuple[str, str, str]]) -> list[tuple[str, str | Non
     failed: Counter[str] = Counter()
     for request, reply in zip(new, _pool().map(new), strict=True):
         if isinstance(reply, Death):
-            _check_gold(request[0])
-            reply = ("grader_timeout" if reply.timeout else "grader_crash", None)
-        reason, shown = reply
-        if reason.startswith("grader_"):
-            reason = reason.partition(":")[0]
-            failed[reason] += 1
+            reply = _reason_of_death(request[0], reply), None
+        reason, shown = reply[0].partition(":")[0], reply[1]
+        failed[reply[0]] += reason.startswith("grader_")
         _remembered[request] = (reason, shown)
-    if failed:
-        log.warning("answers that could not be graded and count as wrong: %s", dict(failed))
+    if +failed:
+        log.warning("answers that could not be graded and count as wrong: %s", dict(+failed))
     return [_remembered[request] for request in requests]
 
 
-def _check_gold(gold: str) -> None:
-    """A worker died on a pair: was it the gold?"""
-    (reply,) = _pool().map([(gold, "0", "answer")])
-    if isinstance(reply, Death):
-        raise GraderError(f"the reference answer {gold!r} cannot be computed in time")
+def _reason_of_death(gold: str, death: Death) -> str:
+    (alone,) = _pool().map([(gold, "0", "answer")])
+    if isinstance(alone, Death):
+        return GOLD_FAILED
+    return "grader_timeout" if death.timeout else "grader_crash"
 
 
 @cache

@@ -42,40 +42,45 @@ def is_well_formed(text: str) -> bool:
     return text.count(_OPEN_THINK) == text.count(_CLOSE_THINK) == 1 and text.find(_OPEN_THINK) < text.find(_CLOSE_THINK)
 
 
-_MINUS = dict.fromkeys(map(ord, "\u2212\u2012\u2013\ufe63\uff0d"), "-")
-_SIGNS = _MINUS | {ord("\u00b0"): r"^{\circ}", ord("\u00ba"): r"^{\circ}", ord("\u2044"): "/"}
-_NUMBER_SPACE = re.compile(r"(?<![\d.,])(\d{1,3})((?:(?:\\[,;:! ]|~| |\{,\})\d{3})+)(?!\d)")
-_DOLLAR = re.compile(r"(?<!\\)\$")
-_SPACES = re.compile(r"\s+")
-
-
 def tidy(text: str) -> str:
     r"""The same answer with ASCII digits and signs, single spaces, no $, no full stop at the end, plain thousands.
 
     `10{,}000`, `10\,000` and `10 000` become 10000. Exponents, letters and LaTeX commands stay as they are.
     """
     if not text.isascii():
-        text = "".join(_ascii(character) for character in text)
-    text = _SPACES.sub(" ", _DOLLAR.sub("", text)).strip()
-    text = text.rstrip(".").rstrip() if not text.endswith("..") else text
+        text = text.translate(_ASCII)
+    if "$" in text:
+        text = _DOLLAR.sub("", text)
+    text = " ".join(text.split())
+    if text.endswith(".") and not text.endswith(".."):
+        text = text[:-1].rstrip()
+    if len(text) > MAX_CHARACTERS:
+        return text
     return _NUMBER_SPACE.sub(lambda found: found[1] + re.sub(r"\D", "", found[2]), text)
 
 
-def _ascii(character: str) -> str:
-    if character.isascii():
-        return character
-    if character.isdecimal():
-        return str(unicodedata.decimal(character))
-    category = unicodedata.category(character)
-    if category == "Cf":  # zero-width and direction marks
-        return ""
-    if category == "Zs":
-        return " "
-    parts = unicodedata.decomposition(character).split()
-    if parts[:1] == ["<fraction>"]:
-        above, _, below = "".join(chr(int(code, 16)) for code in parts[1:]).partition("\u2044")
-        return rf"\frac{{{above}}}{{{below}}}" if below else character
-    return _SIGNS.get(ord(character), character)
+class _Ascii(dict):
+    """Table for str.translate: decimal digits of all scripts, signs, vulgar fractions; no zero-width marks."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = found = self._of(chr(code))
+        return found
+
+    @staticmethod
+    def _of(character: str) -> str:
+        if character.isdecimal():
+            return str(unicodedata.decimal(character))
+        if unicodedata.category(character) == "Cf":  # zero-width and direction marks
+            return ""
+        kind, *codes = unicodedata.decomposition(character).split() or [""]
+        above, _, below = "".join(chr(int(code, 16)) for code in codes).partition("\u2044")
+        return rf"\frac{{{above}}}{{{below}}}" if kind == "<fraction>" and below else character
+
+
+_MINUS = dict.fromkeys(map(ord, "\u2212\u2012\u2013\ufe63\uff0d"), "-")
+_ASCII = _Ascii(_MINUS | {ord("\u00b0"): r"^{\circ}", ord("\u00ba"): r"^{\circ}", ord("\u2044"): "/"})
+_NUMBER_SPACE = re.compile(r"(?<![\d.,])(\d{1,3})((?:(?:\\[,;:! ]|~| |\{,\})\d{3})+)(?!\d)")
+_DOLLAR = re.compile(r"(?<!\\)\$")
 
 
 _INTEGER = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
@@ -132,6 +137,9 @@ def _number(text: str) -> tuple[Fraction, bool, int] | None:
 
 # a^{b^{c^...: three powers on top of each other; no computer algebra system finishes most of them.
 _TOWER = re.compile(r"(?:(?:\^|\*\*)\s*(?:[({][^(){}^]*|[\w.\\]+\s*)){2}(?:\^|\*\*)")
+# a^{b^c} of plain numbers: a computer algebra system that leaves it a symbol still hangs when it estimates it.
+_NUMBER_TOWER = re.compile(r"(\d+)\s*(?:\^|\*\*)\s*[({]?\s*(\d+)\s*(?:\^|\*\*)\s*[({]?\s*(\d+)")
+MAX_POWER_BITS = 20_000
 _BRACKETS = re.compile(r"[()\[\]{}]")
 
 
@@ -143,7 +151,16 @@ def is_too_complex(text: str) -> bool:
     for bracket in _BRACKETS.findall(text):
         depth += 1 if bracket in "([{" else -1
         deepest = max(deepest, depth)
-    return deepest > MAX_NESTING or _TOWER.search(text) is not None
+    if deepest > MAX_NESTING or _TOWER.search(text):
+        return True
+    return any(_is_large(*map(int, numbers)) for numbers in _NUMBER_TOWER.findall(text))
+
+
+def _is_large(base: int, middle: int, top: int) -> bool:
+    """Whether base ** middle ** top has more than MAX_POWER_BITS bits."""
+    if base < 2 or middle < 2:
+        return False
+    return top > 64 or middle.bit_length() > 64 or middle**top * base.bit_length() > MAX_POWER_BITS
 
 
 _TWO_WORDS = re.compile(r"(?<![\\\w])[A-Za-z]{2,} [A-Za-z]{2,}")
