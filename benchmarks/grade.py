@@ -45,34 +45,38 @@ def typical(draw: random.Random) -> tuple[str, str]:
     return gold, draw.choices([gold, other, wrong], [1, 1, 2])[0]
 
 
+def _hostile_answer(number: int, n: int, value: str, right: bool, draw: random.Random) -> str:
+    makers = [
+        lambda: f"{n}^{{1^{{{draw.randint(2, 9)}}}}}" if right else "^{".join([str(n)] * 2) + "}",
+        lambda: value if right else "^{".join([str(n)] * draw.randint(3, 9)) + "}" * 8,
+        lambda: value if right else f"({n}.5^({n}^{draw.randint(2, 99)}))",
+        lambda: value if right else f"{n}**{n}**{n}",
+        lambda: value if right else f"\\frac{{{n}^{{{n}^{n}}}}}{{{n}^{{{n}^{n}}}}}+{n}",
+        lambda: " " * 10**6 + value if number % 200 < 10 else " " * 1000 + value,
+        lambda: value if right else str(n) * (250_000 if number % 200 < 20 else 300),
+        lambda: "{" * 300 + value + "}" * 300,
+        lambda: "(" * 12 + value + ")" * 12,
+        lambda: value if right else "\\frac{1}{" * (11 + 2 * draw.randint(0, 150)) + str(n) + "}" * 300,
+        lambda: value.translate({48 + digit: 0x1D7CE + digit for digit in range(10)}),
+        lambda: value.translate({48 + digit: 0x0660 + digit for digit in range(10)}),
+        lambda: draw.choice("\u200b\u2060\u202e\ufeff").join(value),
+        lambda: value if right else f"nan{n}",
+        lambda: value if right else f"\\text{{NaN}}+{n}",
+        lambda: value if right else f"\\infty-{n}\\infty",
+        lambda: value if right else "-" * (1 + 2 * draw.randint(0, 200)) + str(n),
+        lambda: value if right else f"\ud800{n}\x00",
+    ]
+    return makers[number % len(makers)]()
+
+
 def hostile(count: int, seed: int) -> Iterator[tuple[str, str, bool]]:
     """(gold, response, whether the answer is right): all different, every tenth answer right in a hostile form."""
     draw = random.Random(seed)
-    nothing = ["\u200b", "\u2060", "\u202e", "\ufeff"]
     for number in range(count):
         n = 2 + number
         right = number % 10 == 0
         value = str(n if right else n + 1)
-        answer = [
-            lambda: f"{n}^{{1^{{{draw.randint(2, 9)}}}}}" if right else "^{".join([str(n)] * 2) + "}",
-            lambda: value if right else "^{".join([str(n)] * draw.randint(3, 9)) + "}" * 8,
-            lambda: value if right else f"({n}.5^({n}^{draw.randint(2, 99)}))",
-            lambda: value if right else f"{n}**{n}**{n}",
-            lambda: value if right else f"\\frac{{{n}^{{{n}^{n}}}}}{{{n}^{{{n}^{n}}}}}+{n}",
-            lambda: " " * 10**6 + value if number % 200 < 10 else " " * 1000 + value,
-            lambda: value if right else str(n) * (250_000 if number % 200 < 20 else 300),
-            lambda: "{" * 300 + value + "}" * 300,
-            lambda: "(" * 12 + value + ")" * 12,
-            lambda: value if right else "\\frac{1}{" * (11 + 2 * draw.randint(0, 150)) + str(n) + "}" * 300,
-            lambda: value.translate({48 + digit: 0x1D7CE + digit for digit in range(10)}),
-            lambda: value.translate({48 + digit: 0x0660 + digit for digit in range(10)}),
-            lambda: draw.choice(nothing).join(value),
-            lambda: value if right else f"nan{n}",
-            lambda: value if right else f"\\text{{NaN}}+{n}",
-            lambda: value if right else f"\\infty-{n}\\infty",
-            lambda: value if right else "-" * (1 + 2 * draw.randint(0, 200)) + str(n),
-            lambda: value if right else f"\ud800{n}\x00",
-        ][number % 18]()
+        answer = _hostile_answer(number, n, value, right, draw)
         yield str(n), f"<think>\n{number}</think>\n\\boxed{{{answer}}}", right
 
 
@@ -138,7 +142,8 @@ def adversarial(arguments: argparse.Namespace) -> None:
         if verdict.correct and not right
     ]
     print(
-        f"right answers: {sum(right for *_, right in cases)}, lost: {len(lost)}; wrong answers taken for right: {len(false)}"
+        f"right answers: {sum(right for *_, right in cases)}, lost: {len(lost)}; "
+        f"wrong answers taken for right: {len(false)}"
     )
     for item in [*lost[:10], *false[:10]]:
         print(ascii(item))
@@ -160,7 +165,8 @@ def score_million(arguments: argparse.Namespace) -> None:
         for name, found in texts.items():
             # every text differs, as those of a model do; the pairs of gold and answer repeat
             text = [
-                f"<think>\n{sample} {filler[(start := draw.randint(0, 2000)) : start + 940]}</think> \\boxed{{{found[sample % 100]}}}"
+                f"<think>\n{sample} {filler[(start := draw.randint(0, 2000)) : start + 940]}</think>"
+                f" \\boxed{{{found[sample % 100]}}}"
                 for sample in range(k)
             ]
             parts.append(
@@ -212,7 +218,8 @@ def rollouts(arguments: argparse.Namespace) -> None:
             list(tasks.verdicts(items))
             seconds.append(time.perf_counter() - began)
         print(
-            f"{shown}: 256 responses, first step {seconds[0]:.3f} s, later steps {sorted(seconds[1:])[5]:.4f} s (median)"
+            f"{shown}: 256 responses, first step {seconds[0]:.3f} s, "
+            f"later steps {sorted(seconds[1:])[5]:.4f} s (median)"
         )
 
 

@@ -1,8 +1,18 @@
 """Fixtures of many tests: the world's tokenizer and a small model with random weights, both on disk."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="session")
+def benchmark_data() -> Path:
+    """Folder of real benchmark rows, which are not part of the repository: CHORD_TEST_DATA names it."""
+    folder = Path(os.environ.get("CHORD_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"{folder}: no such folder; CHORD_TEST_DATA names the folder of real benchmark rows")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -154,12 +154,13 @@ def _judge_choice(items: list[tuple[int, list[str], str]]) -> list[Grade | UserE
 
 def _chosen(text: str, options: list[str]) -> int | None:
     """A letter or index alone, in a box or as the whole text; else what the tasks on options read in the response."""
-    from chord.tasks import mmlu_pro, mmlu_pro_letter
-
     box = math_text.last_box(text)
     chosen = _place(text if box is None else box, len(options))
-    if chosen is None:
-        chosen = mmlu_pro.extract(text, options)
+    if chosen is not None:
+        return chosen
+    from chord.tasks import mmlu_pro, mmlu_pro_letter
+
+    chosen = mmlu_pro.extract(text, options)
     return mmlu_pro_letter.extract(text, options) if chosen is None else chosen
 
 
@@ -191,19 +192,17 @@ def _calls(prediction: list | str) -> list[dict] | None:
 
 def _judge_bfcl(items: list[tuple[list[dict], list[dict], list[dict] | None]]) -> list[Grade | UserError]:
     """Parallel rules (any order) where several calls are wanted; no call where none is."""
+    return [_judge_calls(*item) for item in items]
+
+
+def _judge_calls(functions: list[dict], truth: list[dict], calls: list[dict] | None) -> Grade | UserError:
     from chord.tasks.bfcl_checker import check
 
-    grades: list[Grade | UserError] = []
-    for functions, truth, calls in items:
-        if calls is None:
-            grades.append(Grade(False, None, "unparsed"))
-            continue
-        try:
-            correct, reason = check(functions, truth, calls, None)
-            grades.append(Grade(correct, calls, reason))
-        except UserError as error:
-            grades.append(error)
-    return grades
+    try:
+        correct, reason = check(functions, truth, calls or [], None)
+    except UserError as error:
+        return error
+    return Grade(correct, calls, reason) if correct or calls is not None else Grade(False, None, "unparsed")
 
 
 PAIR_TASKS = {
