@@ -108,6 +108,7 @@ def test_tidy(text, expected):
         ("1/3", "0.333", False),
         ("1/3", "0.333333", None),  # math-verify rounds
         ("5", "(5", None),
+        ("2,600", "(2,600)", None),  # a pair
         ("1/0", "1/1", None),
         ("5", "5\\%", None),
         ("5", "x", None),

@@ -83,7 +83,7 @@ _NUMBER_SPACE = re.compile(r"(?<![\d.,])(\d{1,3})((?:(?:\\[,;:! ]|~| |\{,\})\d{3
 _DOLLAR = re.compile(r"(?<!\\)\$")
 
 
-_INTEGER = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
+_INTEGER = r"(?:[1-9]\d{0,2}(?:,\d{3})+|\d+)"
 _DECIMAL = re.compile(rf"([+-]?)({_INTEGER}?)(?:\.(\d*))?")
 _FRACTION = re.compile(r"([+-]?)\s*(?:\\[dtc]?frac\s*\{\s*(-?\d+)\s*\}\s*\{\s*(-?\d+)\s*\}|(\d+)\s*/\s*(\d+))")
 _WRAPPED = re.compile(r"([({ ]*)([^(){}]*)([)} ]*)")
@@ -121,8 +121,8 @@ def _number(text: str) -> tuple[Fraction, bool, int] | None:
     wrapped = _WRAPPED.fullmatch(text)
     if wrapped and (wrapped[1] or wrapped[3]):
         opened, closed = wrapped[1].replace(" ", ""), wrapped[3].replace(" ", "")
-        if "".join(_CLOSING[bracket] for bracket in reversed(opened)) != closed:
-            return None
+        if "".join(_CLOSING[bracket] for bracket in reversed(opened)) != closed or "," in text:
+            return None  # (2,600) is a pair or an interval
         text = wrapped[2].strip()
     if (found := _DECIMAL.fullmatch(text)) and (found[2] or found[3]):
         whole, places = found[2].replace(",", ""), found[3] or ""
