@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
@@ -188,7 +189,7 @@ def score_million(arguments: argparse.Namespace) -> None:
         columns.write(given, pa.concat_tables(parts), record)
         del parts
         wall, here, workers = time.perf_counter(), time.process_time(), _workers_cpu()
-        with cProfile.Profile() as profile:
+        with cProfile.Profile() if arguments.profile else nullcontext() as profile:
             score.run({}, given, Path(folder, "rows.jsonl"), out)
         wall, here = time.perf_counter() - wall, time.process_time() - here
         math_grader._pool().close()
