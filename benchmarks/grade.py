@@ -82,6 +82,11 @@ def hostile(count: int, seed: int) -> Iterator[tuple[str, str, bool]]:
 
 
 def _workers_cpu() -> float:
+    """Of all workers until now, which end here: the system counts a process when it has been waited for."""
+    for worker in math_grader._pool()._workers:
+        worker._process.stdin.close()  # killed ones would not have waited for their own children
+        worker._process.wait()
+    math_grader._pool().close()
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -127,7 +132,6 @@ def adversarial(arguments: argparse.Namespace) -> None:
     wall, here, workers = time.perf_counter(), time.process_time(), _workers_cpu()
     found = list(tasks.verdicts(items))
     wall, here = time.perf_counter() - wall, time.process_time() - here
-    math_grader._pool().close()
     print(
         f"{len(found):,} answers in {wall:.1f} s wall; CPU {here:.1f} s here, {_workers_cpu() - workers:.1f} s workers"
     )
@@ -192,7 +196,6 @@ def score_million(arguments: argparse.Namespace) -> None:
         with cProfile.Profile() if arguments.profile else nullcontext() as profile:
             score.run({}, given, Path(folder, "rows.jsonl"), out)
         wall, here = time.perf_counter() - wall, time.process_time() - here
-        math_grader._pool().close()
         print(
             f"{questions * k:,} completions in {wall:.1f} s wall; CPU {here:.1f} s here, "
             f"{_workers_cpu() - workers:.1f} s workers; "
