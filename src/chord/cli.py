@@ -216,6 +216,11 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(f"--{option}", required=required, type=Path, metavar="PATH", help=text, **many)
         command.add_argument("--out", required=True, type=Path, metavar="PATH", help=job.out)
 
+    command = _command(commands, "grade", "verdicts on any file of pairs of reference and prediction", _grade)
+    command.add_argument("--task", required=True, choices=["math", "choice", "bfcl"], help="what the pairs are")
+    command.add_argument("--input", required=True, type=Path, metavar="PATH", help="pairs, one JSON object a line")
+    command.add_argument("--output", required=True, type=Path, metavar="PATH", help="the same lines with verdicts")
+
     command = _command(commands, "check", "check the YAML files of a study", _check)
     _add_study(command)
     command = _command(
@@ -272,6 +277,14 @@ def _read_spec(text: str) -> dict:
     if not isinstance(spec, dict):
         raise UserError(f"{shown}: expected a JSON object, got {type(spec).__name__}")
     return spec
+
+
+def _grade(options: argparse.Namespace) -> None:
+    from chord.evaluation import grade
+
+    if not options.input.is_file():
+        raise UserError(f"{options.input}: no such file")
+    grade.run(options.task, options.input, options.output)
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -39,8 +39,6 @@ def good(number: int, answer: str | None = None, count: int = 2) -> dict:
 
 
 def spec(folder: Path, source: dict | None = None, **changes) -> dict:
-    pytest.importorskip("chord.tasks.math")
-    pytest.importorskip("chord.tasks.tool_call")
     source = {"kind": "openr1", "files": ["data/train-*"], "max_generation_tokens": 6} | (source or {})
     return {"seed": 3, "source": source | {"folder": str(folder)}, "sft": 4, "rl": 8, "validation": 3} | changes
 
@@ -232,7 +230,6 @@ def test_splits_that_others_made(tmp_path):
 
 
 def test_any_questions_by_a_map_of_the_columns(tmp_path):
-    pytest.importorskip("chord.tasks.math")
     rows = [{"ask": problem(number), "result": float(number)} for number in range(30)]
     folder = write(tmp_path / "rows", {"mine.jsonl": rows})
     source = {
