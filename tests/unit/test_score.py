@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chord import tasks
-from chord.errors import UserError
+from chord.errors import GraderError, UserError
 from chord.evaluation import columns, score
 from chord.files import write_jsonl
 
@@ -103,7 +103,7 @@ def test_a_failing_grader_is_an_error_that_names_the_row(files, monkeypatch, tmp
 
     monkeypatch.setitem(tasks.TASKS, "world", broken)
     with pytest.raises(
-        score.GraderError, match=r"row 't-0': the grader of task 'world' failed on the response 'no idea'"
+        GraderError, match=r"row 't-0': the grader of task 'world' failed on the response 'no idea'"
     ) as caught:
         files(completions())
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
