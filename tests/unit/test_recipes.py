@@ -250,6 +250,21 @@ def test_any_questions_by_a_map_of_the_columns(tmp_path):
         PrepareSpec.model_validate(given | {"source": source | {"columns": {"answer": "result"}}})
 
 
+def test_a_training_row_whose_answer_no_grader_can_use_is_dropped_and_counted(tmp_path):
+    rows = [{"ask": problem(number), "result": str(number)} for number in range(20)]
+    rows[4]["result"] = "\\frac{2 k n}{n+k-1}-2 \\frac{k!n!}{(k+n-1)!"  # a row of DeepScaleR
+    source = {
+        "kind": "columns",
+        "folder": str(write(tmp_path / "rows", {"mine.jsonl": rows})),
+        "files": ["mine.jsonl"],
+        "task": "math",
+        "columns": {"question": "ask", "answer": "result"},
+    }
+    given = {"seed": 3, "source": source, "sft": 5, "rl": 11, "validation": 3}
+    manifest = prepare.run(given, tmp_path / "data")
+    assert manifest["sources"]["columns"] == {"read": 20, "dropped": {"unusable_answer": 1}}
+
+
 def test_what_is_missing_is_told(policy, tmp_path):
     given = spec(write(tmp_path / "rows", {"data/train-0.jsonl": [good(1)]}))
     with pytest.raises(UserError, match="--policy: missing; the OpenR1 recipe counts tokens"):
