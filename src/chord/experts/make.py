@@ -6,9 +6,10 @@ from pathlib import Path
 
 from chord.errors import UserError
 from chord.experts.sources import Candidate, open_source
-from chord.experts.spec import ExpertsSpec, SolverSource
+from chord.experts.spec import DatasetSource, ExpertsSpec, ModelSource
 from chord.files import read_jsonl, write_json, write_jsonl
 from chord.provenance import file_sha256, manifest
+from chord.rollouts.parts import Parts
 from chord.seeds import derive_seed
 
 
@@ -23,7 +24,8 @@ def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
     rows = read_jsonl(prompts)
     tokenizer = AutoTokenizer.from_pretrained(policy)
     kept, rejected, without = [], Counter(), Counter()
-    found = open_source(settings.source, settings.seed).candidates(rows)
+    parts = Parts(out)
+    found = open_source(settings.source, settings.seed, parts).candidates(rows)
     for row, candidates in zip(rows, found, strict=True):
         right = []
         reasons = Counter()
@@ -65,6 +67,7 @@ def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
         tokens_max=max(row["tokens"] for row in kept),
     )
     write_json(out.with_suffix(".manifest.json"), record)
+    parts.remove()
     return record
 
 
@@ -89,4 +92,4 @@ def _choose(right: list[tuple[Candidate, int]], settings: ExpertsSpec, row_id: s
 
 def _source_files(settings: ExpertsSpec) -> dict[str, Path]:
     source = settings.source
-    return {} if isinstance(source, SolverSource) else {source.kind: Path(source.folder)}
+    return {source.kind: Path(source.folder)} if isinstance(source, ModelSource | DatasetSource) else {}
