@@ -52,7 +52,8 @@ def url(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(checkpoint)]
     command += ["--served-model-name", "policy", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"]
     command += ["--max-model-len", "256", "--kv-cache-memory-bytes", str(2**28), "--enforce-eager"]
-    environment = os.environ | {"VLLM_API_KEY": KEY, "HF_HUB_OFFLINE": "1"}
+    command += ["--no-enable-chunked-prefill"]  # see chord.rollouts.vllm
+    environment = os.environ | {"VLLM_API_KEY": KEY, "VLLM_NO_USAGE_STATS": "1"}
     with open(log, "w") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:

@@ -1,4 +1,4 @@
-"""Tied embeddings after a reload of weights: vLLM keeps the old output layer without a word, and the parity check speaks.
+"""Tied embeddings after a reload of weights: vLLM keeps the old output layer without a word; the parity check speaks.
 
 Argument: a folder to work in. Prints the lines that the test expects.
 """

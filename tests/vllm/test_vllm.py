@@ -1,4 +1,4 @@
-"""A real vLLM on the CPU, in process and over HTTP, against `generate`, with a checkpoint that the chain has trained."""
+"""A real vLLM on the CPU, in process and over HTTP, against `generate`, with a checkpoint that the chain trained."""
 
 import json
 import os
@@ -102,6 +102,14 @@ def test_samples_come_from_their_own_seeds(engine, prompts):
     assert [tuple(one.token_ids) for one in engine.generate(asked, seeds(24), SAMPLED)] == texts
     backwards = engine.generate(asked[:3], seeds(24)[2::-1], SAMPLED)
     assert [tuple(one.token_ids) for one in backwards] == texts[2::-1]
+
+
+def test_more_prompts_than_one_step_takes(engine, prompts):
+    """Chunks of a prompt are what seeded requests of a CPU engine die of."""
+    asked = prompts * 12
+    assert sum(map(len, asked)) > 4096
+    samples = engine.generate(asked, seeds(len(asked)), SAMPLED.model_copy(update={"max_response_tokens": 4}))
+    assert len({tuple(one.token_ids) for one in samples}) > len(prompts)
 
 
 def test_an_end_in_the_last_place_is_no_truncation(engine, prompts):

