@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ def complete_batches(
     workers = min(backend.workers, len(batches)) if isinstance(backend, HuggingFaceBackend) else 1
     if workers == 1:
         probes = probe_texts(batches[0].prompts)
-        with _threads(1 if isinstance(backend, HuggingFaceBackend) else torch.get_num_threads()):
+        with _one_thread() if isinstance(backend, HuggingFaceBackend) else nullcontext():
             completer = Completer(*open_engine(backend, model, probes, _rows(batches)), decoding)
             for batch in batches:
                 yield batch, completer.complete(batch)
@@ -132,10 +132,10 @@ def _complete(batch: Batch) -> list[Completion]:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
