@@ -9,7 +9,6 @@ from chord.experts.sources import Candidate, open_source
 from chord.experts.spec import DatasetSource, ExpertsSpec, ModelSource
 from chord.files import read_jsonl, write_json, write_jsonl
 from chord.provenance import file_sha256, manifest
-from chord.rollouts.parts import Parts
 from chord.seeds import derive_seed
 
 
@@ -18,7 +17,10 @@ def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
 
     prompts: sft.jsonl; policy: model folder whose tokenizer counts tokens, since that model will learn from the rows.
     """
-    from transformers import AutoTokenizer  # seconds that a check of the specification does not need
+    # Seconds that a check of the specification does not need.
+    from transformers import AutoTokenizer
+
+    from chord.rollouts.parts import Parts
 
     settings = ExpertsSpec.model_validate(spec)
     rows = read_jsonl(prompts)

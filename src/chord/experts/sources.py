@@ -6,7 +6,7 @@ A source takes prompt rows and gives the candidates of each, judged. It selects 
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chord import tasks
 from chord.data import solutions, world
@@ -15,10 +15,12 @@ from chord.errors import UserError
 from chord.experts.spec import DatasetSource, ModelSource, ServerSource, SolverSource, Source
 from chord.provenance import environment, folder_sha256, json_hash, source_sha256
 from chord.rollouts import encode_prompts
-from chord.rollouts.completions import Batch, CompleteBatches, Completion, stream
-from chord.rollouts.parts import Parts
 from chord.seeds import derive_seed
 from chord.tasks import Verdict
+
+if TYPE_CHECKING:  # a configuration is checked without pyarrow
+    from chord.rollouts.completions import Batch, CompleteBatches, Completion
+    from chord.rollouts.parts import Parts
 
 
 class Candidate(NamedTuple):
@@ -34,7 +36,7 @@ class Candidates(Protocol):
     def candidates(self, rows: list[dict]) -> Iterable[list[Candidate]]: ...
 
 
-def open_source(source: Source, seed: int, parts: Parts) -> Candidates:
+def open_source(source: Source, seed: int, parts: "Parts") -> Candidates:
     """parts: where sources that generate keep what is finished."""
     if isinstance(source, SolverSource):
         return Solver()
@@ -59,7 +61,7 @@ class Solver:
 class Model:
     """`samples` completions of every prompt by a model folder. The noise of each belongs to (seed, row id, sample)."""
 
-    def __init__(self, source: ModelSource, seed: int, parts: Parts):
+    def __init__(self, source: ModelSource, seed: int, parts: "Parts"):
         self.source, self.seed, self.parts = source, seed, parts
 
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
@@ -83,7 +85,7 @@ class Model:
 class Server:
     """`samples` answers of a served model to every prompt, under the server's own chat template."""
 
-    def __init__(self, source: ServerSource, seed: int, parts: Parts):
+    def __init__(self, source: ServerSource, seed: int, parts: "Parts"):
         self.source, self.seed, self.parts = source, seed, parts
 
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
@@ -93,7 +95,7 @@ class Server:
         self.parts.claim(_identity(source.content(), self.seed, rows))
         server = ChatServer(source, source.decoding)
 
-        def complete(batches: list[Batch]) -> Iterator[tuple[Batch, list[Completion]]]:
+        def complete(batches: "list[Batch]") -> "Iterator[tuple[Batch, list[Completion]]]":
             return ((batch, server.complete(batch)) for batch in batches)
 
         return _judged(rows, [row["messages"] for row in rows], source, self.seed, self.parts, complete)
@@ -108,10 +110,12 @@ def _judged(
     prompts: list[list],
     source: ModelSource | ServerSource,
     seed: int,
-    parts: Parts,
-    complete_batches: CompleteBatches,
+    parts: "Parts",
+    complete_batches: "CompleteBatches",
 ) -> Iterator[list[Candidate]]:
     """The candidates of each row. Verdicts are not kept in `parts`: a better grader must not cost the completions."""
+    from chord.rollouts.completions import stream
+
     count = source.samples
     asked = [prompt for prompt in prompts for _ in range(count)]
     seeds = [derive_seed(seed, "experts", row["id"], sample) for row in rows for sample in range(count)]
