@@ -1,5 +1,6 @@
 """Fixtures of many tests: the world's tokenizer and a small model with random weights, both on disk."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,4 +38,14 @@ def tiny_model_dir(tiny_tokenizer, tmp_path_factory: pytest.TempPathFactory) -> 
         torch.manual_seed(0)
         Qwen2ForCausalLM(config).save_pretrained(folder)
     tiny_tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def benchmark_data() -> Path:
+    """Folder of real benchmark rows: CHORD_TEST_DATA, or shared/data beside the checkout."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("CHORD_TEST_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real benchmark rows: {folder} does not exist (set CHORD_TEST_DATA)")
     return folder

@@ -162,8 +162,8 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     methods = [method for method in study.methods if method not in in_phase]  # those differ from these in their start
     lines += _table([header, *(_method_row(study, method) for method in methods)], right=range(2, 9))
     lines += ["", "Benchmarks: one run"]
-    header = ["", "questions", "k", "samples", "tokens at most", "temperature"]
-    lines += _table([header, *map(_benchmark_row, study.benchmarks.values())], right=range(1, 6))
+    header = ["", "questions", "k", "samples", "tokens at most", "temperature", "top-p", "decoding"]
+    lines += _table([header, *map(_benchmark_row, study.benchmarks.values())], right=range(1, 7))
     if settings.protocols:
         lines += ["", "Protocols: what the methods of a comparison get"]
         lines += _table([[name, protocol.title] for name, protocol in settings.protocols.items()])
@@ -201,7 +201,8 @@ def _benchmark_row(benchmark: Benchmark) -> list[str]:
     samples = questions(benchmark) * benchmark.k
     limit = samples * benchmark.decoding.max_response_tokens
     numbers = [questions(benchmark), benchmark.k, samples, limit]
-    return [benchmark.name, *(f"{number:,}" for number in numbers), f"{benchmark.decoding.temperature:g}"]
+    sampling = [f"{benchmark.decoding.temperature:g}", f"{benchmark.decoding.top_p:g}", benchmark.decoding_name]
+    return [benchmark.name, *(f"{number:,}" for number in numbers), *sampling]
 
 
 def _jobs_row(title: str, paper: str, by_rule: dict[str, list[float]], cores: int) -> list[str]:

@@ -25,6 +25,7 @@ CHAINS = {name: [name] for name in METHODS} | {
     "sft_light_rl": ["sft_light", "sft_light_rl"],
     "sft_best_rl": ["sft_best", "sft_best_rl"],
 }
+DECODING = {"temperature": 1.0, "top_p": 1.0, "max_response_tokens": 110}
 TIERS = {"T1": 1.2, "T2": 0.0, "T3": -1.3}
 
 
@@ -33,12 +34,21 @@ def titles(*names: str) -> list[dict]:
 
 
 def write_scores(
-    path: Path, frame: pd.DataFrame, *, method: str, seed_index: int, benchmark: str, k: int, spec_hash: str = "0" * 16
+    path: Path,
+    frame: pd.DataFrame,
+    *,
+    method: str,
+    seed_index: int,
+    benchmark: str,
+    k: int,
+    spec_hash: str = "0" * 16,
+    decoding: dict = DECODING,
 ) -> Path:
     """scores.parquet as `chord score` writes it: columns of docs/architecture.md, identity in the metadata."""
     path.parent.mkdir(parents=True, exist_ok=True)
     frame = frame.astype({"sample": "int32", "tokens": "int32"})
     chord = {"method": method, "seed_index": seed_index, "benchmark": benchmark, "k": k, "spec_hash": spec_hash}
+    chord["generate"] = {"spec": {"decoding": decoding}}
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata({"chord": json.dumps(chord)})
     pq.write_table(table, path)
     return path

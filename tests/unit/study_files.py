@@ -37,7 +37,7 @@ STUDY: dict[str, Any] = {
         "sft_rl": {},
         "decay": {"stage": {"schedule": {"decay": 4}}},
     },
-    "benchmarks": {"world": {}, "skills": {"k": 3}},
+    "benchmarks": {"world": {}, "skills": {"batch_rows": 4}},
     "comparisons": {
         "main": {
             "title": "All",
@@ -93,8 +93,11 @@ BENCHMARKS: dict[str, dict[str, Any]] = {
         "title": "World",
         "role": "target",
         "columns": {"T1": "easy", "all": "World"},
-        "k": 4,
-        "decoding": {"temperature": 1.0, "max_response_tokens": 20},
+        "decodings": {
+            "paper": {"k": 4, "temperature": 1.0, "max_response_tokens": 20},
+            "field": {"k": 8, "temperature": 0.6, "top_p": 0.95, "max_response_tokens": 30},
+        },
+        "decoding": "paper",
         "batch_rows": 16,
         "data": {"source": {"kind": "world", "k": [3, 4]}, "rows_per_group": 5},
     },
@@ -102,8 +105,8 @@ BENCHMARKS: dict[str, dict[str, Any]] = {
         "title": "Skills",
         "role": "unrelated",
         "columns": {"all": "Skills"},
-        "k": 1,
-        "decoding": {"temperature": 0.0, "max_response_tokens": 5},
+        "decodings": {"greedy": {"k": 1, "temperature": 0.0, "max_response_tokens": 5}},
+        "decoding": "greedy",
         "batch_rows": 16,
         "data": {"source": {"kind": "skills", "groups": ["next"]}, "rows_per_group": 6},
     },

@@ -19,6 +19,7 @@ def spec(*methods: str, references: tuple[str, ...] = (), seeds: tuple[int, ...]
         "methods": [{"name": name, "title": name.upper()} for name in methods],
         "references": list(references),
         "seeds": list(seeds),
+        "decodings": {"world": "paper", "skills": "paper"},
         **extra,
     }
 
@@ -59,6 +60,41 @@ def test_estimates_by_hand(tmp_path: Path) -> None:
     assert (row["n_questions"], row["n_seeds"], row["k"]) == (3, 2, 2)
     assert list(row["runs"]) == ["runs/a/seed-0", "runs/a/seed-1"]
     assert np.isnan(value.loc[("hard", "accuracy"), "low"])  # one question: nothing to estimate its variance from
+
+
+def test_parts_of_the_uncertainty_by_hand(tmp_path: Path) -> None:
+    paths = [score(tmp_path, "a", 0, A0), score(tmp_path, "a", 1, A1)]
+    found, _ = results(tmp_path, spec("a"), paths)
+    value = found.set_index("metric")
+    row = value.loc["accuracy"]
+    # s^2 is 1/2 where one of the two samples is right, which are q1 of seed 0 and q3 of seed 1, and 0 elsewhere.
+    assert row["sd_decoding"] == pytest.approx(np.sqrt((1 / 4 + 1 / 4) / 6**2))
+    # Question means .75, 1, .25: MS = 2 * 7/24 / 2. Seeds differ by .5, 0, .5, mean 1/3: residual SS 1/12, MS 1/24.
+    assert row["sd_questions"] == pytest.approx(np.sqrt((7 / 24 - 1 / 24) / 6))
+    # Seed means .5, 5/6: variance of their mean 1/36.
+    assert row["sd_seeds"] == pytest.approx(np.sqrt(1 / 36 - 1 / 72))
+    # Tokens are 10 and 11 everywhere.
+    assert value.loc["response_tokens", "sd_decoding"] == pytest.approx(np.sqrt(0.25 / 6))
+    assert value.loc["response_tokens", "sd_questions"] == 0.0
+    assert np.isnan(value.loc["pass@k", "sd_decoding"])
+    one, _ = results(tmp_path / "one", spec("a", seeds=(0,)), paths[:1])
+    assert one["sd_seeds"].isna().all()
+
+
+def test_the_decoding_stands_in_the_metadata_by_name(tmp_path: Path) -> None:
+    results(tmp_path, spec("a"), [score(tmp_path, "a", 0, A0)])
+    for name in ("cells", "differences"):
+        _, record = cell_files.read(tmp_path / "main" / f"{name}.parquet")
+        assert record["decodings"] == {"world": {"name": "paper", "k": 2} | fake_study.DECODING}
+
+
+def test_runs_that_were_decoded_differently_are_not_compared(tmp_path: Path) -> None:
+    field = fake_study.DECODING | {"temperature": 0.6}
+    paths = [score(tmp_path, "a", 0, A0), score(tmp_path, "a", 1, A1, decoding=field)]
+    with pytest.raises(UserError, match=r"seed-1.*decoded with .*0\.6.*seed-0"):
+        results(tmp_path, spec("a"), paths)
+    with pytest.raises(UserError, match="decodings: world is missing"):
+        results(tmp_path, spec("a") | {"decodings": {"skills": "paper"}}, paths[:1])
 
 
 def test_pass_k_below_the_number_of_samples(tmp_path: Path) -> None:

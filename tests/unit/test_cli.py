@@ -17,6 +17,7 @@ HYBRID_KEYS = (
 DECAY = "config/methods/decay.yaml"
 SFT = "config/methods/sft.yaml"
 SKILLS = "config/benchmarks/skills.yaml"
+WORLD = "config/benchmarks/world.yaml"
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def check(root, capsys) -> list[str]:
             "comparisons.main.tables",
             ["tabel1"],
             f"{STUDY_FILE}: comparisons.main.tables.0: unknown value 'tabel1'; expected one of costs, diagnostics,"
-            " table1, table1_differences, table2 (did you mean 'table1'?)",
+            " precision, table1, table1_differences, table2 (did you mean 'table1'?)",
         ),
         (
             STUDY_FILE,
@@ -166,6 +167,62 @@ def check(root, capsys) -> list[str]:
             {"source": {"kind": "skils"}},
             f"{STUDY_FILE}: benchmarks.skills.data.source.kind: unknown kind 'skils'; expected one of skills, world"
             " (did you mean 'skills'?)",
+        ),
+        # decodings: chosen by name, never changed under their name
+        (
+            STUDY_FILE,
+            "benchmarks.world.decoding",
+            "feild",
+            f"{STUDY_FILE}: benchmarks.world.decoding: unknown decoding of this benchmark 'feild'; expected one of"
+            " field, paper (did you mean 'field'?)",
+        ),
+        (
+            STUDY_FILE,
+            "benchmarks.world.decodings",
+            {"paper": {"k": 2, "temperature": 1.0, "max_response_tokens": 20}},
+            f"{STUDY_FILE}: benchmarks.world.decodings.paper: {WORLD}: decodings.paper: defined already; give yours"
+            " another name",
+        ),
+        (
+            WORLD,
+            "decodings.paper.k",
+            0,
+            f"{WORLD}: decodings.paper.k: expected a value greater than 0, got 0",
+        ),
+        (
+            WORLD,
+            "decodings",
+            [{"k": 1}],
+            f'{WORLD}: decodings: expected keys and values, got [{{"k": 1}}]',
+        ),
+        (
+            STUDY_FILE,
+            "benchmarks.twin",
+            {"benchmark": "wrld", "decoding": "field"},
+            f"{STUDY_FILE}: benchmarks.twin.benchmark: unknown benchmark of this study 'wrld'; expected one of skills,"
+            " twin, world (did you mean 'world'?)",
+        ),
+        (
+            STUDY_FILE,
+            "benchmarks",
+            {
+                "world": {},
+                "twin": {"benchmark": "world", "decoding": "field"},
+                "third": {"benchmark": "twin", "decoding": "field"},
+            },
+            f"{STUDY_FILE}: benchmarks.third.benchmark: twin has the questions of world; name that one",
+        ),
+        (
+            STUDY_FILE,
+            "benchmarks.twin",
+            {"benchmark": "world"},
+            f"{STUDY_FILE}: benchmarks.twin.benchmark: expected a key decoding too: what else differs from world?",
+        ),
+        (
+            STUDY_FILE,
+            "benchmarks.twin",
+            {"benchmark": "world", "decoding": "field", "data": {"rows_per_group": 2}},
+            f"{STUDY_FILE}: benchmarks.twin.data: expected none, as its questions are those of world",
         ),
         # values that do not go together
         (

@@ -134,6 +134,7 @@ def diagram(mus=(0.1, 0.9)) -> dict:
     return {
         "benchmark": "world",
         "title": "World",
+        "decoding": "paper",
         "seeds": [0, 1, 2],
         "bases": [
             {

@@ -101,7 +101,7 @@ def test_text(root):
     (row,) = [line.split() for line in lines if line.startswith("  decay")]
     assert row == ["decay", "base", ">", "hybrid", "10", "120", "24", "0.6", "12", "4,400", "3.9"]
     (row,) = [line.split() for line in lines if line.startswith("  world")]
-    assert row == ["world", "10", "4", "40", "800", "1"]
+    assert row == ["world", "10", "4", "40", "800", "1", "1", "paper"]
     (row,) = [line.split() for line in lines if line.startswith("  main")]
     assert row[:5] == ["main", "Table", "1", "8", "48"]
     assert lines[-1] == "* An estimate. Speeds were measured on: paper and pencil."

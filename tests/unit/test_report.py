@@ -52,7 +52,15 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     paths = [path for folder in folders if folder.parts[-2] in NAMES for path in folder.glob("world.scores.parquet")]
     methods = fake_study.titles(*NAMES)
     cells.run(
-        {"comparison": "main", "methods": methods, "references": ["rl"], "seeds": [0, 1, 2]}, paths, root / "main"
+        {
+            "comparison": "main",
+            "methods": methods,
+            "references": ["rl"],
+            "seeds": [0, 1, 2],
+            "decodings": {"world": "paper", "skills": "paper"},
+        },
+        paths,
+        root / "main",
     )
     for name in ("fig2", "fig9", "frontier"):
         shown = FIGURES[name].methods or NAMES[1:]

@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
+import chord.data.benchmark
 from chord.errors import UserError
 from chord.objectives.schedules import Constant, Cosine
+from chord.rollouts import Decoding
 from chord.study import load_study
 from chord.study.reading import merge
 from tests.unit.study_files import CLAIMS_FILE, STUDY_FILE, Root
@@ -76,9 +78,44 @@ def test_a_study_can_change_where_a_method_starts_and_what_it_is_called(root):
 
 
 def test_a_benchmark_is_its_file_with_what_the_study_changes(root):
-    root.set(STUDY_FILE, "benchmarks", "skills", "decoding", value={"temperature": 0.5})
     skills = load(root).benchmarks["skills"]
-    assert (skills.k, skills.decoding.temperature, skills.decoding.max_response_tokens) == (3, 0.5, 5)
+    assert (skills.batch_rows, skills.data.rows_per_group, skills.title) == (4, 6, "Skills")
+
+
+def test_a_study_chooses_a_decoding_by_name(root):
+    world = load(root).benchmarks["world"]
+    assert (world.decoding_name, world.k) == ("paper", 4)
+    assert world.decoding == Decoding(temperature=1.0, top_p=1.0, max_response_tokens=20)
+    root.set(STUDY_FILE, "benchmarks", "world", "decoding", value="field")
+    world = load(root).benchmarks["world"]
+    assert (world.decoding_name, world.k) == ("field", 8)
+    assert world.decoding == Decoding(temperature=0.6, top_p=0.95, max_response_tokens=30)
+    spec = load(root).generate_spec("rl", 0, "world")
+    assert spec["decoding"] == {"temperature": 0.6, "top_p": 0.95, "max_response_tokens": 30}
+    assert spec["k"] == 8
+
+
+def test_a_study_can_add_a_decoding(root):
+    short = {"k": 2, "temperature": 1.0, "max_response_tokens": 7}
+    root.set(STUDY_FILE, "benchmarks", "world", value={"decoding": "short", "decodings": {"short": short}})
+    world = load(root).benchmarks["world"]
+    assert (world.decoding_name, world.k, world.decoding.max_response_tokens) == ("short", 2, 7)
+
+
+def test_two_decodings_of_one_benchmark_have_the_same_questions(root, tmp_path):
+    root.set(STUDY_FILE, "benchmarks", "world", value={"data": {"rows_per_group": 3}})
+    root.set(STUDY_FILE, "benchmarks", "world_field", value={"benchmark": "world", "decoding": "field"})
+    study = load(root)
+    ours, theirs = study.benchmarks["world"], study.benchmarks["world_field"]
+    assert study.benchmark_spec("world_field") == study.benchmark_spec("world")
+    for name in study.benchmarks:
+        chord.data.benchmark.run(study.benchmark_spec(name), tmp_path / f"{name}.jsonl")
+    assert (tmp_path / "world.jsonl").read_bytes() == (tmp_path / "world_field.jsonl").read_bytes()
+    assert (ours.decoding_name, theirs.decoding_name) == ("paper", "field")
+    assert (theirs.title, theirs.columns) == ("World (field)", {"T1": "easy (field)", "all": "World (field)"})
+    specs = [study.generate_spec("rl", 0, name) for name in ("world", "world_field")]
+    assert [spec["k"] for spec in specs] == [4, 8]
+    assert study.cells_spec("main")["decodings"] == {"world": "paper", "world_field": "field", "skills": "greedy"}
 
 
 def test_resources_of_a_rule_that_is_not_named_are_the_default(root):
@@ -140,7 +177,7 @@ def test_words_about_a_method_change_no_run(root):
 
 def test_changing_a_benchmark_changes_only_its_own_jobs(root):
     before = specs(load(root))
-    root.set(STUDY_FILE, "benchmarks", "skills", "k", value=4)
+    root.set("config/benchmarks/skills.yaml", "decodings", "greedy", "k", value=4)
     assert changed(before, specs(load(root))) == {
         ("generate", method, seed, "skills") for method in load(root).methods for seed in (0, 1)
     }

@@ -11,8 +11,10 @@ import pytest
 
 from chord.analysis import cell_files, cells, table_formats, tables
 from chord.analysis.catalogue import TABLES
+from chord.analysis.entries import number
 from chord.analysis.reported import read_reported
 from chord.analysis.specs import TableSpec
+from chord.analysis.table import Entry, Table
 from chord.errors import UserError
 
 REPORTED = Path(__file__).parents[2] / "config" / "paper" / "reported.yaml"
@@ -34,6 +36,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "methods": fake_study.titles(),
         "references": ["rl", "sft_best_rl"],
         "seeds": [0, 1, 2],
+        "decodings": {"world": "paper", "skills": "field"},
     }
     cells.run(spec, paths, root / "main")
     return root / "main"
@@ -101,13 +104,74 @@ def test_differences_are_marked_only_after_holm_and_say_what_was_detectable(comp
         for method, p_holm, n_seeds in [("chord_mu", 0.02, 3), ("chord_phi", 0.07, 1)]
     ]  # fmt: skip
     spec = TableSpec.model_validate(table_spec("table1_differences", COLUMNS[:1]))
-    table = tables.build(spec, [], rows)
+    table = tables.build(spec, [], rows, {})
     entries = {row[0]: row[1] for row in table.rows}
-    assert entries["CHORD-µ vs RL (GRPO)"] == tables.Entry("+5.0", "[+1.0, +9.0]", "*", "", "3 seeds, 30 questions")
-    assert entries["CHORD-φ vs RL (GRPO)"] == tables.Entry("+5.0", "[+1.0, +9.0]", "‡", "d 6.3", "1 seed, 30 questions")
-    assert entries["SFT-best vs RL (GRPO)"] == tables.Entry()
+    assert entries["CHORD-µ vs RL (GRPO)"] == Entry("+5.0", "[+1.0, +9.0]", "*", "", "3 seeds, 30 questions")
+    assert entries["CHORD-φ vs RL (GRPO)"] == Entry("+5.0", "[+1.0, +9.0]", "‡", "d 6.3", "1 seed, 30 questions")
+    assert entries["SFT-best vs RL (GRPO)"] == Entry()
     assert any("one seed" in note for note in table.notes)
     assert any("family of 2 comparisons of whole benchmarks" in note for note in table.notes)
+
+
+def test_precision_has_the_parts_of_each_cell_and_what_they_hide(comparison: Path, tmp_path: Path) -> None:
+    make(comparison, tmp_path, "precision")
+    cells_by = pd.read_parquet(comparison / "cells.parquet").set_index(["benchmark", "group", "method", "metric"])
+    differences = pd.read_parquet(comparison / "differences.parquet")
+    cell = cells_by.loc[("world", "all", "chord_phi", "accuracy")]
+    of_method = differences.query("benchmark == 'world' and group == 'all' and metric == 'accuracy'")
+    hardest = of_method[of_method["method"] == "chord_phi"]["detectable"].max()
+    parts = [cell[f"sd_{name}"] for name in ("decoding", "questions", "seeds")]
+    assert min(parts) > 0
+    shown = [cell["estimate"], *parts, sum(part**2 for part in parts) ** 0.5, hardest]
+    text = (tmp_path / "precision.md").read_text()
+    numbers = " | ".join(f"{100 * value:.1f}" for value in shown)
+    assert f"| World | CHORD-φ | 30 | 4 | 3 | {numbers} |" in text
+    assert "World: paper, k = 4, temperature 1, top-p 1, at most 110 tokens; Skills: field, k = 4" in text
+    with open(tmp_path / "precision.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * len(fake_study.METHODS)
+    row = next(row for row in rows if (row["benchmark"], row["method"]) == ("world", "chord_phi"))
+    assert float(row["sd_questions"]) == cell["sd_questions"]
+    assert float(row["detectable"]) == hardest
+    assert row["reference"] in ("rl", "sft_best_rl")
+
+
+def test_one_seed_leaves_the_seeds_part_open(comparison: Path) -> None:
+    cell = {"benchmark": "world", "group": "all", "method": "rl", "metric": "accuracy", "estimate": 0.5, "low": 0.3,
+            "high": 0.7, "sd_decoding": 0.03, "sd_questions": 0.04, "sd_seeds": None, "n_questions": 30, "n_seeds": 1,
+            "k": 8}  # fmt: skip
+    spec = TableSpec.model_validate(table_spec("precision", COLUMNS[:1]))
+    (row,) = tables.build(spec, [cell], [], {}).rows
+    assert [entry.estimate for entry in row[2:]] == ["30", "8", "1", "50.0", "3.0", "4.0", "n/e", "5.0", "–"]
+
+
+@pytest.mark.parametrize(("n_questions", "shown"), [(30, True), (100, False)])
+def test_few_questions_say_what_difference_they_could_show(n_questions: int, shown: bool) -> None:
+    rows = [
+        {"benchmark": "world", "group": "all", "method": method, "reference": "rl", "metric": "accuracy",
+         "estimate": 0.05, "low": 0.01, "high": 0.09, "p": 0.01, "p_holm": 0.02, "detectable": detectable,
+         "n_questions": n_questions, "n_seeds": 3, "seeds": [0, 1, 2]}
+        for method, detectable in [("chord_mu", 0.0632), ("chord_phi", 0.112), ("sft_best", None)]
+    ]  # fmt: skip
+    cell = {"benchmark": "world", "group": "all", "method": "rl", "metric": "accuracy", "estimate": 0.5, "low": 0.3,
+            "high": 0.7, "n_questions": n_questions, "n_seeds": 3, "k": 32}  # fmt: skip
+    for name in ("table1", "table1_differences"):
+        table = tables.build(TableSpec.model_validate(table_spec(name, COLUMNS[:1])), [cell], rows, {})
+        note = (
+            f"World has {n_questions} questions: a single paired comparison on it finds, with 80 % power, only true"
+            " differences of at least 6.3 to 11.2 points, depending on the methods."
+        )
+        assert (note in table.notes) is shown
+
+
+def test_two_decodings_of_a_benchmark_are_told_apart(comparison: Path) -> None:
+    rows, record = cell_files.read(comparison / "cells.parquet")
+    spec = TableSpec.model_validate(table_spec("table1"))
+    table = tables.build(spec, rows, [], record["decodings"])
+    assert (
+        "Decoding: World: paper, k = 4, temperature 1, top-p 1, at most 110 tokens;"
+        " Skills: field, k = 4, temperature 1, top-p 1, at most 110 tokens." in table.notes
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +186,7 @@ def test_differences_are_marked_only_after_holm_and_say_what_was_detectable(comp
     ],
 )
 def test_numbers_as_text(value: float, metric: str, sign: bool, text: str) -> None:
-    assert tables.number(value, metric, sign) == text
+    assert number(value, metric, sign) == text
 
 
 def test_the_papers_number_stands_beside_ours_only_for_the_same_cell(comparison: Path, tmp_path: Path) -> None:
@@ -134,7 +198,7 @@ def test_the_papers_number_stands_beside_ours_only_for_the_same_cell(comparison:
     renamed = [row | {"benchmark": "amc"} for row in cells_rows if row["benchmark"] == "world"]
     columns = [{"benchmark": "amc", "title": "AMC"}, {"benchmark": "amc", "group": "T1", "title": "part"}]
     spec = TableSpec.model_validate(table_spec("table1", columns))
-    table = tables.build(spec, renamed, [], read_reported(REPORTED))
+    table = tables.build(spec, renamed, [], {}, read_reported(REPORTED))
     row = next(row for row in table.rows if row[0] == "CHORD-φ")
     assert (row[1].note, row[2].note) == ("{62.5, 2nd-hand}", "")
     record = next(r for r in table.records if r["method"] == "chord_phi" and r["group"] == "all")
@@ -165,7 +229,7 @@ def test_tex_and_html_escape(comparison: Path, tmp_path: Path) -> None:
     assert r"CHORD-\ensuremath{\phi}" in tex
     assert "95 \\%" in tex
     assert tex.isascii()
-    table = tables.Table("t", "a < b", ("x", "<y>"), (("r & s", tables.Entry("1")),), (), ())
+    table = Table("t", "a < b", ("x", "<y>"), (("r & s", Entry("1")),), (), ())
     assert "&lt;y&gt;" in table_formats.html(table, "main")
     assert "r &amp; s" in table_formats.html(table, "main")
 
@@ -185,9 +249,9 @@ def test_tex_compiles(comparison: Path, tmp_path: Path) -> None:
 
 def test_unknown_tables_and_empty_tables_are_errors(comparison: Path) -> None:
     with pytest.raises(UserError, match="unknown table 'table9'"):
-        tables.build(TableSpec.model_validate(table_spec("table1") | {"name": "table9"}), [], [])
+        tables.build(TableSpec.model_validate(table_spec("table1") | {"name": "table9"}), [], [], {})
     with pytest.raises(UserError, match="needs the files of cells"):
         tables.run(table_spec("table1"), Path("nowhere"))
-    for name in ("table1", "table1_differences"):
+    for name in ("table1", "table1_differences", "precision"):
         with pytest.raises(UserError, match=name):
-            tables.build(TableSpec.model_validate(table_spec(name)), [], [])
+            tables.build(TableSpec.model_validate(table_spec(name)), [], [], {})

@@ -11,9 +11,13 @@ class TableDefinition:
     name: str
     paper: str | None  # where the paper has it
     title: str
-    kind: Literal["estimates", "differences", "costs"]  # of cells, of differences, of the runs themselves
+    kind: Literal["estimates", "differences", "precision", "costs"]  # costs: of the runs, the others of their scores
     metrics: tuple[Metric, ...] = ()
     whole_benchmarks: bool = False  # leave out columns of single groups
+
+    @property
+    def heading(self) -> str:
+        return f"{self.title} (as {self.paper} of the paper)" if self.paper else self.title
 
 
 TABLES = {
@@ -30,6 +34,14 @@ TABLES = {
             "pass@k, responses cut off and responses without a readable answer",
             "estimates",
             ("pass@k", "truncated", "unparsed"),
+            whole_benchmarks=True,
+        ),
+        TableDefinition(
+            "precision",
+            None,
+            "Where the uncertainty of the accuracies comes from, and what differences it hides",
+            "precision",
+            ("accuracy",),
             whole_benchmarks=True,
         ),
         TableDefinition("costs", None, "Exposure and cost of training", "costs"),

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from chord.analysis.catalogue import SHARES
 from chord.analysis.cell_files import CELL, DIFFERENCE, write
+from chord.analysis.components import components
 from chord.analysis.run_records import run_name
 from chord.analysis.scores import BenchmarkScores, collect
 from chord.analysis.specs import ALL, CellsSpec, PhaseSpec
 from chord.analysis.statistics import holm, mean_interval, paired_difference, strata
+from chord.errors import UserError
 from chord.provenance import json_hash, manifest
 
 
@@ -28,9 +30,17 @@ def run(spec: dict, scores: list[Path], out: Path) -> None:
         settings.model_dump(mode="json"),
         {f"{run_name(path.parent)}/{path.name}": path for path in scores},
         missing=missing(settings, benchmarks),
+        decodings={item.benchmark: decoding_of(item, settings.decodings) for item in benchmarks},
     )
     write(Path(out) / "cells.parquet", cells, CELL, record)
     write(Path(out) / "differences.parquet", differences, DIFFERENCE, record)
+
+
+def decoding_of(scores: BenchmarkScores, names: dict[str, str]) -> dict:
+    """The protocol of a benchmark's scores: its name in the study, k, and the decoding that the runs really had."""
+    if scores.benchmark not in names:
+        raise UserError(f"decodings: {scores.benchmark} is missing; expected the name of its decoding")
+    return {"name": names[scores.benchmark], "k": scores.k} | scores.decoding
 
 
 def benchmark_cells(scores: BenchmarkScores, methods: list[str], pass_k: int | None = None) -> list[dict]:
@@ -47,6 +57,8 @@ def benchmark_cells(scores: BenchmarkScores, methods: list[str], pass_k: int | N
             for metric, share in SHARES.items():
                 values = scores.matrix(metric, method, seeds)[:, member]
                 interval = mean_interval(values, stratum, share=share)
+                noise = scores.noise(metric, method, seeds)[:, member]
+                parts = components(values, noise, stratum)
                 cells.append(
                     {
                         "benchmark": scores.benchmark,
@@ -56,6 +68,9 @@ def benchmark_cells(scores: BenchmarkScores, methods: list[str], pass_k: int | N
                         "estimate": interval.estimate,
                         "low": interval.low,
                         "high": interval.high,
+                        "sd_decoding": parts.decoding,
+                        "sd_questions": parts.questions,
+                        "sd_seeds": parts.seeds,
                         "n_questions": int(member.sum()),
                         "n_seeds": len(seeds),
                         "k": (pass_k or scores.k) if metric == "pass@k" else scores.k,

@@ -5,7 +5,7 @@ from typing import Any
 
 from chord.analysis.catalogue import METRIC_TITLES
 from chord.analysis.claims_spec import Change, ClaimsSpec, Difference, JudgedBenchmark, Statistic
-from chord.analysis.tables import Entry, Table
+from chord.analysis.table import Entry, Table
 
 DIGITS = {"share": 1, "tokens": 1, "reward": 3, "nats": 3, "position": 2}
 SUFFIX = {"share": " points", "tokens": " tokens", "reward": "", "nats": " nats", "position": ""}

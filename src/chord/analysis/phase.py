@@ -22,7 +22,13 @@ def run(spec: dict, scores: list[Path], bases: list[Path], out: Path) -> None:
     phase = measure(settings, scores, bases)
     inputs = {f"{run_name(path.parent)}/{path.name}": path for path in scores}
     inputs |= {f"bases/{folder.name}/manifest.json": folder / "manifest.json" for folder in bases}
-    record = manifest(settings.model_dump(mode="json"), inputs, missing=phase.missing, marker_logp=phase.marker_logp)
+    record = manifest(
+        settings.model_dump(mode="json"),
+        inputs,
+        missing=phase.missing,
+        marker_logp=phase.marker_logp,
+        decodings={settings.benchmark: phase.decoding},
+    )
     write(out / "cells.parquet", phase.cells, CELL, record)
     write(out / "differences.parquet", phase.differences, DIFFERENCE, record)
     table = phase_table.build(phase)

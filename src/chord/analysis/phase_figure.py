@@ -16,10 +16,10 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from chord.analysis.entries import MARK, SIGNIFICANT, number
 from chord.analysis.figures import STYLE
 from chord.analysis.phase_map import PhaseMap
 from chord.analysis.specs import Metric
-from chord.analysis.tables import MARK, SIGNIFICANT, number
 
 DIFFERENCES, LEVELS = "RdBu", "cividis"  # red: worse, blue: better; both can be told apart by the colour-blind
 SHORTEST_SCALE = 0.01  # a map without differences does not turn noise into full colours

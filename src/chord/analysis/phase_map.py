@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chord.analysis.cells import benchmark_cells, benchmark_differences, correct_for_many_tests, missing
+from chord.analysis.cells import benchmark_cells, benchmark_differences, correct_for_many_tests, decoding_of, missing
 from chord.analysis.scores import collect
 from chord.analysis.specs import ALL, Method, Metric, PhaseSpec
 from chord.errors import UserError
@@ -20,6 +20,7 @@ class PhaseMap:
     cells: list[dict]
     differences: list[dict]
     missing: list[dict]
+    decoding: dict  # of the benchmark, as in the metadata of cells.parquet
 
     def cell(self, method: Method, metric: Metric) -> dict | None:
         return self._only(row for row in self.cells if (row["method"], row["metric"]) == (method.name, metric))
@@ -46,7 +47,8 @@ def measure(spec: PhaseSpec, scores: list[Path], bases: list[Path]) -> PhaseMap:
         differences += benchmark_differences(found[0], [*phi, base.chord_mu.name], (base.rl.name,))
         differences += benchmark_differences(found[0], phi, (base.chord_mu.name,))
     correct_for_many_tests(differences)
-    return PhaseMap(spec, _marker_logp(spec, bases), cells, differences, missing(spec, found))
+    decoding = decoding_of(found[0], {spec.benchmark: spec.decoding})
+    return PhaseMap(spec, _marker_logp(spec, bases), cells, differences, missing(spec, found), decoding)
 
 
 def _marker_logp(spec: PhaseSpec, bases: list[Path]) -> dict[str, float]:

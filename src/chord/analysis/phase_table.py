@@ -1,8 +1,10 @@
 """The phase diagram as a table: a row for each base model and mu, with intervals."""
 
+from chord.analysis.entries import MARK, SIGNIFICANT, difference_entry, estimate_entry, without_parts
+from chord.analysis.notes import decoding_note, size_notes
 from chord.analysis.phase_map import PhaseMap
 from chord.analysis.specs import ALL, Column
-from chord.analysis.tables import MARK, SIGNIFICANT, Entry, Table, difference_entry, estimate_entry, size_notes
+from chord.analysis.table import Entry, Table
 
 NAME = "phase_phi"
 TITLE = "CHORD-ϕ by the base model's exposure to the expert's style and by μ"
@@ -19,7 +21,7 @@ def build(phase: PhaseMap) -> Table:
                 phase.difference(point.method, base.chord_mu),
             )
             place = {"title": point.method.title, "exposure": base.exposure, "marker_logp": marker_logp, "mu": point.mu}
-            records += [item | place for item in found if item]
+            records += [without_parts(item) | place for item in found if item]
             level, *differences = found
             entries: list[str | Entry] = [
                 estimate_entry(level, "accuracy", None),
@@ -45,5 +47,6 @@ def build(phase: PhaseMap) -> Table:
         f"{MARK} p < {SIGNIFICANT} after Holm's correction (a family of {family} comparisons). Where undecided, d is"
         " the smallest true difference that a single test would find with 80 % power.",
         *size_notes([column], [item for item in phase.cells if item["group"] == ALL]),
+        decoding_note([column], {phase.spec.benchmark: phase.decoding}),
     )
     return Table(NAME, TITLE, header, tuple(rows), notes, tuple(records))

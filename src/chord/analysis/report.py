@@ -11,17 +11,18 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from chord.analysis import table_formats
+from chord.analysis import costs_table, table_formats
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.cell_files import read
 from chord.analysis.costs import RUN_FILES, Run, read_run
+from chord.analysis.entries import count
 from chord.analysis.report_claims import read_claims
 from chord.analysis.report_tuning import read_tuning
 from chord.analysis.reported import PROVENANCE, Reported, read_reported
 from chord.analysis.run_records import RunRecord, codes, environments, read_runs
 from chord.analysis.specs import Method, ReportComparison, ReportSpec, TableSpec
 from chord.analysis.summary import summarise
-from chord.analysis.tables import build, build_costs, count
+from chord.analysis.tables import build
 from chord.files import read_json, write_text
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -123,7 +124,9 @@ def _section(
         cells, record = read(cells_path)
         differences, _ = read(differences_path)
         tables = [
-            build(table, cells, differences, paper) for table in comparison.tables if TABLES[table.name].kind != "costs"
+            build(table, cells, differences, record["decodings"], paper)
+            for table in comparison.tables
+            if TABLES[table.name].kind != "costs"
         ]
         verdicts = summarise(comparison, differences)
         missing += [
@@ -133,7 +136,7 @@ def _section(
     else:
         missing.append(f"{comparison.title}: no cells, so no tables")
     costs = [
-        build_costs(table, _runs(table, folder, seeds), _expert_set(folder))
+        costs_table.build(table, _runs(table, folder, seeds), _expert_set(folder))
         for table in comparison.tables
         if TABLES[table.name].kind == "costs"
     ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from chord.analysis.tables import number
+from chord.analysis.entries import number
 
 
 @dataclass(frozen=True)

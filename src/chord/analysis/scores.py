@@ -27,6 +27,7 @@ class RunScores:
     benchmark: str
     k: int
     spec_hash: str
+    decoding: dict  # how its answers were sampled: temperature, top_p, max_response_tokens
     frame: pd.DataFrame
 
     @property
@@ -38,7 +39,7 @@ def read_scores(path: Path) -> RunScores:
     table = pq.read_table(path, columns=["prompt_id", "group", "sample", "tokens", "truncated", "correct", "parsed"])
     try:
         chord = json.loads((table.schema.metadata or {})[b"chord"])
-        found = {key: chord[key] for key in METADATA}
+        found = {key: chord[key] for key in METADATA} | {"decoding": chord["generate"]["spec"]["decoding"]}
     except KeyError as error:
         raise UserError(f"{path}: metadata {error} is missing; expected a file written by `chord score`") from error
     frame = table.to_pandas()
@@ -51,14 +52,23 @@ def read_scores(path: Path) -> RunScores:
 
 
 @dataclass(frozen=True)
+class PerQuestion:
+    """One metric of one run, (Q,) each."""
+
+    value: Array  # over the k samples
+    noise: Array  # estimated variance of `value` from decoding alone; NaN where the samples do not tell it
+
+
+@dataclass(frozen=True)
 class BenchmarkScores:
     """All runs on one benchmark. Questions are sorted by id and the same for every run."""
 
     benchmark: str
     k: int
+    decoding: dict  # the same for every run, as k is
     groups: np.ndarray  # (Q,) group of each question
     runs: dict[str, dict[int, RunScores]]  # method -> seed index -> run
-    metrics: dict[str, dict[str, dict[int, Array]]]  # metric -> method -> seed index -> (Q,)
+    metrics: dict[str, dict[str, dict[int, PerQuestion]]]  # metric -> method -> seed index
 
     def group_names(self) -> list[str]:
         """`all` first; a benchmark that is one single group has no other."""
@@ -70,7 +80,11 @@ class BenchmarkScores:
 
     def matrix(self, metric: str, method: str, seeds: list[int]) -> Array:
         """(S, Q)"""
-        return np.stack([self.metrics[metric][method][seed] for seed in seeds])
+        return np.stack([self.metrics[metric][method][seed].value for seed in seeds])
+
+    def noise(self, metric: str, method: str, seeds: list[int]) -> Array:
+        """(S, Q) variance of each entry of `matrix` from decoding alone."""
+        return np.stack([self.metrics[metric][method][seed].noise for seed in seeds])
 
 
 def collect(paths: list[Path], methods: list[str], pass_k: int | None) -> list[BenchmarkScores]:
@@ -88,7 +102,7 @@ def collect(paths: list[Path], methods: list[str], pass_k: int | None) -> list[B
 
 def _benchmark(name: str, files: list[RunScores], pass_k: int | None) -> BenchmarkScores:
     runs: dict[str, dict[int, RunScores]] = defaultdict(dict)
-    metrics: dict[str, dict[str, dict[int, Array]]] = defaultdict(lambda: defaultdict(dict))
+    metrics: dict[str, dict[str, dict[int, PerQuestion]]] = defaultdict(lambda: defaultdict(dict))
     first = files[0]
     groups = _groups(first)
     pass_k = first.k if pass_k is None else pass_k
@@ -99,10 +113,12 @@ def _benchmark(name: str, files: list[RunScores], pass_k: int | None) -> Benchma
             raise UserError(f"{item.path}: a second file of {item.method}, seed {item.seed_index}, {name}")
         if item.k != first.k or not _groups(item).equals(groups):
             raise UserError(f"{item.path}: other questions, groups or number of samples than in {first.path}")
+        if item.decoding != first.decoding:
+            raise UserError(f"{item.path}: decoded with {item.decoding}, {first.path} with {first.decoding}")
         runs[item.method][item.seed_index] = item
         for metric, values in _per_question(item, pass_k).items():
             metrics[metric][item.method][item.seed_index] = values
-    return BenchmarkScores(name, first.k, groups.to_numpy(dtype=str), dict(runs), metrics)
+    return BenchmarkScores(name, first.k, first.decoding, groups.to_numpy(dtype=str), dict(runs), metrics)
 
 
 def _groups(scores: RunScores) -> pd.Series:
@@ -116,15 +132,27 @@ def _groups(scores: RunScores) -> pd.Series:
     return found
 
 
-def _per_question(scores: RunScores, pass_k: int) -> dict[str, Array]:
-    """metric -> (Q,), questions sorted by id."""
-    by_question = scores.frame.groupby("prompt_id", sort=True)
-    means = by_question[["correct", "tokens", "truncated", "parsed"]].mean()
-    correct = by_question["correct"].sum().to_numpy(dtype=np.int64)
+def _per_question(scores: RunScores, pass_k: int) -> dict[str, PerQuestion]:
+    """By metric, questions sorted by id."""
+    frame = scores.frame.sort_values("prompt_id", kind="stable")
+    # (Q, k): each question has k rows, as `read_scores` has seen.
+    correct, tokens, truncated, parsed = (
+        frame[name].to_numpy(dtype=np.float64).reshape(-1, scores.k)
+        for name in ("correct", "tokens", "truncated", "parsed")
+    )
+    reached = pass_at_k(correct.sum(axis=1).astype(np.int64), scores.k, pass_k)
     return {
-        "accuracy": means["correct"].to_numpy(dtype=np.float64),
-        "pass@k": pass_at_k(correct, scores.k, pass_k),
-        "response_tokens": means["tokens"].to_numpy(dtype=np.float64),
-        "truncated": means["truncated"].to_numpy(dtype=np.float64),
-        "unparsed": 1.0 - means["parsed"].to_numpy(dtype=np.float64),
+        "accuracy": _mean(correct),
+        # No mean over samples: with k = n there is one value a question, and nothing to tell its noise from.
+        "pass@k": PerQuestion(reached, np.full_like(reached, np.nan)),
+        "response_tokens": _mean(tokens),
+        "truncated": _mean(truncated),
+        "unparsed": _mean(1.0 - parsed),
     }
+
+
+def _mean(samples: Array) -> PerQuestion:
+    """Of samples[Q, k], with the unbiased variance of the samples over k."""
+    n_questions, k = samples.shape
+    noise = samples.var(axis=1, ddof=1) / k if k > 1 else np.full(n_questions, np.nan)
+    return PerQuestion(samples.mean(axis=1), noise)

@@ -52,6 +52,7 @@ class CellsSpec(_OfMethods):
     references: tuple[str, ...] = Field(description="methods that every other one is compared with, pairwise by seed")
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = Field(description="expected seed indices")
     pass_k: PositiveInt | None = Field(None, description="k of pass@k; all samples when not given")
+    decodings: dict[str, str] = Field(description="benchmark -> name of the decoding under which it was answered")
 
     @model_validator(mode="after")
     def _references_are_methods(self) -> "CellsSpec":
@@ -127,6 +128,7 @@ class PhaseSpec(Settings):
 
     benchmark: str
     title: str = Field(description="of the benchmark")
+    decoding: str = Field(description="name of the benchmark's decoding")
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = Field(description="expected seed indices")
     bases: Annotated[tuple[PhaseBase, ...], Field(min_length=1)]
 

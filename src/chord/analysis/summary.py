@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from chord.analysis.catalogue import TABLES
+from chord.analysis.entries import SIGNIFICANT, number
 from chord.analysis.specs import ALL, Method, ReportComparison
-from chord.analysis.tables import SIGNIFICANT, number
 
 
 @dataclass(frozen=True)

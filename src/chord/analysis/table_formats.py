@@ -9,18 +9,19 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chord.analysis.tables import Entry, Table
+    from chord.analysis.table import Entry, Table
 
 COLUMNS = (
     "claim claim_verdict test verdict missing rule margin unit"
     " method reference title exposure marker_logp mu benchmark group metric estimate low high p p_holm detectable"
-    " n_questions n_seeds k seeds seed_estimates runs config_hash reported reported_provenance reported_source"
+    " sd_decoding sd_questions sd_seeds n_questions n_seeds k seeds seed_estimates runs config_hash"
+    " reported reported_provenance reported_source"
 ).split()
 
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "−": r"\ensuremath{-}", "–": "--", "×": r"\ensuremath{\times}", "→": r"\ensuremath{\to}",
+    "−": r"\ensuremath{-}", "–": "--", "×": r"\ensuremath{\times}", "±": r"\ensuremath{\pm}", "→": r"\ensuremath{\to}",
     "‡": r"\textsuperscript{\ddag}",
     "µ": r"\ensuremath{\mu}", "μ": r"\ensuremath{\mu}", "φ": r"\ensuremath{\phi}", "ϕ": r"\ensuremath{\phi}",
     "\u202f": r"\,", "γ": r"\ensuremath{\gamma}", "≤": r"\ensuremath{\le}", "≥": r"\ensuremath{\ge}",

@@ -6,18 +6,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from chord.errors import UserError
+from chord.errors import GraderError, UserError
 from chord.evaluation import columns
 from chord.evaluation.rows import read_rows
 from chord.evaluation.spec import ScoreSpec
 from chord.provenance import manifest, source_sha256
-from chord.tasks import Verdict, verdict
+from chord.tasks import Verdict, grading_record, verdict
 
 CHUNK_ROWS = 65536
-
-
-class GraderError(RuntimeError):
-    """The grader itself failed on a completion. Never a score of 0: that would be a statement about the model."""
 
 
 def run(spec: dict, completions: Path, rows: Path, out: Path) -> None:
@@ -31,6 +27,7 @@ def run(spec: dict, completions: Path, rows: Path, out: Path) -> None:
         settings.model_dump(mode="json"),
         {"completions": completions, "rows": rows},
         tasks_sha256=source_sha256("tasks"),
+        graders=grading_record(row["task"] for row in by_id.values()),
     )
     identity = {key: record[key] for key in columns.IDENTITY}
     columns.write(out, table, identity | {"generate": record, "score": scoring})

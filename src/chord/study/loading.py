@@ -13,6 +13,7 @@ from chord.analysis.tuning import read_choices
 from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.experts.spec import ExpertsSpec
+from chord.rollouts import Decoding
 from chord.study.phase import Phase, expand
 from chord.study.phase import problems as phase_problems
 from chord.study.problems import Keys, Layer, Problems, line, unknown, validate
@@ -51,6 +52,17 @@ def _complete(model: type[Model], layers: list[Layer], derived: dict) -> Model:
             raise Problems([line(layer, (key,), "unknown key here; the value comes from the study")])
         value = merge(value, layer.value or {})
     return validate(model, value | derived, [layer for layer in layers if layer.value])
+
+
+def _refuse_redefined(layers: list[Layer]) -> None:
+    """A name stands for one set of numbers: what a table calls `paper` is what the benchmark's file calls so."""
+    where: dict[str, Layer] = {}
+    for layer in layers:
+        for name in layer.value.get("decodings", {}):
+            if name in where:
+                message = f"{line(where[name], ('decodings', name), 'defined already')}; give yours another name"
+                raise Problems([line(layer, ("decodings", name), message)])
+            where[name] = layer
 
 
 class _Loader:
@@ -248,21 +260,45 @@ class _Loader:
                 )
 
     def _benchmark(self, name: str, settings: StudyFile) -> Benchmark | None:
+        """A benchmark of the study; one that names another has its questions, and says so in its title."""
+        of = settings.benchmarks[name].benchmark or name
         try:
-            path = self._find("benchmark", name, f"{self.file}: benchmarks: ")
-            file = self._shown(path)
-            below = self._read(path)
-            above = settings.benchmarks[name].model_dump(exclude_unset=True)
-            place = ("benchmarks", name)
-            merged = validate(BenchmarkFile, merge(below, above), [Layer(file, below), Layer(self.file, above, place)])
-            layers = [Layer(file, below["data"], ("data",)), Layer(self.file, above.get("data"), (*place, "data"))]
-            data = _complete(BenchmarkSpec, layers, {"seed": settings.seed, "name": name})
+            if of != name:
+                self._check_shared(name, of, settings)
+            path = self._find("benchmark", of, f"{self.file}: benchmarks: ")
+            entries = {entry: settings.benchmarks[entry] for entry in (of, name)}
+            layers = [Layer(self._shown(path), self._read(path))] + [
+                Layer(self.file, value.model_dump(exclude_unset=True, exclude={"benchmark"}), ("benchmarks", entry))
+                for entry, value in entries.items()
+            ]
+            merged = validate(BenchmarkFile, functools.reduce(merge, [layer.value for layer in layers]), layers)
+            _refuse_redefined(layers)
+            parts = [Layer(layer.file, layer.value.get("data"), (*layer.place, "data")) for layer in layers]
+            data = _complete(BenchmarkSpec, parts, {"seed": settings.seed, "name": of})
         except Problems as problems:
             self.lines += problems.lines
             return None
+        chosen = merged.decodings[merged.decoding]
+        suffix = f" ({merged.decoding})" if of != name else ""
         return Benchmark(
-            name, merged.title, merged.role, merged.columns, merged.k, merged.decoding, merged.batch_rows, data
+            name=name,
+            title=merged.title + suffix,
+            role=merged.role,
+            columns={group: title + suffix for group, title in merged.columns.items()},
+            decoding_name=merged.decoding,
+            k=chosen.k,
+            decoding=Decoding(**chosen.model_dump(exclude={"k"})),
+            batch_rows=merged.batch_rows,
+            data=data,
         )
+
+    def _check_shared(self, name: str, of: str, settings: StudyFile) -> None:
+        place = Layer(self.file, None, ("benchmarks", name))
+        if of not in settings.benchmarks:
+            raise Problems([line(place, ("benchmark",), unknown("benchmark of this study", of, settings.benchmarks))])
+        if settings.benchmarks[of].benchmark is not None:
+            message = f"{of} has the questions of {settings.benchmarks[of].benchmark}; name that one"
+            raise Problems([line(place, ("benchmark",), message)])
 
     def _check_claims(self, settings: StudyFile) -> None:
         """The claims may name methods that this study lacks: those claims are not measured."""
@@ -309,8 +345,8 @@ class _Loader:
         if self.lines:
             return None
         section = settings.phase_phi
-        title = benchmarks[section.benchmark].title
-        phase = expand(section, pretrain, methods, title, list(range(settings.seeds)))
+        benchmark = benchmarks[section.benchmark]
+        phase = expand(section, pretrain, methods, benchmark, list(range(settings.seeds)))
         methods |= {method.name: method for method in phase.methods}
         return phase
 

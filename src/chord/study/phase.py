@@ -14,7 +14,7 @@ from chord.analysis.specs import PhaseBase, PhasePoint, PhaseSpec
 from chord.objectives.schedules import Constant
 from chord.study.problems import Keys, unknown
 from chord.study.settings import BASE, PhaseDiagram, StudyFile
-from chord.study.study import Method
+from chord.study.study import Benchmark, Method
 from chord.training.pretrain_spec import PretrainSpec
 
 METHODS = ("rl", "chord_mu", "chord_phi")
@@ -46,9 +46,9 @@ def problems(settings: StudyFile, methods: Mapping[str, Method]) -> list[tuple[K
 
 
 def expand(
-    section: PhaseDiagram, pretrain: PretrainSpec, methods: Mapping[str, Method], title: str, seeds: list[int]
+    section: PhaseDiagram, pretrain: PretrainSpec, methods: Mapping[str, Method], benchmark: Benchmark, seeds: list[int]
 ) -> Phase:
-    """title: of the benchmark. `methods` has those of METHODS."""
+    """benchmark: the one that `section` names. `methods` has those of METHODS."""
     bases, added, shown = {}, [], []
     for exposure in section.exposures:
         base = f"x{exposure:g}"
@@ -67,7 +67,13 @@ def expand(
                 ),
             )
         )
-    diagram = PhaseSpec(benchmark=section.benchmark, title=title, seeds=tuple(seeds), bases=tuple(shown))
+    diagram = PhaseSpec(
+        benchmark=benchmark.name,
+        title=benchmark.title,
+        decoding=benchmark.decoding_name,
+        seeds=tuple(seeds),
+        bases=tuple(shown),
+    )
     return Phase(bases, added, diagram)
 
 

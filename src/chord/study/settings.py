@@ -24,6 +24,7 @@ from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend
 from chord.settings import Settings
 from chord.study.partial import Partial
+from chord.study.problems import unknown
 from chord.training.pretrain_spec import PretrainSpec
 from chord.training.spec import HybridStage, SftStage, Validation
 
@@ -149,29 +150,55 @@ class Cost(Settings):
     light_seconds: PositiveFloat = Field(description="a job that loads none: scores, tables, figures")
 
 
+class NamedDecoding(Decoding):
+    """A protocol of evaluation: how answers are sampled, and how many of each question."""
+
+    k: PositiveInt = Field(description="samples of each question")
+
+
+Decodings = dict[Name, NamedDecoding]
+
+
 class BenchmarkFile(Settings):
-    """A task, its rows, how the answers are sampled, and how tables show it."""
+    """A task, its rows, how answers may be sampled, and how tables show it."""
 
     title: Text
     role: Role = Field(description="target (what the methods are trained for) or unrelated (what training may cost)")
     columns: Annotated[dict[str, Text], Field(min_length=1)] = Field(
         description=f"the columns of a table: group of the rows ({ALL}: the whole benchmark) -> heading"
     )
-    k: PositiveInt = Field(description="samples of each question")
-    decoding: Decoding
+    decodings: Annotated[Decodings, Field(min_length=1)] = Field(description="by name: the paper's, the field's ...")
+    decoding: Name = Field(description="name of the one to use unless the study chooses another")
     batch_rows: PositiveInt = Field(description="completions sampled at a time")
     data: Annotated[Section, Partial(BenchmarkSpec, without=DERIVED)] = Field(
         description="the rows: their source and how many"
     )
 
+    @model_validator(mode="after")
+    def _decoding_is_known(self) -> "BenchmarkFile":
+        if self.decoding not in self.decodings:
+            raise ValueError(f"decoding: {unknown('decoding of this benchmark', self.decoding, self.decodings)}")
+        return self
+
 
 class BenchmarkOverride(Settings):
-    """What one study changes of a benchmark."""
+    """How one study uses a benchmark: as its file says but for what stands here."""
 
-    k: PositiveInt | None = None
-    decoding: Annotated[Section, Partial(Decoding)] = Field(default_factory=dict)
+    benchmark: Name | None = Field(
+        default=None, description="another benchmark of this study: the same questions under another decoding"
+    )
+    decoding: Name | None = Field(default=None, description="name of the decoding to use")
+    decodings: Decodings = Field(default_factory=dict, description="further ones, beside those of the file")
     batch_rows: PositiveInt | None = None
     data: Annotated[Section, Partial(BenchmarkSpec, without=DERIVED)] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _the_same_questions(self) -> "BenchmarkOverride":
+        if self.benchmark is not None and self.data:
+            raise ValueError(f"data: expected none, as its questions are those of {self.benchmark}")
+        if self.benchmark is not None and self.decoding is None:
+            raise ValueError(f"benchmark: expected a key decoding too: what else differs from {self.benchmark}?")
+        return self
 
 
 class Comparison(Settings):

@@ -68,6 +68,7 @@ class Benchmark:
     title: str
     role: Role
     columns: dict[str, str]  # group of the rows -> heading of the table's column
+    decoding_name: str  # of k and decoding, as the benchmark's file or the study calls them
     k: int  # samples of each question
     decoding: Decoding
     batch_rows: int
@@ -227,6 +228,7 @@ class Study:
             methods=self._shown(shown.methods),
             references=tuple(shown.references),
             seeds=tuple(self.seed_indices),
+            decodings={row.name: row.decoding_name for row in self.benchmarks.values()},
         ).model_dump(mode="json")
 
     def table_spec(self, comparison: str, table: str) -> dict:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from chord.errors import UserError
-from chord.tasks import choice, world
+from chord.tasks import bfcl, choice, mmlu_pro, mmlu_pro_letter, rubric, tool_call, world
 from chord.tasks.verdict import CORRECT, WRONG, Verdict
 
 if TYPE_CHECKING:  # the types only: scoring must not load transformers
@@ -12,9 +12,19 @@ if TYPE_CHECKING:  # the types only: scoring must not load transformers
 
     from chord.rollouts import Sample
 
-TASKS: dict[str, Callable[[dict, str, bool], Verdict]] = {"choice": choice.verdict, "world": world.verdict}
+TASKS: dict[str, Callable[[dict, str, bool], Verdict]] = {
+    "bfcl": bfcl.verdict,
+    "choice": choice.verdict,
+    "mmlu_pro": mmlu_pro.verdict,
+    "mmlu_pro_letter": mmlu_pro_letter.verdict,
+    "rubric": rubric.verdict,
+    "tool_call": tool_call.verdict,
+    "world": world.verdict,
+}
+# Of tasks whose verdicts hang on something outside the code.
+RECORDS: dict[str, Callable[[], dict]] = {"rubric": rubric.record}
 
-__all__ = ["CORRECT", "TASKS", "WRONG", "Verdict", "judge_samples", "verdict"]
+__all__ = ["CORRECT", "TASKS", "WRONG", "Verdict", "grading_record", "judge_samples", "verdict"]
 
 
 def verdict(row: dict, text: str, truncated: bool) -> Verdict:
@@ -37,3 +47,8 @@ def judge_samples(
     return [
         (text, verdict(row, text, sample.truncated)) for row, text, sample in zip(rows, texts, samples, strict=True)
     ]
+
+
+def grading_record(tasks: Iterable[str]) -> dict[str, dict]:
+    """What verdicts hang on beside the code (a judge model), by task, for those of `tasks` that have such a record."""
+    return {task: RECORDS[task]() for task in sorted(RECORDS.keys() & set(tasks))}

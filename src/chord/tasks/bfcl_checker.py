@@ -1,0 +1,195 @@
+"""BFCL's AST rules: whether calls are those that a question wants. Pure data: no prompt, no text of a model.
+
+The rules are those of gorilla cd9429ccf3d4, bfcl_eval/eval_checker/ast_eval/ast_checker.py, for functions in Python,
+with exact function names (`underscore_to_dot` off, as the paper's authors set it), its oddities included: they decide
+scores. Words: an *answer* maps each parameter to its *alternatives*, the list of values that are right; `""` among
+them means that the parameter may be left out.
+"""
+
+from typing import Any
+
+from chord.errors import UserError
+from chord.tasks.tool_format import is_call_list
+
+CATEGORIES = (
+    "simple multiple parallel parallel_multiple live_simple live_multiple live_parallel live_parallel_multiple "
+    "irrelevance live_irrelevance live_relevance"
+).split()
+
+CORRECT = "correct"
+
+_TYPES = {
+    "string": str,
+    "integer": int,
+    "float": float,
+    "boolean": bool,
+    "array": list,
+    "tuple": list,
+    "dict": dict,
+    "any": str,
+}
+_IGNORED = str.maketrans({**dict.fromkeys(" ,./-_*^"), "'": '"'})
+
+
+def check(
+    functions: list[dict], ground_truth: list[dict], calls: list[dict], category: str | None = None
+) -> tuple[bool, str]:
+    """Whether `calls` are right, and why not in one word (`correct` if they are).
+
+    functions: documents with `name` and `parameters`; ground_truth: one {function name: answer} a call; calls:
+    objects with `name` and `arguments`; category: one of CATEGORIES, None for parallel rules where several calls are
+    wanted, else those of one call, or of none. Raises UserError for other categories and for documents that the rules
+    cannot read.
+    """
+    _check_category(category)
+    _check_question(functions, ground_truth)
+    readable = is_call_list(calls) and all(isinstance(call["arguments"], dict) for call in calls)
+    if "relevance" in (category or "") or not (ground_truth or category):
+        called = readable and bool(calls)
+        if category == "live_relevance":
+            return called, CORRECT if called else "no_call"
+        return not called, "call" if called else CORRECT
+    if not (functions and ground_truth):
+        raise UserError(f"BFCL category {category!r}: expected functions and a ground truth")
+    if not readable:
+        return False, "format"
+    if len(calls) != len(ground_truth):
+        return False, "count"
+    if "parallel" in category if category else len(ground_truth) > 1:
+        return _match_in_any_order(functions, ground_truth, calls)
+    reason = _call_problem(*_expected(functions, ground_truth[0], category), calls[0])
+    return reason == CORRECT, reason
+
+
+def _check_category(category: str | None) -> None:
+    if category is None or category in CATEGORIES:
+        return
+    if "java" in category:
+        raise UserError(f"BFCL category {category!r}: Java and JavaScript are not supported, only functions in Python")
+    raise UserError(f"BFCL category {category!r} is unknown; expected one of {', '.join(CATEGORIES)}")
+
+
+def _check_question(functions: list[dict], ground_truth: list[dict]) -> None:
+    for function in functions:
+        if not ("name" in function and isinstance(function.get("parameters", {}).get("properties"), dict)):
+            raise UserError(f"expected a function with `name` and `parameters.properties`; found {function}")
+    for truth in ground_truth:
+        if len(truth) != 1 or not all(isinstance(answer, dict) for answer in truth.values()):
+            raise UserError(f"ground truth: expected {{function name: {{parameter: [values]}}}}; found {truth}")
+
+
+def _expected(functions: list[dict], truth: dict[str, dict], category: str | None) -> tuple[dict, dict]:
+    """Document and answer of one wanted call; of the only function where just one is offered, whatever its name."""
+    ((name, answer),) = truth.items()
+    if (category or "").endswith("simple") or (category is None and len(functions) == 1):
+        return functions[0], answer
+    for function in functions:
+        if function["name"] == name:
+            return function, answer
+    raise UserError(f"ground truth calls {name!r}, which is not among the functions")
+
+
+def _match_in_any_order(functions: list[dict], ground_truth: list[dict], calls: list[dict]) -> tuple[bool, str]:
+    """Each wanted call in turn takes the first call left that fits; greedy, as in the source."""
+    left = list(calls)
+    for truth in ground_truth:
+        function, answer = _expected(functions, truth, "parallel")
+        reasons = [_call_problem(function, answer, call) for call in left]
+        if CORRECT not in reasons:
+            return False, reasons[0] if len(set(reasons)) == 1 else "match"
+        del left[reasons.index(CORRECT)]
+    return True, CORRECT
+
+
+def _call_problem(function: dict, answer: dict[str, list], call: dict) -> str:
+    if call["name"] != function["name"]:
+        return "name"
+    parameters, arguments = function["parameters"], call["arguments"]
+    if any(name not in arguments for name in parameters.get("required", ())):
+        return "missing"
+    for name, value in arguments.items():
+        if name not in parameters["properties"] or name not in answer:
+            return "unexpected"
+        expected, inner = _documented(function, name)
+        reason = _argument_problem(expected, inner, answer[name], value)
+        if reason != CORRECT:
+            return reason
+    if any(name not in arguments and "" not in alternatives for name, alternatives in answer.items()):
+        return "missing"
+    return CORRECT
+
+
+def _documented(function: dict, name: str) -> tuple[type, type | None]:
+    """Type of a parameter, and of its items if it is an array or tuple (None otherwise)."""
+    document = function["parameters"]["properties"][name]
+    try:
+        expected = _TYPES[document["type"]]
+        return expected, _TYPES[document["items"]["type"]] if expected is list else None
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"function {function['name']!r}, parameter {name!r}: expected a type among {', '.join(_TYPES)}, "
+            f"with the same for `items` of an array or tuple; found {document}"
+        ) from error
+
+
+def _argument_problem(expected: type, inner: type | None, alternatives: list, value: Any) -> str:
+    if expected is float and type(value) is int:
+        try:
+            value = float(value)
+        except OverflowError:
+            return "value"
+    kind = _kind(alternatives)
+    if type(value) is expected:
+        if inner is not None and not _items_fit(inner, alternatives, value):
+            return "type"
+        as_documented = kind in (None, expected)
+    elif type(value) is kind:  # a variable's name, or null, stands where the document wants another type
+        as_documented = False
+    else:
+        return "type"
+    right = _value_fits(expected, inner, alternatives, value) if as_documented else value in alternatives
+    return CORRECT if right else "value"
+
+
+def _kind(alternatives: list) -> type | None:
+    return next((type(alternative) for alternative in alternatives if alternative != ""), None)
+
+
+def _items_fit(inner: type, alternatives: list, value: list) -> bool:
+    """Types of the items, one level deep, against each alternative; one that is no list asks nothing of them."""
+    return any(
+        not isinstance(alternative, list) or all(type(item) in (inner, _kind(alternative)) for item in value)
+        for alternative in alternatives
+    )
+
+
+def _value_fits(expected: type, inner: type | None, alternatives: list, value: Any) -> bool:
+    if expected is dict:
+        return any(_dict_fits(alternative, value) for alternative in alternatives)
+    if inner is dict:
+        return any(
+            len(alternative) == len(value) and all(map(_dict_fits, alternative, value)) for alternative in alternatives
+        )
+    if expected is str:
+        return _plain(value) in [_plain(alternative) for alternative in alternatives]
+    if expected is list:
+        return _plain_items(value) in [_plain_items(alternative) for alternative in alternatives]
+    return value in alternatives
+
+
+def _dict_fits(answer: Any, value: Any) -> bool:
+    """A dict against {key: alternatives}, one level deep."""
+    if not (isinstance(answer, dict) and isinstance(value, dict)):
+        return False
+    return all(key in answer and _plain(item) in _plain_items(answer[key]) for key, item in value.items()) and all(
+        key in value or "" in alternatives for key, alternatives in answer.items()
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A text in lower case without spaces and `,./-_*^`, its quotes double; any other value as it is."""
+    return value.translate(_IGNORED).lower() if isinstance(value, str) else value
+
+
+def _plain_items(values: list) -> list:
+    return [_plain(value) for value in values]
