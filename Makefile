@@ -17,6 +17,7 @@ REPORT = results/$(basename $(notdir $(STUDY)))/report.html
 
 replicate: .venv/installed
 	@$(BIN)/chord plan "$(STUDY)" $(if $(SEEDS),--seeds $(SEEDS))
+	@$(BIN)/chord fetch "$(STUDY)"
 	@SECONDS=0; \
 	$(BIN)/snakemake --cores $(CORES) --quiet host reason --config study="$(STUDY)" $(if $(SEEDS),seeds=$(SEEDS)) -- main && \
 	printf '\nThe report: %s (%d min %02d s)\n' "$(REPORT)" $$((SECONDS / 60)) $$((SECONDS % 60))

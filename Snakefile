@@ -42,6 +42,12 @@ for comparison in STUDY.comparisons:
             f"{RESULTS}/report.html" if comparison == "main" else [],
 
 
+# What the study needs from the hub. `chord fetch` gets it too, and writes the lock that this needs.
+rule fetch:
+    input:
+        expand(f"{RESULTS}/hub/{{repository}}.manifest.json", repository=DOWNLOADS),
+
+
 rule tables:
     input:
         [comparison_files(name, kinds=["tables"]) for name in STUDY.comparisons],

@@ -5,6 +5,17 @@ from pathlib import Path
 
 import pytest
 
+TEST_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def benchmark_data() -> Path:
+    """Folder of real rows, which are not in the repository: CHORD_TEST_DATA, or shared/data beside the checkout."""
+    folder = Path(os.environ.get("CHORD_TEST_DATA") or TEST_DATA)
+    if not folder.is_dir():
+        pytest.skip(f"no real rows at {folder}; CHORD_TEST_DATA names their folder")
+    return folder
+
 
 @pytest.fixture(scope="session")
 def tiny_tokenizer():
@@ -38,14 +49,4 @@ def tiny_model_dir(tiny_tokenizer, tmp_path_factory: pytest.TempPathFactory) -> 
         torch.manual_seed(0)
         Qwen2ForCausalLM(config).save_pretrained(folder)
     tiny_tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def benchmark_data() -> Path:
-    """Folder of real benchmark rows: CHORD_TEST_DATA, or shared/data beside the checkout."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("CHORD_TEST_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip(f"no real benchmark rows: {folder} does not exist (set CHORD_TEST_DATA)")
     return folder

@@ -44,7 +44,18 @@ JOBS = {
         help="prompts for experts, RL and validation, with a manifest of hashes",
         module="chord.data.prepare",
         inputs={},
+        optional={
+            "benchmarks": "benchmark rows (<benchmark>.jsonl) that no prompt of a dataset may repeat",
+            "policy": "model folder whose tokenizer counts the tokens, for the OpenR1 recipe",
+        },
+        many=frozenset({"benchmarks"}),
         out="data folder",
+    ),
+    "download": Job(
+        help="files of one repository of the hub, at the commit and with the hashes of a study's lock",
+        module="chord.data.download",
+        inputs={},
+        out="folder",
     ),
     "benchmark": Job(
         help="rows of one benchmark",
@@ -205,8 +216,18 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(f"--{option}", required=required, type=Path, metavar="PATH", help=text, **many)
         command.add_argument("--out", required=True, type=Path, metavar="PATH", help=job.out)
 
+    command = _command(commands, "grade", "verdicts on any file of pairs of reference and prediction", _grade)
+    command.add_argument("--task", required=True, choices=["math", "choice", "bfcl"], help="what the pairs are")
+    command.add_argument("--input", required=True, type=Path, metavar="PATH", help="pairs, one JSON object a line")
+    command.add_argument("--output", required=True, type=Path, metavar="PATH", help="the same lines with verdicts")
+
     command = _command(commands, "check", "check the YAML files of a study", _check)
     _add_study(command)
+    command = _command(
+        commands, "fetch", "get what a study needs from the hub, pinned; then no job needs a network", _fetch
+    )
+    _add_study(command)
+    command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
     command = _command(commands, "plan", "what a study will run, and about how long it takes", _plan)
     _add_study(command)
     command = _command(commands, "schema", "write the JSON schemas of studies, methods, benchmarks and claims", _schema)
@@ -258,9 +279,23 @@ def _read_spec(text: str) -> dict:
     return spec
 
 
+def _grade(options: argparse.Namespace) -> None:
+    from chord.evaluation import grade
+
+    if not options.input.is_file():
+        raise UserError(f"{options.input}: no such file")
+    grade.run(options.task, options.input, options.output)
+
+
 def _check(options: argparse.Namespace) -> None:
     study = _load(options)
     print(f"{study.name}: {len(study.methods)} methods, {len(study.seed_indices)} seeds, no problems found")
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from chord.study.hub import fetch
+
+    fetch(_load(options), options.results, print)
 
 
 def _spec(options: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from chord.data.spec import Place
 from chord.study import Benchmark, Study
 from chord.training.spec import SftStage
 
@@ -66,7 +67,10 @@ def work(study: Study, method: str) -> Work:
 
 
 def questions(benchmark: Benchmark) -> int:
+    """How many; of a dataset what its file says, about. 0 where it says nothing."""
     source = benchmark.data.source
+    if isinstance(source, Place):
+        return benchmark.questions or 0
     return benchmark.data.rows_per_group * len(source.k if source.kind == "world" else source.groups)
 
 

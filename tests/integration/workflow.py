@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -23,12 +24,18 @@ def copy_checkout(folder: Path) -> Path:
     return folder
 
 
-def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run Snakemake in `folder`, as a person would type it there."""
+def snakemake(
+    folder: Path,
+    *arguments: str,
+    check: bool = True,
+    prefix: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess:
+    """Run Snakemake in `folder`, as a person would type it there; prefix: a command that runs it."""
     result = subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
+        [*prefix, sys.executable, "-m", "snakemake", *arguments],
         cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | dict(environment or {}),
         capture_output=True,
         text=True,
     )

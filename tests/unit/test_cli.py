@@ -165,7 +165,8 @@ def check(root, capsys) -> list[str]:
             STUDY_FILE,
             "benchmarks.skills.data",
             {"source": {"kind": "skils"}},
-            f"{STUDY_FILE}: benchmarks.skills.data.source.kind: unknown kind 'skils'; expected one of skills, world"
+            f"{STUDY_FILE}: benchmarks.skills.data.source.kind: unknown kind 'skils'; expected one of bfcl, columns,"
+            " skills, world"
             " (did you mean 'skills'?)",
         ),
         # decodings: chosen by name, never changed under their name
@@ -326,7 +327,11 @@ def test_a_bad_value_is_one_line(root, capsys, file, keys, value, message):
             f"{SKILLS}: data: missing; expected the rows: their source and how many"
             f" (or give it in {STUDY_FILE}: benchmarks.skills.data)",
         ),
-        (SKILLS, "data.source", f"{SKILLS}: data.source: missing; expected a part that is one of skills, world"),
+        (
+            SKILLS,
+            "data.source",
+            f"{SKILLS}: data.source: missing; expected a part that is one of bfcl, columns, skills, world",
+        ),
         (
             DECAY,
             "stage.schedule.peak",

@@ -24,7 +24,6 @@ from chord.training.tokenizer import build_tokenizer
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "models" / "world-base"
 OWN = ROOT / "tests" / "data" / "openr1"
-STANDIN = ROOT.parent / "shared" / "data" / "openr1_math_220k_standin"
 ROW_KEYS = {"id", "messages", "gold", "task", "group", "meta", "response", "tokens", "source", "verdict"}
 
 
@@ -120,10 +119,43 @@ def test_dataset_keeps_verified_generations_under_the_limit(letters, tmp_path):
 
 
 def test_dataset_that_the_prompts_are_not_from_is_told_plainly(prompts, letters, tmp_path):
-    with pytest.raises(
-        UserError, match=r"none of its problems is among the 9 prompts.*hub data are not part of this version"
-    ):
+    with pytest.raises(UserError, match="none of its problems is among the 9 prompts"):
         experts.run(dataset_spec(OWN), prompts, letters, tmp_path / "e.jsonl")
+
+
+def test_dataset_of_messages_answers_the_very_same_messages(letters, tmp_path):
+    """The column holds prompt and answer; a row with the same question and other tools is another prompt."""
+
+    def messages(tools: str, answer: str | None = None) -> list[dict]:
+        prompt = [{"role": "system", "content": tools}, {"role": "user", "content": "Rain in Rome?"}]
+        return prompt + ([{"role": "assistant", "content": answer}] if answer else [])
+
+    write_jsonl(
+        tmp_path / "rows" / "train.jsonl",
+        [{"messages": messages("radio", "call the radio")}, {"messages": messages("gauge", "call the gauge")}],
+    )
+    rest = {"gold": "", "task": "tool_call", "group": "", "meta": {"question": "Rain in Rome?"}}
+    rows = [{"id": tools, "messages": messages(tools)} | rest for tools in ("gauge", "radio", "map")]
+    write_jsonl(tmp_path / "sft.jsonl", rows)
+    source = {"kind": "dataset", "folder": str(tmp_path / "rows"), "format": "messages"}
+    spec = {"seed": 1, "max_response_tokens": 99, "source": source}
+    manifest = experts.run(spec, tmp_path / "sft.jsonl", letters, tmp_path / "e.jsonl")
+    assert [(row["id"], row["response"]) for row in read_jsonl(tmp_path / "e.jsonl")] == [
+        ("gauge", "call the gauge"),
+        ("radio", "call the radio"),
+    ]
+    assert manifest["prompts_without_trajectory"] == {"no_candidate": 1}
+    write_jsonl(tmp_path / "rows" / "train.jsonl", [{"messages": messages("radio")}])
+    with pytest.raises(UserError, match=r"train\.jsonl:1: column messages: expected a message of the assistant"):
+        experts.run(spec, tmp_path / "sft.jsonl", letters, tmp_path / "e.jsonl")
+
+
+def test_a_dataset_that_was_not_fetched_is_told_plainly(prompts, letters, tmp_path):
+    source = {"kind": "dataset", "dataset": "owner/name", "files": ["data/*"]}
+    with pytest.raises(UserError, match="expected where `chord fetch` put owner/name"):
+        experts.run({"seed": 1, "max_response_tokens": 9, "source": source}, prompts, letters, tmp_path / "e.jsonl")
+    with pytest.raises(ValidationError, match="files: missing"):
+        ExpertsSpec.model_validate({"seed": 1, "max_response_tokens": 9, "source": source | {"files": []}})
 
 
 def test_choice_among_right_trajectories(letters, tmp_path):
@@ -147,11 +179,10 @@ def test_random_choice_belongs_to_seed_and_row():
     assert len(set(chosen(1))) > 3
 
 
-@pytest.mark.skipif(not STANDIN.is_dir(), reason="the OpenR1 stand-in rows are not on this machine")
-def test_dataset_in_the_real_format(letters, tmp_path):
+def test_dataset_in_the_real_format(letters, benchmark_data, tmp_path):
     folder = tmp_path / "rows"
     folder.mkdir()
-    lines = (STANDIN / "train_qwen_math.jsonl").read_text().splitlines()
+    lines = (benchmark_data / "openr1_math_220k_standin" / "train_qwen_math.jsonl").read_text().splitlines()
     (folder / "train.jsonl").write_text("\n".join(lines))
     raw = [json.loads(line) for line in lines]
     prompts = math_prompts(tmp_path / "sft.jsonl", [row["problem"] for row in raw])

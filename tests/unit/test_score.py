@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chord import tasks
-from chord.errors import UserError
+from chord.errors import GraderError, UserError
 from chord.evaluation import columns, score
 from chord.files import write_jsonl
 
@@ -77,6 +77,7 @@ def test_scores_and_their_record(files, chunk, monkeypatch):
     assert record["generate"] == RECORD
     assert set(record["score"]["inputs"]) == {"completions", "rows"}
     assert record["score"]["tasks_sha256"]
+    assert record["score"]["reasons"] == {"correct": 3, "wrong": 3, "unparsed": 3, "truncated": 3}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,9 @@ def test_a_failing_grader_is_an_error_that_names_the_row(files, monkeypatch, tmp
         return tasks.Verdict(1 / (text != TEXTS[2]), True, True, "correct")
 
     monkeypatch.setitem(tasks.TASKS, "world", broken)
-    with pytest.raises(score.GraderError, match=r"row 't-0', sample 2: the grader of task 'world' failed") as caught:
+    with pytest.raises(
+        GraderError, match=r"row 't-0': the grader of task 'world' failed on the response 'no idea'"
+    ) as caught:
         files(completions())
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert not (tmp_path / "scores.parquet").exists()

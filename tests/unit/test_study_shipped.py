@@ -5,11 +5,14 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import yaml
 
+from chord.data.spec import Place
 from chord.objectives.schedules import Constant, Cosine
 from chord.objectives.token_weights import One, Power
-from chord.plan import work
+from chord.plan import plan_text, work
 from chord.study import load_study
+from chord.study.hub import repositories
 from chord.study.loading import FOLDERS
 from chord.study.reading import read_yaml
 from chord.study.schemas import FILES, schema_text
@@ -44,7 +47,22 @@ def test_every_method_and_benchmark_is_used_by_a_study():
     assert {name(path) for path in NAMES["method"]} == {
         method for study in studies for method in study.settings.methods
     }
-    assert {name(path) for path in NAMES["benchmark"]} == {row for study in studies for row in study.benchmarks}
+    used = {row for study in studies for row in study.benchmarks}
+    assert {name(path) for path in NAMES["benchmark"]} >= used
+
+
+def test_every_benchmark_loads(tmp_path):
+    """Those of datasets are there for anybody's study."""
+    study = read_yaml(ROOT / "config/studies/smoke.yaml", "smoke")
+    del study["phase_phi"]
+    study["benchmarks"] = {name(path): {} for path in NAMES["benchmark"]}
+    (tmp_path / "every.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+    loaded = load_study(tmp_path / "every.yaml", ROOT)
+    of_datasets = [row for row in loaded.benchmarks.values() if isinstance(row.data.source, Place)]
+    assert {row.name for row in of_datasets} >= {"aime24", "aime25", "amc83", "math500", "mmlu_pro", "bfcl_v3"}
+    assert all(row.questions for row in of_datasets)
+    assert repositories(loaded).keys() >= {"datasets/HuggingFaceH4/MATH-500", "datasets/TIGER-Lab/MMLU-Pro"}
+    plan_text(loaded)
 
 
 @pytest.mark.parametrize("kind", FILES)

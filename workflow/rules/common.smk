@@ -16,8 +16,9 @@ ROOT = Path(workflow.current_basedir).parents[1]
 # is the one that runs Snakemake, whether or not its environment was activated.
 sys.path.insert(0, f"{ROOT}/src")
 BIN = "" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method else Path(sys.executable).parent
+# No job but `repository` needs a network, and none shall look for one.
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH={shlex.quote(f'{ROOT}/src')}; "
+    f"set -euo pipefail; export HF_HUB_OFFLINE=1 PYTHONPATH={shlex.quote(f'{ROOT}/src')}; "
     + (f"export PATH={shlex.quote(str(BIN))}:$PATH; " if BIN else "")
 )
 
@@ -25,6 +26,7 @@ from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.claims_spec import SCOPES
 from chord.errors import UserError
 from chord.study import Study, load_study
+from chord.study.hub import download_spec, read_lock, repositories
 
 
 def checked_study() -> Study:
@@ -38,7 +40,17 @@ def checked_study() -> Study:
         sys.exit(str(error))
 
 
+def what_the_hub_has(study: Study) -> dict[str, dict]:
+    """Specifications of the downloads that the study needs, by their folder below `hub`."""
+    try:
+        lock = read_lock(study)
+        return {key: download_spec(repository, lock) for key, repository in repositories(study).items()}
+    except UserError as error:
+        sys.exit(str(error))
+
+
 STUDY = checked_study()
+DOWNLOADS = what_the_hub_has(STUDY)
 RESULTS = f"results/{STUDY.name}"
 SEEDS = STUDY.seed_indices
 RUN = f"{RESULTS}/runs/{{method}}/seed-{{seed}}"
@@ -51,7 +63,26 @@ def from_root(path: str | Path) -> str:
     return os.path.relpath(ROOT / path)
 
 
-BASE_MODEL = from_root(STUDY.model)
+def located(source: dict) -> dict:
+    """The specification of a source with the folder of its rows: the given one from the root, or the fetched one."""
+    if source.get("folder"):
+        return source | {"folder": from_root(source["folder"])}
+    if source.get("dataset"):
+        return source | {"folder": f"{RESULTS}/hub/datasets/{source['dataset']}"}
+    return source | {part: located(source[part]) for part in ("sft", "rl") if part in source}
+
+
+def folders(source: dict) -> list[str]:
+    """Those of a located source: none of a generator's, two where SFT and RL have a dataset each."""
+    found = [source["folder"]] if "folder" in source else []
+    return found + [folder for part in ("sft", "rl") if part in source for folder in folders(source[part])]
+
+
+def located_spec(values: dict) -> dict:
+    return values | {"source": located(values["source"])}
+
+
+BASE_MODEL = f"{RESULTS}/hub/models/{STUDY.model}" if STUDY.model_is_on_hub else from_root(STUDY.model)
 REPORTED = from_root("config/paper/reported.yaml")
 TUNING = [from_root(STUDY.settings.tuning.table)] if STUDY.settings.tuning and STUDY.settings.tuning.table else []
 GATES = [path for path in [from_root(f"{STUDY.model}/manifest.json")] if Path(path).exists()]
@@ -72,6 +103,7 @@ wildcard_constraints:
     figure=one_of(FIGURES),
     scope=one_of(SCOPES),
     base=one_of(STUDY.bases),
+    repository=one_of(DOWNLOADS),
 
 
 def spec(values: dict) -> str:
@@ -93,6 +125,12 @@ def result_of(method: str | None, seed: int) -> str:
 
 def scores_of(methods: Iterable[str]) -> list[str]:
     return expand(f"{RUN}/{{benchmark}}.scores.parquet", method=methods, seed=SEEDS, benchmark=STUDY.benchmarks)
+
+
+def question_files() -> list[str]:
+    """The rows of the study's benchmarks; one that asks another's questions under a second decoding adds none."""
+    own = [name for name, benchmark in STUDY.benchmarks.items() if benchmark.data.name == name]
+    return expand(f"{RESULTS}/data/benchmarks/{{benchmark}}.jsonl", benchmark=own)
 
 
 def trials_of(method: str) -> list[str]:

@@ -1,7 +1,39 @@
-# Prompts and benchmark rows, from the world's generator or from a dataset.
+# Prompts and benchmark rows, from the world's generator or from a dataset; and what of these is on the hub.
+
+PREPARE = located_spec(STUDY.prepare_spec())
+OF_DATASET = PREPARE["source"]["kind"] != "world"
+
+
+# One repository at the commit of the study's lock. Runs where Snakemake runs, as compute nodes often have no network.
+rule repository:
+    output:
+        folder=directory(f"{RESULTS}/hub/{{repository}}"),
+        manifest=f"{RESULTS}/hub/{{repository}}.manifest.json",
+    log:
+        f"{RESULTS}/logs/hub/{{repository}}.log",
+    benchmark:
+        f"{RESULTS}/timings/hub/{{repository}}.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    threads: STUDY.resources("prepare").threads
+    resources:
+        mem_mb=STUDY.resources("prepare").mem_mb,
+        runtime=STUDY.resources("prepare").minutes,
+    params:
+        spec=lambda wildcards: spec(DOWNLOADS[wildcards.repository]),
+    message:
+        "Fetch {wildcards.repository}"
+    shell:
+        "HF_HUB_OFFLINE=0 python -m chord download --spec {params.spec:q} --out {output.folder:q} > {log:q} 2>&1"
 
 
 rule prepare:
+    input:
+        source=folders(PREPARE["source"]),
+        # A prompt of a dataset may be a test question; those of the world cannot be.
+        benchmarks=question_files() if OF_DATASET else [],
+        policy=BASE_MODEL if PREPARE["source"]["kind"] == "openr1" else [],
     output:
         sft=f"{RESULTS}/data/sft.jsonl",
         rl=f"{RESULTS}/data/rl.jsonl",
@@ -18,15 +50,18 @@ rule prepare:
         mem_mb=STUDY.resources("prepare").mem_mb,
         runtime=STUDY.resources("prepare").minutes,
     params:
-        spec=spec(STUDY.prepare_spec()),
+        spec=spec(PREPARE),
         folder=lambda wildcards, output: Path(output.manifest).parent,
+        given=lambda wildcards, input: options({name: input.get(name, []) for name in ("benchmarks", "policy")}),
     message:
         "Prepare the prompts"
     shell:
-        "python -m chord prepare --spec {params.spec:q} --out {params.folder:q} > {log:q} 2>&1"
+        "python -m chord prepare --spec {params.spec:q} {params.given} --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule benchmark:
+    input:
+        source=lambda wildcards: folders(located(STUDY.benchmark_spec(wildcards.benchmark)["source"])),
     output:
         rows=f"{RESULTS}/data/benchmarks/{{benchmark}}.jsonl",
     log:
@@ -40,7 +75,7 @@ rule benchmark:
         mem_mb=STUDY.resources("benchmark").mem_mb,
         runtime=STUDY.resources("benchmark").minutes,
     params:
-        spec=lambda wildcards: spec(STUDY.benchmark_spec(wildcards.benchmark)),
+        spec=lambda wildcards: spec(located_spec(STUDY.benchmark_spec(wildcards.benchmark))),
     message:
         "Prepare benchmark {wildcards.benchmark}"
     shell:

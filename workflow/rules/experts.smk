@@ -2,7 +2,9 @@
 
 EXPERTS = STUDY.experts_spec()
 # The model or dataset that the trajectories come from; the solver needs none.
-if "folder" in EXPERTS["source"]:
+if EXPERTS["source"]["kind"] == "dataset":
+    EXPERTS["source"] = located(EXPERTS["source"])
+elif "folder" in EXPERTS["source"]:
     EXPERTS["source"]["folder"] = from_root(EXPERTS["source"]["folder"])
 
 

@@ -71,12 +71,15 @@ class BenchmarkScores:
     metrics: dict[str, dict[str, dict[int, PerQuestion]]]  # metric -> method -> seed index
 
     def group_names(self) -> list[str]:
-        """`all` first; a benchmark that is one single group has no other."""
-        names = sorted(set(self.groups))
-        return [ALL] if len(names) == 1 else [ALL, *names]
+        """`all` first; a benchmark that is one single group has no other. `live/simple` lies in a group `live`."""
+        groups = set(self.groups)
+        names = sorted(groups | {group.partition("/")[0] for group in groups})
+        return [ALL] if len(groups) == 1 else [ALL, *names]
 
     def members(self, group: str) -> np.ndarray:
-        return np.ones(len(self.groups), dtype=bool) if group == ALL else self.groups == group
+        if group == ALL:
+            return np.ones(len(self.groups), dtype=bool)
+        return (self.groups == group) | np.char.startswith(self.groups, f"{group}/")
 
     def matrix(self, metric: str, method: str, seeds: list[int]) -> Array:
         """(S, Q)"""

@@ -3,29 +3,70 @@
 from collections import Counter
 from pathlib import Path
 
-from chord.data.checks import check_rows
+from chord.data.bfcl import bfcl_files, bfcl_rows
+from chord.data.checks import check_ids, check_rows, identity
+from chord.data.columns import column_rows
+from chord.data.hub_folder import located
+from chord.data.prepare import source_files
 from chord.data.rows import skill_rows, world_rows
-from chord.data.spec import BenchmarkSpec, SkillsSource
+from chord.data.spec import BenchmarkSpec, BfclSource, ColumnsSource, SkillsSource
+from chord.errors import UserError
 from chord.files import write_json, write_jsonl
 from chord.provenance import file_sha256, manifest
+from chord.seeds import derive_seed
 
 
 def run(spec: dict, out: Path) -> dict:
     """Write the rows to `out` (JSON Lines) and <stem>.manifest.json beside it; returns the manifest."""
     settings = BenchmarkSpec.model_validate(spec)
     source = settings.source
+    inputs, more = {}, {}
     if isinstance(source, SkillsSource):
         rows = skill_rows(settings.name, source.groups, settings.rows_per_group, settings.seed)
+        check_rows(rows, out.name)
+    elif isinstance(source, ColumnsSource | BfclSource):
+        rows, inputs = _dataset_rows(settings)
+        # Hub benchmarks do repeat questions here and there; they are what everybody reports on, so they stay.
+        check_ids(rows, out.name)
+        more = {"read": len(rows), "repeated_questions": len(rows) - len({identity(row) for row in rows})}
+        rows = _some(rows, settings)
     else:
         rows = world_rows("test", settings.name, source.k, settings.rows_per_group * len(source.k), settings.seed)
-    check_rows(rows, out.name)
+        check_rows(rows, out.name)
     write_jsonl(out, rows)
     record = manifest(
         spec=settings.model_dump(mode="json"),
-        inputs={},
+        inputs=inputs,
         files={out.name: file_sha256(out)},
         rows=len(rows),
         groups=dict(Counter(row["group"] for row in rows)),
+        **more,
     )
     write_json(out.with_suffix(".manifest.json"), record)
     return record
+
+
+def _dataset_rows(settings: BenchmarkSpec) -> tuple[list[dict], dict[str, Path]]:
+    source = settings.source
+    folder = located(source.folder, source.dataset)
+    if isinstance(source, BfclSource):
+        rows = list(bfcl_rows(source, folder))
+        used = [path for pair in bfcl_files(source, folder).values() for path in pair if path]
+        inputs = {path.relative_to(folder).as_posix(): path for path in used}
+    else:
+        rows = list(column_rows(source, folder, settings.name))
+        inputs = source_files(source)
+    if not rows:
+        raise UserError(f"{folder}: no rows in {', '.join(inputs)}")
+    return rows, inputs
+
+
+def _some(rows: list[dict], settings: BenchmarkSpec) -> list[dict]:
+    """`rows_per_group` of each group, by a hash of their ids and in their own order; all where it is not given."""
+    if settings.rows_per_group is None:
+        return rows
+    chosen: dict[str, list[dict]] = {}
+    for row in sorted(rows, key=lambda row: derive_seed(settings.seed, "rows", settings.name, row["id"])):
+        chosen.setdefault(row["group"], []).append(row)
+    ids = {row["id"] for group in chosen.values() for row in group[: settings.rows_per_group]}
+    return [row for row in rows if row["id"] in ids]

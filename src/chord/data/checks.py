@@ -1,6 +1,6 @@
 """Checks of written rows: nothing may stand twice, and nothing may stand in two splits."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from chord.data import world
 from chord.errors import UserError
@@ -15,10 +15,9 @@ def identity(row: dict) -> str:
     return " ".join(" ".join(message["content"] for message in row["messages"]).casefold().split())
 
 
-def check_rows(rows: Iterable[dict], shown: str) -> None:
-    """Refuse rows with missing or unknown keys, and repeated ids or questions, naming the first offender."""
+def check_ids(rows: Iterable[dict], shown: str) -> None:
+    """Refuse rows with missing or unknown keys, and repeated ids, naming the first offender."""
     ids: dict[str, int] = {}
-    questions: dict[str, str] = {}
     for number, row in enumerate(rows, start=1):
         if set(row) != KEYS:
             wrong = ", ".join(sorted(set(row) ^ KEYS))
@@ -26,6 +25,13 @@ def check_rows(rows: Iterable[dict], shown: str) -> None:
         if row["id"] in ids:
             raise UserError(f"{shown}:{number}: id {row['id']!r} stands in row {ids[row['id']]} already")
         ids[row["id"]] = number
+
+
+def check_rows(rows: Sequence[dict], shown: str) -> None:
+    """`check_ids`, and refuse a question that is there twice."""
+    check_ids(rows, shown)
+    questions: dict[str, str] = {}
+    for number, row in enumerate(rows, start=1):
         question = identity(row)
         if question in questions:
             raise UserError(f"{shown}:{number}: row {row['id']!r} repeats the question of {questions[question]!r}")

@@ -1,33 +1,91 @@
 """Rows of a local folder in the hub's format: parquet or JSON Lines files, ordered by name, in subfolders too."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from chord.errors import UserError
-from chord.files import read_jsonl, visible_files
+from chord.files import read_json, read_jsonl, visible_files
 
 BATCH_ROWS = 256  # rows of long reasoning traces: a few MB
 # JSON Lines are also called .json, but so are descriptions such as dataset_infos.json: those need a split's name.
 DATA_FILE = re.compile(r".+\.(jsonl|parquet)|(train|validation|test)(?![a-z]).*\.json")
 
 
-def read_folder(folder: Path) -> Iterator[tuple[str, dict]]:
-    """Yield (place, row); place is "<file>:<row number from 1>" for messages. Parquet is read in small batches."""
+def located(folder: str | None, dataset: str | None) -> Path:
+    """The folder of a source; without one the dataset has not been fetched."""
+    if folder is None:
+        raise UserError(
+            f"source.folder: missing; expected where `chord fetch` put {dataset}, which the workflow fills in"
+        )
+    return Path(folder)
+
+
+def data_files(folder: Path, globs: Sequence[str] = ()) -> list[Path]:
+    """The files of rows below `folder`, in order: those whose path in it matches one of `globs`, or all.
+
+    A glob has the hub's meaning (`*` crosses slashes), so that it chooses the same files there and here.
+    """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected a folder of .jsonl or .parquet files")
-    paths = [path for path in visible_files(folder) if DATA_FILE.fullmatch(path.name)]
+    found = visible_files(folder)
+    if globs:
+        paths = [path for path in found if matches(path.relative_to(folder).as_posix(), globs)]
+        paths = [path for path in paths if path.suffix in (".jsonl", ".parquet", ".json")]
+        if not paths:
+            wanted = " or ".join(globs)
+            raise UserError(f"{folder}: none of its {len(found)} files is parquet or JSON Lines and matches {wanted}")
+        return paths
+    paths = [path for path in found if DATA_FILE.fullmatch(path.name)]
     if not paths:
         raise UserError(f"{folder}: holds no .jsonl or .parquet file (nor .json with a split's name, as train.json)")
-    for path in paths:
-        rows = _read_parquet(path) if path.suffix == ".parquet" else read_jsonl(path)
-        for number, row in enumerate(rows, start=1):
-            yield f"{path}:{number}", row
+    return paths
+
+
+def matches(path: str, globs: Sequence[str]) -> bool:
+    return any(fnmatchcase(path, glob) for glob in globs)
+
+
+def read_folder(folder: Path, globs: Sequence[str] = ()) -> Iterator[tuple[str, dict]]:
+    """Yield (place, row); place is "<file>:<row number from 1>" for messages. Parquet is read in small batches."""
+    for path in data_files(folder, globs):
+        yield from read_data_file(path)
+
+
+def read_data_file(path: Path) -> Iterator[tuple[str, dict]]:
+    """As `read_folder`, of one file."""
+    if path.suffix == ".parquet":
+        rows = _read_parquet(path)
+    elif path.suffix == ".json" and _is_list(path):
+        rows = _read_list(path)
+    else:
+        rows = read_jsonl(path)
+    for number, row in enumerate(rows, start=1):
+        yield f"{path}:{number}", row
+
+
+def _is_list(path: Path) -> bool:
+    """Whether a .json file holds one list, as ToolACE's does, and not JSON Lines, as BFCL's do."""
+    with open(path, encoding="utf-8") as file:
+        return file.read(1) == "["
+
+
+def _read_list(path: Path) -> list[dict]:
+    rows = read_json(path)
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise UserError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
+    return rows
 
 
 def _read_parquet(path: Path) -> Iterator[dict]:
     import pyarrow.parquet  # half a second that JSON Lines do not need
 
-    with pyarrow.parquet.ParquetFile(path) as file:
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except pyarrow.ArrowInvalid as error:
+        raise UserError(f"{path}: not a parquet file ({error})") from error
+    with file:
         for batch in file.iter_batches(BATCH_ROWS):
             yield from batch.to_pylist()

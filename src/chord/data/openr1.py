@@ -1,6 +1,6 @@
 """Reader of datasets in the format of open-r1/OpenR1-Math-220k: problems with several verified generations each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +38,9 @@ class _Row(BaseModel):
     correctness_math_verify: list[bool | None] | None
 
 
-def read_openr1(folder: Path) -> Iterator[OpenR1Problem]:
-    for place, raw in read_folder(folder):
+def read_openr1(folder: Path, globs: Sequence[str] = ()) -> Iterator[OpenR1Problem]:
+    """The problems in the order of the files; globs: which files, all of rows without."""
+    for place, raw in read_folder(folder, globs):
         try:
             row = _Row.model_validate(raw)
         except ValidationError as error:

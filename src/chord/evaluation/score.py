@@ -1,33 +1,46 @@
 """Verdicts on stored completions: from the file and the benchmark rows alone, without a model and without torch."""
 
+import hashlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from chord.errors import GraderError, UserError
+from chord.errors import UserError
 from chord.evaluation import columns
 from chord.evaluation.rows import read_rows
 from chord.evaluation.spec import ScoreSpec
 from chord.provenance import manifest, source_sha256
-from chord.tasks import Verdict, grading_record, verdict
+from chord.tasks import Verdict, grading_record, verdicts
+
+log = logging.getLogger(__name__)
 
 CHUNK_ROWS = 65536
 
 
 def run(spec: dict, completions: Path, rows: Path, out: Path) -> None:
-    """Judge each completion by the task its row names. spec: a ScoreSpec; out: scores.parquet."""
+    """Judge each completion by the task its row names. spec: a ScoreSpec; out: scores.parquet.
+
+    The record counts the verdicts by reason. GraderError where a task cannot judge: nothing is written then.
+    """
     settings = ScoreSpec.model_validate(spec)
     record = columns.read_record(completions)
     by_id = {row["id"]: row for row in read_rows(rows)}
     _check_complete(completions, rows, set(by_id), record["k"])
     table = pa.Table.from_batches(_scored(completions, by_id), schema=columns.SCORES)
+    reasons = {item["values"]: item["counts"] for item in pc.value_counts(table["reason"]).to_pylist()}
+    if ungraded := {reason: count for reason, count in reasons.items() if reason.startswith("grader_")}:
+        log.warning("%s: the grader gave up on answers, which count as wrong: %s", completions, ungraded)
     scoring = manifest(
         settings.model_dump(mode="json"),
         {"completions": completions, "rows": rows},
         tasks_sha256=source_sha256("tasks"),
         graders=grading_record(row["task"] for row in by_id.values()),
+        reasons=reasons,
     )
     identity = {key: record[key] for key in columns.IDENTITY}
     columns.write(out, table, identity | {"generate": record, "score": scoring})
@@ -36,6 +49,17 @@ def run(spec: dict, completions: Path, rows: Path, out: Path) -> None:
 def _check_complete(completions: Path, rows: Path, ids: set[str], k: int) -> None:
     """Each row has the samples 0 to k-1 once, and there is nothing else."""
     table = pq.read_table(completions, columns=["prompt_id", "sample"])
+    number = pc.index_in(table["prompt_id"], pa.array(sorted(ids))).to_numpy()  # NaN: an unknown id
+    sample = table["sample"].to_numpy()
+    if len(table) == len(ids) * k and not np.isnan(number).any() and ((sample >= 0) & (sample < k)).all():
+        places = number.astype(np.int64) * k + sample
+        if np.bincount(places, minlength=len(table)).all():
+            return
+    _explain(completions, rows, table, ids, k)
+
+
+def _explain(completions: Path, rows: Path, table: pa.Table, ids: set[str], k: int) -> None:
+    """Raise with the first thing that is missing or too many."""
     found = list(zip(table["prompt_id"].to_pylist(), table["sample"].to_pylist(), strict=True))
     have = set(found)
     answered = {prompt_id for prompt_id, _ in have}
@@ -64,24 +88,29 @@ def _first_double(items: list[tuple[str, int]]) -> tuple[str, int]:
 
 def _scored(completions: Path, by_id: dict[str, dict]) -> Iterator[pa.RecordBatch]:
     # Models repeat themselves: of a million completions some ten thousand may differ, and a grader may be slow.
-    known: dict[tuple[str, str, bool], Verdict] = {}
+    known: dict[tuple[str, bytes, bool], Verdict] = {}
     for chunk in pq.ParquetFile(completions).iter_batches(CHUNK_ROWS):
-        verdicts = []
-        judged = (chunk.column(name).to_pylist() for name in ("prompt_id", "sample", "text", "truncated"))
-        for prompt_id, sample, text, truncated in zip(*judged, strict=True):
-            key = (prompt_id, text, truncated)
-            if key not in known:
-                known[key] = _judge(by_id[prompt_id], sample, text, truncated)
-            verdicts.append(known[key])
+        first, again = _distinct(chunk)
+        picked = chunk.take(pa.array(first))
+        asked = [picked.column(name).to_pylist() for name in ("prompt_id", "text", "truncated")]
+        keys = [
+            (prompt_id, hashlib.blake2b(text.encode(), digest_size=16).digest(), truncated)
+            for prompt_id, text, truncated in zip(*asked, strict=True)
+        ]
+        new = [place for place, key in enumerate(keys) if key not in known]
+        items = ((by_id[asked[0][place]], asked[1][place], asked[2][place]) for place in new)
+        for place, verdict in zip(new, verdicts(items), strict=True):
+            known[keys[place]] = verdict
         passed = [chunk.column(name) for name in ("prompt_id", "group", "sample", "tokens", "truncated")]
-        found = [pa.array(values) for values in zip(*verdicts, strict=True)]
+        values = zip(*(known[key] for key in keys), strict=True)
+        found = [pa.array(column).take(pa.array(again)) for column in values]
         yield pa.RecordBatch.from_arrays([*passed, *found], schema=columns.SCORES)
 
 
-def _judge(row: dict, sample: int, text: str, truncated: bool) -> Verdict:
-    try:
-        return verdict(row, text, truncated)
-    except UserError:
-        raise
-    except Exception as error:
-        raise GraderError(f"row {row['id']!r}, sample {sample}: the grader of task {row['task']!r} failed") from error
+def _distinct(chunk: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+    """Where each different (prompt, text, truncated) stands first, and which of these every row is."""
+    prompt, text = (chunk.column(name).dictionary_encode() for name in ("prompt_id", "text"))
+    number = prompt.indices.to_numpy().astype(np.int64) * len(text.dictionary) + text.indices.to_numpy()
+    number = 2 * number + chunk.column("truncated").to_numpy(zero_copy_only=False)
+    _, first, again = np.unique(number, return_index=True, return_inverse=True)
+    return first, again

@@ -3,14 +3,19 @@
 A source takes prompt rows and gives the candidates of each, judged. It selects nothing (`chord.experts.make` does).
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chord import tasks
-from chord.data import solutions, world
+from chord.data import solutions, values, world
+from chord.data.columns import prompt_of
+from chord.data.hub_folder import located, read_folder
 from chord.data.openr1 import read_openr1
+from chord.data.rendering import question_of
 from chord.errors import UserError
 from chord.experts.spec import DatasetSource, ModelSource, ServerSource, SolverSource, Source
 from chord.provenance import environment, folder_sha256, json_hash, source_sha256
@@ -121,33 +126,51 @@ def _judged(
     seeds = [derive_seed(seed, "experts", row["id"], sample) for row in rows for sample in range(count)]
     found = stream(asked, seeds, source.batch_rows, parts, complete_batches)
     texts, truncated = found["text"].to_pylist(), found["truncated"].to_pylist()
-    for number, row in enumerate(rows):
-        places = range(number * count, (number + 1) * count)
-        yield [Candidate(texts[i], tasks.verdict(row, texts[i], truncated[i])) for i in places]
+    every = [row for row in rows for _ in range(count)]
+    judged = map(Candidate, texts, tasks.verdicts(zip(every, texts, truncated, strict=True)))
+    for _ in rows:
+        yield list(islice(judged, count))
 
 
 class Dataset:
-    """The generations of the dataset's problem whose text is the prompt's user message."""
+    """The generations that the dataset has for a row: of its problem, or as the answer to the very same messages."""
 
     def __init__(self, source: DatasetSource):
-        self.folder = Path(source.folder)
+        self.source = source
+        self.folder = located(source.folder, source.dataset)
 
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
-        asked = {row["messages"][-1]["content"] for row in rows}
+        keys = [self._key(row) for row in rows]
+        asked = set(keys)
         found: dict[str, list[Candidate]] = {}
-        for problem in read_openr1(self.folder):  # 220,000 long rows on the hub: only those asked for stay in memory
-            if problem.problem in asked:
-                found.setdefault(problem.problem, []).extend(
-                    Candidate(generation.text, _verified(generation.verified)) for generation in problem.generations
-                )
+        for key, candidates in self._generations():  # 220,000 long rows on the hub: few stay in memory
+            if key in asked:
+                found.setdefault(key, []).extend(candidates)
         if not found:
             raise UserError(
                 f"{self.folder}: none of its problems is among the {len(rows)} prompts; a dataset serves only prompts "
-                "that were taken from it, and `prepare` makes prompts of the world: studies on hub data are not part "
-                "of this version (docs/architecture.md)"
+                "that were taken from it"
             )
-        for row in rows:
-            yield found.get(row["messages"][-1]["content"], [])
+        for key in keys:
+            yield found.get(key, [])
+
+    def _key(self, row: dict) -> str:
+        return question_of(row) if self.source.format == "openr1" else json.dumps(row["messages"])
+
+    def _generations(self) -> Iterator[tuple[str, list[Candidate]]]:
+        if self.source.format == "openr1":
+            for problem in read_openr1(self.folder, self.source.files):
+                verdicts = [_verified(generation.verified) for generation in problem.generations]
+                texts = [generation.text for generation in problem.generations]
+                yield problem.problem, [Candidate(*pair) for pair in zip(texts, verdicts, strict=True)]
+        else:
+            for place, raw in read_folder(self.folder, self.source.files):
+                messages = values.messages(place, raw, self.source.messages)
+                prompt = prompt_of(messages)
+                if len(prompt) == len(messages):
+                    raise UserError(f"{place}: column {self.source.messages}: expected a message of the assistant")
+                text = messages[len(prompt)]["content"]
+                yield json.dumps(prompt), [Candidate(text, Verdict(tasks.CORRECT, True, True, "dataset"))]
 
 
 def _verified(verified: bool) -> Verdict:

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from chord.data.spec import Place
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend
 from chord.rollouts.backends import Endpoint
 from chord.settings import Settings
@@ -39,12 +40,32 @@ class ServerSource(Endpoint):
     batch_rows: PositiveInt = Field(128, description="completions made together; a kill loses those of one such batch")
 
 
-class DatasetSource(Settings):
-    """Generations that a dataset carries, with the dataset's own verdict."""
+class DatasetSource(Place):
+    """Generations that a dataset carries, with the dataset's own verdict.
+
+    They serve prompts that `prepare` took from the same dataset.
+    """
 
     kind: Literal["dataset"] = "dataset"
-    folder: str = Field(description="local folder in the hub's format, in a study relative to the root")
-    format: Literal["openr1"] = "openr1"
+    format: Literal["openr1", "messages"] = Field(
+        default="openr1",
+        description="openr1: a problem's generations that correctness_math_verify has as right; messages: the last "
+        "message of the assistant, which is right because the dataset has it",
+    )
+    messages: str = Field(default="messages", description="column of the format `messages`")
+    files: tuple[str, ...] = Field(
+        default=(), description="which of its files, as in data/train-*; of a local folder all when not given"
+    )
+
+    @property
+    def globs(self) -> tuple[str, ...]:
+        return self.files
+
+    @model_validator(mode="after")
+    def _names_files_of_the_hub(self) -> "DatasetSource":
+        if self.folder is None and not self.files:
+            raise ValueError("files: missing; expected which files of the dataset, as in data/train-*")
+        return self
 
 
 Source = Annotated[SolverSource | ModelSource | ServerSource | DatasetSource, Field(discriminator="kind")]

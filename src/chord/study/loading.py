@@ -289,6 +289,7 @@ class _Loader:
             k=chosen.k,
             decoding=Decoding(**chosen.model_dump(exclude={"k"})),
             batch_rows=merged.batch_rows,
+            questions=merged.questions,
             data=data,
         )
 

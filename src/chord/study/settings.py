@@ -19,7 +19,7 @@ from pydantic import (
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.claims_spec import Role
 from chord.analysis.specs import ALL
-from chord.data.spec import BenchmarkSpec, PrepareSpec
+from chord.data.spec import BenchmarkSpec, Commit, PrepareSpec
 from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend
 from chord.settings import Settings
@@ -170,6 +170,9 @@ class BenchmarkFile(Settings):
     decodings: Annotated[Decodings, Field(min_length=1)] = Field(description="by name: the paper's, the field's ...")
     decoding: Name = Field(description="name of the one to use unless the study chooses another")
     batch_rows: PositiveInt = Field(description="completions sampled at a time")
+    questions: PositiveInt | None = Field(
+        default=None, description="about how many, for the plan: of a dataset nobody knows it before it is fetched"
+    )
     data: Annotated[Section, Partial(BenchmarkSpec, without=DERIVED)] = Field(
         description="the rows: their source and how many"
     )
@@ -190,6 +193,7 @@ class BenchmarkOverride(Settings):
     decoding: Name | None = Field(default=None, description="name of the decoding to use")
     decodings: Decodings = Field(default_factory=dict, description="further ones, beside those of the file")
     batch_rows: PositiveInt | None = None
+    questions: PositiveInt | None = None
     data: Annotated[Section, Partial(BenchmarkSpec, without=DERIVED)] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -218,6 +222,9 @@ class StudyFile(Settings):
     question: Text = Field(description="what the study is asked, in a sentence or two")
     meaningful: bool = Field(description="false: its numbers mean nothing, and its report says so")
     model: Text = Field(description="start model: a folder relative to the repository root, or a hub id")
+    model_revision: Commit | None = Field(
+        default=None, description="of a model on the hub: its commit; null: the one in the study's lock"
+    )
     base_model: Annotated[Section, Partial(PretrainSpec, without=DERIVED)] | None = Field(
         default=None, description="how a rule trains `model` from nothing"
     )

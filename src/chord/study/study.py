@@ -72,6 +72,7 @@ class Benchmark:
     k: int  # samples of each question
     decoding: Decoding
     batch_rows: int
+    questions: int | None  # about how many, for the plan, where the rows are of a dataset
     data: BenchmarkSpec
 
 
@@ -105,6 +106,12 @@ class Study:
     def model(self) -> str:
         """The start model: a folder relative to the repository root, or a hub id."""
         return self.settings.model
+
+    @property
+    def model_is_on_hub(self) -> bool:
+        """Whether it reads `owner/name` and `owner` is no folder of the repository, where it would be a missing one."""
+        owner, _, name = self.model.partition("/")
+        return bool(name) and "/" not in name and not (self.root / owner).exists()
 
     @property
     def seed_indices(self) -> list[int]:

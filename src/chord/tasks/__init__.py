@@ -1,10 +1,11 @@
 """Tasks: how a completion is judged. One module a task; a new one is a module with `verdict` and a line in TASKS."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from chord.errors import UserError
-from chord.tasks import bfcl, choice, mmlu_pro, mmlu_pro_letter, rubric, tool_call, world
+from chord.errors import GraderError, UserError
+from chord.tasks import bfcl, choice, math, math_trinity, mmlu_pro, mmlu_pro_letter, rubric, tool_call, world
 from chord.tasks.verdict import CORRECT, WRONG, Verdict
 
 if TYPE_CHECKING:  # the types only: scoring must not load transformers
@@ -12,31 +13,71 @@ if TYPE_CHECKING:  # the types only: scoring must not load transformers
 
     from chord.rollouts import Sample
 
+Item = tuple[dict, str, bool]  # row, response, truncated: it hit the length limit before its end token
+
 TASKS: dict[str, Callable[[dict, str, bool], Verdict]] = {
     "bfcl": bfcl.verdict,
     "choice": choice.verdict,
+    "math": math.verdict,
+    "math_trinity": math_trinity.verdict,
     "mmlu_pro": mmlu_pro.verdict,
     "mmlu_pro_letter": mmlu_pro_letter.verdict,
     "rubric": rubric.verdict,
     "tool_call": tool_call.verdict,
     "world": world.verdict,
 }
+# Tasks that judge many responses faster than one by one.
+MANY: dict[str, Callable[[Iterable[Item]], Iterator[Verdict]]] = {
+    "math": math.verdicts,
+    "math_trinity": math_trinity.verdicts,
+    "rubric": rubric.verdicts,
+}
 # Of tasks whose verdicts hang on something outside the code.
 RECORDS: dict[str, Callable[[], dict]] = {"rubric": rubric.record}
+BLOCK_ITEMS = 8192  # judged at a time: bounds memory, changes no verdict
 
-__all__ = ["CORRECT", "TASKS", "WRONG", "Verdict", "grading_record", "judge_samples", "verdict"]
+__all__ = ["CORRECT", "TASKS", "WRONG", "Verdict", "grading_record", "judge_samples", "verdict", "verdicts"]
 
 
 def verdict(row: dict, text: str, truncated: bool) -> Verdict:
     """Judge the response `text` by its row's own task; truncated: it hit the length limit before its end token."""
-    try:
-        judge = TASKS[row["task"]]
-    except KeyError:
+    return next(verdicts([(row, text, truncated)]))
+
+
+def verdicts(items: Iterable[Item]) -> Iterator[Verdict]:
+    """Judge many responses, each by its row's own task, in order.
+
+    A task that fails is a GraderError that names the row, never a verdict.
+    """
+    items = iter(items)
+    while block := list(islice(items, BLOCK_ITEMS)):
+        places: dict[str, list[int]] = {}
+        for place, (row, _, _) in enumerate(block):
+            places.setdefault(_known_task(row), []).append(place)
+        judged: dict[int, Verdict] = {}
+        for task, members in places.items():
+            judge = MANY.get(task) or _one_by_one
+            judged.update(zip(members, judge(block[place] for place in members), strict=True))
+        yield from (judged[place] for place in range(len(block)))
+
+
+def _known_task(row: dict) -> str:
+    task = row.get("task")
+    if task not in TASKS:
         known = ", ".join(sorted(TASKS))
-        raise UserError(
-            f"row {row.get('id')!r}: task {row.get('task')!r} is unknown; expected one of {known}"
-        ) from None
-    return judge(row, text, truncated)
+        raise UserError(f"row {row.get('id')!r}: task {task!r} is unknown; expected one of {known}")
+    return task
+
+
+def _one_by_one(items: Iterable[Item]) -> Iterator[Verdict]:
+    for row, text, truncated in items:
+        try:
+            yield TASKS[row["task"]](row, text, truncated)
+        except (UserError, GraderError):
+            raise
+        except Exception as error:
+            shown = f"row {row['id']!r}: the grader of task {row['task']!r} failed on the response {text[:80]!r}"
+            raise GraderError(shown) from error
 
 
 def judge_samples(
@@ -44,9 +85,8 @@ def judge_samples(
 ) -> list[tuple[str, Verdict]]:
     """Text (without end token and other special ones) and verdict of each sample; rows: the row of each sample."""
     texts = tokenizer.batch_decode([sample.token_ids for sample in samples], skip_special_tokens=True)
-    return [
-        (text, verdict(row, text, sample.truncated)) for row, text, sample in zip(rows, texts, samples, strict=True)
-    ]
+    items = [(row, text, sample.truncated) for row, text, sample in zip(rows, texts, samples, strict=True)]
+    return list(zip(texts, verdicts(items), strict=True))
 
 
 def grading_record(tasks: Iterable[str]) -> dict[str, dict]:

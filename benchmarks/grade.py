@@ -1,0 +1,243 @@
+"""Speed of the mathematics grader, and whether it survives answers that were made to break it.
+
+    python benchmarks/grade.py answers       distinct typical answers a second, and where the time goes
+    python benchmarks/grade.py adversarial   10,000 answers: towers of powers, megabytes, deep nesting, odd Unicode, NaN
+    python benchmarks/grade.py score         `chord score` on a million completions of 1 KB with 20,000 distinct pairs
+    python benchmarks/grade.py rollouts      what judging the 256 rollouts of a training step costs
+
+CPU seconds are of this process and of its workers: what other processes take shows only in the wall time.
+"""
+
+import argparse
+import cProfile
+import pstats
+import random
+import resource
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pyarrow as pa
+
+from chord import tasks
+from chord.evaluation import columns, score
+from chord.files import write_jsonl
+from chord.tasks import math_grader
+
+# Kinds of reference answers and their shares in OlympiadBench, MATH-500 and DeepScaleR together, by rough count.
+KINDS = {"integer": 0.65, "fraction": 0.12, "decimal": 0.03, "expression": 0.14, "tuple": 0.03, "text": 0.03}
+
+
+def typical(draw: random.Random) -> tuple[str, str]:
+    """(gold, answer), all different; half of the answers are right, and of these half are written differently."""
+    a, b, c = draw.randint(2, 10**6), draw.randint(2, 999), draw.randint(2, 99)
+    kind = draw.choices(list(KINDS), list(KINDS.values()))[0]
+    gold, other, wrong = {
+        "integer": (f"{a}", f"{a}.0", f"{a + 1}"),
+        "fraction": (f"\\frac{{{a}}}{{{b}}}", f"{a}/{b}", f"\\frac{{{a}}}{{{b + 1}}}"),
+        "decimal": (f"{a}.{b}", f"{a}.{b}0", f"{a + 1}.{b}"),
+        "expression": (f"{a}\\sqrt{{{b}}}+{c}", f"{c}+{a}\\sqrt{{{b}}}", f"{a}\\sqrt{{{b + 1}}}+{c}"),
+        "tuple": (f"({a},{b})", f"\\left({a}, {b}\\right)", f"({a},{b + 1})"),
+        "text": (f"\\text{{{draw.choice('ABCDE')}{a}}}", f"\\mathrm{{A{a}}}", f"\\text{{no{a}}}"),
+    }[kind]
+    return gold, draw.choices([gold, other, wrong], [1, 1, 2])[0]
+
+
+def _hostile_answer(number: int, n: int, value: str, right: bool, draw: random.Random) -> str:
+    makers = [
+        lambda: f"{n}^{{1^{{{draw.randint(2, 9)}}}}}" if right else "^{".join([str(n)] * 2) + "}",
+        lambda: value if right else "^{".join([str(n)] * draw.randint(3, 9)) + "}" * 8,
+        lambda: value if right else f"({n}.5^({n}^{draw.randint(2, 99)}))",
+        lambda: value if right else f"{n}**{n}**{n}",
+        lambda: value if right else f"\\frac{{{n}^{{{n}^{n}}}}}{{{n}^{{{n}^{n}}}}}+{n}",
+        lambda: " " * 10**6 + value if number % 200 < 10 else " " * 1000 + value,
+        lambda: value if right else str(n) * (250_000 if number % 200 < 20 else 300),
+        lambda: "{" * 300 + value + "}" * 300,
+        lambda: "(" * 12 + value + ")" * 12,
+        lambda: value if right else "\\frac{1}{" * (11 + 2 * draw.randint(0, 150)) + str(n) + "}" * 300,
+        lambda: value.translate({48 + digit: 0x1D7CE + digit for digit in range(10)}),
+        lambda: value.translate({48 + digit: 0x0660 + digit for digit in range(10)}),
+        lambda: draw.choice("\u200b\u2060\u202e\ufeff").join(value),
+        lambda: value if right else f"nan{n}",
+        lambda: value if right else f"\\text{{NaN}}+{n}",
+        lambda: value if right else f"\\infty-{n}\\infty",
+        lambda: value if right else "-" * (1 + 2 * draw.randint(0, 200)) + str(n),
+        lambda: value if right else f"\ud800{n}\x00",
+    ]
+    return makers[number % len(makers)]()
+
+
+def hostile(count: int, seed: int) -> Iterator[tuple[str, str, bool]]:
+    """(gold, response, whether the answer is right): all different, every tenth answer right in a hostile form."""
+    draw = random.Random(seed)
+    for number in range(count):
+        n = 2 + number
+        right = number % 10 == 0
+        value = str(n if right else n + 1)
+        answer = _hostile_answer(number, n, value, right, draw)
+        yield str(n), f"<think>\n{number}</think>\n\\boxed{{{answer}}}", right
+
+
+def _workers_cpu() -> float:
+    """Of all workers until now, which end here: the system counts a process when it has been waited for."""
+    for worker in math_grader._pool()._workers:
+        worker._process.stdin.close()  # killed ones would not have waited for their own children
+        worker._process.wait()
+    math_grader._pool().close()
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def answers(arguments: argparse.Namespace) -> None:
+    draw = random.Random(0)
+    pairs = list(dict.fromkeys(typical(draw) for _ in range(arguments.count)))
+    math_grader.judge_answers(pairs[:200])  # warm: workers started, parser's tables built
+    timed = pairs[200:]
+    for shown, chosen in (("all", timed), *((kind, [pair for pair in timed if _kind(pair) == kind]) for kind in KINDS)):
+        math_grader._remembered.clear()
+        wall = time.perf_counter()
+        found = math_grader.judge_answers(chosen)
+        wall = time.perf_counter() - wall
+        reasons = dict(Counter(judgement.reason for judgement in found))
+        print(f"{shown:12} {len(chosen):7,} answers {wall:7.2f} s wall {len(chosen) / wall:10,.0f} /s  {reasons}")
+    _profile_worker([pair for pair in timed if math_grader.math_text.same_exactly(*pair) is None][:300])
+
+
+def _kind(pair: tuple[str, str]) -> str:
+    gold = pair[0]
+    marks = {"\\frac": "fraction", "\\sqrt": "expression", "(": "tuple", "\\text": "text", ".": "decimal"}
+    return next((kind for mark, kind in marks.items() if mark in gold), "integer")
+
+
+def _profile_worker(pairs: list[tuple[str, str]]) -> None:
+    """Where math-verify spends its time, in this process."""
+    from chord.tasks import math_worker
+
+    for gold, answer in pairs[:50]:
+        math_worker.judge(gold, answer, "answer")
+    with cProfile.Profile() as profile:
+        for gold, answer in pairs[50:]:
+            math_worker.judge(gold, answer, "answer")
+    pstats.Stats(profile).sort_stats("cumulative").print_stats(
+        "math_worker|math_verify|latex2sympy2.py|Parser.py|ParserATNSimulator.py.*adaptivePredict|simplify.py"
+    )
+
+
+def adversarial(arguments: argparse.Namespace) -> None:
+    cases = list(hostile(arguments.count, seed=0))
+    items = [({"id": str(n), "task": "math", "gold": gold}, text, False) for n, (gold, text, _) in enumerate(cases)]
+    wall, here, workers = time.perf_counter(), time.process_time(), _workers_cpu()
+    found = list(tasks.verdicts(items))
+    wall, here = time.perf_counter() - wall, time.process_time() - here
+    print(
+        f"{len(found):,} answers in {wall:.1f} s wall; CPU {here:.1f} s here, {_workers_cpu() - workers:.1f} s workers"
+    )
+    print("reasons", dict(Counter(verdict.reason for verdict in found)))
+    lost = [
+        (verdict, text[:80])
+        for verdict, (_, text, right) in zip(found, cases, strict=True)
+        if right and not verdict.correct
+    ]
+    false = [
+        (gold, text[:80])
+        for verdict, (gold, text, right) in zip(found, cases, strict=True)
+        if verdict.correct and not right
+    ]
+    print(
+        f"right answers: {sum(right for *_, right in cases)}, lost: {len(lost)}; "
+        f"wrong answers taken for right: {len(false)}"
+    )
+    for item in [*lost[:10], *false[:10]]:
+        print(ascii(item))
+
+
+def score_million(arguments: argparse.Namespace) -> None:
+    draw = random.Random(0)
+    rows, texts = [], {}
+    questions, k = 200, arguments.count // 200
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(questions):
+            gold, _ = typical(draw)
+            name = f"q-{number}"
+            rows.append({"id": name, "messages": [], "gold": gold, "task": "math", "group": "all", "meta": {}})
+            texts[name] = [gold] + [typical(draw)[1] for _ in range(99)]
+        write_jsonl(Path(folder, "rows.jsonl"), rows)
+        parts = []
+        filler = "".join(draw.choices("abcdefgh ijklmnop", k=3000))
+        for name, found in texts.items():
+            # every text differs, as those of a model do; the pairs of gold and answer repeat
+            text = [
+                f"<think>\n{sample} {filler[(start := draw.randint(0, 2000)) : start + 940]}</think>"
+                f" \\boxed{{{found[sample % 100]}}}"
+                for sample in range(k)
+            ]
+            parts.append(
+                pa.table(
+                    {
+                        "prompt_id": [name] * k,
+                        "group": ["all"] * k,
+                        "sample": range(k),
+                        "text": text,
+                        "tokens": [300] * k,
+                        "truncated": [False] * k,
+                        "seed": [0] * k,
+                    },
+                    schema=columns.COMPLETIONS,
+                )
+            )
+        record = {"method": "x", "seed_index": 0, "benchmark": "x", "k": k, "spec_hash": "x", "manifest": None}
+        given, out = Path(folder, "completions.parquet"), Path(folder, "scores.parquet")
+        columns.write(given, pa.concat_tables(parts), record)
+        del parts
+        wall, here, workers = time.perf_counter(), time.process_time(), _workers_cpu()
+        with cProfile.Profile() if arguments.profile else nullcontext() as profile:
+            score.run({}, given, Path(folder, "rows.jsonl"), out)
+        wall, here = time.perf_counter() - wall, time.process_time() - here
+        print(
+            f"{questions * k:,} completions in {wall:.1f} s wall; CPU {here:.1f} s here, "
+            f"{_workers_cpu() - workers:.1f} s workers; "
+            f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB"
+        )
+        if arguments.profile:
+            pstats.Stats(profile).sort_stats("tottime").print_stats(18)
+
+
+def rollouts(arguments: argparse.Namespace) -> None:
+    """Steps of 32 prompts x 8 responses of 4 KB; the golds are integers as in the paper's RL set, or anything."""
+    draw = random.Random(0)
+    for shown in ("integers", "typical"):
+        seconds = []
+        for step in range(11):
+            items = []
+            for _ in range(32):
+                gold = str(draw.randint(0, 999)) if shown == "integers" else typical(draw)[0]
+                for _ in range(8):
+                    answer = gold if draw.random() < 0.5 else typical(draw)[1]
+                    text = f"<think>\n{'step by step ' * 300}</think>\n \\boxed{{{answer}}}"
+                    items.append(({"id": f"{step}", "task": "math", "gold": gold}, text, False))
+            began = time.perf_counter()
+            list(tasks.verdicts(items))
+            seconds.append(time.perf_counter() - began)
+        print(
+            f"{shown}: 256 responses, first step {seconds[0]:.3f} s, "
+            f"later steps {sorted(seconds[1:])[5]:.4f} s (median)"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = {"answers": answers, "adversarial": adversarial, "score": score_million, "rollouts": rollouts}
+    counts = {"answers": 10_000, "adversarial": 10_000, "score": 1_000_000, "rollouts": 0}
+    parser.add_argument("part", choices=parts)
+    parser.add_argument("--count", type=int, help="items (defaults as above)")
+    parser.add_argument("--profile", action="store_true", help="score: where the time goes (slower)")
+    arguments = parser.parse_args()
+    arguments.count = arguments.count or counts[arguments.part]
+    parts[arguments.part](arguments)
+
+
+if __name__ == "__main__":
+    main()

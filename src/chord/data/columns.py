@@ -1,0 +1,45 @@
+"""Rows of a dataset of any columns: questions, multiple choice, or ready chat messages, by a map of the columns."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from chord.data import values
+from chord.data.hub_folder import read_folder
+from chord.data.rendering import render, row, user_text
+from chord.data.spec import ColumnRows
+from chord.errors import UserError
+
+
+def column_rows(source: ColumnRows, folder: Path, name: str) -> Iterator[dict]:
+    """Rows in the order of the files; name: start of every id, and the group where the dataset has none."""
+    columns = source.columns
+    for number, (place, raw) in enumerate(read_folder(folder, source.files)):
+        meta = {}
+        if columns.messages is not None:
+            messages = prompt_of(values.messages(place, raw, columns.messages))
+            question = user_text(messages)
+        else:
+            question = values.text(place, raw, columns.question)
+            content: list = [question]
+            if columns.options is not None:
+                meta["options"] = values.texts(place, raw, columns.options)
+                content.append(meta["options"])
+            messages = render(source.task, *content)
+            question = "\n".join([question, *meta.get("options", [])])
+        if not messages or not question.strip():
+            raise UserError(f"{place}: column {columns.messages}: expected a message of the user before the answer")
+        gold = "" if columns.answer is None else values.answer(place, raw, columns.answer, source.answers)
+        if "options" in meta and not (gold.isdecimal() and int(gold) < len(meta["options"])):
+            raise UserError(
+                f"{place}: column {columns.answer}: expected the index of one of {len(meta['options'])} options, "
+                f"counted from 0, got {gold!r}"
+            )
+        own = f"{number:06d}" if columns.id is None else values.label(place, raw, columns.id)
+        group = name if columns.group is None else values.label(place, raw, columns.group)
+        yield row(f"{name}-{own}", messages, gold, source.task, group, question, **meta)
+
+
+def prompt_of(messages: list[dict]) -> list[dict]:
+    """The messages before the last one of the assistant; all of them where there is none."""
+    places = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+    return messages[: places[-1]] if places else messages

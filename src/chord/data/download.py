@@ -1,0 +1,176 @@
+"""Command `download`: files of one repository of the hub, at one commit and with known hashes, as a local folder.
+
+What `chord.study.hub` finds for a study it writes to the study's lock; this command trusts the lock and nothing else.
+The client is huggingface_hub's: it honours HF_ENDPOINT, resumes what was cut off, and takes the token of a login, which
+never gets into a message or a file of ours. Weights come as safetensors only, and no code of a repository is ever run.
+"""
+
+import glob
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import disable_progress_bars
+
+from chord.data.hub_folder import matches
+from chord.data.spec import DownloadSpec
+from chord.errors import UserError
+from chord.files import read_json, write_json
+from chord.provenance import file_sha256, manifest
+
+log = logging.getLogger(__name__)
+
+# Of a model: weights without pickles, configuration, tokenizer, chat template.
+MODEL_FILES = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.*",
+)
+
+
+def run(spec: dict, out: Path) -> dict:
+    """Fill the folder `out` and write <folder>.manifest.json beside it; returns the manifest.
+
+    A folder that holds just these files already is left as it is, without a look at the network. Until every file is
+    there and has its hash, nothing is called `out`; a later attempt goes on with what an earlier one got.
+    """
+    settings = DownloadSpec.model_validate(spec)
+    name = f"{settings.kind} {settings.repository}"
+    if settings.revision is None:
+        raise UserError(f"{name}: not in the lock of the study; `chord fetch STUDY`, with a network, writes it")
+    record = out.with_name(f"{out.name}.manifest.json")
+    if is_complete(settings, out):
+        log.info("%s: there already", name)
+        return read_json(record)
+    staging = staging_of(out, settings.revision)
+    found = obtain(settings.kind, settings.repository, settings.revision, settings.files, staging)
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.rmtree(staging / ".cache")  # notes of the client
+    staging.replace(out)
+    for other in out.parent.glob(f".fetch-{out.name}-*"):  # of commits that are not asked for any more
+        shutil.rmtree(other)
+    result = manifest(
+        settings.model_dump(mode="json"),
+        {},
+        files=found,
+        bytes={path: (out / path).stat().st_size for path in found},
+    )
+    write_json(record, result)
+    return result
+
+
+def is_complete(settings: DownloadSpec, out: Path) -> bool:
+    """Whether the folder holds the files with their hashes, and its manifest is of the same commit."""
+    record = out.with_name(f"{out.name}.manifest.json")
+    if not out.is_dir() or not record.is_file() or read_json(record)["spec"] != settings.model_dump(mode="json"):
+        return False
+    return all((out / path).is_file() and file_sha256(out / path) == digest for path, digest in settings.files.items())
+
+
+def staging_of(out: Path, revision: str) -> Path:
+    """Where files gather until all are there: hidden, so that nothing takes it for data; one for each commit, because
+    the client is content with what it finds there when the hub does not answer."""
+    return out.with_name(f".fetch-{out.name}-{revision}")
+
+
+def resolve(kind: str, repository: str, revision: str | None, globs: Sequence[str]) -> tuple[str, dict]:
+    """The commit that `revision` (null: the hub's current state) is, and the files there that match the globs.
+
+    The files come with the SHA-256 that the hub has of them, None where it has none: it does of large ones.
+    """
+    with _in_one_line(kind, repository, revision):
+        found = _api().repo_info(repository, repo_type=kind, revision=revision, files_metadata=True)
+    names = {item.rfilename: item.lfs.sha256 if item.lfs else None for item in found.siblings or []}
+    files = {name: names[name] for name in sorted(names) if matches(name, globs)}
+    for wanted in globs if kind == "dataset" else ["*.safetensors", "config.json"]:
+        if not any(matches(name, [wanted]) for name in files):
+            shown = ", ".join(sorted(names)[:20]) + (" ..." if len(names) > 20 else "")
+            raise UserError(
+                f"{kind} {repository}: no file matches {wanted} at {found.sha}; there are {shown or 'none'}"
+            )
+    return found.sha, files
+
+
+def obtain(kind: str, repository: str, revision: str, files: Mapping[str, str | None], folder: Path) -> dict[str, str]:
+    """Download the files into `folder`, or what of them is not there yet; path -> SHA-256.
+
+    files: path -> the SHA-256 that it must have; None where that is not known.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    disable_progress_bars()  # a log has no use for them
+    with _in_one_line(kind, repository, revision):
+        snapshot_download(
+            repository,
+            repo_type=kind,
+            revision=revision,
+            allow_patterns=[glob.escape(path) for path in files],
+            local_dir=folder,
+            endpoint=_endpoint(),
+        )
+    found = {path: file_sha256(folder / path) for path in files if (folder / path).is_file()}
+    for path, digest in files.items():
+        if path not in found:
+            raise UserError(f"{kind} {repository}: {path}: not on the hub at {revision}")
+        if digest not in (None, found[path]):
+            shutil.rmtree(folder)  # else the next attempt would take the file for what it asked for
+            raise UserError(
+                f"{kind} {repository}: {path}: expected SHA-256 {digest}, got {found[path]}: "
+                f"damaged on its way, or changed on the hub under the same commit {revision}"
+            )
+    if kind == "model" and read_json(folder / "config.json").get("auto_map"):
+        raise UserError(f"model {repository}: config.json names code of its own (auto_map), which is never run here")
+    return found
+
+
+def _endpoint() -> str | None:
+    """Read when it is needed, whereas huggingface_hub reads it when it is imported."""
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def _api() -> HfApi:
+    return HfApi(endpoint=_endpoint())
+
+
+@contextmanager
+def _in_one_line(kind: str, repository: str, revision: str | None) -> Iterator[None]:
+    """The hub's refusals as one line that says what to do; they come with pages of advice."""
+    name = f"{kind} {repository}"
+    try:
+        yield
+    except GatedRepoError:
+        raise UserError(
+            f"{name}: access is restricted; accept its terms on its page, then `hf auth login` or set HF_TOKEN"
+        ) from None
+    except RepositoryNotFoundError:
+        raise UserError(f"{name}: not on the hub, or private; check the id, or `hf auth login`") from None
+    except RevisionNotFoundError:
+        raise UserError(f"{name}: the hub has no commit {revision}") from None
+    except OfflineModeIsEnabled:
+        raise UserError(f"{name}: HF_HUB_OFFLINE is set; fetching needs the network") from None
+    except HfHubHTTPError as error:
+        raise UserError(f"{name}: the hub answered {error.response.status_code}; try again later") from None
+    except (httpx.HTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{name}: not fetched ({reason}); the same command goes on from here") from None

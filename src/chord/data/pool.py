@@ -1,0 +1,115 @@
+"""The pool a training set is drawn from: the rows of a dataset that its recipe admits, and why others are not in it.
+
+Maths: the authors' script `get_openr1_data.py` in Trinity-RFT's example mix_chord. Tool calls: the processing of
+Tool-N1 in their `get_toolace_data.py`, of which the paper uses the single-turn dialogues.
+"""
+
+import itertools
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chord.data.columns import column_rows
+from chord.data.openr1 import read_openr1
+from chord.data.rendering import render, row
+from chord.data.spec import ColumnRows, OpenR1Source, ToolAceSource
+from chord.data.toolace import read_toolace
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CHINESE = re.compile("[\\u3400-\\u4dbf\\u4e00-\\u9fff]")
+CHUNK_PROBLEMS = 256  # their generations are tokenised together, on all cores the process has
+
+
+@dataclass
+class Pool:
+    """Rows in the order of the dataset, each with whether RL may use it."""
+
+    rows: list[dict] = field(default_factory=list)
+    for_rl: list[bool] = field(default_factory=list)
+    read: int = 0
+    dropped: Counter = field(default_factory=Counter)
+
+    def add(self, new: dict, for_rl: bool) -> None:
+        self.rows.append(new)
+        self.for_rl.append(for_rl)
+
+
+def openr1_pool(source: OpenR1Source, folder: Path, tokenizer: "PreTrainedTokenizerBase") -> Pool:
+    """Problems without Chinese signs and with a verified generation that is not too long; RL needs an integer answer
+    and `min_generations_rl` such generations."""
+    pool = Pool()
+    problems = iter(read_openr1(folder, source.files))
+    while chunk := list(itertools.islice(problems, CHUNK_PROBLEMS)):
+        pool.read += len(chunk)
+        kept = [problem for problem in chunk if not CHINESE.search(problem.problem)]
+        pool.dropped["chinese"] += len(chunk) - len(kept)
+        texts = [generation.text for problem in kept for generation in problem.generations if generation.verified]
+        lengths = iter(_lengths(tokenizer, texts))
+        for problem in kept:
+            verified = [next(lengths) for generation in problem.generations if generation.verified]
+            surviving = sum(length <= source.max_generation_tokens for length in verified)
+            if not surviving:
+                pool.dropped["no_verified_generation" if not verified else "generations_too_long"] += 1
+            elif not problem.problem.strip() or not problem.answer.strip():
+                pool.dropped["empty"] += 1
+            else:
+                new = row(
+                    f"openr1-{problem.uuid}",
+                    render(source.task, problem.problem),
+                    problem.answer.strip(),
+                    source.task,
+                    "openr1",
+                    problem.problem,
+                    generations=surviving,
+                )
+                pool.add(new, _is_integer(problem.answer) and surviving >= source.min_generations_rl)
+    return pool
+
+
+def _lengths(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list[int]:
+    """Tokens of each text with the end token."""
+    return [len(ids) + 1 for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]] if texts else []
+
+
+def _is_integer(answer: str) -> bool:
+    """As the authors' script asks: what Python's `int` takes."""
+    try:
+        int(answer)
+    except ValueError:
+        return False
+    return True
+
+
+def toolace_pool(source: ToolAceSource, folder: Path) -> Pool:
+    """Single-turn dialogues whose calls name offered functions."""
+    pool = Pool()
+    for dialogue in read_toolace(folder, source.files):
+        pool.read += 1
+        if dialogue.dropped:
+            pool.dropped[dialogue.dropped] += 1
+            continue
+        turns = [{"role": "user", "content": dialogue.question}]
+        new = row(
+            f"toolace-{dialogue.number:06d}",
+            render(source.task, turns, list(dialogue.functions)),
+            json.dumps(dialogue.calls, ensure_ascii=False),
+            source.task,
+            "toolace",
+            dialogue.question,
+        )
+        pool.add(new, True)
+    return pool
+
+
+def column_pool(source: ColumnRows, folder: Path, name: str) -> Pool:
+    """Every row, by the map of the columns."""
+    pool = Pool()
+    for new in column_rows(source, folder, name):
+        pool.read += 1
+        pool.add(new, True)
+    return pool

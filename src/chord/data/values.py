@@ -1,0 +1,82 @@
+"""Values of a dataset's row, checked: what is wrong is one line with file, row, column and what was expected."""
+
+import json
+import re
+from typing import Any
+
+from chord.errors import UserError
+
+_INTEGER = re.compile(r"[-+]?\d+(?:\.0*)?")
+_HASHES = re.compile(r"####[ \t]*([^\n]+?)\s*$")
+_ROLES = ("system", "user", "assistant", "tool")
+_MISSING = object()
+
+
+def value(place: str, row: dict, column: str) -> Any:
+    found = row.get(column, _MISSING)
+    if found is _MISSING:
+        raise UserError(f"{place}: column {column}: missing; the row has {', '.join(row) or 'no columns'}")
+    return found
+
+
+def text(place: str, row: dict, column: str) -> str:
+    """A text that is not blank."""
+    found = value(place, row, column)
+    if not isinstance(found, str) or not found.strip():
+        raise wrong(place, column, "text", found)
+    return found
+
+
+def texts(place: str, row: dict, column: str) -> list[str]:
+    found = value(place, row, column)
+    if not isinstance(found, list) or not found or not all(isinstance(item, str) for item in found):
+        raise wrong(place, column, "a list of text", found)
+    return found
+
+
+def messages(place: str, row: dict, column: str) -> list[dict[str, str]]:
+    """Chat messages, without any further keys that the dataset may have in them."""
+    found = value(place, row, column)
+    good = isinstance(found, list) and found and all(
+        isinstance(item, dict) and item.get("role") in _ROLES and isinstance(item.get("content"), str) for item in found
+    )  # fmt: skip
+    if not good:
+        raise wrong(place, column, f"a list of messages with content (text) and role ({', '.join(_ROLES)})", found)
+    return [{"role": item["role"], "content": item["content"]} for item in found]
+
+
+def label(place: str, row: dict, column: str) -> str:
+    """Something that names: text or a whole number."""
+    found = value(place, row, column)
+    if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
+        raise wrong(place, column, "text or a whole number", found)
+    return str(found)
+
+
+def answer(place: str, row: dict, column: str, form: str) -> str:
+    """The reference answer as text. form: `answers` of chord.data.spec.ColumnRows."""
+    found = value(place, row, column)
+    if form == "hashes":
+        ending = _HASHES.search(text(place, row, column))
+        if not ending:
+            raise wrong(place, column, "a solution that ends in #### and the answer", found)
+        return _integer(ending.group(1).replace(",", "").lstrip("$")) or ending.group(1)
+    if form == "integer":
+        if isinstance(found, bool) or (number := _integer(str(found).strip())) is None:
+            raise wrong(place, column, "a whole number", found)
+        return number
+    if isinstance(found, list | dict):  # calls of tools
+        return json.dumps(found, ensure_ascii=False)
+    if isinstance(found, bool) or not isinstance(found, str | int | float) or not str(found).strip():
+        raise wrong(place, column, "text or a number", found)
+    return str(found).strip()
+
+
+def _integer(shown: str) -> str | None:
+    """ "025" and "27.0" as "25" and "27"; None if it is no whole number."""
+    return str(int(shown.partition(".")[0])) if _INTEGER.fullmatch(shown) else None
+
+
+def wrong(place: str, column: str, expected: str, found: object) -> UserError:
+    shown = json.dumps(found, ensure_ascii=False, default=str)
+    return UserError(f"{place}: column {column}: expected {expected}, got {shown[:80] + '...' * (len(shown) > 80)}")

@@ -1,0 +1,127 @@
+"""The process that runs math-verify: reads pairs, writes one reply a pair, and dies rather than hangs.
+
+Started as a script by `chord.tasks.grader_pool`, which says what goes over the pipes; it imports nothing of this
+package. The process imports math-verify once and forks; the child does the work under limits that the kernel enforces
+(CPU time, wall time, memory), so neither a loop in C nor a held interpreter lock escapes them. A child that died is
+reported and replaced by a new fork, which takes milliseconds instead of the seconds of a fresh import.
+"""
+
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from functools import lru_cache
+
+CPU_SECONDS = 2.0  # of one pair; decides alone, so a busy machine gives the same verdicts
+WALL_SECONDS = 120.0  # for what waits without computing
+MEMORY_BYTES = 2 << 30
+MAX_POWER_BITS = 100_000
+
+
+def main() -> None:
+    replies = os.dup(1)
+    os.dup2(2, 1)  # whatever a library prints must not mix with the replies
+    _limit()
+    warm = [["\\frac{1}{2}", "0.5", "answer"], ["\\sqrt{8}", "$2\\sqrt{2}$", "response"], ["(1,2]", "x<2", "answer"]]
+    for request in warm:
+        judge(*request)
+    while True:
+        child = os.fork()
+        if child == 0:
+            _serve(replies)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status == 0:  # no more input
+            return
+        died = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        os.write(replies, json.dumps({"died": died}).encode() + b"\n")
+
+
+def _limit() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # nobody reads any more: end without a word
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    logging.disable()  # math-verify warns about the very timeouts that are switched off here
+    _leave_large_powers()
+
+
+def _leave_large_powers() -> None:
+    """sympy writes out integer powers such as 9^(9^9), which never ends; above a bound they stay symbols."""
+    from sympy import Integer, Rational
+
+    evaluate = Integer._eval_power
+
+    def bounded(self, exponent):
+        if isinstance(exponent, Rational) and abs(exponent.p) * self.p.bit_length() > MAX_POWER_BITS * exponent.q:
+            return None
+        return evaluate(self, exponent)
+
+    Integer._eval_power = bounded
+
+
+def _serve(replies: int) -> None:
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the default is to die
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for line in sys.stdin.buffer:  # the parent waits for all replies before it sends more: nothing is read ahead
+        for request in json.loads(line):
+            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+            signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS)
+            reply = judge(*request)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            os.write(replies, json.dumps({"reply": reply}).encode() + b"\n")
+
+
+def judge(gold: str, answer: str, form: str) -> list:
+    """[reason, answer found in a response or null]. form: `answer` is the answer alone, `response` a text with it."""
+    try:
+        wanted = _parse(gold, "answer")
+        found = _parse(answer, form)
+    except Exception as error:  # noqa: BLE001  whatever a parser raises is a finding about this text
+        return [f"grader_error:{type(error).__name__}", None]
+    # math-verify hands the text that it read along with what it made of it
+    shown = next((item for item in found if isinstance(item, str)), None) if form == "response" else None
+    failed = None
+    for right in wanted:
+        for given in found:
+            try:
+                if _verify(right, given):
+                    return ["correct", shown]
+            except Exception as error:  # noqa: BLE001  likewise; a later pair may still agree
+                failed = error
+    if not _is_parsed(wanted):
+        return ["gold_as_text", shown]
+    if not found and form == "response":
+        return ["unparsed", None]
+    if not _is_parsed(found):
+        return ["unreadable", shown]
+    return [f"grader_error:{type(failed).__name__}" if failed else "wrong", shown]
+
+
+def _is_parsed(found: list) -> bool:
+    return any(not isinstance(item, str) for item in found)
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str, form: str) -> list:
+    """Expressions and the text that math-verify read them from."""
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
+
+    if form == "answer":
+        text, targets = f"\\boxed{{{text}}}", [LatexExtractionConfig()]
+    else:
+        targets = [LatexExtractionConfig(), ExprExtractionConfig()]
+    return parse(text, targets, parsing_timeout=None, raise_on_error=True)
+
+
+def _verify(gold, answer) -> bool:
+    from math_verify import verify
+
+    return verify(gold, answer, timeout_seconds=None, raise_on_error=True)
+
+
+if __name__ == "__main__":
+    main()
