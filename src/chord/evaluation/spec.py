@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from chord.rollouts import Decoding
+from chord.rollouts import Backend, Decoding, HuggingFaceBackend
 from chord.settings import Settings
 
 Text = Annotated[str, Field(min_length=1)]
@@ -20,11 +20,11 @@ class GenerateSpec(Settings):
     k: PositiveInt = Field(description="samples of each question")
     decoding: Decoding
     batch_rows: PositiveInt = Field(description="completions sampled at a time")
-    workers: PositiveInt = Field(default=1, description="processes; changes the time and nothing else")
+    backend: Backend = HuggingFaceBackend()
 
     def content(self) -> dict:
-        """The values that decide the completions: all but the number of workers."""
-        return self.model_dump(mode="json", exclude={"workers"})
+        """The values that decide the completions."""
+        return self.model_dump(mode="json") | {"backend": self.backend.content()}
 
 
 class ScoreSpec(Settings):

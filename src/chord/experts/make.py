@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chord.errors import UserError
 from chord.experts.sources import Candidate, open_source
-from chord.experts.spec import ExpertsSpec, SolverSource
+from chord.experts.spec import DatasetSource, ExpertsSpec, ModelSource
 from chord.files import read_jsonl, write_json, write_jsonl
 from chord.provenance import file_sha256, manifest
 from chord.seeds import derive_seed
@@ -17,13 +17,17 @@ def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
 
     prompts: sft.jsonl; policy: model folder whose tokenizer counts tokens, since that model will learn from the rows.
     """
-    from transformers import AutoTokenizer  # seconds that a check of the specification does not need
+    # Seconds that a check of the specification does not need.
+    from transformers import AutoTokenizer
+
+    from chord.rollouts.parts import Parts
 
     settings = ExpertsSpec.model_validate(spec)
     rows = read_jsonl(prompts)
     tokenizer = AutoTokenizer.from_pretrained(policy)
     kept, rejected, without = [], Counter(), Counter()
-    found = open_source(settings.source, settings.seed).candidates(rows)
+    parts = Parts(out)
+    found = open_source(settings.source, settings.seed, parts).candidates(rows)
     for row, candidates in zip(rows, found, strict=True):
         right = []
         reasons = Counter()
@@ -65,6 +69,7 @@ def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
         tokens_max=max(row["tokens"] for row in kept),
     )
     write_json(out.with_suffix(".manifest.json"), record)
+    parts.remove()
     return record
 
 
@@ -89,4 +94,4 @@ def _choose(right: list[tuple[Candidate, int]], settings: ExpertsSpec, row_id: s
 
 def _source_files(settings: ExpertsSpec) -> dict[str, Path]:
     source = settings.source
-    return {} if isinstance(source, SolverSource) else {source.kind: Path(source.folder)}
+    return {source.kind: Path(source.folder)} if isinstance(source, ModelSource | DatasetSource) else {}

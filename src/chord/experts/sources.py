@@ -1,11 +1,14 @@
-"""Three sources of expert trajectories behind one interface: the world's solver, a model, a dataset.
+"""Sources of expert trajectories behind one interface: the world's solver, a model, a served model, a dataset.
 
 A source takes prompt rows and gives the candidates of each, judged. It selects nothing (`chord.experts.make` does).
 """
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chord import tasks
 from chord.data import solutions, values, world
@@ -14,12 +17,15 @@ from chord.data.hub_folder import located, read_folder
 from chord.data.openr1 import read_openr1
 from chord.data.rendering import question_of
 from chord.errors import UserError
-from chord.experts.spec import DatasetSource, ModelSource, SolverSource, Source
+from chord.experts.spec import DatasetSource, ModelSource, ServerSource, SolverSource, Source
+from chord.provenance import environment, folder_sha256, json_hash, source_sha256
 from chord.rollouts import encode_prompts
 from chord.seeds import derive_seed
 from chord.tasks import Verdict
 
-CHUNK_ROWS = 64  # prompts a model is given at once: bounds memory, changes no sample
+if TYPE_CHECKING:  # a configuration is checked without pyarrow
+    from chord.rollouts.completions import Batch, CompleteBatches, Completion
+    from chord.rollouts.parts import Parts
 
 
 class Candidate(NamedTuple):
@@ -35,11 +41,14 @@ class Candidates(Protocol):
     def candidates(self, rows: list[dict]) -> Iterable[list[Candidate]]: ...
 
 
-def open_source(source: Source, seed: int) -> Candidates:
+def open_source(source: Source, seed: int, parts: "Parts") -> Candidates:
+    """parts: where sources that generate keep what is finished."""
     if isinstance(source, SolverSource):
         return Solver()
     if isinstance(source, ModelSource):
-        return Model(source, seed)
+        return Model(source, seed, parts)
+    if isinstance(source, ServerSource):
+        return Server(source, seed, parts)
     return Dataset(source)
 
 
@@ -55,28 +64,72 @@ class Solver:
 
 
 class Model:
-    """`samples` completions of every prompt. The noise of each belongs to (seed, row id, sample number)."""
+    """`samples` completions of every prompt by a model folder. The noise of each belongs to (seed, row id, sample)."""
 
-    def __init__(self, source: ModelSource, seed: int):
-        # Here and not above: the other sources need no torch.
-        from chord.rollouts.huggingface import HuggingFaceEngine, load_model, stop_tokens
-
-        self.source, self.seed = source, seed
-        model, self.tokenizer = load_model(source.folder)
-        self.engine = HuggingFaceEngine(model, *stop_tokens(model, self.tokenizer), source.batch_rows)
+    def __init__(self, source: ModelSource, seed: int, parts: "Parts"):
+        self.source, self.seed, self.parts = source, seed, parts
 
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
-        for start in range(0, len(rows), CHUNK_ROWS):
-            yield from self._chunk(rows[start : start + CHUNK_ROWS])
+        # Here and not above: the other sources need no torch.
+        import torch
+        from transformers import AutoTokenizer
 
-    def _chunk(self, rows: list[dict]) -> Iterator[list[Candidate]]:
-        count = self.source.samples
-        prompts = [ids for ids in encode_prompts(self.tokenizer, rows) for _ in range(count)]
-        seeds = [derive_seed(self.seed, "experts", row["id"], sample) for row in rows for sample in range(count)]
-        samples = self.engine.generate(prompts, seeds, self.source.decoding)
-        judged = tasks.judge_samples(self.tokenizer, [row for row in rows for _ in range(count)], samples)
-        for start in range(0, len(judged), count):
-            yield [Candidate(*pair) for pair in judged[start : start + count]]
+        from chord.rollouts.workers import complete_batches
+
+        source, folder = self.source, Path(self.source.folder)
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; expected a model folder")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        where = {"model": folder_sha256(folder), "environment": environment(), "device": device}
+        self.parts.claim(_identity(source.content(), self.seed, rows) | where)
+        prompts = encode_prompts(AutoTokenizer.from_pretrained(folder), rows)
+        complete = partial(complete_batches, source.backend, folder, source.decoding)
+        return _judged(rows, prompts, source, self.seed, self.parts, complete)
+
+
+class Server:
+    """`samples` answers of a served model to every prompt, under the server's own chat template."""
+
+    def __init__(self, source: ServerSource, seed: int, parts: "Parts"):
+        self.source, self.seed, self.parts = source, seed, parts
+
+    def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
+        from chord.rollouts.server import ChatServer
+
+        source = self.source
+        self.parts.claim(_identity(source.content(), self.seed, rows))
+        server = ChatServer(source, source.decoding)
+
+        def complete(batches: "list[Batch]") -> "Iterator[tuple[Batch, list[Completion]]]":
+            return ((batch, server.complete(batch)) for batch in batches)
+
+        return _judged(rows, [row["messages"] for row in rows], source, self.seed, self.parts, complete)
+
+
+def _identity(source: dict, seed: int, rows: list[dict]) -> dict:
+    return {"source": source, "seed": seed, "rows": json_hash(rows), "code": source_sha256("rollouts")}
+
+
+def _judged(
+    rows: list[dict],
+    prompts: list[list],
+    source: ModelSource | ServerSource,
+    seed: int,
+    parts: "Parts",
+    complete_batches: "CompleteBatches",
+) -> Iterator[list[Candidate]]:
+    """The candidates of each row. Verdicts are not kept in `parts`: a better grader must not cost the completions."""
+    from chord.rollouts.completions import stream
+
+    count = source.samples
+    asked = [prompt for prompt in prompts for _ in range(count)]
+    seeds = [derive_seed(seed, "experts", row["id"], sample) for row in rows for sample in range(count)]
+    found = stream(asked, seeds, source.batch_rows, parts, complete_batches)
+    texts, truncated = found["text"].to_pylist(), found["truncated"].to_pylist()
+    every = [row for row in rows for _ in range(count)]
+    judged = map(Candidate, texts, tasks.verdicts(zip(every, texts, truncated, strict=True)))
+    for _ in rows:
+        yield list(islice(judged, count))
 
 
 class Dataset:

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from chord.data.spec import Place
-from chord.rollouts import Decoding
+from chord.rollouts import Backend, Decoding, HuggingFaceBackend
+from chord.rollouts.backends import Endpoint
 from chord.settings import Settings
 
 
@@ -22,7 +23,21 @@ class ModelSource(Settings):
     folder: str = Field(description="model folder, in a study relative to the repository root")
     samples: PositiveInt = Field(description="completions of a prompt")
     decoding: Decoding
-    batch_rows: PositiveInt = Field(32, description="completions that are generated together")
+    batch_rows: PositiveInt = Field(32, description="completions made together; a kill loses those of one such batch")
+    backend: Backend = HuggingFaceBackend()
+
+    def content(self) -> dict:
+        """The values that decide the completions."""
+        return self.model_dump(mode="json") | {"backend": self.backend.content()}
+
+
+class ServerSource(Endpoint):
+    """Answers of a model that somebody serves (OpenAI's chat API), judged by the row's task."""
+
+    kind: Literal["server"] = "server"
+    samples: PositiveInt = Field(description="completions of a prompt")
+    decoding: Decoding
+    batch_rows: PositiveInt = Field(128, description="completions made together; a kill loses those of one such batch")
 
 
 class DatasetSource(Place):
@@ -53,7 +68,7 @@ class DatasetSource(Place):
         return self
 
 
-Source = Annotated[SolverSource | ModelSource | DatasetSource, Field(discriminator="kind")]
+Source = Annotated[SolverSource | ModelSource | ServerSource | DatasetSource, Field(discriminator="kind")]
 
 
 class ExpertsSpec(Settings):

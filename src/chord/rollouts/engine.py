@@ -18,17 +18,29 @@ class Decoding(Settings):
 
 @dataclass(frozen=True)
 class Sample:
-    """One completion. The three lists have one entry a token, the end token included when it was reached."""
+    """One completion. The lists have one entry a token, the end token included when it was reached.
+
+    None where a backend does not know: vLLM gives no entropies, a server neither (it may report log-probabilities of
+    another distribution than the one it drew from, depending on how it was started).
+    """
 
     token_ids: list[int]
     truncated: bool  # no end token within the limit; known to the generator, never guessed from the text
-    logps: list[float]  # natural log-probability of each token under the distribution it was drawn from
-    entropies: list[float]  # nats, of that distribution; greedy decoding draws from a point, so both are 0 there
+    logps: list[float] | None  # natural log-probability of each token under the distribution it was drawn from
+    entropies: list[float] | None  # nats, of that distribution; greedy decoding draws from a point: both are 0 there
 
 
 class Engine(Protocol):
-    """A model that completes prompts. Backends differ in speed, never in meaning."""
+    """A model that completes prompts. Backends differ in speed, never in meaning.
+
+    Two of them give the same greedy answers and log-probabilities up to rounding (`chord.rollouts.parity`), and samples
+    of the same distribution, but from the same seed other samples: each turns a seed into noise in its own way.
+    """
 
     def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
         """One sample for each prompt, in input order. The noise of sample i comes from seeds[i] alone."""
+        ...
+
+    def score(self, sequences: list[list[int]]) -> list[list[float]]:
+        """log p of each token but the first, given those before it: natural log, temperature 1, whole vocabulary."""
         ...

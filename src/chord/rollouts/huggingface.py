@@ -23,6 +23,7 @@ from chord.rollouts.batches import fixed_batches
 from chord.rollouts.cache import buffered_cache
 from chord.rollouts.engine import Decoding, Sample
 from chord.rollouts.noise import uniform_noise
+from chord.rollouts.prompts import check_lengths
 from chord.rollouts.sampling import StepSampler
 
 
@@ -41,7 +42,7 @@ class HuggingFaceEngine:
         """One sample for each prompt, in input order; see `Engine`."""
         if len(prompt_ids) != len(seeds):
             raise ValueError(f"{len(prompt_ids)} prompts, but {len(seeds)} seeds: one for each is needed")
-        self._check_lengths(prompt_ids, decoding)
+        check_lengths(prompt_ids, decoding, self.model.config.max_position_embeddings)
         samples: dict[int, Sample] = {}
         with torch.no_grad(), _ready_to_generate(self.model):
             for batch in fixed_batches(prompt_ids, self.batch_size):
@@ -49,17 +50,15 @@ class HuggingFaceEngine:
                 samples.update(zip(batch, found, strict=True))
         return [samples[index] for index in range(len(prompt_ids))]
 
-    def _check_lengths(self, prompt_ids: list[list[int]], decoding: Decoding) -> None:
-        lengths = [len(ids) for ids in prompt_ids]
-        if 0 in lengths:
-            raise UserError(f"prompt {lengths.index(0)} has no tokens")
-        limit = self.model.config.max_position_embeddings
-        needed = max(lengths, default=0) + decoding.max_response_tokens
-        if needed > limit:
-            raise UserError(
-                f"the longest prompt and max_response_tokens = {decoding.max_response_tokens} need {needed} positions, "
-                f"the model has {limit}"
-            )
+    def score(self, sequences: list[list[int]]) -> list[list[float]]:
+        """log p of each token but the first; see `Engine`. One sequence at a time: no padding, little memory."""
+        scores = []
+        with torch.no_grad(), _ready_to_generate(self.model):
+            for sequence in sequences:
+                ids = torch.tensor([sequence], device=self.model.device)
+                logps = self.model(ids).logits[0, :-1].float().log_softmax(-1)
+                scores.append(logps.gather(1, ids[0, 1:, None]).squeeze(1).tolist())
+        return scores
 
     def _generate_batch(self, prompts: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
         """Samples of one batch. Each time half of its rows have ended, the others go on in a batch of their own."""

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from chord.errors import UserError
+from chord.rollouts.engine import Decoding
+
 if TYPE_CHECKING:  # the type only: scoring must not load transformers
     from transformers import PreTrainedTokenizerBase
 
@@ -13,3 +16,16 @@ def encode_prompts(tokenizer: "PreTrainedTokenizerBase", rows: Iterable[dict]) -
         list(tokenizer.apply_chat_template(row["messages"], add_generation_prompt=True, return_dict=False))
         for row in rows
     ]
+
+
+def check_lengths(prompt_ids: list[list[int]], decoding: Decoding, limit: int) -> None:
+    """UserError if a prompt is empty, or with its response longer than the `limit` positions of the model."""
+    lengths = [len(ids) for ids in prompt_ids]
+    if 0 in lengths:
+        raise UserError(f"prompt {lengths.index(0)} has no tokens")
+    needed = max(lengths, default=0) + decoding.max_response_tokens
+    if needed > limit:
+        raise UserError(
+            f"the longest prompt and max_response_tokens = {decoding.max_response_tokens} need {needed} positions, "
+            f"the model has {limit}"
+        )

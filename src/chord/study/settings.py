@@ -21,7 +21,7 @@ from chord.analysis.claims_spec import Role
 from chord.analysis.specs import ALL
 from chord.data.spec import BenchmarkSpec, Commit, PrepareSpec
 from chord.experts.spec import ExpertsSpec
-from chord.rollouts import Decoding
+from chord.rollouts import Backend, Decoding, HuggingFaceBackend
 from chord.settings import Settings
 from chord.study.partial import Partial
 from chord.study.problems import unknown
@@ -234,6 +234,9 @@ class StudyFile(Settings):
     experts: Annotated[Section, Partial(ExpertsSpec, without=DERIVED)]
     validation: Validation
     save_every: PositiveInt = Field(description="steps between two checkpoints")
+    generation: Backend = Field(
+        default=HuggingFaceBackend(), description="the engine that answers the benchmarks; docs/benchmarks.md"
+    )
     training: Training
     methods: Annotated[dict[Name, MethodOverride], Field(min_length=1)]
     benchmarks: Annotated[dict[Name, BenchmarkOverride], Field(min_length=1)]

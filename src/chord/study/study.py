@@ -163,6 +163,7 @@ class Study:
             k=row.k,
             decoding=row.decoding,
             batch_rows=row.batch_rows,
+            backend=self.settings.generation,
         ).model_dump(mode="json")
 
     def pretrain_spec(self) -> dict:

@@ -12,9 +12,11 @@ from chord.files import atomic_path, read_json, write_json
 class Parts:
     """A folder of one parquet file a batch. Its name starts with a dot and it goes when the result stands."""
 
-    def __init__(self, result: Path, identity: dict):
-        """identity: all that decides the content; parts of another identity are thrown away, not mixed in."""
+    def __init__(self, result: Path):
         self.folder = result.parent / f".{result.name}.parts"
+
+    def claim(self, identity: dict) -> None:
+        """Before anything else. identity: all that decides the content; parts of another identity are thrown away."""
         owner = self.folder / "identity.json"
         if not (owner.exists() and read_json(owner) == identity):
             self.remove()
@@ -30,9 +32,9 @@ class Parts:
         with atomic_path(self._path(batch)) as temporary:
             pq.write_table(table, temporary)
 
-    def read(self, batches: int) -> pa.Table:
+    def read(self, batches: int, schema: pa.Schema) -> pa.Table:
         """All batches one below the other."""
-        return pa.concat_tables(pq.read_table(self._path(batch)) for batch in range(batches))
+        return pa.concat_tables([schema.empty_table(), *(pq.read_table(self._path(batch)) for batch in range(batches))])
 
     def remove(self) -> None:
         if self.folder.exists():

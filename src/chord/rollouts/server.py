@@ -1,0 +1,158 @@
+"""Completions by an OpenAI-compatible server, in two ways that share nothing but the wire.
+
+`ServerEngine` is an `Engine`: token ids in and out (`/v1/completions`), so that a checkpoint is asked under its own
+chat template and no text is tokenized twice. The server must serve that checkpoint and speak token ids: vLLM's does.
+`ChatServer` asks a model that is not ours (`/v1/chat/completions`): the template is the server's, and text is all it
+gives. Every server has that, and an expert needs no more.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI
+from openai.types import CompletionChoice
+from openai.types.chat import ChatCompletionMessage
+
+from chord.errors import UserError
+from chord.rollouts.backends import Endpoint
+from chord.rollouts.completions import Batch, Completion
+from chord.rollouts.engine import Decoding, Sample
+from chord.rollouts.prompts import check_lengths
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+RETRIES = 6  # of a request that met a busy or restarting server; the client waits longer each time
+UNLIMITED = 2**31  # positions: the server knows its limit and says so
+
+
+class ServerEngine:
+    """An `Engine` over a server that serves one of our model folders."""
+
+    def __init__(self, endpoint: Endpoint, eos_token_ids: list[int]):
+        self.endpoint = endpoint
+        self.eos_token_ids = list(eos_token_ids)
+
+    def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
+        """One sample for each prompt, in input order; see `Engine`."""
+        check_lengths(prompt_ids, decoding, UNLIMITED)
+
+        async def ask(client: AsyncOpenAI, item: tuple[list[int], int]) -> Sample:
+            prompt, seed = item
+            found = await client.completions.create(
+                model=self.endpoint.model,
+                prompt=prompt,
+                seed=seed,  # 64 bits with sign in the protocol and in vLLM; ours have 63
+                temperature=decoding.temperature,
+                top_p=decoding.top_p,
+                max_tokens=decoding.max_response_tokens,
+                presence_penalty=0,
+                frequency_penalty=0,
+                # What a request leaves open, vLLM fills from the model's generation_config.json.
+                extra_body={
+                    "top_k": -1,
+                    "min_p": 0.0,
+                    "repetition_penalty": 1.0,
+                    "stop_token_ids": self.eos_token_ids,
+                    "return_token_ids": True,
+                },
+            )
+            return self._sample(found.choices[0])
+
+        return _ask_all(self.endpoint, ask, list(zip(prompt_ids, seeds, strict=True)))
+
+    def score(self, sequences: list[list[int]]) -> list[list[float]]:
+        """log p of each token but the first; see `Engine`."""
+
+        async def ask(client: AsyncOpenAI, sequence: list[int]) -> list[float]:
+            found = await client.completions.create(
+                model=self.endpoint.model, prompt=sequence, max_tokens=0, echo=True, logprobs=0
+            )
+            logprobs = found.choices[0].logprobs
+            scores = logprobs.token_logprobs[1:] if logprobs and logprobs.token_logprobs else []
+            if len(scores) != len(sequence) - 1:
+                raise self._no_token_ids("gives no log-probabilities of a prompt (echo)")
+            return scores
+
+        return _ask_all(self.endpoint, ask, sequences)
+
+    def _sample(self, choice: CompletionChoice) -> Sample:
+        tokens = getattr(choice, "token_ids", None)
+        if tokens is None:
+            raise self._no_token_ids("returns no token ids")
+        return Sample(list(tokens), choice.finish_reason != "stop", None, None)
+
+    def _no_token_ids(self, what: str) -> UserError:
+        return UserError(f"{self.endpoint.url}: the server {what}; expected vLLM's, others can only serve as experts")
+
+
+class ChatServer:
+    """Any model behind a chat API."""
+
+    def __init__(self, endpoint: Endpoint, decoding: Decoding):
+        self.endpoint, self.decoding = endpoint, decoding
+
+    def complete(self, batch: Batch) -> list[Completion]:
+        """The answers to a batch of chats (its prompts: lists of messages), in order."""
+
+        async def ask(client: AsyncOpenAI, item: tuple[list[dict], int]) -> Completion:
+            messages, seed = item
+            found = await client.chat.completions.create(
+                model=self.endpoint.model,
+                messages=messages,
+                seed=seed,
+                temperature=self.decoding.temperature,
+                top_p=self.decoding.top_p,
+                max_tokens=self.decoding.max_response_tokens,
+            )
+            choice = found.choices[0]
+            # Also not finished: content filters, tool calls.
+            return Completion(_whole_text(choice.message), choice.finish_reason != "stop")
+
+        return _ask_all(self.endpoint, ask, list(zip(batch.prompts, batch.seeds, strict=True)))
+
+
+def _whole_text(message: ChatCompletionMessage) -> str:
+    """The answer as the model wrote it: servers cut the reasoning out, under one of two names."""
+    content = message.content or ""
+    reasoning = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    if not reasoning:
+        return content
+    opened = f"<think>\n{reasoning.strip()}\n"
+    return f"{opened}</think>\n\n{content.strip()}" if content else opened
+
+
+def _ask_all(
+    endpoint: Endpoint, ask: Callable[[AsyncOpenAI, Item], Awaitable[Answer]], items: Sequence[Item]
+) -> list[Answer]:
+    """`ask` of every item, in order, `endpoint.concurrency` at a time. The first failure ends all: UserError."""
+
+    async def run() -> list[Answer]:
+        slots = asyncio.Semaphore(endpoint.concurrency)
+        # Servers of our own want no key, but the client wants one.
+        key = os.environ.get("OPENAI_API_KEY", "none")
+        async with AsyncOpenAI(
+            base_url=endpoint.url, api_key=key, timeout=endpoint.timeout_seconds, max_retries=RETRIES
+        ) as client:
+
+            async def one(item: Item) -> Answer:
+                async with slots:
+                    return await ask(client, item)
+
+            return await asyncio.gather(*map(one, items))
+
+    try:
+        return asyncio.run(run())
+    except APIConnectionError as error:
+        raise UserError(f"{endpoint.url}: no answer from the server ({error.__cause__ or error})") from error
+    except APIStatusError as error:
+        raise UserError(f"{endpoint.url}: model {endpoint.model!r}: {_reason(error)}") from error
+
+
+def _reason(error: APIStatusError) -> str:
+    """One line. A refused key is not quoted: servers send parts of it back."""
+    if error.status_code in (401, 403):
+        return f"the server refuses the key (HTTP {error.status_code}); it is read from OPENAI_API_KEY"
+    message = error.body.get("message") if isinstance(error.body, dict) else None
+    return f"HTTP {error.status_code}: {' '.join(str(message or error.message).split())}"

@@ -1,0 +1,141 @@
+"""Completes batches of prompts by a model folder: in processes with one thread and one model each, or in one engine.
+
+A batch is a function of the question list (`fixed_batches`) and is computed by one process, with the same number of
+threads everywhere, so who computes it shows nowhere in the result.
+"""
+
+import logging
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from chord.rollouts.backends import Backend, HuggingFaceBackend, VllmBackend
+from chord.rollouts.completions import Batch, Completion
+from chord.rollouts.engine import Decoding, Engine
+from chord.rollouts.huggingface import HuggingFaceEngine, load_model, stop_tokens
+from chord.rollouts.parity import check_parity, probe_texts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+LOADED = {
+    "vllm": "vLLM has loaded the folder's weights; look at its log for weights that it did not load.",
+    "server": "The server serves other weights, or in another precision (vLLM turns float32 into float16 unless told "
+    "--dtype); restart it with the very model folder.",
+}
+
+
+class Completer:
+    """An engine and a tokenizer that turn batches into texts."""
+
+    def __init__(self, engine: Engine, tokenizer: "PreTrainedTokenizerBase", decoding: Decoding):
+        self.engine, self.tokenizer, self.decoding = engine, tokenizer, decoding
+
+    def complete(self, batch: Batch) -> list[Completion]:
+        return [
+            Completion(
+                self.tokenizer.decode(sample.token_ids, skip_special_tokens=True),
+                sample.truncated,
+                len(sample.token_ids),
+            )
+            for sample in self.engine.generate(batch.prompts, batch.seeds, self.decoding)
+        ]
+
+
+def open_engine(
+    backend: Backend, folder: Path, probes: list[list[int]], batch_rows: int
+) -> tuple[Engine, "PreTrainedTokenizerBase"]:
+    """The engine over a model folder, and the tokenizer.
+
+    Any engine but transformers' own must give the log-probabilities that transformers gives: ParityError.
+    probes: token sequences to compare on (`probe_texts`). batch_rows: rows of a forward pass of transformers.
+    """
+    model, tokenizer = load_model(folder)
+    pad, ends = stop_tokens(model, tokenizer)
+    engine = HuggingFaceEngine(model, pad, ends, batch_rows)
+    if isinstance(backend, HuggingFaceBackend):
+        return engine, tokenizer
+    expected, dtype = engine.score(probes), str(model.dtype).removeprefix("torch.")
+    del engine, model  # before the other engine takes the memory
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if isinstance(backend, VllmBackend):
+        from chord.rollouts.vllm import VllmEngine
+
+        other = VllmEngine(folder, ends, dtype, backend)
+    else:
+        from chord.rollouts.server import ServerEngine
+
+        other = ServerEngine(backend, ends)
+    found = check_parity(expected, other.score(probes), dtype, LOADED[backend.kind])
+    log.info(
+        "%s: log-probabilities differ from the model's by %.2g nats on average, %.2g at most", backend.kind, *found
+    )
+    return other, tokenizer
+
+
+def complete_batches(
+    backend: Backend, model: Path, decoding: Decoding, batches: list[Batch]
+) -> Iterator[tuple[Batch, list[Completion]]]:
+    """Batches with their completions, as they become ready."""
+    if not batches:  # all were done before a kill: no model is needed
+        return
+    workers = min(backend.workers, len(batches)) if isinstance(backend, HuggingFaceBackend) else 1
+    if workers == 1:
+        probes = probe_texts(batches[0].prompts)
+        with _one_thread() if isinstance(backend, HuggingFaceBackend) else nullcontext():
+            completer = Completer(*open_engine(backend, model, probes, _rows(batches)), decoding)
+            for batch in batches:
+                yield batch, completer.complete(batch)
+        return
+    given = (backend, model, decoding, _rows(batches))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start, given) as pool:
+        pending = {pool.submit(_complete, batch): batch for batch in batches}
+        try:
+            for done in as_completed(pending):
+                yield pending[done], done.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)  # after an error the rest of an hour's work is not waited for
+
+
+def _rows(batches: list[Batch]) -> int:
+    """So many that a batch is one forward pass."""
+    return max(len(batch.seeds) for batch in batches)
+
+
+_completer: Completer  # of this worker process
+
+
+def _start(backend: Backend, model: Path, decoding: Decoding, batch_rows: int) -> None:
+    global _completer
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    _completer = Completer(*open_engine(backend, model, [], batch_rows), decoding)
+
+
+def _end_with_parent() -> None:
+    """A killed parent closes nothing; without this its workers would wait for work for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _complete(batch: Batch) -> list[Completion]:
+    return _completer.complete(batch)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
