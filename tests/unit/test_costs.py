@@ -30,11 +30,12 @@ RL = """0,,,,,,,,0.4
 """
 
 
-def write(root: Path, method: str, seed: int, text: str, delivered: int) -> Path:
+def write(root: Path, method: str, seed: int, text: str, delivered: int, expert_set: int | None = None) -> Path:
     folder = root / "runs" / method / f"seed-{seed}"
     folder.mkdir(parents=True)
     (folder / "curves.csv").write_text(COLUMNS.replace(" ", ",") + "\n" + text)
-    record = {"spec_hash": f"{method}{seed}", "result": {"delivered_step": delivered}}
+    spec = {"stage": {"expert_set": expert_set}}
+    record = {"spec": spec, "spec_hash": f"{method}{seed}", "result": {"delivered_step": delivered}}
     (folder / "manifest.json").write_text(json.dumps(record))
     return folder
 
@@ -88,6 +89,22 @@ def test_the_table_has_means_over_seeds_and_a_way_back_to_every_run(folders: lis
     assert "| BASE | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |" in lines
     inputs = json.loads((tmp_path / "costs.manifest.json").read_text())["inputs"]
     assert {"runs/sft/seed-1/curves.csv", "runs/sft_rl/seed-0/manifest.json", "experts"} <= set(inputs)
+
+
+def test_passes_are_over_the_rows_that_a_run_may_read(tmp_path: Path) -> None:
+    folders = [write(tmp_path, "sft", 0, SFT, 1, expert_set=3), write(tmp_path, "sft_rl", 0, RL, 2)]
+    spec = {
+        "name": "costs",
+        "methods": [{"name": "sft", "title": "a"}, {"name": "sft_rl", "title": "b"}],
+        "chains": {"sft": ["sft"], "sft_rl": ["sft", "sft_rl"]},
+    }
+    (tmp_path / "experts.manifest.json").write_text('{"kept": 4}')
+    tables.run(spec, tmp_path, runs=folders, experts=tmp_path / "experts.manifest.json")
+    with open(tmp_path / "costs.csv", newline="") as file:
+        rows = {(row["method"], row["metric"]): row for row in csv.DictReader(file)}
+    assert float(rows["sft", "expert_passes"]["estimate"]) == 6 / 3
+    assert float(rows["sft_rl", "expert_passes"]["estimate"]) == 6 / 3 + 1 / 4
+    assert "Passes: expert rows over the 3 or 4 of the expert set." in (tmp_path / "costs.md").read_text()
 
 
 def test_only_seeds_with_the_whole_chain_count(folders: list[Path], tmp_path: Path) -> None:

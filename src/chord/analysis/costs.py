@@ -32,6 +32,7 @@ class Run:
     curves: RunCurves
     delivered_step: int  # the optimizer step whose weights are its result
     spec_hash: str
+    expert_set: int | None  # the expert rows that it may read, where its stage reads a part of them only
 
     @property
     def seed_index(self) -> int:
@@ -41,7 +42,10 @@ class Run:
 def read_run(folder: Path) -> Run:
     """folder: `runs/<method>/seed-<n>`."""
     manifest = read_json(folder / "manifest.json")
-    return Run(read_curves(folder), manifest["result"]["delivered_step"], manifest["spec_hash"])
+    stage = manifest["spec"]["stage"]
+    return Run(
+        read_curves(folder), manifest["result"]["delivered_step"], manifest["spec_hash"], stage.get("expert_set")
+    )
 
 
 def by_method(runs: Sequence[Run]) -> dict[str, dict[int, Run]]:

@@ -26,19 +26,19 @@ COLUMNS = {
 def build(spec: TableSpec, runs: Sequence[Run], expert_set: int | None) -> Table:
     """What the runs that lead to each method's result have cost, as means over seeds.
 
-    expert_set: number of rows in the expert set, of which the expert rows read are so many passes.
+    expert_set: number of rows in the study's expert set. A run whose protocol gives it a part of them has made so many
+    passes over that part.
     """
     found = by_method(runs)
-    rows, records, seeds_used = [], [], set()
+    rows, records, seeds_used, sets_used = [], [], set(), set()
     shown = [name for name in COLUMNS if name != "expert_passes" or expert_set]
     for method in spec.methods:
         chain = spec.chains[method.name]
         chains = chains_of_runs(found, chain)
-        per_seed = [chain_costs(runs) for runs in chains.values()] if chain else [chain_costs(())]
-        for costs in per_seed:
-            costs["expert_passes"] = costs["expert_rows"] / expert_set if expert_set else 0.0
+        per_seed = [_costs(runs, expert_set) for runs in chains.values()] if chain else [_costs((), expert_set)]
         seeds_used |= {len(chains)} if chains else set()
         behind = [run for runs in chains.values() for run in runs]
+        sets_used |= {run.expert_set or expert_set for run in behind if chain_costs([run])["expert_rows"]}
         identity = [[run.curves.method, run.seed_index, run.spec_hash] for run in behind]
         config_hash = json_hash(identity) if identity else None  # what trains nothing has no configuration
         entries = []
@@ -66,10 +66,22 @@ def build(spec: TableSpec, runs: Sequence[Run], expert_set: int | None) -> Table
         "Means over seeds of everything spent on a method's result: SFT-then-RL rows hold their SFT run too, and steps"
         " after the delivered one count. Validation and the making of the expert rows are left out.",
         "Weighted: an expert row counts by the weight of its loss, a_ex times the mean token weight.",
-        f"Passes: expert rows over the {count(expert_set)} of the expert set." if expert_set else "",
+        f"Passes: expert rows over the {_list(sets_used)} of the expert set." if expert_set and sets_used else "",
         "Tokens trained: prompt and response through a forward and a backward pass (groups of equal rewards have no"
         " gradient and are not computed); generated: response tokens of rollouts.",
         "Minutes: wall time of the steps on the machine that ran them, other jobs beside them.",
         f"Seeds: {span(seeds_used)}." if seeds_used else "",
     ]
     return Table(spec.name, definition.heading, header, tuple(rows), tuple(filter(None, notes)), tuple(records))
+
+
+def _costs(runs: Sequence[Run], expert_set: int | None) -> dict[str, float]:
+    """Of a chain of runs; `expert_passes` adds up those of each run over the rows that it may read."""
+    costs = chain_costs(runs)
+    if expert_set:
+        costs["expert_passes"] = sum(chain_costs([run])["expert_rows"] / (run.expert_set or expert_set) for run in runs)
+    return costs
+
+
+def _list(sizes: set[int]) -> str:
+    return " or ".join(count(size) for size in sorted(sizes))
