@@ -1,5 +1,6 @@
 """Pretraining: the tokenizer's promises, the stream of rows, the rate, a resume without a trace, a loadable model."""
 
+import itertools
 import random
 import re
 
@@ -319,7 +320,7 @@ def test_gate_figures_of_a_model_that_solves_everything(uniform, tokenizer, monk
         right = row["task"] == "choice" or next(calls) % 2 == 0
         return Verdict(float(right), right, True, "correct" if right else "wrong")
 
-    monkeypatch.setattr("chord.tasks.verdict", verdict)
+    monkeypatch.setattr("chord.tasks.verdicts", lambda items: itertools.starmap(verdict, items))
     figures = measure_gates(uniform, tokenizer, Gates(questions=3, samples=4, max_response_tokens=4), 1)
     assert (figures["accuracy"], figures["gap"], figures["skills"]) == (0.5, 0.5, 1.0)
     assert figures["parts"]["accuracy_by_k"] == {"3": 0.5, "4": 0.5, "5": 0.5}
