@@ -11,6 +11,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from PIL import Image
 
 from chord.analysis.catalogue import FIGURES, FigureDefinition, Panel
 from chord.analysis.costs import RUN_FILES, by_method, read_run
@@ -65,6 +66,14 @@ def save(figure: Figure, stem: Path) -> None:
     for kind, metadata in METADATA.items():
         with mpl.rc_context(STYLE), atomic_path(stem.with_name(f"{stem.name}.{kind}")) as temporary:
             figure.savefig(temporary, format=kind, dpi=200, metadata=metadata)
+            if kind == "png":
+                _shrink(temporary)
+
+
+def _shrink(png: Path) -> None:
+    """A palette of 256 colours is all that lines and bands need; the report, which holds every figure, halves."""
+    with Image.open(png) as image:
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(png, format="PNG", optimize=True)
 
 
 def draw(definition: FigureDefinition, runs: Mapping[str, list[RunCurves]], titles: Mapping[str, str]) -> Drawing:

@@ -1,5 +1,6 @@
 """What the commands `prepare`, `benchmark` and `download` are told: which rows, where from, how many. No torch."""
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
@@ -31,7 +32,7 @@ class SkillsSource(Settings):
     groups: Annotated[tuple[Literal[GROUPS], ...], Field(min_length=1)] = GROUPS
 
 
-class Place(Settings):
+class Place(Settings, ABC):
     """A dataset on the hub, or a local folder in the same format in its place."""
 
     dataset: HubId | None = Field(default=None, description="hub id")
@@ -43,9 +44,9 @@ class Place(Settings):
     )
 
     @property
+    @abstractmethod
     def globs(self) -> tuple[str, ...]:
         """Which of its files are read: paths, where * stands for anything, slashes included."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _is_somewhere(self) -> "Place":
