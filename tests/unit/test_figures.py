@@ -109,6 +109,8 @@ def test_a_method_looks_the_same_in_every_figure_and_others_differ() -> None:
     assert found["rl"] == LOOKS[OWN["rl"]]
     assert found["mu_0.5"] == LOOKS[OWN["mu_0.5"]]
     assert len(set(found.values())) == 5
+    assert looks(["chord_mu@paper", "rl"])["chord_mu@paper"] == looks(["chord_mu"])["chord_mu"]
+    assert len(set(looks(["chord_mu", "chord_mu@paper"]).values())) == 2
     assert set(looks([f"method_{i}" for i in range(9)]).values()) == set(LOOKS)
 
 

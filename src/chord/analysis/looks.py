@@ -48,12 +48,13 @@ OWN = {
 
 
 def looks(methods: Iterable[str]) -> dict[str, Look]:
-    """A look for each method: its own, or a free one; more than seven methods repeat them in order."""
+    """A look for each method: its own, under every protocol, or a free one; more than seven repeat them in order."""
     found: dict[str, Look] = {}
     methods = list(methods)
     for method in methods:
-        if method in OWN and LOOKS[OWN[method]] not in found.values():
-            found[method] = LOOKS[OWN[method]]
+        name = method.partition("@")[0]  # chord_mu@paper
+        if name in OWN and LOOKS[OWN[name]] not in found.values():
+            found[method] = LOOKS[OWN[name]]
     free = [look for look in LOOKS if look not in found.values()] or list(LOOKS)
     rest = [method for method in methods if method not in found]
     return found | {method: free[i % len(free)] for i, method in enumerate(rest)}
