@@ -155,7 +155,8 @@ def _differences(spec: TableSpec, definition: TableDefinition, columns: list[Col
     family = sum(item["group"] == ALL and item["p"] is not None for item in differences if item["metric"] == metric)
     groups = sum(item["group"] != ALL and item["p"] is not None for item in differences if item["metric"] == metric)
     notes = [
-        f"First method minus second in {METRICS[metric].unit}, paired by seed index and question; in brackets the 95 % interval.",
+        f"First method minus second in {METRICS[metric].unit}, paired by seed index and question; in brackets the 95 %"
+        " interval.",
         f"{MARK} p < {SIGNIFICANT} after Holm's correction (a family of {family} comparisons of whole benchmarks,"
         f" one of {groups} of single groups). Where undecided, d is the smallest true difference that a single test"
         " would find with 80 % power.",

@@ -40,7 +40,11 @@ PROMPTS: dict[str, Callable[..., list[dict]]] = {
     "tool_call": tool_call.messages,
 }
 # Tasks that cannot use every reference: an error for a row by which no answer could be judged.
-CHECKS: dict[str, Callable[[dict], None]] = {"math": math.check, "math_trinity": math_trinity.check, "rubric": rubric.check}
+CHECKS: dict[str, Callable[[dict], None]] = {
+    "math": math.check,
+    "math_trinity": math_trinity.check,
+    "rubric": rubric.check,
+}
 # Tasks that judge many responses faster than one by one.
 MANY: dict[str, Callable[[Iterable[Item]], Iterator[Verdict]]] = {
     "math": math.verdicts,
