@@ -1,21 +1,21 @@
 """Our mathematics grader beside those of lm-eval: how many verdicts are the same, and which are not.
 
-    pip install --no-deps lm-eval==0.4.13 antlr4-python3-runtime==4.11.1     # in an environment of its own
-    python benchmarks/graders.py DATA
+    pip install --no-deps --target LM_EVAL lm-eval==0.4.13 antlr4-python3-runtime==4.11.1
+    python benchmarks/graders.py DATA LM_EVAL
 
 DATA has responses and references as the tests have them: `openr1_math_220k_standin/train_qwen_math.jsonl` (real
 responses in the format of OpenR1-Math-220k) and `math_500/test.jsonl`. Of lm-eval only the files that compare are
-loaded, so its other requirements are not needed.
+loaded, so its other requirements are not needed. It insists on another antlr4 than ours, hence a folder of its own;
+our grader's workers, which are processes, keep theirs.
 """
 
 import argparse
 import random
+import sys
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
-
-from math_verify import parse, verify
 
 from chord.files import read_jsonl
 from chord.tasks import math_grader, math_text
@@ -54,7 +54,12 @@ def utils(task: str) -> ModuleType:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    data = parser.parse_args().data
+    parser.add_argument("lm_eval", type=Path)
+    options = parser.parse_args()
+    sys.path.insert(0, str(options.lm_eval))
+    from math_verify import parse, verify  # with lm-eval's antlr4
+
+    data = options.data
     hendrycks, minerva = utils("hendrycks_math"), utils("minerva_math")
     graders = {
         "hendrycks_math": lambda pair, box: hendrycks.is_equiv(box, pair.gold),
