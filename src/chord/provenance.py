@@ -13,7 +13,20 @@ from typing import Any
 from chord.errors import UserError
 from chord.files import visible_files
 
-PACKAGES = ("torch", "transformers", "trl", "accelerate", "tokenizers", "numpy", "pandas", "snakemake", "vllm")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "trl",
+    "accelerate",
+    "tokenizers",
+    "numpy",
+    "pandas",
+    "snakemake",
+    "vllm",
+    "math-verify",
+    "antlr4-python3-runtime",
+    "sympy",
+)
 
 
 def json_hash(value: Any) -> str:

@@ -23,6 +23,14 @@ MMLU_PRO = [
     {"question_id": 7, "question": "Which is red?", "options": ["sky", "rose"], "answer_index": 1, "category": "art"},
     {"question_id": 8, "question": "Which is 2?", "options": ["one", "two"], "answer_index": 1, "category": "maths"},
 ]
+RAR_MEDICINE = [
+    {
+        "question": f"What helps against {what}?",
+        "reference_answer": answer,
+        "rubric": [{"title": answer, "description": f"names {answer.lower()}", "weight": 5}],
+    }
+    for what, answer in (("a cold", "Rest"), ("thirst", "Water"))
+]
 
 
 def _function(name: str) -> dict[str, Any]:

@@ -54,8 +54,10 @@ def write_scores(
     return path
 
 
-def score_frame(correct: dict[str, list[int]], groups: dict[str, str] | None = None, tokens: int = 10) -> pd.DataFrame:
-    """Rows from {question: [0/1 of each sample]}."""
+def score_frame(
+    correct: dict[str, list[float]], groups: dict[str, str] | None = None, tokens: int = 10
+) -> pd.DataFrame:
+    """Rows from {question: [reward of each sample]}; correct is a reward of 1."""
     return pd.DataFrame(
         [
             {
@@ -65,9 +67,9 @@ def score_frame(correct: dict[str, list[int]], groups: dict[str, str] | None = N
                 "tokens": tokens + sample,
                 "truncated": False,
                 "reward": float(value),
-                "correct": bool(value),
+                "correct": value == 1,
                 "parsed": True,
-                "reason": "correct" if value else "wrong",
+                "reason": "correct" if value == 1 else "wrong",
             }
             for question, values in correct.items()
             for sample, value in enumerate(values)

@@ -81,6 +81,36 @@ def test_parts_of_the_uncertainty_by_hand(tmp_path: Path) -> None:
     assert one["sd_seeds"].isna().all()
 
 
+def test_mean_reward_by_hand(tmp_path: Path) -> None:
+    """Rewards of a rubric: no share of anything, so the interval is symmetric, and correct are those of 1 only."""
+    one, two = {"q1": [1.0, 0.5], "q2": [0.25, 0.25]}, {"q1": [0.5, 0.5], "q2": [0.0, 0.0]}
+    paths = [score(tmp_path, "a", 0, one), score(tmp_path, "b", 0, two)]
+    found, differences = results(tmp_path, spec("a", "b", references=("b",), seeds=(0,)), paths)
+    row = found[found["method"] == "a"].set_index("metric").loc["reward"]
+    assert row["estimate"] == pytest.approx((0.75 + 0.25) / 2)
+    assert found.set_index(["method", "metric"]).loc[("a", "accuracy"), "estimate"] == pytest.approx(1 / 4)
+    # Question means .75 and .25: variance 1/8, of their mean 1/16; t(1) = 12.706.
+    assert [row["low"], row["high"]] == pytest.approx([0.5 - 12.706 / 4, 0.5 + 12.706 / 4], rel=1e-4)
+    # Decoding: s^2 = 1/8 and 0 over k = 2, mean 1/32, over two questions 1/64. Questions: what is left of 1/16.
+    assert [row["sd_decoding"], row["sd_questions"]] == pytest.approx([1 / 8, np.sqrt(1 / 16 - 1 / 64)])
+    # Differences of the questions .25 and .25: no spread, so as for other numbers the interval is the estimate itself.
+    difference = differences.set_index("metric").loc["reward"]
+    assert difference["estimate"] == pytest.approx(0.25)
+    three = {"q1": [0.5, 0.5], "q2": [0.25, 0.25]}
+    paths = [score(tmp_path / "x", "a", 0, one), score(tmp_path / "x", "b", 0, three)]
+    _, differences = results(tmp_path / "x", spec("a", "b", references=("b",), seeds=(0,)), paths)
+    difference = differences.set_index("metric").loc["reward"]
+    # Differences .25 and 0: mean 1/8, variance 1/32, of the mean 1/64; p of t = 1 with one degree of freedom is 1/2.
+    assert [difference["estimate"], difference["p"]] == pytest.approx([1 / 8, 1 / 2])
+
+
+def test_a_reward_may_be_negative(tmp_path: Path) -> None:
+    paths = [score(tmp_path, "a", 0, {"q1": [-1.0, -1.0], "q2": [-0.1, -0.1]})]
+    row = results(tmp_path, spec("a", seeds=(0,)), paths)[0].set_index("metric").loc["reward"]
+    assert row["estimate"] == pytest.approx(-0.55)
+    assert row["low"] < -0.55 < row["high"]
+
+
 def test_the_decoding_stands_in_the_metadata_by_name(tmp_path: Path) -> None:
     results(tmp_path, spec("a"), [score(tmp_path, "a", 0, A0)])
     for name in ("cells", "differences"):
@@ -226,6 +256,6 @@ def test_a_made_up_study(tmp_path: Path) -> None:
     assert set(found[found["benchmark"] == "skills"]["group"]) == {"all"}  # a single group is no column of its own
     assert not found[["estimate", "low", "high"]].isna().any(axis=None)
     assert ((found["low"] <= found["estimate"]) & (found["estimate"] <= found["high"])).all()
-    assert len(differences) == 5 * (4 + 1) * 2 * (len(names) - 1)
+    assert len(differences) == 6 * (4 + 1) * 2 * (len(names) - 1)
     assert (differences["p_holm"] >= differences["p"]).all()
     assert json.loads(json.dumps(cell_files.read(tmp_path / "main" / "cells.parquet")[1]))["missing"] == []

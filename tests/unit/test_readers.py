@@ -60,6 +60,14 @@ def rows_of(name: str, folder: Path, out: Path, **changes) -> list[dict]:
         ),
         ("gsm8k", "main/test.jsonl", dataset_rows.GSM8K, ["7", "2400"], ["gsm8k-000000", "gsm8k-000001"], {"gsm8k"}),
         ("mmlu_pro", "test.jsonl", dataset_rows.MMLU_PRO, ["1", "1"], ["mmlu_pro-7", "mmlu_pro-8"], {"art", "maths"}),
+        (
+            "rar_medicine",
+            "test.jsonl",
+            dataset_rows.RAR_MEDICINE,
+            ["Rest", "Water"],
+            ["rar_medicine-000000", "rar_medicine-000001"],
+            {"rar_medicine"},
+        ),
     ],
 )
 def test_golds_ids_and_groups(name, file, rows, golds, ids, groups, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from chord.data import prepare
+from chord.data import benchmark, prepare
 from chord.data.contamination import words
 from chord.data.spec import PrepareSpec
 from chord.errors import UserError
@@ -263,6 +263,31 @@ def test_a_training_row_whose_answer_no_grader_can_use_is_dropped_and_counted(tm
     given = {"seed": 3, "source": source, "sft": 5, "rl": 11, "validation": 3}
     manifest = prepare.run(given, tmp_path / "data")
     assert manifest["sources"]["columns"] == {"read": 20, "dropped": {"unusable_answer": 1}}
+    with pytest.raises(UserError, match=r"^mine\.jsonl: 1 rows by which no answer could be judged; row 'mine-000004'"):
+        benchmark.run({"seed": 3, "name": "mine", "source": source}, tmp_path / "mine.jsonl")
+
+
+def test_rubrics_from_a_column(tmp_path):
+    """Criteria as RaR-Medicine has them, with a key that the judge does not need."""
+    criterion = {"title": "Rest", "description": "names rest", "weight": 5}
+    rows = [{"question": problem(number), "rubric": [criterion]} for number in range(20)]
+    rows[3]["rubric"] = []  # nothing to judge by
+    source = {
+        "kind": "columns",
+        "folder": str(write(tmp_path / "rows", {"mine.jsonl": rows})),
+        "files": ["mine.jsonl"],
+        "task": "rubric",
+        "columns": {"question": "question", "rubric": "rubric"},
+    }
+    manifest = prepare.run({"seed": 3, "source": source, "sft": 5, "rl": 11, "validation": 3}, tmp_path / "data")
+    assert manifest["sources"]["columns"] == {"read": 20, "dropped": {"unusable_answer": 1}}
+    row = read_jsonl(tmp_path / "data/rl.jsonl")[0]
+    assert row["meta"]["rubric"] == [{"description": "names rest", "weight": 5}]
+    assert row["messages"] == [{"role": "user", "content": row["meta"]["question"]}]
+    rows[3]["rubric"] = [{"description": "names rest", "weight": "5"}]
+    write(tmp_path / "rows", {"mine.jsonl": rows})
+    with pytest.raises(UserError, match=r"mine\.jsonl:4: column rubric: expected a list of \{description: text"):
+        benchmark.run({"seed": 3, "name": "mine", "source": source}, tmp_path / "mine.jsonl")
 
 
 def test_what_is_missing_is_told(policy, tmp_path):

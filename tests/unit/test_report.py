@@ -321,7 +321,11 @@ def test_sentences_say_no_more_than_the_intervals() -> None:
     (found,) = summarise(comparison, rows)
     assert (found.better, found.worse) == ("CHORD-φ (+10.0)", "Original (−20.0)")
     assert found.suggestive == "CHORD-µ (+6.0)"
-    assert found.undecided.startswith("SFT-best (+5.0); true differences below 8.0 points")
+    assert found.undecided.startswith("SFT-best (+5.0); true differences below 8.0 percentage points")
+    by_degrees = comparison.model_copy(update={"tables": (comparison.tables[0].model_copy(update={"name": "table7"}),)})
+    (found,) = summarise(by_degrees, [row | {"metric": "reward"} for row in rows])
+    assert (found.benchmark, found.better) == ("World, mean reward", "CHORD-φ (+10.0)")
+    assert summarise(by_degrees, rows) == []
 
 
 def test_analysis_starts_fast_because_it_imports_no_torch() -> None:

@@ -159,7 +159,7 @@ def test_few_questions_say_what_difference_they_could_show(n_questions: int, sho
         table = tables.build(TableSpec.model_validate(table_spec(name, COLUMNS[:1])), [cell], rows, {})
         note = (
             f"World has {n_questions} questions: a single paired comparison on it finds, with 80 % power, only true"
-            " differences of at least 6.3 to 11.2 points, depending on the methods."
+            " differences of at least 6.3 to 11.2 percentage points, depending on the methods."
         )
         assert (note in table.notes) is shown
 
@@ -198,18 +198,25 @@ def test_the_papers_number_stands_beside_ours_only_for_the_same_cell(comparison:
     renamed = [row | {"benchmark": "amc"} for row in cells_rows if row["benchmark"] == "world"]
     columns = [{"benchmark": "amc", "title": "AMC"}, {"benchmark": "amc", "group": "T1", "title": "part"}]
     spec = TableSpec.model_validate(table_spec("table1", columns))
-    table = tables.build(spec, renamed, [], {}, read_reported(REPORTED))
+    decodings = {"amc": {"name": "paper", "k": 4} | fake_study.DECODING}
+    table = tables.build(spec, renamed, [], decodings, read_reported(REPORTED))
+    assert "In braces the paper's number" in table.caption
     row = next(row for row in table.rows if row[0] == "CHORD-φ")
     assert (row[1].note, row[2].note) == ("{62.5, 2nd-hand}", "")
     record = next(r for r in table.records if r["method"] == "chord_phi" and r["group"] == "all")
     assert (record["reported"], record["reported_source"]) == (0.625, "N1")
     assert next(row for row in table.rows if row[0] == "SFT-light")[1].note == ""  # not found, so nothing is shown
+    decodings["amc"] |= {"name": "field", "temperature": 0.6}
+    table = tables.build(spec, renamed, [], decodings, read_reported(REPORTED))
+    assert not any(entry.note for row in table.rows for entry in row[1:])
+    assert not any("reported" in record for record in table.records)
+    assert "The paper's numbers for AMC are not shown: they are at temperature 1," in table.caption
 
 
 def test_the_reported_numbers_are_those_of_the_fact_sheet() -> None:
     reported = read_reported(REPORTED)
     assert reported.find("aime25", "chord_mu", "accuracy").value == 17.9
-    assert reported.find("bfcl", "sft_best_rl", "accuracy").value == 76.1
+    assert reported.find("bfcl_v3", "sft_best_rl", "accuracy").value == 76.1
     assert reported.find("mmlu_pro", "sft_light", "accuracy").provenance == "derived"
     assert reported.find("math", "sft_light", "response_tokens").provenance == "second_hand"
     assert reported.find("aime24", "sft_light", "accuracy") is None

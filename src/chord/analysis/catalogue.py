@@ -28,6 +28,10 @@ TABLES = {
             "table1_differences", "Table 1", "Paired differences in accuracy", "differences", ("accuracy",)
         ),
         TableDefinition("table2", "Table 2", "Mean response length in tokens", "estimates", ("response_tokens",)),
+        TableDefinition("table7", "Table 7", "Mean reward", "estimates", ("reward",)),
+        TableDefinition(
+            "table7_differences", "Table 7", "Paired differences in mean reward", "differences", ("reward",)
+        ),
         TableDefinition(
             "diagnostics",
             None,
@@ -48,21 +52,26 @@ TABLES = {
     )
 }
 
-# Shares in [0, 1] are shown in percent and their intervals stay inside; the others have a unit.
-SHARES: dict[Metric, bool] = {
-    "accuracy": True,
-    "pass@k": True,
-    "response_tokens": False,
-    "truncated": True,
-    "unparsed": True,
-}
 
-METRIC_TITLES: dict[Metric, str] = {
-    "accuracy": "accuracy",
-    "pass@k": "pass@k",
-    "response_tokens": "tokens",
-    "truncated": "cut off",
-    "unparsed": "unreadable",
+@dataclass(frozen=True)
+class Measure:
+    """How a metric is shown, and whether its interval stays inside [0, 1]."""
+
+    title: str
+    share: bool = False  # of samples, so within [0, 1]
+    scale: float = 1.0  # tables show the value times this
+    caption: str = "In percent"
+    unit: str = "percentage points"  # of differences
+
+
+METRICS: dict[Metric, Measure] = {
+    "accuracy": Measure("accuracy", share=True, scale=100.0),
+    "pass@k": Measure("pass@k", share=True, scale=100.0),
+    "response_tokens": Measure("tokens", caption="In tokens", unit="tokens"),
+    "truncated": Measure("cut off", share=True, scale=100.0),
+    "unparsed": Measure("unreadable", share=True, scale=100.0),
+    # Of a rubric within [0, 1], of mathematics from -1 to 1: a number, and no share of anything.
+    "reward": Measure("reward", scale=100.0, caption="Reward times 100", unit="hundredths of the reward"),
 }
 
 

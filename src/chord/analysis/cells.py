@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from chord.analysis.catalogue import SHARES
+from chord.analysis.catalogue import METRICS
 from chord.analysis.cell_files import CELL, DIFFERENCE, write
 from chord.analysis.components import components
 from chord.analysis.run_records import run_name
@@ -54,9 +54,9 @@ def benchmark_cells(scores: BenchmarkScores, methods: list[str], pass_k: int | N
         for group in scores.group_names():
             member = scores.members(group)
             stratum = strata(scores.groups[member])
-            for metric, share in SHARES.items():
+            for metric, measure in METRICS.items():
                 values = scores.matrix(metric, method, seeds)[:, member]
-                interval = mean_interval(values, stratum, share=share)
+                interval = mean_interval(values, stratum, share=measure.share)
                 noise = scores.noise(metric, method, seeds)[:, member]
                 parts = components(values, noise, stratum)
                 cells.append(
@@ -93,12 +93,12 @@ def benchmark_differences(scores: BenchmarkScores, methods: list[str], reference
             for group in scores.group_names():
                 member = scores.members(group)
                 stratum = strata(scores.groups[member])
-                for metric, share in SHARES.items():
+                for metric, measure in METRICS.items():
                     found = paired_difference(
                         scores.matrix(metric, method, seeds)[:, member],
                         scores.matrix(metric, reference, seeds)[:, member],
                         stratum,
-                        share=share,
+                        share=measure.share,
                     )
                     differences.append(
                         {

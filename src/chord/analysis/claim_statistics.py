@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chord.analysis import statistics
-from chord.analysis.catalogue import SHARES
+from chord.analysis.catalogue import METRICS
 from chord.analysis.claims_spec import Change, Difference, Part, Position, Statistic
 from chord.analysis.curves import Curve, RunCurves, curve
 from chord.analysis.scores import BenchmarkScores
@@ -21,7 +21,9 @@ UNITS = {
     "validation_accuracy": "share",
     "validation_response_tokens": "tokens",
     "response_tokens_mean": "tokens",
+    "response_tokens": "tokens",
     "reward_mean": "reward",
+    "reward": "reward",
     "entropy": "nats",
 }
 
@@ -52,7 +54,7 @@ def unit(statistic: Statistic) -> str:
     if isinstance(statistic, Position):
         return "position"
     if isinstance(statistic, Difference):
-        return "share" if SHARES[statistic.metric] else "tokens"
+        return "share" if METRICS[statistic.metric].share else UNITS[statistic.metric]
     return "log ratio" if statistic.log else UNITS[statistic.column]
 
 
@@ -62,7 +64,7 @@ def difference(statistic: Difference, evidence: Evidence, benchmark: str) -> Mea
     seeds = _common_seeds(statistic.methods, runs, f"scores on {benchmark}")
     values, reference = (scores.matrix(statistic.metric, method, seeds) for method in statistic.methods)
     found = statistics.paired_difference(
-        values, reference, statistics.strata(scores.groups), share=SHARES[statistic.metric]
+        values, reference, statistics.strata(scores.groups), share=METRICS[statistic.metric].share
     )
     return Measured(found, len(seeds), values.shape[1])
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from chord.analysis.catalogue import METRIC_TITLES
+from chord.analysis.catalogue import METRICS
 from chord.analysis.claims_spec import Change, ClaimsSpec, Difference, JudgedBenchmark, Statistic
 from chord.analysis.table import Entry, Table
 
@@ -25,7 +25,7 @@ def label(statistic: Statistic, spec: ClaimsSpec, benchmark: JudgedBenchmark | N
     who = " vs ".join(titles.get(method, method) for method in statistic.methods)
     if isinstance(statistic, Difference):
         where = benchmark.title if benchmark else f"benchmarks of role {statistic.role}"
-        return f"{who}: {METRIC_TITLES[statistic.metric]}, {where}"
+        return f"{who}: {METRICS[statistic.metric].title}, {where}"
     if isinstance(statistic, Change):
         within = f" in the first {100 * statistic.before:g} % of training" if statistic.before < 1 else ""
         sign = "/" if statistic.log else "−"

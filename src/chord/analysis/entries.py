@@ -1,6 +1,6 @@
 """Cells and differences as entries of a table: numbers, intervals, marks, and lines of the csv."""
 
-from chord.analysis.catalogue import SHARES
+from chord.analysis.catalogue import METRICS
 from chord.analysis.reported import PROVENANCE, Number
 from chord.analysis.specs import Column
 from chord.analysis.table import Entry
@@ -11,13 +11,9 @@ MARK = "*"
 PARTS = ("sd_decoding", "sd_questions", "sd_seeds")
 
 
-def _scale(metric: str) -> float:
-    return 100.0 if SHARES[metric] else 1.0
-
-
 def number(value: float, metric: str, sign: bool = False) -> str:
     """One decimal, in percent for shares; lengths above 1000 tokens without decimals. A true minus sign."""
-    scaled = value * _scale(metric)
+    scaled = value * METRICS[metric].scale
     digits = 0 if abs(scaled) >= 1000 else 1
     text = f"{scaled:+.{digits}f}" if sign else f"{scaled:.{digits}f}"
     if float(text) == 0.0:
@@ -80,7 +76,7 @@ def record(title: str, column: Column, metric: str, item: dict | None, paper: Nu
     line |= without_parts(item or {"estimate": None, "low": None, "high": None, "n_questions": 0, "n_seeds": 0})
     if paper:
         line |= {
-            "reported": paper.value / _scale(metric),
+            "reported": paper.value / METRICS[metric].scale,
             "reported_provenance": paper.provenance,
             "reported_source": paper.source,
         }

@@ -1,6 +1,6 @@
 """The notes under a table: units, how many questions and seeds, how the answers were sampled, what that can show."""
 
-from chord.analysis.catalogue import SHARES
+from chord.analysis.catalogue import METRICS
 from chord.analysis.entries import ONE_SEED, count, number, span
 from chord.analysis.specs import ALL, Column
 
@@ -8,8 +8,8 @@ FEW_QUESTIONS = 100  # below, the choice of questions alone may be worth a stand
 
 
 def unit_note(metrics: tuple[str, ...]) -> str:
-    unit = "In percent" if all(SHARES[metric] for metric in metrics) else "In tokens"
-    return f"{unit}; in brackets the 95 % interval over seeds and questions."
+    (caption,) = {METRICS[metric].caption for metric in metrics}
+    return f"{caption}; in brackets the 95 % interval over seeds and questions."
 
 
 def size_notes(columns: list[Column], used: list[dict]) -> list[str]:
@@ -59,7 +59,7 @@ def few_questions_notes(columns: list[Column], metric: str, differences: list[di
         ]
         if rows:
             least, most = (number(bound(row["detectable"] for row in rows), metric) for bound in (min, max))
-            unit = "points" if SHARES[metric] else "tokens"
+            unit = METRICS[metric].unit
             size = f"{least} {unit}" if least == most else f"{least} to {most} {unit}, depending on the methods"
             notes.append(
                 f"{title} has {span({row['n_questions'] for row in rows})} questions: a single paired comparison on it"

@@ -2,7 +2,7 @@
 
 from math import sqrt
 
-from chord.analysis.catalogue import SHARES, TableDefinition
+from chord.analysis.catalogue import METRICS, TableDefinition
 from chord.analysis.entries import PARTS, number
 from chord.analysis.specs import Column, TableSpec
 from chord.analysis.table import Entry, Table
@@ -43,11 +43,11 @@ def build(
             rows.append((column.title, method.title, *_entries(cell, metric), _detectable(hardest, metric, titles)))
     if not rows:
         raise UserError(f"{spec.name}: none of its cells exists; check the methods, benchmarks and groups of its spec")
-    points = "percentage points" if SHARES[metric] else "tokens"
     notes = (
-        f"Standard deviations of the estimate in {points}: from decoding (shrinks with k), from the choice of questions"
-        " (shrinks with more questions only), from training seeds and their interaction with the questions (shrinks"
-        " with more seeds). 95 % intervals are wider than two of them, as t quantiles pay for few seeds.",
+        f"Standard deviations of the estimate in {METRICS[metric].unit}: from decoding (shrinks with k), from the"
+        " choice of questions (shrinks with more questions only), from training seeds and their interaction with the"
+        " questions (shrinks with more seeds). 95 % intervals are wider than two of them, as t quantiles pay for few"
+        " seeds.",
         "n/e: not estimable from these runs, and not in `together`: the seeds' part from one seed (their interaction"
         " with the questions is then in that of the questions), that of decoding from one sample (it is in the rest).",
         "d: the smallest true difference that a single paired comparison of the method would find with 80 % power,"

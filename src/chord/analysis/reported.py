@@ -13,12 +13,12 @@ PROVENANCE = {"paper_text": "paper's text", "second_hand": "2nd-hand", "derived"
 
 
 class Number(Settings):
-    """One reported number; accuracy and score in percent, lengths in tokens."""
+    """One reported number; accuracy in percent, reward times 100, lengths in tokens."""
 
     place: str
     method: str
     benchmark: str
-    metric: Literal["accuracy", "response_tokens", "score"]
+    metric: Literal["accuracy", "response_tokens", "reward"]
     value: float
     setting: str
     provenance: Literal["paper_text", "second_hand", "derived"]
@@ -27,6 +27,7 @@ class Number(Settings):
 
 class Reported(Settings):
     paper: str
+    temperature: float  # of the answers behind all numbers
     sources: dict[str, str]
     settings: dict[str, str]
     numbers: tuple[Number, ...]

@@ -14,6 +14,7 @@ from chord.analysis.specs import ALL
 from chord.analysis.statistics import Array, pass_at_k
 from chord.errors import UserError
 
+COLUMNS = ["prompt_id", "group", "sample", "tokens", "truncated", "reward", "correct", "parsed"]
 METADATA = ("method", "seed_index", "benchmark", "k", "spec_hash")
 
 
@@ -36,7 +37,7 @@ class RunScores:
 
 
 def read_scores(path: Path) -> RunScores:
-    table = pq.read_table(path, columns=["prompt_id", "group", "sample", "tokens", "truncated", "correct", "parsed"])
+    table = pq.read_table(path, columns=COLUMNS)
     try:
         chord = json.loads((table.schema.metadata or {})[b"chord"])
         found = {key: chord[key] for key in METADATA} | {"decoding": chord["generate"]["spec"]["decoding"]}
@@ -139,9 +140,9 @@ def _per_question(scores: RunScores, pass_k: int) -> dict[str, PerQuestion]:
     """By metric, questions sorted by id."""
     frame = scores.frame.sort_values("prompt_id", kind="stable")
     # (Q, k): each question has k rows, as `read_scores` has seen.
-    correct, tokens, truncated, parsed = (
+    correct, tokens, truncated, parsed, reward = (
         frame[name].to_numpy(dtype=np.float64).reshape(-1, scores.k)
-        for name in ("correct", "tokens", "truncated", "parsed")
+        for name in ("correct", "tokens", "truncated", "parsed", "reward")
     )
     reached = pass_at_k(correct.sum(axis=1).astype(np.int64), scores.k, pass_k)
     return {
@@ -151,6 +152,7 @@ def _per_question(scores: RunScores, pass_k: int) -> dict[str, PerQuestion]:
         "response_tokens": _mean(tokens),
         "truncated": _mean(truncated),
         "unparsed": _mean(1.0 - parsed),
+        "reward": _mean(reward),
     }
 
 

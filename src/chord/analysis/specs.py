@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from chord.settings import Settings
 
-Metric = Literal["accuracy", "pass@k", "response_tokens", "truncated", "unparsed"]
+Metric = Literal["accuracy", "pass@k", "response_tokens", "truncated", "unparsed", "reward"]
 ALL = "all"  # the group that holds every question of a benchmark
 
 

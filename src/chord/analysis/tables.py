@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from chord.analysis import costs_table, precision_table, table_formats
-from chord.analysis.catalogue import METRIC_TITLES, SHARES, TABLES, TableDefinition
+from chord.analysis.catalogue import METRICS, TABLES, TableDefinition
 from chord.analysis.cell_files import read
 from chord.analysis.costs import RUN_FILES, read_run
 from chord.analysis.entries import MARK, SIGNIFICANT, difference_entry, estimate_entry, record
@@ -80,7 +80,7 @@ def build(
     if definition.kind == "precision":
         table = precision_table.build(spec, definition, columns, cells, differences)
     elif definition.kind == "estimates":
-        table = _estimates(spec, definition, columns, cells, reported)
+        table = _estimates(spec, definition, columns, cells, decodings, reported)
     else:
         table = _differences(spec, definition, columns, differences)
     notes = [decoding_note(columns, decodings)]
@@ -90,16 +90,25 @@ def build(
 
 
 def _estimates(
-    spec: TableSpec, definition: TableDefinition, columns: list[Column], cells: list[dict], reported: Reported | None
+    spec: TableSpec,
+    definition: TableDefinition,
+    columns: list[Column],
+    cells: list[dict],
+    decodings: dict[str, dict],
+    reported: Reported | None,
 ) -> Table:
     found = {(cell["benchmark"], cell["group"], cell["method"], cell["metric"]): cell for cell in cells}
     places = [(column, metric) for metric in definition.metrics for column in columns]
-    rows, records, used = [], [], []
+    rows, records, used, apart = [], [], [], []
     for method in spec.methods:
         entries = []
         for column, metric in places:
             cell = found.get((column.benchmark, column.group, method.name, metric))
             number = _paper_number(reported, column, method.name, metric)
+            decoding = decodings.get(column.benchmark)  # none: no run has answered it
+            if number and decoding and decoding["temperature"] != reported.temperature:
+                number = None
+                apart.append(column.title)
             records.append(record(method.title, column, metric, cell, number) | {"method": method.name})
             used += [cell] if cell else []
             entries.append(estimate_entry(cell, metric, number))
@@ -107,10 +116,18 @@ def _estimates(
     if not used:
         raise UserError(f"{spec.name}: none of its cells exists; check the methods, benchmarks and groups of its spec")
     several = len(definition.metrics) > 1
-    header = tuple(f"{column.title}, {METRIC_TITLES[metric]}" if several else column.title for column, metric in places)
+    header = tuple(f"{column.title}, {METRICS[metric].title}" if several else column.title for column, metric in places)
     notes = [unit_note(definition.metrics), *size_notes(columns, used)]
     if any(entry.note for row in rows for entry in row[1:]):
-        notes.append("In braces the paper's number: another model and data, temperature 1 (see its provenance).")
+        notes.append(
+            f"In braces the paper's number: another model and data, temperature {reported.temperature:g} (see its"
+            " provenance)."
+        )
+    if apart:
+        notes.append(
+            f"The paper's numbers for {', '.join(dict.fromkeys(apart))} are not shown: they are at temperature"
+            f" {reported.temperature:g}, and sampling otherwise changes accuracies and lengths."
+        )
     return Table(spec.name, definition.heading, ("Method", *header), tuple(rows), tuple(notes), tuple(records))
 
 
@@ -135,11 +152,11 @@ def _differences(spec: TableSpec, definition: TableDefinition, columns: list[Col
             rows.append((f"{method.title} vs {reference.title}", *(difference_entry(item, metric) for item in row)))
     if not used:
         raise UserError(f"{spec.name}: no differences for these methods; are the references among the methods?")
-    unit = "percentage points" if SHARES[metric] else "tokens"
     family = sum(item["group"] == ALL and item["p"] is not None for item in differences if item["metric"] == metric)
     groups = sum(item["group"] != ALL and item["p"] is not None for item in differences if item["metric"] == metric)
     notes = [
-        f"First method minus second in {unit}, paired by seed index and question; in brackets the 95 % interval.",
+        f"First method minus second in {METRICS[metric].unit}, paired by seed index and question; in brackets the 95 %"
+        " interval.",
         f"{MARK} p < {SIGNIFICANT} after Holm's correction (a family of {family} comparisons of whole benchmarks,"
         f" one of {groups} of single groups). Where undecided, d is the smallest true difference that a single test"
         " would find with 80 % power.",

@@ -14,6 +14,7 @@ from chord.errors import UserError
 from chord.files import write_json, write_jsonl
 from chord.provenance import file_sha256, manifest
 from chord.seeds import derive_seed
+from chord.tasks import fault
 
 
 def run(spec: dict, out: Path) -> dict:
@@ -28,6 +29,8 @@ def run(spec: dict, out: Path) -> dict:
         rows, inputs = _dataset_rows(settings)
         # Hub benchmarks do repeat questions here and there; they are what everybody reports on, so they stay.
         check_ids(rows, out.name)
+        if faults := [problem for problem in map(fault, rows) if problem]:
+            raise UserError(f"{out.name}: {len(faults)} rows by which no answer could be judged; {faults[0]}")
         more = {"read": len(rows), "repeated_questions": len(rows) - len({identity(row) for row in rows})}
         rows = _some(rows, settings)
     else:

@@ -26,6 +26,8 @@ def column_rows(source: ColumnRows, folder: Path, name: str) -> Iterator[dict]:
                 content.append(meta["options"])
             messages = render(source.task, *content)
             question = "\n".join([question, *meta.get("options", [])])
+        if columns.rubric is not None:
+            meta["rubric"] = values.criteria(place, raw, columns.rubric)
         if not messages or not question.strip():
             raise UserError(f"{place}: column {columns.messages}: expected a message of the user before the answer")
         gold = "" if columns.answer is None else values.answer(place, raw, columns.answer, source.answers)

@@ -17,8 +17,7 @@ from chord.data.openr1 import read_openr1
 from chord.data.rendering import render, row
 from chord.data.spec import ColumnRows, OpenR1Source, ToolAceSource
 from chord.data.toolace import read_toolace
-from chord.errors import GraderError
-from chord.tasks.math_grader import clean_gold
+from chord.tasks import fault
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -109,21 +108,15 @@ def toolace_pool(source: ToolAceSource, folder: Path) -> Pool:
 
 
 def column_pool(source: ColumnRows, folder: Path, name: str) -> Pool:
-    """Every row, by the map of the columns, whose reference answer (if it has one) the grader of its task can use."""
+    """Every row, by the map of the columns, whose reference answer (if it has one) the grader of its task can use.
+
+    What no grader can use is dropped from training; of a test question it is an error (`chord.data.benchmark`).
+    """
     pool = Pool()
-    graded = source.columns.answer is not None and source.task in ("math", "math_trinity")
     for new in column_rows(source, folder, name):
         pool.read += 1
-        if graded and not _is_usable(new["gold"]):
+        if source.columns.graded and fault(new):
             pool.dropped["unusable_answer"] += 1
         else:
             pool.add(new, True)
     return pool
-
-
-def _is_usable(gold: str) -> bool:
-    try:
-        clean_gold(gold)
-    except GraderError:  # of a training row; of a test question it stops the scoring
-        return False
-    return True

@@ -1,19 +1,11 @@
 """From a dataset's question to a row: the task's own words around it, and the question itself for comparisons."""
 
-from importlib import import_module
-
-from chord.errors import UserError
+from chord.tasks import PROMPTS
 
 
 def render(task: str, *content: object) -> list[dict[str, str]]:
     """The chat messages of a task's prompt; content: what the task's function `messages` takes."""
-    try:
-        module = import_module(f"chord.tasks.{task}")
-    except ModuleNotFoundError as error:
-        if error.name != f"chord.tasks.{task}":
-            raise
-        raise UserError(f"task {task!r}: chord.tasks has no module of this name") from None
-    return module.messages(*content)
+    return PROMPTS[task](*content)
 
 
 def row(row_id: str, messages: list[dict], gold: str, task: str, group: str, question: str, **meta: object) -> dict:

@@ -8,14 +8,15 @@ from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, mode
 from chord.data.skills import GROUPS
 from chord.data.world import MAX_K, MIN_K
 from chord.settings import Settings
+from chord.tasks import PROMPTS
 
 Difficulty = Annotated[int, Field(ge=MIN_K, le=MAX_K)]
 Difficulties = Annotated[tuple[Difficulty, ...], Field(min_length=1, description="needed quantities, in turn")]
 HubId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Globs = Annotated[tuple[str, ...], Field(min_length=1)]
-# The tasks of dataset rows: modules of chord.tasks that render the row's prompt and reward the answer.
-Task = Literal["math", "math_trinity", "mmlu_pro", "mmlu_pro_letter", "tool_call", "rubric"]
+# The tasks of dataset rows; bfcl needs more than columns and has a source of its own.
+Task = Literal[tuple(name for name in PROMPTS if name != "bfcl")]
 
 
 class WorldSource(Settings):
@@ -74,8 +75,14 @@ class Columns(Settings):
         default=None, description="chat messages, used as they are; from the last one of the assistant on they are cut"
     )
     answer: str | None = Field(default=None, description="reference answer; of a multiple choice question its index")
+    rubric: str | None = Field(default=None, description="of the task rubric: list of {description, weight}")
     id: str | None = Field(default=None, description="without it the number of the row")
     group: str | None = Field(default=None, description="part that a table may show as a column of its own")
+
+    @property
+    def graded(self) -> bool:
+        """Whether there is something that answers are judged by."""
+        return self.answer is not None or self.rubric is not None
 
     @model_validator(mode="after")
     def _one_prompt(self) -> "Columns":
@@ -105,8 +112,8 @@ class ColumnsSource(ColumnRows):
 
     @model_validator(mode="after")
     def _has_answers(self) -> "ColumnsSource":
-        if self.columns.answer is None:
-            raise ValueError("columns: expected a column for answer")
+        if not self.columns.graded:
+            raise ValueError("columns: expected a column for answer, or for rubric")
         return self
 
 
@@ -163,8 +170,8 @@ class SplitsSource(Settings):
 
     @model_validator(mode="after")
     def _rl_has_answers(self) -> "SplitsSource":
-        if self.rl.columns.answer is None:
-            raise ValueError("rl: expected a column for answer, which the reward needs")
+        if not self.rl.columns.graded:
+            raise ValueError("rl: expected a column for answer, or for rubric, which the reward needs")
         return self
 
 

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from chord.errors import UserError
+from chord.tasks.rubric import is_criterion
 
 _INTEGER = re.compile(r"[-+]?\d+(?:\.0*)?")
 _HASHES = re.compile(r"####[ \t]*([^\n]+?)\s*$")
@@ -43,6 +44,14 @@ def messages(place: str, row: dict, column: str) -> list[dict[str, str]]:
     if not good:
         raise wrong(place, column, f"a list of messages with content (text) and role ({', '.join(_ROLES)})", found)
     return [{"role": item["role"], "content": item["content"]} for item in found]
+
+
+def criteria(place: str, row: dict, column: str) -> list[dict]:
+    """Criteria of a rubric, without any further keys that the dataset may have in them."""
+    found = value(place, row, column)
+    if not isinstance(found, list) or not all(map(is_criterion, found)):
+        raise wrong(place, column, "a list of {description: text, weight: number}", found)
+    return [{key: item[key] for key in ("description", "weight")} for item in found]
 
 
 def label(place: str, row: dict, column: str) -> str:

@@ -1,4 +1,7 @@
-"""Tasks: how a completion is judged. One module a task; a new one is a module with `verdict` and a line in TASKS."""
+"""Tasks: how a completion is judged. One module a task; a new one is a module with `verdict` and a line in TASKS.
+
+A task of dataset rows has a line in PROMPTS besides; the other tables are for tasks that need them.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -26,6 +29,22 @@ TASKS: dict[str, Callable[[dict, str, bool], Verdict]] = {
     "tool_call": tool_call.verdict,
     "world": world.verdict,
 }
+# Tasks of dataset rows: the chat messages around a row's content.
+PROMPTS: dict[str, Callable[..., list[dict]]] = {
+    "bfcl": bfcl.messages,
+    "math": math.messages,
+    "math_trinity": math_trinity.messages,
+    "mmlu_pro": mmlu_pro.messages,
+    "mmlu_pro_letter": mmlu_pro_letter.messages,
+    "rubric": rubric.messages,
+    "tool_call": tool_call.messages,
+}
+# Tasks that cannot use every reference: an error for a row by which no answer could be judged.
+CHECKS: dict[str, Callable[[dict], None]] = {
+    "math": math.check,
+    "math_trinity": math_trinity.check,
+    "rubric": rubric.check,
+}
 # Tasks that judge many responses faster than one by one.
 MANY: dict[str, Callable[[Iterable[Item]], Iterator[Verdict]]] = {
     "math": math.verdicts,
@@ -36,7 +55,18 @@ MANY: dict[str, Callable[[Iterable[Item]], Iterator[Verdict]]] = {
 RECORDS: dict[str, Callable[[], dict]] = {"rubric": rubric.record}
 BLOCK_ITEMS = 8192  # judged at a time: bounds memory, changes no verdict
 
-__all__ = ["CORRECT", "TASKS", "WRONG", "Verdict", "grading_record", "judge_samples", "verdict", "verdicts"]
+__all__ = [
+    "CORRECT",
+    "PROMPTS",
+    "TASKS",
+    "WRONG",
+    "Verdict",
+    "fault",
+    "grading_record",
+    "judge_samples",
+    "verdict",
+    "verdicts",
+]
 
 
 def verdict(row: dict, text: str, truncated: bool) -> Verdict:
@@ -59,6 +89,17 @@ def verdicts(items: Iterable[Item]) -> Iterator[Verdict]:
             judge = MANY.get(task) or _one_by_one
             judged.update(zip(members, judge(block[place] for place in members), strict=True))
         yield from (judged[place] for place in range(len(block)))
+
+
+def fault(row: dict) -> str | None:
+    """Why no answer to this row could be judged, in words: its task cannot use its reference. None where it can."""
+    check = CHECKS.get(_known_task(row))
+    try:
+        if check:
+            check(row)
+    except (GraderError, UserError) as error:
+        return str(error)
+    return None
 
 
 def _known_task(row: dict) -> str:

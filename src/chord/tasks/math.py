@@ -25,6 +25,14 @@ def messages(problem: str) -> list[dict[str, str]]:
     return [{"role": "system", "content": SYSTEM_PROMPT}, {"role": "user", "content": problem}]
 
 
+def check(row: dict) -> None:
+    """GraderError where the gold cannot be used."""
+    try:
+        clean_gold(row["gold"])
+    except GraderError as error:
+        raise GraderError(f"row {row['id']!r}: {error}") from None
+
+
 def verdict(row: dict, text: str, truncated: bool) -> Verdict:
     return next(verdicts([(row, text, truncated)]))
 
@@ -39,10 +47,7 @@ def judged(items: Iterable[tuple[dict, str, bool]]) -> Iterator[tuple[str, bool,
     """(text, truncated, judgement of the last box) of each item; None where there is no box."""
     items = list(items)
     for row, _, _ in items:
-        try:
-            clean_gold(row["gold"])
-        except GraderError as error:
-            raise GraderError(f"row {row['id']!r}: {error}") from None
+        check(row)
     boxes = [math_text.last_box(text) for _, text, _ in items]
     answered = [(row["gold"], box) for (row, _, _), box in zip(items, boxes, strict=True) if box is not None]
     judgements = iter(judge_answers(answered))

@@ -2,16 +2,16 @@
 
 Accuracy (1 or 0) less 0.1 without exactly one pair of think tags: a right answer can get 0.9, and there is no penalty
 for a response that was cut off. Accuracy here is by the same grader as task `math`; the public code compares
-normalised strings (docs/benchmarks.md says how often the two agree).
+normalised strings.
 """
 
 from collections.abc import Iterable, Iterator
 
 from chord.tasks import math_text
-from chord.tasks.math import judged, messages
+from chord.tasks.math import check, judged, messages
 from chord.tasks.verdict import Verdict
 
-__all__ = ["messages", "verdict", "verdicts"]
+__all__ = ["check", "messages", "verdict", "verdicts"]
 
 FORMAT_PENALTY = 0.1
 

@@ -38,6 +38,11 @@ def record() -> dict:
     return {"judge_model": judge.model(), "judge_prompt_hash": json_hash([INSTRUCTION, ASKED, judge.AGAIN])}
 
 
+def check(row: dict) -> None:
+    """UserError where there is no rubric, or none that could be met."""
+    _rubric(row)
+
+
 def verdict(row: dict, text: str, truncated: bool) -> Verdict:
     (found,) = verdicts([(row, text, truncated)])
     return found
@@ -72,7 +77,7 @@ def aggregate(weights: list[float], met: list[bool]) -> float:
 
 def _rubric(row: dict) -> list[dict]:
     rubric = row["meta"].get("rubric")
-    readable = isinstance(rubric, list) and all(map(_is_criterion, rubric))
+    readable = isinstance(rubric, list) and all(map(is_criterion, rubric))
     if not (readable and any(item["weight"] > 0 for item in rubric)):
         raise UserError(
             f"row {row['id']!r}: meta.rubric: expected a list of {{description: text, weight: number}}, "
@@ -81,7 +86,7 @@ def _rubric(row: dict) -> list[dict]:
     return rubric
 
 
-def _is_criterion(item: Any) -> bool:
+def is_criterion(item: Any) -> bool:
     if not isinstance(item, dict):
         return False
     return isinstance(item.get("description"), str) and type(item.get("weight")) in (int, float)
