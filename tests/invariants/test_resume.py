@@ -13,7 +13,6 @@ import pytest
 
 from chord.errors import UserError
 from chord.files import write_jsonl
-from chord.training.checkpoints import locked
 from chord.training.curves import CLOCK
 from tests.invariants.conftest import hybrid_stage, sft_stage
 
@@ -133,18 +132,3 @@ def test_the_command_runs_on_two_ranks(job, tmp_path):
         assert [row[column] for row in curves(two)] == [row[column] for row in curves(one)]
     first_steps = [[float(row["expert_nll"]) for row in curves(out)[1:3]] for out in (one, two)]
     assert first_steps[1] == pytest.approx(first_steps[0], rel=1e-3)
-
-
-def test_a_folder_takes_one_process(tmp_path):
-    code = (
-        "import sys, time; from pathlib import Path; from chord.training.checkpoints import locked\n"
-        "with locked(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
-    )
-    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "locked\n"
-    with pytest.raises(UserError, match="another process is training into this folder"), locked(tmp_path):
-        pass
-    holder.kill()
-    holder.communicate()
-    with locked(tmp_path):
-        pass

@@ -14,6 +14,7 @@ import logging
 import random
 import shutil
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,9 +25,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, Q
 from chord.data import skills, solutions, world
 from chord.errors import UserError
 from chord.files import atomic_folder, atomic_path, remove_partials, write_json, write_text
+from chord.locks import held
 from chord.provenance import environment, file_sha256, folder_sha256, manifest, source_sha256
 from chord.seeds import derive_seed
-from chord.training.checkpoints import locked
 from chord.training.gates import measure_gates, missed
 from chord.training.pretrain_spec import Architecture, Mixture, PretrainSpec
 from chord.training.tokenizer import build_tokenizer
@@ -140,7 +141,7 @@ def train(
         "environment": environment(),
         "start": start_files,
     }
-    state = torch.load(checkpoint) if checkpoint.exists() else None
+    state = _state(checkpoint)
     if state and state["identity"] != identity:
         differs = ", ".join(key for key in identity if state["identity"].get(key) != identity[key])
         log.info("starts anew: %s was made with another %s", checkpoint, differs)
@@ -190,6 +191,21 @@ def train(
     return history
 
 
+def _state(checkpoint: Path) -> dict | None:
+    """What `train` saved; None if there is none, or none that is as it was written: its parts carry checksums."""
+    if not checkpoint.exists():
+        return None
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            damaged = archive.testzip()
+    except zipfile.BadZipFile:
+        damaged = "cut off"
+    if damaged:
+        log.warning("%s: damaged (%s); starts anew", checkpoint, damaged)
+        return None
+    return torch.load(checkpoint, weights_only=True)
+
+
 def run(spec: dict, out: Path, start: Path | None = None) -> dict:
     """Command `pretrain`: train, measure the gates, write the model folder `out`. Returns the manifest.
 
@@ -199,7 +215,7 @@ def run(spec: dict, out: Path, start: Path | None = None) -> dict:
     """
     settings = PretrainSpec.model_validate(spec)
     checkpoints = out.with_name(out.name + ".checkpoint")
-    with locked(checkpoints):
+    with held(checkpoints, "training this base model"):
         remove_partials(checkpoints)
         record, rejected = _pretrain(settings, out, checkpoints / "state.pt", start)
         shutil.rmtree(checkpoints)

@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,9 +16,16 @@ from transformers.integrations import TensorBoardCallback
 from chord.errors import UserError
 from chord.evaluation.validate import accuracy
 from chord.files import atomic_folder, read_jsonl, remove_partials, write_json
+from chord.locks import held
 from chord.provenance import manifest, source_sha256, utc_now
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
-from chord.training.checkpoints import MarkComplete, clear_checkpoints, locked, newest_checkpoint, step_of
+from chord.training.checkpoints import (
+    MarkComplete,
+    clear_checkpoints,
+    newest_checkpoint,
+    remove_incomplete,
+    step_of,
+)
 from chord.training.clock import Clock
 from chord.training.curves import curve_rows, write_curves
 from chord.training.hybrid import HybridTrainer
@@ -44,13 +52,19 @@ def run(
     if missing := [name for name, path in rows.items() if path is None]:
         raise UserError(f"train: --{missing[0]}: missing; expected the rows that a {settings.stage.kind} stage reads")
     ranks = PartialState(cpu=not torch.cuda.is_available())
-    with locked(out) if ranks.is_main_process else nullcontext():
-        _train(settings, {"start": start, "validation": validation, **rows}, out, ranks)
+    with held(out, "training into this folder") if ranks.is_main_process else nullcontext() as check:
+        try:
+            _train(settings, {"start": start, "validation": validation, **rows}, out, ranks, check)
+        except Exception:
+            if ranks.is_main_process:
+                remove_incomplete(out / "checkpoints")
+            raise
     ranks.wait_for_everyone()  # a rank that ends early makes the others fail
     ranks.destroy_process_group()
 
 
-def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialState) -> None:
+def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialState, check: Callable) -> None:
+    """check: raises when the folder is not this process's any more; None on the ranks that write nothing."""
     started = utc_now()
     device, precision = _hardware()
     provenance = manifest(
@@ -84,7 +98,7 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     trainer.add_callback(
         Validate(trainer, measure, spec.stage.validate_every, best=checkpoints if keeps_best else None)
     )
-    trainer.add_callback(MarkComplete())
+    trainer.add_callback(MarkComplete(check))
     if ranks.is_main_process:
         if not resumed:
             shutil.rmtree(out / "tensorboard", ignore_errors=True)  # of an earlier run that is not gone on from
@@ -98,6 +112,7 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     per_step = spec.stage.expert_rows_per_step if counted == "experts" else spec.stage.prompts_per_step
     curves = curve_rows(trainer.state.log_history, per_step, len(rows[counted]))
     delivered = best_step(curves) if keeps_best else trainer.state.global_step
+    check()
     with atomic_folder(out / "model") as folder:
         if keeps_best:
             shutil.copytree(checkpoints / f"best-{delivered}", folder, dirs_exist_ok=True)
