@@ -1,4 +1,4 @@
-"""A folder for one process at a time, on any file system that several machines share.
+"""Work that one process at a time may do, on any file system that several machines share.
 
 The lock is a file that names its holder and is touched while that lives: no `flock`, which network file systems often
 keep to one machine or ignore. A holder of this machine that died is known by its process number and start time; one of
@@ -17,17 +17,16 @@ from chord.errors import UserError
 log = logging.getLogger(__name__)
 LEASE_SECONDS = 120.0  # above the minute for which NFS may show old times of a file
 BEAT_SECONDS = 5.0
-NAME = "lock"
 
 
 @contextmanager
-def held(folder: Path, work: str, lease: float = LEASE_SECONDS, beat: float = BEAT_SECONDS) -> Iterator[Callable]:
-    """Hold the folder while the block runs; UserError if another process does its `work` there.
+def held(file: Path, work: str, lease: float = LEASE_SECONDS, beat: float = BEAT_SECONDS) -> Iterator[Callable]:
+    """Hold the lock while the block runs; UserError if another process does the `work` that it stands for.
 
     Yields a function that raises UserError once the lock was lost: to a process of another machine that saw no sign of
     life for `lease` seconds, or to somebody who deleted the file. Call it before anything that the other must not meet.
     """
-    lock = SoftFileLease(folder / NAME, lease_duration=lease, heartbeat_interval=beat)
+    lock = SoftFileLease(file, lease_duration=lease, heartbeat_interval=beat)
     _acquire(lock, work)
 
     def check() -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from chord.errors import UserError
-from chord.locks import NAME, held
+from chord.locks import held
 
+NAME = "lock"
 WORK = "training into this folder"
 HOLD = (
     "import sys, time; from pathlib import Path; from chord.locks import held\n"
-    f"with held(Path(sys.argv[1]), {WORK!r}): print('held', flush=True); time.sleep(60)"
+    f"with held(Path(sys.argv[1]) / 'lock', {WORK!r}): print('held', flush=True); time.sleep(60)"
 )
 
 
@@ -34,7 +35,7 @@ def another_process(folder: Path):
 
 def test_a_living_holder_keeps_its_folder(tmp_path):
     with another_process(tmp_path) as holder:
-        with pytest.raises(UserError) as caught, held(tmp_path, WORK):
+        with pytest.raises(UserError) as caught, held(tmp_path / NAME, WORK):
             pytest.fail("two processes in one folder")
         assert str(caught.value) == (
             f"{tmp_path / NAME}: process {holder.pid} on {socket.gethostname()} is {WORK}; wait for it or stop it, "
@@ -48,7 +49,7 @@ def test_a_killed_holder_is_replaced_at_once(tmp_path):
         holder.wait()
         assert (tmp_path / NAME).exists()
         started = time.monotonic()
-        with held(tmp_path, WORK) as check:
+        with held(tmp_path / NAME, WORK) as check:
             check()
         assert time.monotonic() - started < 1
     assert not (tmp_path / NAME).exists()
@@ -65,7 +66,7 @@ def of_another_machine(folder: Path, lease: float) -> Path:
 def test_a_silent_holder_on_another_machine_is_replaced_after_the_lease(tmp_path):
     of_another_machine(tmp_path, lease=2.0)
     started = time.monotonic()
-    with held(tmp_path, WORK, lease=2.0, beat=0.5):
+    with held(tmp_path / NAME, WORK, lease=2.0, beat=0.5):
         assert time.monotonic() - started >= 2
 
 
@@ -80,7 +81,10 @@ def test_a_holder_on_another_machine_that_touches_its_lock_keeps_it(tmp_path):
     thread = threading.Thread(target=beat)
     thread.start()
     try:
-        with pytest.raises(UserError, match=f"on node7 is {WORK}; wait"), held(tmp_path, WORK, lease=2.0, beat=0.5):
+        with (
+            pytest.raises(UserError, match=f"on node7 is {WORK}; wait"),
+            held(tmp_path / NAME, WORK, lease=2.0, beat=0.5),
+        ):
             pytest.fail("two processes in one folder")
     finally:
         stop.set()
@@ -90,7 +94,7 @@ def test_a_holder_on_another_machine_that_touches_its_lock_keeps_it(tmp_path):
 
 @pytest.mark.parametrize("taken_over", [True, False])
 def test_whoever_lost_the_lock_learns_it(taken_over, tmp_path):
-    with held(tmp_path, WORK, lease=2.0, beat=0.1) as check:
+    with held(tmp_path / NAME, WORK, lease=2.0, beat=0.1) as check:
         (tmp_path / NAME).unlink()
         if taken_over:
             of_another_machine(tmp_path, lease=2.0)
@@ -107,7 +111,7 @@ def test_of_many_that_find_a_dead_holder_one_enters_at_a_time(tmp_path):
         "inside = Path(sys.argv[1]) / 'inside'\n"
         "while True:\n"
         "    try:\n"
-        f"        with held(Path(sys.argv[1]), {WORK!r}, lease=20.0, beat=0.1):\n"
+        f"        with held(Path(sys.argv[1]) / 'lock', {WORK!r}, lease=20.0, beat=0.1):\n"
         "            inside.mkdir()\n"  # fails if another is inside
         "            inside.rmdir()\n"
         "            os.kill(os.getpid(), 9)\n"
@@ -119,7 +123,7 @@ def test_of_many_that_find_a_dead_holder_one_enters_at_a_time(tmp_path):
             for _ in range(6)
         ]
         deadline = time.monotonic() + 60
-        while any(racer.poll() is None for racer in racers):  # asks each: a dead child that is not waited for counts as alive
+        while None in [racer.poll() for racer in racers]:  # poll() also waits for the dead, who else count as alive
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert [racer.returncode for racer in racers] == [-9] * 6, [racer.stderr.read() for racer in racers]

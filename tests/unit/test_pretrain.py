@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2ForCausalLM
 from chord.data import skills, solutions, world
 from chord.data.rows import skill_rows, world_rows
 from chord.errors import UserError
-from chord.locks import held
 from chord.files import read_json
+from chord.locks import held
 from chord.provenance import file_sha256
 from chord.rollouts import encode_prompts
 from chord.training import pretrain
@@ -235,8 +235,11 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(damage, trained, tokenizer, tm
 
 
 def test_two_processes_cannot_train_into_one_folder(tmp_path):
-    folder = tmp_path / "base_model.checkpoint"
-    with held(folder, "training this base model", beat=0.2), pytest.raises(UserError, match="is training this base model"):
+    lock = tmp_path / "base_model.checkpoint/lock"
+    with (
+        held(lock, "training this base model", beat=0.2),
+        pytest.raises(UserError, match="is training this base model"),
+    ):
         pretrain.run(TINY, tmp_path / "base_model")
     assert not (tmp_path / "base_model").exists()
 

@@ -44,6 +44,7 @@ class TimeLeft(logging.Handler):
 
 
 onstart:
+    hold_study()
     logger.addHandler(
         TimeLeft(
             {job.jobid: minutes_of(job) for job in workflow.dag.needrun_jobs()},

@@ -72,7 +72,9 @@ def clear_checkpoints(folder: Path, identity: dict) -> None:
     from them would give weights that no configuration describes. So are newer ones that a kill left incomplete or that
     were damaged since, and best weights from later steps.
     """
-    if folder.exists() and _identity_of(folder) != identity:
+    if folder.exists() and (found := _identity_of(folder)) != identity:
+        if found is None:
+            log.warning("%s: damaged since it was written; starts anew", folder / IDENTITY)
         shutil.rmtree(folder)
     if not folder.exists():
         folder.mkdir(parents=True)
@@ -83,7 +85,7 @@ def clear_checkpoints(folder: Path, identity: dict) -> None:
             if not (damaged := _damaged(checkpoint)):
                 reached = step_of(checkpoint)
                 break
-            log.warning("%s: damaged since it was written; goes on from an earlier step", damaged)
+            log.warning("%s: damaged since it was written; starts from an earlier step", damaged)
         shutil.rmtree(checkpoint)
     for best in folder.glob("best-*"):
         if step_of(best) > reached:

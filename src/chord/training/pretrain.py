@@ -20,12 +20,13 @@ from pathlib import Path
 
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
 from chord.data import skills, solutions, world
 from chord.errors import UserError
 from chord.files import atomic_folder, atomic_path, remove_partials, write_json, write_text
 from chord.locks import held
+from chord.models import load_tokenizer, load_weights
 from chord.provenance import environment, file_sha256, folder_sha256, manifest, source_sha256
 from chord.seeds import derive_seed
 from chord.training.gates import measure_gates, missed
@@ -61,8 +62,8 @@ def build_model(architecture: Architecture, tokenizer, seed: int) -> Qwen2ForCau
 
 def start_model(architecture: Architecture, tokenizer, start: Path) -> Qwen2ForCausalLM:
     """The model in the folder `start`, which must be of this architecture and vocabulary."""
-    model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32, use_safetensors=True)
-    vocabulary = AutoTokenizer.from_pretrained(start).get_vocab()
+    model = load_weights(start, torch.float32)
+    vocabulary = load_tokenizer(start).get_vocab()
     if vocabulary != tokenizer.get_vocab() or _shapes(model) != _shapes(build_model(architecture, tokenizer, seed=0)):
         raise UserError(f"{start}: not a base model of the world with the specification's architecture")
     return model
@@ -215,7 +216,7 @@ def run(spec: dict, out: Path, start: Path | None = None) -> dict:
     """
     settings = PretrainSpec.model_validate(spec)
     checkpoints = out.with_name(out.name + ".checkpoint")
-    with held(checkpoints, "training this base model"):
+    with held(checkpoints / "lock", "training this base model"):
         remove_partials(checkpoints)
         record, rejected = _pretrain(settings, out, checkpoints / "state.pt", start)
         shutil.rmtree(checkpoints)

@@ -10,14 +10,15 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from torch.utils.tensorboard import SummaryWriter
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, Trainer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from transformers.integrations import TensorBoardCallback
 
 from chord.errors import UserError
 from chord.evaluation.validate import accuracy
 from chord.files import atomic_folder, read_jsonl, remove_partials, write_json
 from chord.locks import held
-from chord.provenance import manifest, source_sha256, utc_now
+from chord.models import load_tokenizer, load_weights
+from chord.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.training.checkpoints import (
     MarkComplete,
@@ -52,7 +53,7 @@ def run(
     if missing := [name for name, path in rows.items() if path is None]:
         raise UserError(f"train: --{missing[0]}: missing; expected the rows that a {settings.stage.kind} stage reads")
     ranks = PartialState(cpu=not torch.cuda.is_available())
-    with held(out, "training into this folder") if ranks.is_main_process else nullcontext() as check:
+    with held(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
         try:
             _train(settings, {"start": start, "validation": validation, **rows}, out, ranks, check)
         except Exception:
@@ -81,8 +82,8 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
     if spec.stage.expert_set and "experts" in rows:
         rows["experts"] = _first(rows["experts"], spec.stage.expert_set, inputs["experts"])
-    tokenizer = AutoTokenizer.from_pretrained(inputs["start"])
-    model = AutoModelForCausalLM.from_pretrained(inputs["start"], dtype=torch.float32)
+    tokenizer = load_tokenizer(inputs["start"])
+    model = load_weights(inputs["start"], torch.float32)
     sequences = encode_experts(tokenizer, rows.get("experts", []))
     _check_lengths(sequences, rows.get("experts", []), model)
     trainer = build_trainer(spec, model, tokenizer, rows.get("prompts", []), sequences, checkpoints)
@@ -121,7 +122,9 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
         tokenizer.save_pretrained(folder)
     write_curves(out / "curves.csv", curves)
     times = {"started": started, "resumed_after_step": step_of(resumed) if resumed else None, "finished": utc_now()}
-    write_json(out / "manifest.json", provenance | times | {"result": _result(curves, delivered)})
+    files = {f"model/{name}": digest for name, digest in folder_sha256(out / "model").items()}
+    files["curves.csv"] = file_sha256(out / "curves.csv")
+    write_json(out / "manifest.json", provenance | times | {"files": files, "result": _result(curves, delivered)})
     shutil.rmtree(checkpoints)  # several times the model's size, and of no use once the result stands
 
 

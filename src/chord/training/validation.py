@@ -21,8 +21,8 @@ def best_step(log: list[dict]) -> int | None:
 class Validate(TrainerCallback):
     """Puts validation_accuracy, validation_response_tokens and validation_seconds into the step's log line.
 
-    With `best`, a folder `best-<step>` in it holds the weights of the best step so far; earlier ones are deleted by what
-    marks checkpoints (`chord.training.checkpoints`).
+    With `best`, a folder `best-<step>` in it holds the weights of the best step so far; earlier ones go when a
+    checkpoint is marked as complete.
     """
 
     def __init__(self, trainer: Trainer, measure: Measure, every: int, best: Path | None):

@@ -1,0 +1,38 @@
+"""What a disk refuses, told from the errors of libraries that do not say it: one line instead of a traceback."""
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+PROBE_BYTES = 2**20
+
+
+def refusal(error: Exception, out: Path) -> str | None:
+    """The line, if the disk is why a command that writes to `out` met `error`; None if it is not.
+
+    Writers of weights report a full disk as errors of their own, so that the disk is asked as well.
+    """
+    refused = error if isinstance(error, OSError) and error.errno in REFUSALS else _probe(out)
+    if refused is None:
+        return None
+    place = refused.filename or out
+    return (
+        f"{place}: {os.strerror(refused.errno)}; no half-written file counts as a result: make room or allow writing, "
+        "then give the same command again"
+    )
+
+
+def _probe(out: Path) -> OSError | None:
+    """What the system says to a small file beside `out`."""
+    folder = next(parent for parent in out.absolute().parents if parent.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = out
+        return error if error.errno in REFUSALS else None
+    return None
