@@ -17,7 +17,8 @@ def refusal(error: Exception, out: Path) -> str | None:
     refused = error if isinstance(error, OSError) and error.errno in REFUSALS else _probe(out)
     if refused is None:
         return None
-    place = refused.filename or out
+    elsewhere = refused.filename and not Path(refused.filename).absolute().is_relative_to(out.absolute().parent)
+    place = refused.filename if elsewhere else out  # beside `out` it is a temporary name
     return (
         f"{place}: {os.strerror(refused.errno)}; no half-written file counts as a result: make room or allow writing, "
         "then give the same command again"
@@ -33,6 +34,5 @@ def _probe(out: Path) -> OSError | None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        error.filename = out
         return error if error.errno in REFUSALS else None
     return None

@@ -37,7 +37,8 @@ def whole(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the system, and not about the content
+        # of the system, and not about the content
+        if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and error.errno is not None):
             raise
         reason = str(error).partition("\n")[0]
         raise UserError(
