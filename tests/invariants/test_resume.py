@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from chord.files import write_jsonl
+from chord.provenance import file_sha256
 from chord.training.checkpoints import MarkComplete
 from chord.training.curves import CLOCK
 from chord.training.run import run
@@ -124,6 +125,17 @@ def train_here(job: list[str], out: Path) -> None:
     run(json.loads(spec), Path(start), Path(validation), out, Path(prompts), Path(experts))
 
 
+def cut_behind(patch: pytest.MonkeyPatch, step: int) -> None:
+    save = MarkComplete.on_save
+
+    def on_save(self, args, state, control, **rest):
+        save(self, args, state, control, **rest)
+        if state.global_step == step:
+            raise Cut
+
+    patch.setattr(MarkComplete, "on_save", on_save)
+
+
 def changed_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -140,14 +152,7 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(job, tmp_path, monkeypatch, ca
     straight, cut = tmp_path / "straight", tmp_path / "cut"
     train_here(job, straight)
     with monkeypatch.context() as patch:
-        save = MarkComplete.on_save
-
-        def on_save(self, args, state, control, **rest):
-            save(self, args, state, control, **rest)
-            if state.global_step == 6:
-                raise Cut
-
-        patch.setattr(MarkComplete, "on_save", on_save)
+        cut_behind(patch, 6)
         with pytest.raises(Cut):
             train_here(job, cut)
     names = sorted(path.name for path in (cut / "checkpoints").iterdir())
@@ -175,6 +180,35 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(job, tmp_path, monkeypatch, ca
         assert curves(out) == curves(straight)
         assert json.loads((out / "manifest.json").read_text())["resumed_after_step"] == resumed
         shutil.rmtree(out)
+
+
+@pytest.mark.parametrize("job", ["sft"], indirect=True)
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"])
+def test_a_checkpoint_that_would_do_harm_does_none(job, name, tmp_path, monkeypatch):
+    """Its marker is right, so that only the way in which the file is read can protect."""
+
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "harm was done"),)
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        cut_behind(patch, 2)
+        with pytest.raises(Cut):
+            train_here(job, out)
+    checkpoint = out / "checkpoints/checkpoint-2"
+    torch.save(Harm(), checkpoint / name)
+    marker = json.loads((checkpoint / "complete").read_text())
+    marker[checkpoint.name][name] = file_sha256(checkpoint / name)
+    (checkpoint / "complete").write_text(json.dumps(marker))
+    if name == "training_args.bin":  # never read
+        train_here(job, out)
+        assert json.loads((out / "manifest.json").read_text())["resumed_after_step"] == 2
+    else:
+        with pytest.raises(Exception, match="Weights only load failed"):
+            train_here(job, out)
+        assert not (out / "manifest.json").exists()
+    assert not (tmp_path / "harm was done").exists()
 
 
 @pytest.mark.parametrize("job", ["hybrid"], indirect=True)

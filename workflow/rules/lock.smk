@@ -6,20 +6,21 @@ from contextlib import ExitStack
 from chord.disk import refusal
 from chord.locks import held
 
+WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+
 
 def hold_study() -> None:
-    """Hold `results/<study>/lock` until this process ends; a living holder ends it with one line."""
-    lock = ExitStack()
+    """Hold `results/<study>/lock` until this process ends; if another one has it, end with one line."""
+    lock, holding = Path(RESULTS) / "lock", ExitStack()
     try:
-        lock.enter_context(held(Path(RESULTS) / "lock", f"running Snakemake on {STUDY.name}"))
+        holding.enter_context(held(lock, f"running Snakemake on {STUDY.name}"))
     except UserError as error:
         sys.exit(str(error))
     except OSError as error:
-        sys.exit(refusal(error, Path(RESULTS) / "lock") or error)
-    atexit.register(lock.close)
+        sys.exit(refusal(error, lock) or error)
+    atexit.register(holding.close)
 
 
-# Snakemake makes conda environments before `onstart`, and two that make one disturb each other.
-if workflow.is_main_process and DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+# Otherwise `onstart` does it. But conda environments are made before, and two processes that make one disturb each other.
+if WITH_CONDA and workflow.is_main_process:
     hold_study()
-    hold_study = lambda: None
