@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{error.title}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
         )
     except Exception as error:
-        if line := refusal(error, getattr(options, "out", None) or getattr(options, "output", Path())):
+        if line := refusal(error, getattr(options, "out", None) or getattr(options, "output", None)):
             return _fail([line])
         raise
     return 0

@@ -12,10 +12,10 @@ from chord.experts.spec import DatasetSource, ExpertsSpec, ModelSource
 from chord.files import read_jsonl, write_json, write_jsonl
 from chord.locks import held
 from chord.provenance import file_sha256, manifest
+from chord.seeds import derive_seed
 
 if TYPE_CHECKING:
     from chord.rollouts.parts import Parts
-from chord.seeds import derive_seed
 
 
 def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:

@@ -15,7 +15,7 @@ import random
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -216,17 +216,19 @@ def run(spec: dict, out: Path, start: Path | None = None) -> dict:
     """
     settings = PretrainSpec.model_validate(spec)
     checkpoints = out.with_name(out.name + ".checkpoint")
-    with held(checkpoints / "lock", "training this base model"):
+    with held(checkpoints / "lock", "training this base model") as check:
         remove_partials(checkpoints)
-        record, rejected = _pretrain(settings, out, checkpoints / "state.pt", start)
+        record, rejected = _pretrain(settings, out, checkpoints / "state.pt", start, check)
         shutil.rmtree(checkpoints)
     if rejected:
         raise UserError("\n".join([*record["missed_gates"], f"The model is kept in {rejected} for inspection."]))
     return record
 
 
-def _pretrain(settings: PretrainSpec, out: Path, checkpoint: Path, start: Path | None) -> tuple[dict, Path | None]:
-    """The manifest, and where the model is if it was rejected."""
+def _pretrain(
+    settings: PretrainSpec, out: Path, checkpoint: Path, start: Path | None, check: Callable
+) -> tuple[dict, Path | None]:
+    """The manifest, and where the model is if it was rejected. check: raises when another process has taken over."""
     tokenizer = build_tokenizer(settings.architecture.max_tokens)
     if start:
         model = start_model(settings.architecture, tokenizer, start)
@@ -242,6 +244,7 @@ def _pretrain(settings: PretrainSpec, out: Path, checkpoint: Path, start: Path |
         log.info("gate %-12s %7.3f   wanted %g to %g", name, figures[name], low, high)
     rejected = bool(failures) and settings.gates.enforce
     target = out.with_name(out.name + ".rejected") if rejected else out
+    check()
     with atomic_folder(target) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

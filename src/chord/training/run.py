@@ -56,6 +56,8 @@ def run(
     with held(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
         try:
             _train(settings, {"start": start, "validation": validation, **rows}, out, ranks, check)
+        except UserError:  # as when the folder was lost: what lies there is another's
+            raise
         except Exception:
             if ranks.is_main_process:
                 remove_incomplete(out / "checkpoints")
