@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from chord.disk import refusal
+from chord.disk import explained
 from chord.errors import UserError
 from chord.files import write_text
 
@@ -194,10 +194,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(
             f"{error.title}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
         )
-    except Exception as error:
-        if line := refusal(error, getattr(options, "out", None) or getattr(options, "output", None)):
-            return _fail([line])
-        raise
     return 0
 
 
@@ -266,7 +262,8 @@ def _run_job(job: Job, options: argparse.Namespace) -> None:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder")
     try:
-        importlib.import_module(job.module).run(spec, *inputs, options.out, **more)
+        with explained(options.out):
+            importlib.import_module(job.module).run(spec, *inputs, options.out, **more)
     except FileNotFoundError as error:
         if not error.filename or not any(Path(error.filename).is_relative_to(path) for path in paths):
             raise

@@ -3,27 +3,37 @@
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from chord.errors import UserError
+
 REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
-PROBE_BYTES = 2**20
+PROBE_BYTES = 2**16
 
 
-def refusal(error: Exception, out: Path | None) -> str | None:
-    """The line, if the disk is why a command that writes to `out` met `error`; None if it is not.
+@contextmanager
+def explained(out: Path) -> Iterator[None]:
+    """Around writing to `out`, before anything is cleaned up: UserError where the disk is why it failed.
 
     Writers of weights report a full disk as errors of their own, so that the disk is asked as well.
     """
-    refused = error if isinstance(error, OSError) and error.errno in REFUSALS else _probe(out) if out else None
-    if refused is None:
-        return None
-    place = refused.filename
-    if out and (place is None or Path(place).absolute().is_relative_to(out.absolute().parent)):
-        place = out  # beside `out` it is a temporary name
-    return (
-        f"{place}: {os.strerror(refused.errno)}; no half-written file counts as a result: make room or allow writing, "
-        "then give the same command again"
-    )
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        refused = error if isinstance(error, OSError) and error.errno in REFUSALS else _probe(out)
+        if refused is None:
+            raise
+        place = refused.filename
+        if place is None or Path(place).absolute().is_relative_to(out.absolute().parent):
+            place = out  # beside `out` it is a temporary name
+        raise UserError(
+            f"{place}: {os.strerror(refused.errno)}; no half-written file counts as a result: make room or give "
+            "access, then give the same command again"
+        ) from error
 
 
 def _probe(out: Path) -> OSError | None:

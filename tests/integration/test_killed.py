@@ -132,7 +132,7 @@ def test_a_study_killed_at_twenty_random_moments_loses_nothing(checkout, tmp_pat
     rng = random.Random(SEED)
     moments, hit = [f"{total} jobs of about {a_job:.1f} s"], Counter()
     for number, behind in enumerate(sorted(rng.randrange(total) for _ in range(KILLS))):
-        delay = rng.uniform(0, 1.5 * a_job)
+        delay = rng.uniform(0, a_job)
         process = start(killed)
         while process.poll() is None and finished_jobs(killed) < behind:
             time.sleep(0.01)

@@ -3,7 +3,7 @@
 import atexit
 from contextlib import ExitStack
 
-from chord.disk import refusal
+from chord.disk import explained
 from chord.locks import held
 
 WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
@@ -13,11 +13,10 @@ def hold_study() -> None:
     """Hold `results/<study>/lock` until this process ends; if another one has it, end with one line."""
     lock, holding = Path(RESULTS) / "lock", ExitStack()
     try:
-        holding.enter_context(held(lock, f"running Snakemake on {STUDY.name}"))
+        with explained(lock):
+            holding.enter_context(held(lock, f"running Snakemake on {STUDY.name}"))
     except UserError as error:
         sys.exit(str(error))
-    except OSError as error:
-        sys.exit(refusal(error, lock) or error)
     atexit.register(holding.close)
 
 

@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from transformers.integrations import TensorBoardCallback
 
+from chord.disk import explained
 from chord.errors import UserError
 from chord.evaluation.validate import accuracy
 from chord.files import atomic_folder, read_jsonl, remove_partials, write_json
@@ -55,11 +56,11 @@ def run(
     ranks = PartialState(cpu=not torch.cuda.is_available())
     with held(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
         try:
-            _train(settings, {"start": start, "validation": validation, **rows}, out, ranks, check)
-        except UserError:  # as when the folder was lost: what lies there is another's
-            raise
+            with explained(out):
+                _train(settings, {"start": start, "validation": validation, **rows}, out, ranks, check)
         except Exception:
             if ranks.is_main_process:
+                check()  # what lies in a folder that was lost is another's
                 remove_incomplete(out / "checkpoints")
             raise
     ranks.wait_for_everyone()  # a rank that ends early makes the others fail
