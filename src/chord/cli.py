@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from chord.disk import explained
 from chord.errors import UserError
 from chord.files import write_text
 
@@ -255,11 +256,18 @@ def _run_job(job: Job, options: argparse.Namespace) -> None:
     spec = _read_spec(options.spec) if job.has_spec else {}
     inputs = [getattr(options, option) for option in job.inputs]
     more = {option: given for option in [*job.optional, *job.also] if (given := getattr(options, option)) is not None}
-    for given in [*inputs, *(more[option] for option in job.optional if option in more)]:
-        for path in given if isinstance(given, list) else [given]:
-            if not path.exists():
-                raise UserError(f"{path}: no such file or folder")
-    importlib.import_module(job.module).run(spec, *inputs, options.out, **more)
+    given = [*inputs, *(more[option] for option in job.optional if option in more)]
+    paths = [path for value in given for path in (value if isinstance(value, list) else [value])]
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder")
+    try:
+        with explained(options.out):
+            importlib.import_module(job.module).run(spec, *inputs, options.out, **more)
+    except FileNotFoundError as error:
+        if not error.filename or not any(Path(error.filename).is_relative_to(path) for path in paths):
+            raise
+        raise UserError(f"{error.filename}: deleted, or never there; give the command that makes it again") from error
 
 
 def _read_spec(text: str) -> dict:

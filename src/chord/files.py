@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from chord.disk import explained
 from chord.errors import UserError
 
 PARTIAL = ".partial-"  # start of the name of what is being written, or was when its process died
@@ -21,16 +22,18 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     The suffixes are kept, because writers such as matplotlib and pandas choose the format by them.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix="".join(path.suffixes))
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix="".join(path.suffixes))
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        os.chmod(temporary, 0o644)  # mkstemp gives 0600, which a group on a shared file system cannot read
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync(path.parent)
+        with explained(path):
+            yield temporary
+            os.chmod(temporary, 0o644)  # mkstemp gives 0600, which a group on a shared file system cannot read
+            _sync(temporary)
+            os.replace(temporary, path)
+            _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -43,15 +46,17 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     A kill between the two renames leaves no `path`, never a part of one.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL))
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL))
     aside = temporary.with_name(temporary.name.replace(PARTIAL, f"{PARTIAL}old-", 1))
     try:
-        yield temporary
-        os.chmod(temporary, 0o755)
-        for item in [*temporary.rglob("*"), temporary]:
-            if not item.is_symlink():
-                _sync(item)
+        with explained(path):
+            yield temporary
+            os.chmod(temporary, 0o755)
+            for item in [*temporary.rglob("*"), temporary]:
+                if not item.is_symlink():
+                    _sync(item)
         if os.path.lexists(path):
             os.replace(path, aside)
         try:
@@ -120,12 +125,12 @@ def write_jsonl(path: str | Path, rows: Iterable[dict]) -> None:
 def read_jsonl(path: str | Path) -> list[dict]:
     """All rows of a JSON Lines file; an invalid line is named by its number."""
     rows = []
-    with open(path, encoding="utf-8") as file:
+    with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode("utf-8"))
             except ValueError as error:
                 raise UserError(f"{path}:{number}: not valid JSON ({error})") from error
             if not isinstance(row, dict):

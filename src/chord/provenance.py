@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chord.errors import UserError
-from chord.files import visible_files
+from chord.files import read_json, visible_files
 
 PACKAGES = (
     "torch",
@@ -45,6 +45,27 @@ def folder_sha256(path: str | Path) -> dict[str, str]:
     found = {item.relative_to(path).as_posix(): file_sha256(item) for item in visible_files(path)}
     if not found:
         raise UserError(f"{path}: holds no files; expected a folder with a model or data")
+    return found
+
+
+def input_sha256(path: Path) -> str | dict[str, str]:
+    """Hash of a file, or those of a folder's files; UserError if they are not what the manifest beside it names.
+
+    So a result that was changed or cut off after it was written ends the next command, and is taken for no result.
+    """
+    found = folder_sha256(path) if path.is_dir() else file_sha256(path)
+    now = {f"{path.name}/{name}": digest for name, digest in found.items()} if path.is_dir() else {path.name: found}
+    for record in (path.with_name("manifest.json"), path.with_suffix(".manifest.json")):
+        content = read_json(record) if record.is_file() else None
+        files = content.get("files") if isinstance(content, dict) else None
+        files = files if isinstance(files, dict) else {}
+        written = {name: files[name] for name in files if name == path.name or name.startswith(f"{path.name}/")}
+        for name in written | now if written else ():
+            if written.get(name) != now.get(name):
+                raise UserError(
+                    f"{path.parent / name}: changed or cut off since {record.name} beside it was written; delete "
+                    f"{path} and give the command again, which makes it anew"
+                )
     return found
 
 
@@ -126,9 +147,7 @@ def manifest(spec: dict, inputs: dict[str, str | Path], **extra: Any) -> dict:
     return {
         "spec": spec,
         "spec_hash": json_hash(spec),
-        "inputs": {
-            name: folder_sha256(path) if Path(path).is_dir() else file_sha256(path) for name, path in inputs.items()
-        },
+        "inputs": {name: input_sha256(Path(path)) for name, path in inputs.items()},
         "code": {"git_commit": git_commit(), "source_sha256": source_sha256()},
         "environment": environment(),
         "finished": utc_now(),  # a command that hashes its inputs first and works afterwards overwrites it

@@ -13,13 +13,14 @@ from tests.integration.workflow import ROOT, snakemake
 
 pytestmark = pytest.mark.slow
 STUDY = ["--config", "study=smoke"]
+SECRETS = {name: f"sk-very-secret-{name}" for name in ("HF_TOKEN", "OPENAI_API_KEY", "WANDB_API_KEY", "GITHUB_TOKEN")}
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> Path:
     """results/smoke of a run into another working directory."""
     folder = tmp_path_factory.mktemp("chain")
-    snakemake(ROOT, "--cores", "2", "--directory", str(folder), *STUDY, "--", "main")
+    snakemake(ROOT, "--cores", "2", "--directory", str(folder), *STUDY, "--", "main", environment=SECRETS)
     return folder / "results/smoke"
 
 
@@ -45,6 +46,12 @@ def test_tables_figures_and_report(results):
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "numbers mean nothing" in page
     assert 'src="http' not in page
+
+
+def test_keys_and_tokens_of_the_environment_are_written_nowhere(results):
+    files = [path for path in results.parents[1].rglob("*") if path.is_file()]
+    assert {".html", ".json", ".log", ".parquet", ".tsv"} <= {path.suffix for path in files}
+    assert [path for path in files if b"very-secret" in path.read_bytes()] == []
 
 
 def test_claims_are_judged(results):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,11 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
-from chord.errors import UserError
 from chord.files import write_jsonl
-from chord.training.checkpoints import locked
+from chord.provenance import file_sha256
+from chord.training.checkpoints import MarkComplete
 from chord.training.curves import CLOCK
+from chord.training.run import run
 from tests.invariants.conftest import hybrid_stage, sft_stage
 
 VALIDATION = {"k": 1, "decoding": {"temperature": 1.0, "max_response_tokens": 8}, "batch_rows": 16}
@@ -54,9 +57,11 @@ def start_run(job: list[str], out: Path, ranks: int = 1) -> subprocess.Popen:
     )
 
 
-def finish(process: subprocess.Popen) -> None:
+def finish(process: subprocess.Popen) -> str:
+    """What it said on standard error."""
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors[-3000:]
+    return errors
 
 
 def kill_when(process: subprocess.Popen, happened) -> None:
@@ -110,6 +115,102 @@ def test_killed_runs_end_like_a_straight_one(job, tmp_path):
     assert resumed[1] >= 4
 
 
+class Cut(Exception):
+    """Ends a run in this process behind a checkpoint."""
+
+
+def train_here(job: list[str], out: Path) -> None:
+    torch.set_num_threads(1)
+    spec, start, prompts, experts, validation = job
+    run(json.loads(spec), Path(start), Path(validation), out, Path(prompts), Path(experts))
+
+
+def cut_behind(patch: pytest.MonkeyPatch, step: int) -> None:
+    save = MarkComplete.on_save
+
+    def on_save(self, args, state, control, **rest):
+        save(self, args, state, control, **rest)
+        if state.global_step == step:
+            raise Cut
+
+    patch.setattr(MarkComplete, "on_save", on_save)
+
+
+def changed_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut_off(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("job", ["sft"], indirect=True)
+def test_a_damaged_checkpoint_is_not_gone_on_from(job, tmp_path, monkeypatch, caplog):
+    """The run goes on from the one before, or anew where no whole one is left, and ends like a straight one."""
+    straight, cut = tmp_path / "straight", tmp_path / "cut"
+    train_here(job, straight)
+    with monkeypatch.context() as patch:
+        cut_behind(patch, 6)
+        with pytest.raises(Cut):
+            train_here(job, cut)
+    names = sorted(path.name for path in (cut / "checkpoints").iterdir())
+    assert [name for name in names if name.startswith("checkpoint-")] == ["checkpoint-4", "checkpoint-6"]
+    best = next(name for name in names if name.startswith("best-"))
+    for damage, files, resumed in (
+        (changed_byte, ["checkpoint-6/optimizer.pt"], 4),
+        (cut_off, ["checkpoint-6/model.safetensors"], 4),
+        (cut_off, ["checkpoint-6/complete"], 4),
+        (Path.unlink, ["checkpoint-6/scheduler.pt"], 4),
+        (cut_off, [f"{best}/model.safetensors"], None),  # both checkpoints count on it
+        (changed_byte, ["checkpoint-6/rng_state.pth", "checkpoint-4/trainer_state.json"], None),
+        (cut_off, ["identity.json"], None),
+    ):
+        caplog.clear()
+        out = tmp_path / "damaged"
+        shutil.copytree(cut, out)
+        for file in files:
+            damage(out / "checkpoints" / file)
+        train_here(job, out)
+        for file in files:
+            assert f"{out}/checkpoints/{file}: damaged since it was written" in caplog.text
+        weights = [(folder / "model/model.safetensors").read_bytes() for folder in (out, straight)]
+        assert weights[0] == weights[1], files
+        assert curves(out) == curves(straight)
+        assert json.loads((out / "manifest.json").read_text())["resumed_after_step"] == resumed
+        shutil.rmtree(out)
+
+
+@pytest.mark.parametrize("job", ["sft"], indirect=True)
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"])
+def test_a_checkpoint_that_would_do_harm_does_none(job, name, tmp_path, monkeypatch):
+    """Its marker is right, so that only the way in which the file is read can protect."""
+
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "harm was done"),)
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        cut_behind(patch, 2)
+        with pytest.raises(Cut):
+            train_here(job, out)
+    checkpoint = out / "checkpoints/checkpoint-2"
+    torch.save(Harm(), checkpoint / name)
+    marker = json.loads((checkpoint / "complete").read_text())
+    marker[checkpoint.name][name] = file_sha256(checkpoint / name)
+    (checkpoint / "complete").write_text(json.dumps(marker))
+    if name == "training_args.bin":  # never read
+        train_here(job, out)
+        assert json.loads((out / "manifest.json").read_text())["resumed_after_step"] == 2
+    else:
+        with pytest.raises(Exception, match="Weights only load failed"):
+            train_here(job, out)
+        assert not (out / "manifest.json").exists()
+    assert not (tmp_path / "harm was done").exists()
+
+
 @pytest.mark.parametrize("job", ["hybrid"], indirect=True)
 def test_checkpoints_of_other_settings_are_not_gone_on_from(job, tmp_path):
     spec = json.loads(job[0])
@@ -133,18 +234,3 @@ def test_the_command_runs_on_two_ranks(job, tmp_path):
         assert [row[column] for row in curves(two)] == [row[column] for row in curves(one)]
     first_steps = [[float(row["expert_nll"]) for row in curves(out)[1:3]] for out in (one, two)]
     assert first_steps[1] == pytest.approx(first_steps[0], rel=1e-3)
-
-
-def test_a_folder_takes_one_process(tmp_path):
-    code = (
-        "import sys, time; from pathlib import Path; from chord.training.checkpoints import locked\n"
-        "with locked(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
-    )
-    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "locked\n"
-    with pytest.raises(UserError, match="another process is training into this folder"), locked(tmp_path):
-        pass
-    holder.kill()
-    holder.communicate()
-    with locked(tmp_path):
-        pass

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -524,6 +525,25 @@ def test_a_missing_input_is_one_line(capsys, tmp_path):
     gone = str(tmp_path / "gone.parquet")
     assert cli.main(["cells", "--spec", "{}", "--scores", gone, "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"chord: error: {gone}: no such file or folder\n"
+
+
+def test_an_input_that_is_deleted_meanwhile_is_one_line(monkeypatch, capsys, tmp_path):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+
+    class Room:
+        @staticmethod
+        def run(spec, runs, out):
+            Path(spec.get("reads", runs[0] / "curves.csv")).read_text()
+
+    monkeypatch.setitem(sys.modules, "chord.analysis.figures", Room)
+    call = ["figure", "--runs", str(folder), "--out", str(tmp_path / "out"), "--spec"]
+    assert cli.main([*call, "{}"]) == 2
+    assert capsys.readouterr().err == (
+        f"chord: error: {folder / 'curves.csv'}: deleted, or never there; give the command that makes it again\n"
+    )
+    with pytest.raises(FileNotFoundError):  # a file that nobody gave is our fault
+        cli.main([*call, json.dumps({"reads": str(tmp_path / "own")})])
 
 
 @pytest.mark.parametrize("arguments", [[], ["trian"], ["train"], ["train", "--specc", "x"], ["plan"]])

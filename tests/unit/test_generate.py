@@ -17,6 +17,7 @@ from chord.errors import UserError
 from chord.evaluation import columns, generate
 from chord.evaluation.validate import accuracy
 from chord.files import write_jsonl
+from chord.locks import held
 from chord.rollouts import Decoding, encode_prompts, workers
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.seeds import derive_seed
@@ -89,7 +90,9 @@ def test_two_workers_write_what_one_writes(straight, rows, tiny_model_dir, tmp_p
     assert first | {"finished": ""} == second | {"finished": ""}
 
 
-def test_a_killed_run_goes_on_and_ends_where_a_straight_one_does(straight, rows, tiny_model_dir, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on_and_ends_where_a_straight_one_does(
+    straight, rows, tiny_model_dir, tmp_path, monkeypatch, caplog
+):
     out = tmp_path / "world_test.completions.parquet"
     parts = tmp_path / f".{out.name}.parts"
     # After three batches the process waits, so that the kill finds it in the middle however slow the machine is.
@@ -111,12 +114,24 @@ def test_a_killed_run_goes_on_and_ends_where_a_straight_one_does(straight, rows,
     assert not out.exists()
     assert len(list(parts.glob("batch-*.parquet"))) == 3
 
+    os.truncate(parts / "batch-000001.parquet", 100)
     complete, done = workers.Completer.complete, []
     monkeypatch.setattr(workers.Completer, "complete", lambda self, batch: done.append(batch) or complete(self, batch))
     generate.run(SPEC, tiny_model_dir, rows, out)
-    assert [batch.number for batch in done] == list(range(3, 18))
+    assert [batch.number for batch in done] == [1, *range(3, 18)]
+    assert "batch-000001.parquet: not a whole parquet file" in caplog.text
     assert pq.read_table(out).equals(pq.read_table(straight))
     assert not parts.exists()
+
+
+def test_two_processes_do_not_write_the_same_completions(rows, tiny_model_dir, tmp_path):
+    out = tmp_path / "out.parquet"
+    with (
+        held(tmp_path / ".out.parquet.lock", "writing these completions", beat=0.2),
+        pytest.raises(UserError, match=rf"lock: process {os.getpid()} on .* is writing these completions"),
+    ):
+        generate.run(SPEC, tiny_model_dir, rows, out)
+    assert not out.exists()
 
 
 def test_parts_of_another_job_are_not_used(straight, rows, tiny_model_dir, tmp_path, monkeypatch):

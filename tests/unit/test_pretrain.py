@@ -14,10 +14,10 @@ from chord.data import skills, solutions, world
 from chord.data.rows import skill_rows, world_rows
 from chord.errors import UserError
 from chord.files import read_json
+from chord.locks import held
 from chord.provenance import file_sha256
 from chord.rollouts import encode_prompts
 from chord.training import pretrain
-from chord.training.checkpoints import locked
 from chord.training.gates import guess_rate, marker_logp, measure_gates, missed
 from chord.training.pretrain_spec import Gates, Mixture, PretrainSpec
 from chord.training.tokenizer import build_tokenizer, words
@@ -215,8 +215,31 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_from(
         assert torch.equal(values, anew.state_dict()[name])
 
 
+@pytest.mark.parametrize("damage", ["cut off", "a changed byte"])
+def test_a_damaged_checkpoint_is_not_gone_on_from(damage, trained, tokenizer, tmp_path, caplog, monkeypatch):
+    straight, _ = trained
+    checkpoint = tmp_path / "state.pt"
+    spec = PretrainSpec.model_validate(TINY)
+    pretrain.train(spec, pretrain.build_model(spec.architecture, tokenizer, spec.seed), tokenizer, checkpoint)
+    content = bytearray(checkpoint.read_bytes())
+    if damage == "cut off":
+        del content[-1000:]
+    else:
+        content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    model = pretrain.build_model(spec.architecture, tokenizer, spec.seed)
+    pretrain.train(spec, model, tokenizer, checkpoint)
+    assert f"{checkpoint}: damaged" in caplog.text
+    for name, values in AutoModelForCausalLM.from_pretrained(straight).state_dict().items():
+        assert torch.equal(values, model.state_dict()[name])
+
+
 def test_two_processes_cannot_train_into_one_folder(tmp_path):
-    with locked(tmp_path / "base_model.checkpoint"), pytest.raises(UserError, match="another process is training"):
+    lock = tmp_path / "base_model.checkpoint/lock"
+    with (
+        held(lock, "training this base model", beat=0.2),
+        pytest.raises(UserError, match="is training this base model"),
+    ):
         pretrain.run(TINY, tmp_path / "base_model")
     assert not (tmp_path / "base_model").exists()
 

@@ -5,7 +5,8 @@ import hashlib
 import pytest
 
 from chord.errors import UserError
-from chord.provenance import folder_sha256, manifest
+from chord.files import write_json
+from chord.provenance import file_sha256, folder_sha256, manifest
 
 
 def test_files_in_subfolders_count_and_hidden_ones_do_not(tmp_path):
@@ -32,3 +33,28 @@ def test_a_folder_without_files_is_refused(tmp_path):
     (tmp_path / "model" / ".cache" / "file").touch()
     with pytest.raises(UserError, match="model: holds no files"):
         folder_sha256(tmp_path / "model")
+
+
+def test_an_input_is_what_its_manifest_names(tmp_path):
+    """The manifests of data folders, of files, and of runs."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "run/model").mkdir(parents=True)
+    rows, experts, weights = tmp_path / "data/rl.jsonl", tmp_path / "data/experts.jsonl", tmp_path / "run/model/weights"
+    for path in (rows, experts, weights, tmp_path / "run/model/config"):
+        path.write_text(f"{path.name}\n" * 3)
+    write_json(tmp_path / "data/manifest.json", {"files": {"rl.jsonl": file_sha256(rows)}})
+    write_json(tmp_path / "data/experts.manifest.json", {"files": {"experts.jsonl": file_sha256(experts)}})
+    files = {f"model/{name}": digest for name, digest in folder_sha256(weights.parent).items()}
+    write_json(tmp_path / "run/manifest.json", {"files": files})
+    inputs = {"rows": rows, "experts": experts, "model": weights.parent}
+    assert manifest({}, inputs)["inputs"]["rows"] == file_sha256(rows)
+
+    for name, path in (("rows", rows), ("experts", experts), ("model", weights)):
+        whole = path.read_text()
+        path.write_text(whole[: len(whole) // 3])  # at the end of a line
+        with pytest.raises(UserError, match=f"^{path}: changed or cut off since .*manifest.json"):
+            manifest({}, {name: inputs[name]})
+        path.write_text(whole)
+    weights.unlink()
+    with pytest.raises(UserError, match=f"^{weights}: changed or cut off"):
+        manifest({}, inputs)

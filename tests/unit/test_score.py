@@ -115,7 +115,7 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "text.parquet").write_text("no")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "plain.parquet")
     columns.write(tmp_path / "scores.parquet", columns.SCORES.empty_table(), RECORD)
-    for name, message in (("text", "not a parquet file"), ("plain", "no record"), ("scores", "columns")):
+    for name, message in (("text", "not a whole parquet file"), ("plain", "no record"), ("scores", "columns")):
         with pytest.raises(UserError, match=message):
             score.run({}, tmp_path / f"{name}.parquet", tmp_path / "rows.jsonl", tmp_path / "out.parquet")
 

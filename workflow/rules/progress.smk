@@ -44,6 +44,8 @@ class TimeLeft(logging.Handler):
 
 
 onstart:
+    if not WITH_CONDA:
+        hold_study()
     logger.addHandler(
         TimeLeft(
             {job.jobid: minutes_of(job) for job in workflow.dag.needrun_jobs()},

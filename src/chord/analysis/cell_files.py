@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from chord import parquet
 from chord.errors import UserError
-from chord.files import atomic_path
 
 CELL = pa.schema(
     [
@@ -51,7 +50,7 @@ DIFFERENCE = pa.schema(
 
 def read(path: Path) -> tuple[list[dict], dict]:
     """Rows and manifest of a cells or differences file."""
-    table = pq.read_table(path)
+    table = parquet.read(path)
     metadata = table.schema.metadata or {}
     if b"chord" not in metadata:
         raise UserError(f"{path}: no manifest in its metadata; expected a file written by `chord cells`")
@@ -59,6 +58,4 @@ def read(path: Path) -> tuple[list[dict], dict]:
 
 
 def write(path: Path, rows: list[dict], schema: pa.Schema, record: dict) -> None:
-    table = pa.Table.from_pylist(rows, schema=schema.with_metadata({"chord": json.dumps(record)}))
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary)
+    parquet.write(path, pa.Table.from_pylist(rows, schema=schema.with_metadata({"chord": json.dumps(record)})))

@@ -43,18 +43,17 @@ def run(spec: dict, claims: Path, scores: list[Path], runs: list[Path], out: Pat
         "counts": {verdict: Counter(claim["verdict"] for claim in judged)[verdict] for verdict in VERDICTS},
         "claims": judged,
     }
-    folder = Path(out)
     table = claims_table.build(record, settings)
+    inputs = {"claims": claims}
+    inputs |= {f"{run_name(path.parent)}/{path.name}": path for path in sorted(map(Path, scores))}
+    inputs |= {f"{run_name(path)}/curves.csv": path / "curves.csv" for path in folders}
+    made_from = manifest(settings.model_dump(mode="json"), inputs, caption=table.caption)
+    folder = Path(out)
     write_json(folder / "claims.json", record)
     write_text(folder / "claims.csv", table_formats.csv_text(table))
     write_text(folder / "claims.md", table_formats.markdown(table))
     write_text(folder / "claims.tex", table_formats.latex(table))
-    inputs = {"claims": claims}
-    inputs |= {f"{run_name(path.parent)}/{path.name}": path for path in sorted(map(Path, scores))}
-    inputs |= {f"{run_name(path)}/curves.csv": path / "curves.csv" for path in folders}
-    write_json(
-        folder / "claims.manifest.json", manifest(settings.model_dump(mode="json"), inputs, caption=table.caption)
-    )
+    write_json(folder / "claims.manifest.json", made_from)
 
 
 def decide(rule: str, margin: float, low: float | None, high: float | None) -> str:

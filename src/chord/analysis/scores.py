@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
+from chord import parquet
 from chord.analysis.run_records import run_name
 from chord.analysis.specs import ALL
 from chord.analysis.statistics import Array, pass_at_k
@@ -37,7 +37,7 @@ class RunScores:
 
 
 def read_scores(path: Path) -> RunScores:
-    table = pq.read_table(path, columns=COLUMNS)
+    table = parquet.read(path, columns=COLUMNS)
     try:
         chord = json.loads((table.schema.metadata or {})[b"chord"])
         found = {key: chord[key] for key in METADATA} | {"decoding": chord["generate"]["spec"]["decoding"]}

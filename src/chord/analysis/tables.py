@@ -51,14 +51,12 @@ def run(
         rows, made_from = read(cells)
         table = build(settings, rows, read(differences)[0], made_from["decodings"], paper)
         inputs = {"cells": cells, "differences": differences} | ({"reported": reported} if reported else {})
+    record = manifest(settings.model_dump(mode="json"), inputs, caption=table.caption)
     folder = Path(out)
     write_text(folder / f"{table.name}.csv", table_formats.csv_text(table))
     write_text(folder / f"{table.name}.md", table_formats.markdown(table))
     write_text(folder / f"{table.name}.tex", table_formats.latex(table))
-    write_json(
-        folder / f"{table.name}.manifest.json",
-        manifest(settings.model_dump(mode="json"), inputs, caption=table.caption),
-    )
+    write_json(folder / f"{table.name}.manifest.json", record)
 
 
 def definition_of(spec: TableSpec) -> TableDefinition:

@@ -80,12 +80,7 @@ def _read_list(path: Path) -> list[dict]:
 
 
 def _read_parquet(path: Path) -> Iterator[dict]:
-    import pyarrow.parquet  # half a second that JSON Lines do not need
+    from chord import parquet  # half a second that JSON Lines do not need
 
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid as error:
-        raise UserError(f"{path}: not a parquet file ({error})") from error
-    with file:
-        for batch in file.iter_batches(BATCH_ROWS):
-            yield from batch.to_pylist()
+    for batch in parquet.read_batches(path, BATCH_ROWS):
+        yield from batch.to_pylist()

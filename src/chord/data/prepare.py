@@ -86,9 +86,9 @@ def _drawn(settings: PrepareSpec, tests: dict[str, list[dict]], policy: Path | N
     else:
         folder = located(source.folder, source.dataset)
         if isinstance(source, OpenR1Source):
-            from transformers import AutoTokenizer  # seconds that the other sources do not need
+            from chord.models import load_tokenizer  # seconds that the other sources do not need
 
-            pool = openr1_pool(source, folder, AutoTokenizer.from_pretrained(policy))
+            pool = openr1_pool(source, folder, load_tokenizer(policy))
         elif isinstance(source, ToolAceSource):
             pool = toolace_pool(source, folder)
         else:

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from chord import parquet
 from chord.errors import UserError
-from chord.files import atomic_path
 
 COMPLETIONS = pa.schema(
     {
@@ -38,17 +37,12 @@ IDENTITY = ("method", "seed_index", "benchmark", "k", "spec_hash", "manifest")
 
 
 def write(path: Path, table: pa.Table, record: dict) -> None:
-    table = table.replace_schema_metadata({"chord": json.dumps(record)})
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    parquet.write(path, table.replace_schema_metadata({"chord": json.dumps(record)}), compression="zstd")
 
 
 def read_record(path: Path) -> dict:
     """The record of a completions file; anything else is refused by name."""
-    try:
-        schema = pq.read_schema(path)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: not a parquet file ({error})") from error
+    schema = parquet.read_schema(path)
     if b"chord" not in (schema.metadata or {}):
         raise UserError(f"{path}: no record in its metadata; expected a file written by `chord generate`")
     if schema.remove_metadata() != COMPLETIONS:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import torch
-from transformers import AutoTokenizer
 
 from chord.evaluation import columns
 from chord.evaluation.rows import read_rows
 from chord.evaluation.spec import GenerateSpec
+from chord.locks import held
+from chord.models import load_tokenizer
 from chord.provenance import environment, file_sha256, manifest, source_sha256, utc_now
 from chord.rollouts import encode_prompts
 from chord.rollouts.backends import Endpoint
@@ -33,22 +34,24 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
         derive_seed(settings.study_seed, settings.seed_index, "evaluate", settings.benchmark, row["id"], sample)
         for row, sample in items
     ]
-    prompts = encode_prompts(AutoTokenizer.from_pretrained(model), questions)
+    prompts = encode_prompts(load_tokenizer(model), questions)
     prompt_ids = [ids for ids in prompts for _ in range(settings.k)]
 
     parts = Parts(out)
-    parts.claim(
-        {key: record[key] for key in ("spec", "inputs")}
-        | {
-            "code": source_sha256("rollouts", "evaluation"),
-            "environment": environment(),
-            "device": "cuda" if torch.cuda.is_available() else "cpu",
-        }
-    )
     complete = partial(complete_batches, settings.backend, model, settings.decoding)
-    completions = stream(prompt_ids, seeds, settings.batch_rows, parts, complete)
-    columns.write(out, _table(items, seeds, completions), record | {"finished": utc_now()})
-    parts.remove()
+    with held(parts.lock, "writing these completions") as check:
+        parts.claim(
+            {key: record[key] for key in ("spec", "inputs")}
+            | {
+                "code": source_sha256("rollouts", "evaluation"),
+                "environment": environment(),
+                "device": "cuda" if torch.cuda.is_available() else "cpu",
+            }
+        )
+        completions = stream(prompt_ids, seeds, settings.batch_rows, parts, complete)
+        check()
+        columns.write(out, _table(items, seeds, completions), record | {"finished": utc_now()})
+        parts.remove()
 
 
 def _identity(spec: GenerateSpec) -> dict:

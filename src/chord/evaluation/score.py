@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from chord import parquet
 from chord.errors import UserError
 from chord.evaluation import columns
 from chord.evaluation.rows import read_rows
@@ -48,7 +48,7 @@ def run(spec: dict, completions: Path, rows: Path, out: Path) -> None:
 
 def _check_complete(completions: Path, rows: Path, ids: set[str], k: int) -> None:
     """Each row has the samples 0 to k-1 once, and there is nothing else."""
-    table = pq.read_table(completions, columns=["prompt_id", "sample"])
+    table = parquet.read(completions, columns=["prompt_id", "sample"])
     number = pc.index_in(table["prompt_id"], pa.array(sorted(ids))).to_numpy()  # NaN: an unknown id
     sample = table["sample"].to_numpy()
     if len(table) == len(ids) * k and not np.isnan(number).any() and ((sample >= 0) & (sample < k)).all():
@@ -89,7 +89,7 @@ def _first_double(items: list[tuple[str, int]]) -> tuple[str, int]:
 def _scored(completions: Path, by_id: dict[str, dict]) -> Iterator[pa.RecordBatch]:
     # Models repeat themselves: of a million completions some ten thousand may differ, and a grader may be slow.
     known: dict[tuple[str, bytes, bool], Verdict] = {}
-    for chunk in pq.ParquetFile(completions).iter_batches(CHUNK_ROWS):
+    for chunk in parquet.read_batches(completions, CHUNK_ROWS):
         first, again = _distinct(chunk)
         picked = chunk.take(pa.array(first))
         asked = [picked.column(name).to_pylist() for name in ("prompt_id", "text", "truncated")]

@@ -2,14 +2,20 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chord.errors import UserError
 from chord.experts.sources import Candidate, open_source
 from chord.experts.spec import DatasetSource, ExpertsSpec, ModelSource
 from chord.files import read_jsonl, write_json, write_jsonl
+from chord.locks import held
 from chord.provenance import file_sha256, manifest
 from chord.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from chord.rollouts.parts import Parts
 
 
 def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
@@ -17,16 +23,20 @@ def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
 
     prompts: sft.jsonl; policy: model folder whose tokenizer counts tokens, since that model will learn from the rows.
     """
-    # Seconds that a check of the specification does not need.
-    from transformers import AutoTokenizer
-
-    from chord.rollouts.parts import Parts
+    from chord.rollouts.parts import Parts  # half a second that a check of the specification does not need
 
     settings = ExpertsSpec.model_validate(spec)
-    rows = read_jsonl(prompts)
-    tokenizer = AutoTokenizer.from_pretrained(policy)
-    kept, rejected, without = [], Counter(), Counter()
     parts = Parts(out)
+    with held(parts.lock, "collecting these trajectories") as check:
+        return _run(settings, prompts, policy, out, parts, check)
+
+
+def _run(settings: ExpertsSpec, prompts: Path, policy: Path, out: Path, parts: "Parts", check: Callable) -> dict:
+    from chord.models import load_tokenizer  # seconds, likewise
+
+    rows = read_jsonl(prompts)
+    tokenizer = load_tokenizer(policy)
+    kept, rejected, without = [], Counter(), Counter()
     found = open_source(settings.source, settings.seed, parts).candidates(rows)
     for row, candidates in zip(rows, found, strict=True):
         right = []
@@ -56,6 +66,7 @@ def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
     if not kept:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in without.items())
         raise UserError(f"{prompts}: not one of {len(rows)} prompts has a right trajectory ({reasons})")
+    check()
     write_jsonl(out, kept)
     record = manifest(
         spec=settings.model_dump(mode="json"),

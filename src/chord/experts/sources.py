@@ -72,8 +72,8 @@ class Model:
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
         # Here and not above: the other sources need no torch.
         import torch
-        from transformers import AutoTokenizer
 
+        from chord.models import load_tokenizer
         from chord.rollouts.workers import complete_batches
 
         source, folder = self.source, Path(self.source.folder)
@@ -82,7 +82,7 @@ class Model:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         where = {"model": folder_sha256(folder), "environment": environment(), "device": device}
         self.parts.claim(_identity(source.content(), self.seed, rows) | where)
-        prompts = encode_prompts(AutoTokenizer.from_pretrained(folder), rows)
+        prompts = encode_prompts(load_tokenizer(folder), rows)
         complete = partial(complete_batches, source.backend, folder, source.decoding)
         return _judged(rows, prompts, source, self.seed, self.parts, complete)
 

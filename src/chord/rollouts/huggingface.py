@@ -8,8 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
     GenerationConfig,
     LogitsProcessorList,
     PreTrainedModel,
@@ -19,6 +17,7 @@ from transformers import (
 )
 
 from chord.errors import UserError
+from chord.models import load_tokenizer, load_weights
 from chord.rollouts.batches import fixed_batches
 from chord.rollouts.cache import buffered_cache
 from chord.rollouts.engine import Decoding, Sample
@@ -124,12 +123,9 @@ class _HalfEnded(StoppingCriteria):
 
 
 def load_model(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A model that only generates, and its tokenizer: on the GPU where there is one, in its own dtype, no pickles."""
-    if not Path(folder).is_dir():
-        raise UserError(f"{folder}: no such folder; expected a model folder")
+    """A model that only generates, and its tokenizer: on the GPU where there is one, in its own dtype."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", use_safetensors=True)
-    return model.to(device).eval(), AutoTokenizer.from_pretrained(folder)
+    return load_weights(folder, dtype="auto").to(device).eval(), load_tokenizer(folder)
 
 
 def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, list[int]]:

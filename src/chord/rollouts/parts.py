@@ -1,12 +1,16 @@
 """Finished batches of a command that may be killed: kept beside the result, continued only by the very same job."""
 
+import logging
 import shutil
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from chord.files import atomic_path, read_json, write_json
+from chord import parquet
+from chord.errors import UserError
+from chord.files import read_json, write_json
+
+log = logging.getLogger(__name__)
 
 
 class Parts:
@@ -14,11 +18,16 @@ class Parts:
 
     def __init__(self, result: Path):
         self.folder = result.parent / f".{result.name}.parts"
+        self.lock = result.parent / f".{result.name}.lock"  # to be held by whoever writes the result
 
     def claim(self, identity: dict) -> None:
         """Before anything else. identity: all that decides the content; parts of another identity are thrown away."""
         owner = self.folder / "identity.json"
-        if not (owner.exists() and read_json(owner) == identity):
+        try:
+            same = read_json(owner) == identity
+        except (FileNotFoundError, UserError):
+            same = False
+        if not same:
             self.remove()
             write_json(owner, identity)
 
@@ -26,15 +35,23 @@ class Parts:
         return self.folder / f"batch-{batch:06d}.parquet"
 
     def has(self, batch: int) -> bool:
-        return self._path(batch).exists()
+        """Whether it is there and whole; a damaged one is deleted, to be made again."""
+        if not self._path(batch).exists():
+            return False
+        try:
+            parquet.read(self._path(batch))
+        except UserError as error:
+            log.warning("%s", error)
+            self._path(batch).unlink()
+            return False
+        return True
 
     def write(self, batch: int, table: pa.Table) -> None:
-        with atomic_path(self._path(batch)) as temporary:
-            pq.write_table(table, temporary)
+        parquet.write(self._path(batch), table)
 
     def read(self, batches: int, schema: pa.Schema) -> pa.Table:
         """All batches one below the other."""
-        return pa.concat_tables([schema.empty_table(), *(pq.read_table(self._path(batch)) for batch in range(batches))])
+        return pa.concat_tables([schema.empty_table(), *(parquet.read(self._path(batch)) for batch in range(batches))])
 
     def remove(self) -> None:
         if self.folder.exists():

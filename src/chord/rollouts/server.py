@@ -151,8 +151,11 @@ def _ask_all(
 
 
 def _reason(error: APIStatusError) -> str:
-    """One line. A refused key is not quoted: servers send parts of it back."""
+    """One line. The key is not quoted: servers send it back, or parts of it when they refuse it."""
     if error.status_code in (401, 403):
         return f"the server refuses the key (HTTP {error.status_code}); it is read from OPENAI_API_KEY"
     message = error.body.get("message") if isinstance(error.body, dict) else None
-    return f"HTTP {error.status_code}: {' '.join(str(message or error.message).split())}"
+    said = str(message or error.message)
+    if key := os.environ.get("OPENAI_API_KEY"):
+        said = said.replace(key, "(the key)")
+    return f"HTTP {error.status_code}: {' '.join(said.split())}"

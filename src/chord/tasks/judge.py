@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from chord.errors import GraderError, UserError
 
@@ -46,6 +47,8 @@ def answers(conversations: Iterable[list[dict]]) -> Iterator[bool]:
     from openai import OpenAI  # half a second that tasks without a judge need not spend
 
     url = _setting("CHORD_JUDGE_URL", "the base URL of an OpenAI-compatible server, as in http://localhost:8000/v1")
+    if urlsplit(url).username is not None or urlsplit(url).query:  # the client logs the address of each request
+        raise UserError("environment variable CHORD_JUDGE_URL: expected no user, password or query in it")
     token = os.environ.get("OPENAI_API_KEY", "none")
     with (
         OpenAI(base_url=url, api_key=token, max_retries=_RETRIES, timeout=_TIMEOUT_SECONDS) as client,

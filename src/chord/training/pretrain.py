@@ -14,19 +14,21 @@ import logging
 import random
 import shutil
 import time
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
 from chord.data import skills, solutions, world
 from chord.errors import UserError
 from chord.files import atomic_folder, atomic_path, remove_partials, write_json, write_text
+from chord.locks import held
+from chord.models import load_tokenizer, load_weights
 from chord.provenance import environment, file_sha256, folder_sha256, manifest, source_sha256
 from chord.seeds import derive_seed
-from chord.training.checkpoints import locked
 from chord.training.gates import measure_gates, missed
 from chord.training.pretrain_spec import Architecture, Mixture, PretrainSpec
 from chord.training.tokenizer import build_tokenizer
@@ -60,8 +62,8 @@ def build_model(architecture: Architecture, tokenizer, seed: int) -> Qwen2ForCau
 
 def start_model(architecture: Architecture, tokenizer, start: Path) -> Qwen2ForCausalLM:
     """The model in the folder `start`, which must be of this architecture and vocabulary."""
-    model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32, use_safetensors=True)
-    vocabulary = AutoTokenizer.from_pretrained(start).get_vocab()
+    model = load_weights(start, torch.float32)
+    vocabulary = load_tokenizer(start).get_vocab()
     if vocabulary != tokenizer.get_vocab() or _shapes(model) != _shapes(build_model(architecture, tokenizer, seed=0)):
         raise UserError(f"{start}: not a base model of the world with the specification's architecture")
     return model
@@ -140,7 +142,7 @@ def train(
         "environment": environment(),
         "start": start_files,
     }
-    state = torch.load(checkpoint) if checkpoint.exists() else None
+    state = _state(checkpoint)
     if state and state["identity"] != identity:
         differs = ", ".join(key for key in identity if state["identity"].get(key) != identity[key])
         log.info("starts anew: %s was made with another %s", checkpoint, differs)
@@ -190,6 +192,21 @@ def train(
     return history
 
 
+def _state(checkpoint: Path) -> dict | None:
+    """What `train` saved; None if there is none, or none that is as it was written: its parts carry checksums."""
+    if not checkpoint.exists():
+        return None
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            damaged = archive.testzip()
+    except zipfile.BadZipFile:
+        damaged = "cut off"
+    if damaged:
+        log.warning("%s: damaged (%s); starts anew", checkpoint, damaged)
+        return None
+    return torch.load(checkpoint, weights_only=True)
+
+
 def run(spec: dict, out: Path, start: Path | None = None) -> dict:
     """Command `pretrain`: train, measure the gates, write the model folder `out`. Returns the manifest.
 
@@ -199,17 +216,19 @@ def run(spec: dict, out: Path, start: Path | None = None) -> dict:
     """
     settings = PretrainSpec.model_validate(spec)
     checkpoints = out.with_name(out.name + ".checkpoint")
-    with locked(checkpoints):
+    with held(checkpoints / "lock", "training this base model") as check:
         remove_partials(checkpoints)
-        record, rejected = _pretrain(settings, out, checkpoints / "state.pt", start)
+        record, rejected = _pretrain(settings, out, checkpoints / "state.pt", start, check)
         shutil.rmtree(checkpoints)
     if rejected:
         raise UserError("\n".join([*record["missed_gates"], f"The model is kept in {rejected} for inspection."]))
     return record
 
 
-def _pretrain(settings: PretrainSpec, out: Path, checkpoint: Path, start: Path | None) -> tuple[dict, Path | None]:
-    """The manifest, and where the model is if it was rejected."""
+def _pretrain(
+    settings: PretrainSpec, out: Path, checkpoint: Path, start: Path | None, check: Callable
+) -> tuple[dict, Path | None]:
+    """The manifest, and where the model is if it was rejected. check: raises when another process has taken over."""
     tokenizer = build_tokenizer(settings.architecture.max_tokens)
     if start:
         model = start_model(settings.architecture, tokenizer, start)
@@ -225,6 +244,7 @@ def _pretrain(settings: PretrainSpec, out: Path, checkpoint: Path, start: Path |
         log.info("gate %-12s %7.3f   wanted %g to %g", name, figures[name], low, high)
     rejected = bool(failures) and settings.gates.enforce
     target = out.with_name(out.name + ".rejected") if rejected else out
+    check()
     with atomic_folder(target) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

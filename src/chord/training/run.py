@@ -3,21 +3,31 @@
 import os
 import resource
 import shutil
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
 from torch.utils.tensorboard import SummaryWriter
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, Trainer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from transformers.integrations import TensorBoardCallback
 
+from chord.disk import explained
 from chord.errors import UserError
 from chord.evaluation.validate import accuracy
 from chord.files import atomic_folder, read_jsonl, remove_partials, write_json
-from chord.provenance import manifest, source_sha256, utc_now
+from chord.locks import held
+from chord.models import load_tokenizer, load_weights
+from chord.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
-from chord.training.checkpoints import MarkComplete, clear_checkpoints, locked, newest_checkpoint, step_of
+from chord.training.checkpoints import (
+    MarkComplete,
+    clear_checkpoints,
+    newest_checkpoint,
+    remove_incomplete,
+    step_of,
+)
 from chord.training.clock import Clock
 from chord.training.curves import curve_rows, write_curves
 from chord.training.hybrid import HybridTrainer
@@ -44,13 +54,21 @@ def run(
     if missing := [name for name, path in rows.items() if path is None]:
         raise UserError(f"train: --{missing[0]}: missing; expected the rows that a {settings.stage.kind} stage reads")
     ranks = PartialState(cpu=not torch.cuda.is_available())
-    with locked(out) if ranks.is_main_process else nullcontext():
-        _train(settings, {"start": start, "validation": validation, **rows}, out, ranks)
+    with held(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
+        try:
+            with explained(out):
+                _train(settings, {"start": start, "validation": validation, **rows}, out, ranks, check)
+        except Exception:
+            if ranks.is_main_process:
+                check()  # what lies in a folder that was lost is another's
+                remove_incomplete(out / "checkpoints")
+            raise
     ranks.wait_for_everyone()  # a rank that ends early makes the others fail
     ranks.destroy_process_group()
 
 
-def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialState) -> None:
+def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialState, check: Callable) -> None:
+    """check: raises when the folder is not this process's any more; None on the ranks that write nothing."""
     started = utc_now()
     device, precision = _hardware()
     provenance = manifest(
@@ -67,8 +85,8 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
     if spec.stage.expert_set and "experts" in rows:
         rows["experts"] = _first(rows["experts"], spec.stage.expert_set, inputs["experts"])
-    tokenizer = AutoTokenizer.from_pretrained(inputs["start"])
-    model = AutoModelForCausalLM.from_pretrained(inputs["start"], dtype=torch.float32)
+    tokenizer = load_tokenizer(inputs["start"])
+    model = load_weights(inputs["start"], torch.float32)
     sequences = encode_experts(tokenizer, rows.get("experts", []))
     _check_lengths(sequences, rows.get("experts", []), model)
     trainer = build_trainer(spec, model, tokenizer, rows.get("prompts", []), sequences, checkpoints)
@@ -84,7 +102,7 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     trainer.add_callback(
         Validate(trainer, measure, spec.stage.validate_every, best=checkpoints if keeps_best else None)
     )
-    trainer.add_callback(MarkComplete())
+    trainer.add_callback(MarkComplete(check))
     if ranks.is_main_process:
         if not resumed:
             shutil.rmtree(out / "tensorboard", ignore_errors=True)  # of an earlier run that is not gone on from
@@ -98,6 +116,7 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     per_step = spec.stage.expert_rows_per_step if counted == "experts" else spec.stage.prompts_per_step
     curves = curve_rows(trainer.state.log_history, per_step, len(rows[counted]))
     delivered = best_step(curves) if keeps_best else trainer.state.global_step
+    check()
     with atomic_folder(out / "model") as folder:
         if keeps_best:
             shutil.copytree(checkpoints / f"best-{delivered}", folder, dirs_exist_ok=True)
@@ -106,7 +125,9 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
         tokenizer.save_pretrained(folder)
     write_curves(out / "curves.csv", curves)
     times = {"started": started, "resumed_after_step": step_of(resumed) if resumed else None, "finished": utc_now()}
-    write_json(out / "manifest.json", provenance | times | {"result": _result(curves, delivered)})
+    files = {f"model/{name}": digest for name, digest in folder_sha256(out / "model").items()}
+    files["curves.csv"] = file_sha256(out / "curves.csv")
+    write_json(out / "manifest.json", provenance | times | {"files": files, "result": _result(curves, delivered)})
     shutil.rmtree(checkpoints)  # several times the model's size, and of no use once the result stands
 
 

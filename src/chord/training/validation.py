@@ -1,6 +1,5 @@
 """Validation during training: avg@k before the first step, every so many steps and after the last one."""
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 from transformers import Trainer, TrainerCallback
 
 from chord.files import atomic_folder
-from chord.training.checkpoints import step_of
 
 # () -> (accuracy, mean response tokens) of the current weights
 Measure = Callable[[], tuple[float, float]]
@@ -23,7 +21,8 @@ def best_step(log: list[dict]) -> int | None:
 class Validate(TrainerCallback):
     """Puts validation_accuracy, validation_response_tokens and validation_seconds into the step's log line.
 
-    With `best`, a folder `best-<step>` in it holds the weights of the best step so far.
+    With `best`, a folder `best-<step>` in it holds the weights of the best step so far; earlier ones go when a
+    checkpoint is marked as complete.
     """
 
     def __init__(self, trainer: Trainer, measure: Measure, every: int, best: Path | None):
@@ -36,10 +35,6 @@ class Validate(TrainerCallback):
     def on_train_begin(self, args, state, control, **_):
         if state.global_step == 0:
             self.trainer.log(self._values())
-        elif self.best and state.is_world_process_zero:
-            for folder in self.best.glob("best-*"):
-                if step_of(folder) > state.global_step:  # from the future of the checkpoint that the run goes on from
-                    shutil.rmtree(folder)
 
     def on_step_end(self, args, state, control, **_):
         if state.global_step % self.every and state.global_step != state.max_steps:
@@ -52,13 +47,6 @@ class Validate(TrainerCallback):
                 self.trainer.accelerator.unwrap_model(self.trainer.model).save_pretrained(folder)
         for name, value in values.items():
             self.trainer._metrics["train"][name].append(value)
-
-    def on_save(self, args, state, control, **_):
-        """Only now, that a checkpoint knows the best step, the earlier ones can go."""
-        if self.best and state.is_world_process_zero:
-            for folder in self.best.glob("best-*"):
-                if step_of(folder) != best_step(state.log_history):
-                    shutil.rmtree(folder)
 
     def _values(self) -> dict[str, float]:
         started = time.perf_counter()

@@ -1,0 +1,205 @@
+"""What comes from outside is data: it is never run. Keys and tokens are written nowhere."""
+
+import ast
+import json
+import os
+import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from chord.data import benchmark
+from chord.errors import UserError
+from chord.models import load_tokenizer, load_weights
+from chord.rollouts import Decoding
+from chord.rollouts.backends import ServerBackend
+from chord.rollouts.server import ServerEngine
+from chord.tasks import judge
+from chord.training import pretrain
+
+ROOT = Path(__file__).parents[2]
+RUNS_DATA = {"eval", "exec", "compile", "__import__"}
+PICKLES = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+
+
+def dangers(source: str) -> list[str]:
+    """What in a Python file would run data, or trust more of a file than its numbers."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            found += [f"import {name}" for name in names if name.partition(".")[0] in PICKLES]
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        if called in RUNS_DATA or called.endswith(("read_pickle", "to_pickle")):
+            found.append(called)
+        if called == "torch.load" and given.get("weights_only") != "True":
+            found.append("torch.load without weights_only")
+        if (called == "yaml.load" and given.get("Loader") != "_Loader") or called.endswith(
+            ("unsafe_load", "full_load")
+        ):
+            found.append(called)
+        if called.endswith(".from_pretrained"):
+            found.append(f"{called} outside chord.models")
+        for name in ("trust_remote_code", "allow_pickle", "shell"):
+            if given.get(name, "False") != "False":
+                found.append(f"{name}={given[name]}")
+    found += [text for text in ("0.0.0.0", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD") if text in source]
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "src").rglob("*.py")), ids=lambda path: path.stem)
+def test_no_code_runs_data(path):
+    found = dangers(path.read_text(encoding="utf-8"))
+    if path.name == "models.py":
+        found = [danger for danger in found if not danger.endswith("outside chord.models")]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("line", "danger"),
+    [
+        ("eval(text)", "eval"),
+        ("from pickle import loads", "import pickle"),
+        ("import os, dill.source", "import dill.source"),
+        ("torch.load(path)", "torch.load without weights_only"),
+        ("torch.load(path, weights_only=False)", "torch.load without weights_only"),
+        ("yaml.load(text, Loader=yaml.Loader)", "yaml.load"),
+        ("AutoModel.from_pretrained(path)", "AutoModel.from_pretrained outside chord.models"),
+        ("LLM(path, trust_remote_code=given)", "trust_remote_code=given"),
+        ("np.load(path, allow_pickle=True)", "allow_pickle=True"),
+        ("serve(host='0.0.0.0')", "0.0.0.0"),
+    ],
+)
+def test_the_scan_finds(line, danger):
+    assert danger in dangers(line)
+
+
+def test_the_loader_of_studies_makes_plain_values_only():
+    """The one that the scan lets pass."""
+    from chord.study.reading import _Loader
+
+    assert issubclass(_Loader, yaml.SafeLoader)
+
+
+class Harm:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, mark: Path):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.fixture
+def harm(tmp_path) -> Harm:
+    return Harm(tmp_path / "harm was done")
+
+
+def test_the_harm_is_real(harm, tmp_path):
+    torch.save(harm, tmp_path / "file")
+    torch.load(tmp_path / "file", weights_only=False)
+    assert harm.mark.exists()
+
+
+@pytest.fixture
+def folder(tiny_model_dir, tmp_path) -> Path:
+    """A model folder of our own to spoil."""
+    return shutil.copytree(tiny_model_dir, tmp_path / "model")
+
+
+def test_weights_in_a_pickle_are_refused(folder, harm):
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": harm}, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match=rf"^{folder}: no model that can be read \(.*model.safetensors") as caught:
+        load_weights(folder, torch.float32)
+    assert "\n" not in str(caught.value)
+    assert not harm.mark.exists()
+
+
+def test_code_in_a_model_folder_is_not_run(folder, harm):
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "own.py").write_text(f"import os\nos.mkdir({str(harm.mark)!r})\n")
+    with pytest.raises(UserError, match=f"^{folder}: no model that can be read"):
+        load_weights(folder, torch.float32)
+    assert not harm.mark.exists()
+
+
+def test_a_cut_off_model_is_one_line(folder):
+    os.truncate(folder / "model.safetensors", 3000)
+    with pytest.raises(UserError, match=f"^{folder}: no model that can be read") as caught:
+        load_weights(folder, torch.float32)
+    assert "\n" not in str(caught.value)
+    (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(UserError, match=f"^{folder}: no tokenizer that can be read") as caught:
+        load_tokenizer(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_weights_are_not_made_up(folder):
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"its safetensors lack the weights model.layers.1.mlp.up_proj.weight$"):
+        load_weights(folder, torch.float32)
+
+
+def test_a_checkpoint_of_the_base_model_holds_numbers_only(harm, tmp_path):
+    torch.save({"identity": harm}, tmp_path / "state.pt")
+    with pytest.raises(Exception, match="Weights only load failed"):
+        pretrain._state(tmp_path / "state.pt")
+    assert not harm.mark.exists()
+
+
+@pytest.mark.parametrize("name", ["train.pkl", "train.parquet", "train.jsonl"])
+def test_a_pickle_is_no_dataset(name, harm, tmp_path):
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    torch.save(harm, rows / name)
+    data = yaml.safe_load((ROOT / "config/benchmarks/aime24.yaml").read_text(encoding="utf-8"))["data"]
+    spec = {"seed": 1, "name": "own"} | data | {"source": data["source"] | {"folder": str(rows)}}
+    with pytest.raises(UserError, match=f"^{rows}"):
+        benchmark.run(spec, tmp_path / "own.jsonl")
+    assert not harm.mark.exists()
+    assert not (tmp_path / "own.jsonl").exists()
+
+
+def test_a_server_that_repeats_the_key_is_not_quoted(monkeypatch, caplog):
+    class Repeats(BaseHTTPRequestHandler):
+        def do_POST(self):
+            said = json.dumps({"message": f"bad request with {self.headers['Authorization']}"}).encode()
+            self.send_response(400)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_): ...
+
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    caplog.set_level("INFO")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Repeats) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = ServerBackend(url=f"http://127.0.0.1:{server.server_port}/v1", model="m")
+        with pytest.raises(UserError, match=r"HTTP 400: bad request with Bearer \(the key\)") as caught:
+            ServerEngine(endpoint, [2]).generate([[1, 2]], [3], Decoding(temperature=1.0, max_response_tokens=4))
+        server.shutdown()
+    assert "very-secret" not in caplog.text + str(caught.value)
+
+
+def test_an_address_of_the_judge_holds_no_secret(monkeypatch):
+    monkeypatch.setenv("CHORD_JUDGE_URL", "http://me:very-secret@localhost:8000/v1")
+    monkeypatch.setenv("CHORD_JUDGE_MODEL", "m")
+    with pytest.raises(UserError, match=r"CHORD_JUDGE_URL: expected no user, password or query in it$"):
+        next(judge.answers([[{"role": "user", "content": "?"}]]))

@@ -1,0 +1,25 @@
+# One Snakemake a study at a time. This replaces Snakemake's own lock (`nolock` in the profiles), which outlives its process
+# when that is killed, and says neither whose it is nor whether that still lives.
+import atexit
+from contextlib import ExitStack
+
+from chord.disk import explained
+from chord.locks import held
+
+WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+
+
+def hold_study() -> None:
+    """Hold `results/<study>/lock` until this process ends; if another one has it, end with one line."""
+    lock, holding = Path(RESULTS) / "lock", ExitStack()
+    try:
+        with explained(lock):
+            holding.enter_context(held(lock, f"running Snakemake on {STUDY.name}"))
+    except UserError as error:
+        sys.exit(str(error))
+    atexit.register(holding.close)
+
+
+# Otherwise `onstart` does it. But conda environments are made before, and two processes that make one disturb each other.
+if WITH_CONDA and workflow.is_main_process:
+    hold_study()
