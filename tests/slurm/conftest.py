@@ -18,10 +18,10 @@ import pytest
 import yaml
 
 from tests.integration.workflow import copy_checkout
-from tests.slurm.cluster import Cluster, Job, process_of, wait_for
+from tests.slurm.cluster import Cluster, Job, process_of, wait_for, waiting_signals
 
 RESULTS = Path("results/smoke")
-STEPS = 120  # of CHORD-phi: time enough to be met by something
+STEPS = 30  # of CHORD-phi: time enough to be met by something
 PARTITIONS = {
     "cpu": {"max_runtime": 60, "max_threads": 2, "max_mem_mb": 16000},
     "gpu": {"max_runtime": 60, "max_threads": 2, "max_mem_mb": 16000, "max_gpu": 1},
@@ -122,7 +122,10 @@ def pending(cluster: Cluster) -> list[Job]:
 
 
 def kill_then_cut(cluster: Cluster, snakemake: subprocess.Popen, happened: Happenings) -> None:
-    """SIGKILL for the training process; and its next attempt gets a time limit that it cannot keep."""
+    """SIGKILL for the training process; and its next attempt gets a time limit that it cannot keep.
+
+    It is halted until SLURM, which looks at limits every 30 s, has sent its signal, instead of training for so long.
+    """
     run = RESULTS / "runs/chord_phi/seed-0"
     wait_for(lambda: newest(happened.folder / run) >= 4, snakemake)
     process = process_of(happened.folder, "train", str(run))
@@ -131,7 +134,12 @@ def kill_then_cut(cluster: Cluster, snakemake: subprocess.Popen, happened: Happe
     happened.killed_after = newest(happened.folder / run)
     second = wait_for(lambda: [job for job in training(cluster, 0)[1:] if job.state == "RUNNING"], snakemake)[0]
     wait_for(lambda: newest(happened.folder / run) > happened.killed_after, snakemake)
-    cluster("scontrol", "update", f"JobId={second.id}", "TimeLimit=1")
+    process = process_of(happened.folder, "train", str(run))
+    process.send_signal(signal.SIGSTOP)
+    hours, minutes, _ = cluster.details(second)["RunTime"].split(":")
+    cluster("scontrol", "update", f"JobId={second.id}", f"TimeLimit={60 * int(hours) + int(minutes) + 2}")
+    wait_for(lambda: signal.SIGTERM in waiting_signals(process.pid), snakemake)
+    process.send_signal(signal.SIGCONT)
     happened.killed = wait_for(lambda: len(jobs := training(cluster, 0)) > 2 and jobs, snakemake)
 
 
