@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -49,13 +50,18 @@ class Happenings:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     if not shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin"):
         pytest.skip("no slurmctld on this machine (Debian: slurm-wlm and munge)")
     pytest.importorskip("snakemake_executor_plugin_slurm", reason="the extra `slurm` of this package is not installed")
-    found = Cluster(tmp_path_factory.mktemp("cluster"))
-    yield found
-    found.stop()
+    with tempfile.TemporaryDirectory(
+        prefix="slurm-"
+    ) as folder:  # pytest's own are closed to others, against munge's rules
+        found = Cluster(Path(folder))
+        try:
+            yield found
+        finally:
+            found.stop()
 
 
 @pytest.fixture(scope="session")
