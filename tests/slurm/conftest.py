@@ -24,8 +24,8 @@ from tests.slurm.cluster import Cluster, Job, process_of, wait_for, waiting_sign
 RESULTS = Path("results/smoke")
 STEPS = 30  # of CHORD-phi: time enough to be met by something
 PARTITIONS = {
-    "cpu": {"max_runtime": 60, "max_threads": 2, "max_mem_mb": 16000},
-    "gpu": {"max_runtime": 60, "max_threads": 2, "max_mem_mb": 16000, "max_gpu": 1},
+    "cpu": {"max_runtime": 600, "max_threads": 2, "max_mem_mb": 16000},
+    "gpu": {"max_runtime": 600, "max_threads": 2, "max_mem_mb": 16000, "max_gpu": 1},
 }
 QUICK = ["--jobs", "20", "--cores", "2", "--latency-wait", "20"]
 QUICK += ["--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3"]
@@ -40,7 +40,7 @@ class Happenings:
     folder: Path  # working directory on the cluster
     local: Path  # that of the other study
     output: str = ""  # what Snakemake printed
-    queue: list[Job] = field(default_factory=list)
+    queue: list[Job] = field(default_factory=list)  # the study's entries of the queue
     pending: list[Job] = field(default_factory=list)  # jobs that waited when the source was spoiled
     devices: str = ""  # CUDA_VISIBLE_DEVICES of a training process
     killed: list[Job] = field(default_factory=list)  # attempts of one run: by SIGKILL, then by the time limit
@@ -68,11 +68,8 @@ def cluster() -> Iterator[Cluster]:
 def checkout(tmp_path_factory) -> Path:
     """A repository with one commit: the smoke study asks for GPUs, the profile knows the cluster's partitions."""
     folder = copy_checkout(tmp_path_factory.mktemp("repository") / "checkout")
-    edit(
-        folder / "config/studies/smoke.yaml",
-        "train: {mem_mb: 3000, minutes: 10}",
-        "train: {mem_mb: 3000, minutes: 10, gpus: 1}",
-    )
+    for old in ("train: {mem_mb: 3000, minutes: 10", "generate: {mem_mb: 3000, minutes: 5"):
+        edit(folder / "config/studies/smoke.yaml", f"{old}}}", f"{old}, gpus: 1}}")
     edit(folder / "config/studies/smoke.yaml", "chord_phi: {}", f"chord_phi: {{stage: {{steps: {STEPS}}}}}")
     (folder / "profiles/slurm/partitions.yaml").write_text(yaml.safe_dump({"partitions": PARTITIONS}))
     # One run is for whatever the others leave, and may be preempted.
@@ -203,5 +200,5 @@ def happened(cluster: Cluster, checkout: Path, tmp_path_factory) -> Happenings:
                     process.kill()
         there.seek(0)
         found.output = there.read()
-    found.queue = cluster.queue()
+    found.queue = cluster.queue("rule_")
     return found
