@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chord.errors import UserError
-from chord.files import atomic_folder, read_json, visible_files, write_json
+from chord.files import atomic_folder, read_json, remove_partials, visible_files, write_json
 from chord.provenance import KEPT, git_commit
 
 PARTS = ("Snakefile", "workflow", "config", "src/chord", "environment.yml", "pyproject.toml")
@@ -36,7 +36,7 @@ def kept(source: Path) -> Kept | None:
 def keep(root: Path, folder: Path, study: str, seeds: int | None) -> Path:
     """Copy the source at `root` below `folder`, unless it is there already; returns the copy, as an absolute path.
 
-    study: a name or a path, as `load_study` takes it.
+    study: a name or a path, as `load_study` takes it. One process at a time: Snakemake holds the folder's lock.
     """
     named = root / "config" / "studies" / f"{study}.yaml"
     study_file = named if named.is_file() else Path(study)
@@ -53,6 +53,7 @@ def keep(root: Path, folder: Path, study: str, seeds: int | None) -> Path:
     for name, content in sorted(files.items()):
         digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
     copy = folder.resolve() / digest.hexdigest()[:16]
+    remove_partials(folder)
     if not copy.exists():
         with atomic_folder(copy) as new:
             for name, content in files.items():
