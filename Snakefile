@@ -22,6 +22,14 @@ include: "workflow/rules/phase.smk"
 include: "workflow/rules/progress.smk"
 
 
+onstart:
+    if not WITH_CONDA:
+        hold_study()
+    show_time_left()
+    if not workflow.touch:
+        run_kept_source()
+
+
 # Every table and figure of the study, ablations included.
 rule all:
     default_target: True

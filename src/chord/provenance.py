@@ -13,6 +13,7 @@ from typing import Any
 from chord.errors import UserError
 from chord.files import read_json, visible_files
 
+KEPT = "kept.json"  # in a copy of the source that jobs run (chord.source)
 PACKAGES = (
     "torch",
     "transformers",
@@ -71,22 +72,28 @@ def input_sha256(path: Path) -> str | dict[str, str]:
 
 @cache
 def source_sha256(*rooms: str) -> str:
-    """Hash of the package's own Python files: names the code that ran, also without git or with local edits.
+    """Hash of the package's own code and templates: names what ran, also without git or with local edits.
 
     rooms: subpackages and modules (files) to look at; none means the whole package.
     """
     root = Path(__file__).parent
     digest = hashlib.sha256()
     places = [root / room for room in rooms or (".",)]
-    for path in sorted(path for place in places for path in ([place] if place.is_file() else place.rglob("*.py"))):
+    paths = (path for place in places for path in ([place] if place.is_file() else place.rglob("*")))
+    for path in sorted(path for path in paths if path.suffix in (".py", ".j2")):
         digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
 @cache
 def git_commit() -> str | None:
-    """Commit of the checkout the package runs from, '-dirty' after it when tracked files differ; None outside git."""
+    """Commit of the checkout the package runs from, '-dirty' after it when tracked files differ; None outside git.
+
+    A copy of the source (chord.source) has the commit of the moment it was made, wherever the checkout is by now.
+    """
     here = Path(__file__).parent
+    if (here.parents[1] / KEPT).exists():
+        return read_json(here.parents[1] / KEPT)["git_commit"]
     try:
         dirty = _git(here, "status", "--porcelain", "--untracked-files=no")
         return _git(here, "rev-parse", "HEAD") + ("-dirty" if dirty else "")

@@ -15,7 +15,7 @@ import torch
 
 from chord.files import write_jsonl
 from chord.provenance import file_sha256
-from chord.training.checkpoints import MarkComplete
+from chord.training.checkpoints import MarkComplete, newest_checkpoint
 from chord.training.curves import CLOCK
 from chord.training.run import run
 from tests.invariants.conftest import hybrid_stage, sft_stage
@@ -64,14 +64,17 @@ def finish(process: subprocess.Popen) -> str:
     return errors
 
 
-def kill_when(process: subprocess.Popen, happened) -> None:
+def kill_when(process: subprocess.Popen, happened, how: signal.Signals = signal.SIGKILL) -> str:
+    """Send the signal when it happened, and return what the process wrote to stderr."""
     deadline = time.monotonic() + 120
     while not happened():
         assert process.poll() is None, process.communicate()[1][-3000:]
         assert time.monotonic() < deadline
         time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.send_signal(how)
+    _, errors = process.communicate()
+    assert process.returncode
+    return errors
 
 
 def curves(out: Path) -> list[dict]:
@@ -86,9 +89,13 @@ def test_killed_runs_end_like_a_straight_one(job, tmp_path):
     last_step = LAST_STEP[json.loads(job[0])["stage"]["kind"]]
 
     checkpoints = killed / "checkpoints"
+    # Asked to stop while it saves step 2: it does one step more, and saves that too.
+    errors = kill_when(start_run(job, killed), (checkpoints / "checkpoint-2").exists, signal.SIGTERM)
+    assert f"stopped by SIGTERM and saved after step 3 of {last_step}" in errors
+    assert newest_checkpoint(checkpoints).name == "checkpoint-3"
     # in the middle of writing a checkpoint; after one, between two steps; while a later one is being written
     for happened in (
-        lambda: (checkpoints / "checkpoint-2").exists(),
+        lambda: (checkpoints / "checkpoint-4").exists(),
         lambda: (checkpoints / "checkpoint-4" / "complete").exists(),
         lambda: (checkpoints / "checkpoint-6").exists(),
         # after the last checkpoint, before the result is written

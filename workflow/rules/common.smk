@@ -9,24 +9,37 @@ from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
 
-ROOT = Path(workflow.current_basedir).parents[1]
-
-# The one way in which jobs get the code: the checkout's own src/, before any installed copy, from any working directory.
-# It stands in the command because Snakemake takes PYTHONPATH out of a conda environment's variables. Without conda, `python`
-# is the one that runs Snakemake, whether or not its environment was activated.
-sys.path.insert(0, f"{ROOT}/src")
+# Where this file lies: the checkout, or the copy of it that jobs run (chord.source).
+SOURCE = Path(workflow.current_basedir).parents[1]
+sys.path.insert(0, f"{SOURCE}/src")
 BIN = "" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method else Path(sys.executable).parent
-# No job but `repository` needs a network, and none shall look for one.
-shell.prefix(
-    f"set -euo pipefail; export HF_HUB_OFFLINE=1 PYTHONPATH={shlex.quote(f'{ROOT}/src')}; "
-    + (f"export PATH={shlex.quote(str(BIN))}:$PATH; " if BIN else "")
-)
+
+
+def commands_run(source: Path) -> None:
+    """The one way in which commands get the code: its own src/, before any installed copy, from any working directory.
+
+    It stands in the command because Snakemake takes PYTHONPATH out of a conda environment's variables. Without conda,
+    `python` is the one that runs Snakemake, whether or not its environment was activated. No job but `repository` needs
+    a network, and none shall look for one.
+    """
+    shell.prefix(
+        f"set -euo pipefail; export HF_HUB_OFFLINE=1 PYTHONPATH={shlex.quote(f'{source}/src')}; "
+        + (f"export PATH={shlex.quote(str(BIN))}:$PATH; " if BIN else "")
+    )
+
+
+commands_run(SOURCE)
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.claims_spec import SCOPES
 from chord.errors import UserError
+from chord.provenance import source_sha256
+from chord.source import keep, kept
 from chord.study import Study, load_study
 from chord.study.hub import download_spec, read_lock, repositories
+
+KEPT = kept(SOURCE)
+ROOT = KEPT.root if KEPT else SOURCE
 
 
 def checked_study() -> Study:
@@ -35,7 +48,8 @@ def checked_study() -> Study:
         for key in config:
             if key not in ("study", "seeds"):
                 raise UserError(f"config: {key}: unknown key; expected study or seeds")
-        return load_study(config["study"], ROOT, seeds=config.get("seeds"))
+        study, seeds = (KEPT.study, KEPT.seeds) if KEPT else (config["study"], config.get("seeds"))
+        return load_study(study, SOURCE, seeds=seeds)
     except UserError as error:
         sys.exit(str(error))
 
@@ -86,7 +100,17 @@ BASE_MODEL = f"{RESULTS}/hub/models/{STUDY.model}" if STUDY.model_is_on_hub else
 REPORTED = from_root("config/paper/reported.yaml")
 TUNING = [from_root(STUDY.settings.tuning.table)] if STUDY.settings.tuning and STUDY.settings.tuning.table else []
 GATES = [path for path in [from_root(f"{STUDY.model}/manifest.json")] if Path(path).exists()]
-ANALYSIS = sorted(from_root(path) for path in (ROOT / "src/chord/analysis").iterdir() if path.suffix in (".py", ".j2"))
+# A parameter and no input: an edit while the job runs must not pass for what made the result.
+ANALYSIS = source_sha256("analysis")
+
+
+def run_kept_source() -> None:
+    """From here on the jobs of this call run a copy of the source, whatever happens to the checkout."""
+    copy = keep(ROOT, Path(RESULTS, "source"), config["study"], config.get("seeds"))
+    commands_run(copy)
+    snakefile = Path(workflow.main_snakefile)
+    if snakefile.is_relative_to(ROOT):  # else a workflow of the user's that includes this one
+        workflow.scheduler._executor.snakefile = str(copy / snakefile.relative_to(ROOT))
 
 
 def one_of(names) -> str:

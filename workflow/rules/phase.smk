@@ -35,7 +35,6 @@ if STUDY.phase:
                 benchmark=STUDY.phase.benchmark,
             ),
             bases=expand(f"{RESULTS}/bases/{{base}}", base=STUDY.bases),
-            code=ANALYSIS,
         output:
             cells=f"{RESULTS}/phase_phi/cells.parquet",
             differences=f"{RESULTS}/phase_phi/differences.parquet",
@@ -52,6 +51,7 @@ if STUDY.phase:
             mem_mb=STUDY.resources("figure").mem_mb,
             runtime=STUDY.resources("figure").minutes,
         params:
+            code=ANALYSIS,
             spec=spec(STUDY.phase_spec()),
             folder=lambda wildcards, output: Path(output.cells).parent,
         message:

@@ -43,9 +43,7 @@ class TimeLeft(logging.Handler):
         return max([sum(left) / self.cores, *left], default=0.0)
 
 
-onstart:
-    if not WITH_CONDA:
-        hold_study()
+def show_time_left() -> None:
     logger.addHandler(
         TimeLeft(
             {job.jobid: minutes_of(job) for job in workflow.dag.needrun_jobs()},

@@ -5,7 +5,6 @@
 rule cells:
     input:
         scores=lambda wildcards: scores_of(STUDY.comparisons[wildcards.comparison].methods),
-        code=ANALYSIS,
     output:
         cells=f"{RESULTS}/{{comparison}}/cells.parquet",
         differences=f"{RESULTS}/{{comparison}}/differences.parquet",
@@ -20,6 +19,7 @@ rule cells:
         mem_mb=STUDY.resources("cells").mem_mb,
         runtime=STUDY.resources("cells").minutes,
     params:
+        code=ANALYSIS,
         spec=lambda wildcards: spec(STUDY.cells_spec(wildcards.comparison)),
         folder=lambda wildcards, output: Path(output.cells).parent,
     message:
@@ -32,7 +32,6 @@ rule cells:
 rule table:
     input:
         unpack(table_inputs),
-        code=ANALYSIS,
     output:
         csv=f"{RESULTS}/{{comparison}}/tables/{{table}}.csv",
         markdown=f"{RESULTS}/{{comparison}}/tables/{{table}}.md",
@@ -49,6 +48,7 @@ rule table:
         mem_mb=STUDY.resources("table").mem_mb,
         runtime=STUDY.resources("table").minutes,
     params:
+        code=ANALYSIS,
         spec=lambda wildcards: spec(STUDY.table_spec(wildcards.comparison, wildcards.table)),
         inputs=table_options,
         folder=lambda wildcards, output: Path(output.csv).parent,
@@ -61,7 +61,6 @@ rule table:
 rule figure:
     input:
         unpack(figure_inputs),
-        code=ANALYSIS,
     output:
         png=f"{RESULTS}/{{comparison}}/figures/{{figure}}.png",
         pdf=f"{RESULTS}/{{comparison}}/figures/{{figure}}.pdf",
@@ -77,6 +76,7 @@ rule figure:
         mem_mb=STUDY.resources("figure").mem_mb,
         runtime=STUDY.resources("figure").minutes,
     params:
+        code=ANALYSIS,
         spec=lambda wildcards: spec(STUDY.figure_spec(wildcards.comparison, wildcards.figure)),
         runs=lambda wildcards, input: [Path(curves).parent for curves in input.curves],
         folder=lambda wildcards, output: Path(output.png).parent,
@@ -95,7 +95,6 @@ if STUDY.settings.claims:
             scores=lambda wildcards: scores_of(STUDY.judged_methods(wildcards.scope)),
             curves=lambda wildcards: curves_of(STUDY.judged_methods(wildcards.scope)),
             manifests=lambda wildcards: manifests_of(STUDY.judged_methods(wildcards.scope)),
-            code=ANALYSIS,
         output:
             json=f"{RESULTS}/claims/{{scope}}/claims.json",
             csv=f"{RESULTS}/claims/{{scope}}/claims.csv",
@@ -113,6 +112,7 @@ if STUDY.settings.claims:
             mem_mb=STUDY.resources("claims").mem_mb,
             runtime=STUDY.resources("claims").minutes,
         params:
+            code=ANALYSIS,
             spec=lambda wildcards: spec(STUDY.claims_spec(wildcards.scope)),
             runs=lambda wildcards, input: [Path(curves).parent for curves in input.curves],
             folder=lambda wildcards, output: Path(output.json).parent,
@@ -132,7 +132,6 @@ rule report:
         reported=REPORTED,
         tuning=TUNING,
         gates=GATES,
-        code=ANALYSIS,
     output:
         page=f"{RESULTS}/report.html",
     log:
@@ -146,6 +145,7 @@ rule report:
         mem_mb=STUDY.resources("report").mem_mb,
         runtime=STUDY.resources("report").minutes,
     params:
+        code=ANALYSIS,
         spec=spec(STUDY.report_spec(["main"])),
         inputs=report_options,
         folder=lambda wildcards, output: Path(output.page).parent,
@@ -166,7 +166,6 @@ use rule report as report_all with:
         reported=REPORTED,
         tuning=TUNING,
         gates=GATES,
-        code=ANALYSIS,
     output:
         page=f"{RESULTS}/report-all.html",
     log:
@@ -174,6 +173,7 @@ use rule report as report_all with:
     benchmark:
         f"{RESULTS}/timings/report-all.tsv"
     params:
+        code=ANALYSIS,
         spec=spec(STUDY.report_spec(list(STUDY.comparisons))),
         inputs=report_options,
         folder=lambda wildcards, output: Path(output.page).parent,

@@ -28,8 +28,9 @@ rule train:
         rows=lambda wildcards: row_options(wildcards),
     message:
         "Train {wildcards.method}, seed {wildcards.seed}"
+    # `exec`: a scheduler's SIGTERM would end a shell at once, and all of the job with it before training could save.
     shell:
-        "python -m chord train --spec {params.spec:q} --start {input.start:q} {params.rows}"
+        "exec python -m chord train --spec {params.spec:q} --start {input.start:q} {params.rows}"
         " --validation {input.validation:q} --out {params.folder:q} > {log:q} 2>&1"
 
 

@@ -1,0 +1,82 @@
+"""A private SLURM cluster as tests see it: its commands, its queue, and the processes that its jobs started."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import psutil
+
+SCRIPTS = Path(__file__).parent
+Found = TypeVar("Found")
+
+
+class Job(NamedTuple):
+    """A line of the queue, finished jobs included."""
+
+    id: str
+    state: str
+    partition: str
+    node: str
+    comment: str  # rule and wildcards, from the plugin
+
+
+class Cluster:
+    """Two nodes, a GPU each, with the partitions of slurm.conf.in."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        subprocess.run([SCRIPTS / "start.sh", folder], check=True, stdout=subprocess.DEVNULL)
+        path = f"{folder / 'bin'}:{os.environ['PATH']}"
+        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": path}
+
+    def stop(self) -> None:
+        subprocess.run([SCRIPTS / "stop.sh", self.folder], check=True)
+
+    def __call__(self, *command: str) -> str:
+        """What a command of SLURM prints."""
+        found = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        assert found.returncode == 0, f"{' '.join(command)}\n{found.stdout}\n{found.stderr}"
+        return found.stdout.strip()
+
+    def queue(self, *names: str) -> list[Job]:
+        """All jobs so far, oldest first, whose comment holds all of the names."""
+        lines = self("squeue", "--noheader", "--states=all", "--sort=i", "--format=%i|%T|%P|%N|%k").splitlines()
+        jobs = [Job(*line.split("|")) for line in lines]
+        return [job for job in jobs if all(name in job.comment for name in names)]
+
+    def details(self, job: Job) -> dict[str, str]:
+        words = self("scontrol", "show", "job", job.id).split()
+        return dict(word.split("=", 1) for word in words if "=" in word)
+
+
+def wait_for(happened: Callable[[], Found], running: subprocess.Popen, seconds: float = 600) -> Found:
+    """What `happened` returns as soon as it is true, while the process runs."""
+    deadline = time.monotonic() + seconds
+    while not (found := happened()):
+        assert running.poll() is None, f"{running.args} ended before it happened"
+        assert time.monotonic() < deadline, f"did not happen within {seconds} s"
+        time.sleep(0.2)
+    return found
+
+
+def process_of(folder: Path, command: str, out: str) -> psutil.Process | None:
+    """The process that runs `chord <command>` into `out` from the working directory `folder`."""
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+            if ["chord", command] == words[2:4] and out in words and Path(process.cwd()) == folder:
+                return process
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return None
+
+
+def waiting_signals(pid: int) -> set[signal.Signals]:
+    """Signals that a halted process was sent and has not seen."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    (mask,) = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith("ShdPnd:")]
+    return {signal.Signals(number + 1) for number in range(31) if mask >> number & 1}

@@ -1,0 +1,24 @@
+"""How many entries of the queue a large study makes with the profile, from Snakemake's plan; needs no cluster."""
+
+import re
+
+import pytest
+
+from tests.integration.workflow import ROOT, snakemake
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+
+def test_a_study_of_500_runs_makes_few_entries_beside_its_runs():
+    pytest.importorskip("snakemake_executor_plugin_slurm", reason="the extra `slurm` of this package is not installed")
+    profile = ["--workflow-profile", "profiles/slurm"]
+    plan = snakemake(ROOT, "-n", "--quiet", "host", "reason", *profile, "--config", "study=tiny", "seeds=27").stdout
+    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE)}
+    runs = jobs["train"]
+    assert runs > 500
+    assert jobs["total"] > 5 * runs
+    groups = re.findall(r"^\[.*\] Group job (\w+)", plan, re.MULTILINE)
+    alone = re.findall(r"^Job \d+: (\w+)", plan, re.MULTILINE)  # jobs of a group are indented
+    assert len(alone) == runs + 1  # the runs and the expert trajectories
+    assert groups.count("data") == groups.count("analysis") == 1
+    assert len(groups) <= 2 + -(-jobs["generate"] // 10)
