@@ -89,6 +89,11 @@ GATES = [path for path in [from_root(f"{STUDY.model}/manifest.json")] if Path(pa
 ANALYSIS = sorted(from_root(path) for path in (ROOT / "src/chord/analysis").iterdir() if path.suffix in (".py", ".j2"))
 
 
+def conda_environment(rule: str) -> str:
+    """The conda environment of a rule that can use GPUs: with CUDA and vLLM where the study gives its jobs any."""
+    return "../envs/gpu.yml" if STUDY.resources(rule).gpus else "../../environment.yml"
+
+
 def one_of(names) -> str:
     """A wildcard constraint: these names and no others."""
     return "|".join(re.escape(str(name)) for name in names) or "(?!)"
