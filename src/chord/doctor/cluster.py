@@ -16,6 +16,7 @@ from chord.study.settings import Resources
 
 PROGRAMS = ("sbatch", "squeue", "scancel", "sinfo")
 PATIENCE_SECONDS = 10  # sinfo itself looks for a controller for about a minute
+ASK = "ask those who run the cluster"
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,17 @@ def findings(study: Study) -> Iterator[Finding]:
         return
     try:
         nodes = read_nodes(_sinfo())
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        reason = (error.stderr or str(error)).splitlines()[0]
-        yield Finding("missing", "SLURM", f"sinfo: {reason}", "ask those who run the cluster")
+    except subprocess.TimeoutExpired:
+        yield Finding("missing", "SLURM", f"sinfo: no answer in {PATIENCE_SECONDS} s", ASK)
         return
-    yield Finding("ok", "SLURM", f"sinfo shows {len(nodes)} kinds of nodes")
+    except subprocess.CalledProcessError as error:
+        yield Finding("missing", "SLURM", f"sinfo: {error.stderr.strip() or error}", ASK)
+        return
+    if not nodes:
+        yield Finding("missing", "SLURM", "sinfo: no nodes", ASK)
+        return
+    most = [max(getattr(node, resource) for node in nodes) for resource in ("cpus", "memory_mb", "gpus")]
+    yield Finding("ok", "SLURM", "nodes have up to {:,} CPUs, {:,} MB and {:,} GPUs".format(*most))
     rules: dict[Resources, list[str]] = {}
     for rule, needed in resources(study).items():
         rules.setdefault(needed, []).append(rule)
