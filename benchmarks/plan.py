@@ -4,8 +4,8 @@
     python -m benchmarks.plan --profile    and where the time of the first plan goes
 
 The study is `tiny` with more seeds, all comparisons. It is planned from nothing, when everything is done, and when one
-method has changed since; results that are done are empty files that Snakemake has recorded. Seconds are user CPU time of
-Snakemake and of what it starts, which other work on the machine changes little; wall time stands beside them.
+method has changed since; results that are done are empty files that Snakemake has recorded. Seconds are user CPU time
+of Snakemake and of what it starts, which other work on the machine changes little; wall time stands beside them.
 """
 
 import argparse

@@ -113,16 +113,19 @@ def test_vllm_is_asked_for_where_the_study_samples_with_it(root):
 
 def test_memory(root):
     study = load(root)  # a training job asks for 3,000 MB
-    assert machine.memory(study, 2999).state == "missing"
-    assert machine.memory(study, 3000 * machine.jobs_at_once(study)).state == "ok"
-    if machine.jobs_at_once(study) > 1:
-        found = machine.memory(study, 3000)
-        assert (found.state, found.remedy[:34]) == ("note", "snakemake --resources mem_mb=2700,")
+    assert machine.memory(study, 1, 2999).state == "missing"
+    assert machine.memory(study, 2, 6000).state == "ok"
+    found = machine.memory(study, 2, 5000)
+    assert (found.state, found.remedy[:34]) == ("note", "snakemake --resources mem_mb=4500,")
 
 
-def test_jobs_at_once_share_the_cores(root):
-    root.set(STUDY_FILE, "resources", "train", "threads", value=10_000)
-    assert machine.jobs_at_once(load(root)) == 1
+def test_jobs_at_once(root):
+    study = load(root)  # a training job has 2 threads; 4 methods are trained, with 2 seeds
+    assert machine.jobs_at_once(study, {"cores": 7}) == 3
+    assert machine.jobs_at_once(study, {"cores": 1}) == 1
+    assert machine.jobs_at_once(study, {"cores": "all"}) >= 1
+    assert cluster.jobs_at_once(study, {}) == 8
+    assert cluster.jobs_at_once(study, {"jobs": 3}) == 3
 
 
 def test_gpus(root, capsys):
@@ -227,16 +230,16 @@ def test_no_slurm_where_the_profile_submits_to_it(root, capsys, monkeypatch):
 @pytest.mark.skipif(shutil.which("sinfo") is None, reason="no SLURM here")
 def test_a_cluster_that_does_not_answer(root, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", str(root.path / "none.conf"))
-    (found,) = cluster.findings(load(root))
+    (found,) = cluster.findings(load(root), {})
     assert (found.state, found.found.split(":")[0]) == ("missing", "sinfo")
 
 
 @pytest.mark.slurm
 @pytest.mark.skipif("SLURM_CONF" not in os.environ, reason="no cluster: SLURM_CONF is not set")
 def test_jobs_that_no_node_can_hold(root):
-    assert states(cluster.findings(load(root))) == [("ok", "SLURM")]
+    assert states(cluster.findings(load(root), {})) == [("ok", "SLURM")]
     root.set(STUDY_FILE, "resources", "train", "gpus", value=1000)
-    found = list(cluster.findings(load(root)))
+    found = list(cluster.findings(load(root), {}))
     assert states(found) == [("ok", "SLURM"), ("missing", "SLURM")]
     assert found[1].found == "no node has 2 CPUs, 3,000 MB and 1000 GPUs for a job of train"
 

@@ -10,18 +10,24 @@ from pathlib import Path
 from chord.doctor import cluster, data, disk, machine, packages
 from chord.doctor.finding import Finding
 from chord.study import Study
+from chord.study.reading import read_yaml
 
 __all__ = ["Finding", "examine", "report_text"]
 
 
 def examine(study: Study, results: Path, profile: Path) -> list[Finding]:
-    """results: the folder that holds the study's results. profile: folder of the Snakemake profile to run with."""
-    on_slurm = cluster.is_slurm(profile)
+    """results: the folder that holds the study's results. profile: folder of the Snakemake profile to run with.
+
+    UserError if there is no such profile.
+    """
+    file = profile / "config.yaml"
+    settings = read_yaml(file, str(file))
+    on_slurm = settings.get("executor") == "slurm"
     place = cluster if on_slurm else machine
     return [
         *packages.findings(study, on_slurm),
-        *place.findings(study),
-        *disk.findings(study, results, place.jobs_at_once(study)),
+        *place.findings(study, settings),
+        *disk.findings(study, results, place.jobs_at_once(study, settings)),
         *data.findings(study, results),
     ]
 

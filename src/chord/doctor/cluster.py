@@ -5,13 +5,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from chord.doctor.finding import Finding
 from chord.doctor.needs import resources
 from chord.plan import jobs
 from chord.study import Study
-from chord.study.reading import read_yaml
 from chord.study.settings import Resources
 
 PROGRAMS = ("sbatch", "squeue", "scancel", "sinfo")
@@ -26,18 +24,14 @@ class Node:
     gpus: int
 
 
-def is_slurm(profile: Path) -> bool:
-    """Whether jobs of this Snakemake profile are submitted to SLURM. UserError if there is no such profile."""
-    file = profile / "config.yaml"
-    return read_yaml(file, str(file)).get("executor") == "slurm"
+def jobs_at_once(study: Study, profile: dict) -> int:
+    """As many runs as the profile lets into the queue."""
+    runs = len(jobs(study, study.comparisons)["train"])
+    limit = profile.get("jobs")
+    return min(runs, limit) if isinstance(limit, int) else runs
 
 
-def jobs_at_once(study: Study) -> int:
-    """All runs: it is the cluster's queue that decides."""
-    return len(jobs(study, study.comparisons)["train"])
-
-
-def findings(study: Study) -> Iterator[Finding]:
+def findings(study: Study, _profile: dict) -> Iterator[Finding]:
     absent = [program for program in PROGRAMS if shutil.which(program) is None]
     if absent:
         remedy = "run this where jobs are submitted, often after `module load slurm`"

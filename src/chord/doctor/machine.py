@@ -10,20 +10,21 @@ from chord.doctor.needs import largest
 from chord.study import Study
 
 
-def findings(study: Study) -> Iterator[Finding]:
-    yield memory(study, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20)
+def findings(study: Study, profile: dict) -> Iterator[Finding]:
+    yield memory(study, jobs_at_once(study, profile), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20)
     yield gpus(largest(study, "gpus")[1])
 
 
-def jobs_at_once(study: Study) -> int:
-    """As many of the largest jobs as Snakemake starts when it may use every core."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def jobs_at_once(study: Study, profile: dict) -> int:
+    """As many of the largest jobs as the profile's cores can run."""
+    cores = profile.get("cores")
+    if not isinstance(cores, int):  # `all`
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, cores // largest(study, "threads")[1])
 
 
-def memory(study: Study, total_mb: int) -> Finding:
+def memory(study: Study, together: int, total_mb: int) -> Finding:
     rule, asked = largest(study, "mem_mb")
-    together = jobs_at_once(study)
     found = f"{asked:,} MB for a job of {rule}, {together} at once; this machine has {total_mb:,} MB"
     if asked > total_mb:
         return Finding("missing", "memory", found, f"another machine; or lower resources.{rule}.mem_mb of the study")
