@@ -3,6 +3,7 @@
 A job's command takes its specification as JSON (`chord spec` prints it), its inputs and its output, and hands them to
 the `run` function of one module. That module is imported only then, so that a table never waits for torch.
 Bad input ends a command with one line a problem and exit code 2; anything else is our fault and shows its traceback.
+`chord doctor` ends with 1 where something is missing.
 """
 
 import argparse
@@ -185,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     options = _parser().parse_args(arguments)
     try:
-        options.do(options)
+        return options.do(options) or 0
     except UserError as error:
         return _fail(str(error).splitlines())
     except BrokenPipeError:  # `chord plan tiny | head`
@@ -194,7 +195,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(
             f"{error.title}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
         )
-    return 0
 
 
 def _fail(lines: Iterable[str]) -> int:
@@ -224,6 +224,15 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "check", "check the YAML files of a study", _check)
     _add_study(command)
+    command = _command(commands, "doctor", "what a study needs and this machine, or its cluster, lacks", _doctor)
+    _add_study(command, nargs="?")
+    command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
+    command.add_argument(
+        "--workflow-profile",
+        type=Path,
+        metavar="PATH",
+        help="Snakemake profile that the study is to run with (default: profiles/default)",
+    )
     command = _command(
         commands, "fetch", "get what a study needs from the hub, pinned; then no job needs a network", _fetch
     )
@@ -246,8 +255,9 @@ def _command(commands, name: str, text: str, do: Callable) -> argparse.ArgumentP
     return command
 
 
-def _add_study(command: argparse.ArgumentParser) -> None:
-    command.add_argument("study", help="name of a file in config/studies, or a path")
+def _add_study(command: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    """nargs: "?" where no study means the one that config/config.yaml names."""
+    command.add_argument("study", nargs=nargs, help="name of a file in config/studies, or a path")
     command.add_argument("--seeds", type=int, help="runs of each method (default: what the study's file says)")
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
 
@@ -300,6 +310,16 @@ def _check(options: argparse.Namespace) -> None:
     print(f"{study.name}: {len(study.methods)} methods, {len(study.seed_indices)} seeds, no problems found")
 
 
+def _doctor(options: argparse.Namespace) -> int:
+    from chord.doctor import examine, report_text
+
+    study = _load(options)
+    profile = options.workflow_profile or options.root / "profiles/default"
+    findings = examine(study, options.results, profile)
+    print(f"{study.name}, with {profile}\n\n{report_text(findings)}")
+    return int(any(one.state == "missing" for one in findings))
+
+
 def _fetch(options: argparse.Namespace) -> None:
     from chord.study.hub import fetch
 
@@ -324,6 +344,6 @@ def _schema(options: argparse.Namespace) -> None:
 
 
 def _load(options: argparse.Namespace) -> "Study":
-    from chord.study import load_study
+    from chord.study import chosen_study, load_study
 
-    return load_study(options.study, options.root, options.seeds)
+    return load_study(options.study or chosen_study(options.root), options.root, options.seeds)

@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 
 import pytest
 import yaml
@@ -144,11 +143,3 @@ def test_every_rule_says_what_it_needs():
             if rule.startswith("rule"):
                 needed += ["conda:", "threads:", "resources:", "message:", "shell:"]
             assert not [word for word in needed if word not in rule], f"{path.name}: {rule.splitlines()[0]}"
-
-
-def test_conda_pins_are_those_of_the_package():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    (pins,) = [item["pip"] for item in environment["dependencies"] if isinstance(item, dict)]
-    assert pins == project["dependencies"]
-    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) for pin in pins)

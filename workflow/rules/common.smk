@@ -113,6 +113,11 @@ def run_kept_source() -> None:
         workflow.scheduler._executor.snakefile = str(copy / snakefile.relative_to(ROOT))
 
 
+def conda_environment(rule: str) -> str:
+    """The conda environment of a rule that can use GPUs: with CUDA and vLLM where the study gives its jobs any."""
+    return "../envs/gpu.yml" if STUDY.resources(rule).gpus else "../../environment.yml"
+
+
 def one_of(names) -> str:
     """A wildcard constraint: these names and no others."""
     return "|".join(re.escape(str(name)) for name in names) or "(?!)"

@@ -12,7 +12,7 @@ rule generate:
     benchmark:
         f"{RESULTS}/timings/generate/{{method}}-seed-{{seed}}-{{benchmark}}.tsv"
     conda:
-        "../../environment.yml"
+        conda_environment("generate")
     threads: STUDY.resources("generate").threads
     resources:
         mem_mb=STUDY.resources("generate").mem_mb,

@@ -21,7 +21,7 @@ rule experts:
     benchmark:
         f"{RESULTS}/timings/experts.tsv"
     conda:
-        "../../environment.yml"
+        conda_environment("experts")
     threads: STUDY.resources("experts").threads
     resources:
         mem_mb=STUDY.resources("experts").mem_mb,
@@ -48,7 +48,7 @@ if STUDY.pretrain:
         benchmark:
             f"{RESULTS}/timings/pretrain.tsv"
         conda:
-            "../../environment.yml"
+            conda_environment("pretrain")
         threads: STUDY.resources("pretrain").threads
         resources:
             mem_mb=STUDY.resources("pretrain").mem_mb,

@@ -13,7 +13,7 @@ if STUDY.phase:
         benchmark:
             f"{RESULTS}/timings/bases/{{base}}.tsv"
         conda:
-            "../../environment.yml"
+            conda_environment("pretrain")
         threads: STUDY.resources("pretrain").threads
         resources:
             mem_mb=STUDY.resources("pretrain").mem_mb,

@@ -1,6 +1,7 @@
 # After each job: about how long is left, from the study's estimate scaled by how this machine has done so far.
 import logging
 import time
+from functools import cache, partial
 
 from chord.plan import estimated_minutes
 from snakemake.logging import logger
@@ -8,12 +9,14 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 # Rules that chord.plan knows by another name.
 PLAN_NAMES = {"trial": "train", "probe": "train", "phase_base": "pretrain"}
+# Seeds differ in nothing that an estimate looks at.
+estimate = cache(partial(estimated_minutes, STUDY))
 
 
 def minutes_of(job) -> float:
     """Estimate for a job of Snakemake's plan."""
     names = {name: value for name, value in job.wildcards.items() if name in ("method", "benchmark", "base")}
-    return estimated_minutes(STUDY, PLAN_NAMES.get(job.rule.name, job.rule.name), **names)
+    return estimate(PLAN_NAMES.get(job.rule.name, job.rule.name), **names)
 
 
 class TimeLeft(logging.Handler):

@@ -16,7 +16,7 @@ rule train:
     benchmark:
         f"{RESULTS}/timings/train/{{method}}-seed-{{seed}}.tsv"
     conda:
-        "../../environment.yml"
+        conda_environment("train")
     threads: STUDY.resources("train").threads
     resources:
         mem_mb=STUDY.resources("train").mem_mb,

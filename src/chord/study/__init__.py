@@ -4,8 +4,8 @@
 checks everything and reports all problems, one line each. No torch: a workflow loads a study in a fraction of a second.
 """
 
-from chord.study.loading import load_study
+from chord.study.loading import chosen_study, load_study
 from chord.study.settings import BASE
 from chord.study.study import Benchmark, Method, Study
 
-__all__ = ["BASE", "Benchmark", "Method", "Study", "load_study"]
+__all__ = ["BASE", "Benchmark", "Method", "Study", "chosen_study", "load_study"]

@@ -44,6 +44,15 @@ def load_study(name_or_path: str | Path, root: str | Path = ".", seeds: int | No
     return study
 
 
+def chosen_study(root: Path) -> str:
+    """The study that config/config.yaml names; UserError if it names none."""
+    file = root / "config" / "config.yaml"
+    values = read_yaml(file, str(file))
+    if "study" not in values:
+        raise UserError(f"{file}: study: missing; expected the name of a file in config/studies")
+    return str(values["study"])
+
+
 def _complete(model: type[Model], layers: list[Layer], derived: dict) -> Model:
     """The layers laid over each other, completed with values that no file may give because the study has them."""
     value: dict = {}

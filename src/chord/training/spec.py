@@ -44,7 +44,8 @@ class StageSettings(Settings):
 
     def used(self) -> dict:
         """The settings with an effect, as JSON values."""
-        return {key: value for key, value in self.model_dump(mode="json").items() if key not in self.unused}
+        unused = self.unused  # looks at every step of a schedule
+        return {key: value for key, value in self.model_dump(mode="json").items() if key not in unused}
 
 
 class SftStage(StageSettings):

@@ -1,0 +1,72 @@
+"""CPU seconds of planning: `snakemake -n` on a study of 1,000 runs, and a call of `smoke` that finds nothing to do.
+
+    python -m benchmarks.plan              limits: 30 s for 1,000 runs, 5 s for a call with nothing to do
+    python -m benchmarks.plan --profile    and where the time of the first plan goes
+
+The study is `tiny` with more seeds, all comparisons. It is planned from nothing, when everything is done, and when one
+method has changed since; results that are done are empty files that Snakemake has recorded. Seconds are user CPU time
+of Snakemake and of what it starts, which other work on the machine changes little; wall time stands beside them.
+"""
+
+import argparse
+import math
+import os
+import pstats
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from chord.plan import jobs
+from chord.study import load_study
+from tests.integration.workflow import ROOT, copy_checkout, pretend_finished, snakemake
+
+SMOKE = ("--config", "study=smoke", "--", "main")
+
+
+def timed(shown: str, folder: Path, *arguments: str) -> None:
+    wall, user = time.perf_counter(), os.times().children_user
+    snakemake(folder, *arguments)
+    wall, user = time.perf_counter() - wall, os.times().children_user - user
+    print(f"{shown:32} {user:6.1f} s user {wall:6.1f} s wall", flush=True)
+
+
+def many_runs(folder: Path, runs: int, profile: bool) -> None:
+    one_seed = load_study("tiny", ROOT, seeds=1)
+    methods = len(jobs(one_seed, one_seed.comparisons)["train"])
+    seeds = math.ceil(runs / methods)
+    study = ("--config", "study=tiny", f"seeds={seeds}")
+    plan = ("-n", "--quiet", "all", *study)
+    count = f"{seeds * methods:,} runs"
+    timed(f"{count}, from nothing", folder, *plan)
+    if profile:
+        file = folder / "plan.prof"
+        command = [sys.executable, "-m", "cProfile", "-o", file, "-m", "snakemake", *plan]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        pstats.Stats(str(file)).sort_stats("tottime").print_stats(25)
+    pretend_finished(folder, *study)
+    timed(f"{count}, all done", folder, *plan)
+    method = folder / "config/methods/chord_phi.yaml"
+    method.write_text(method.read_text(encoding="utf-8").replace("value: 0.1", "value: 0.11"), encoding="utf-8")
+    timed(f"{count}, one method changed", folder, *plan)
+
+
+def nothing_to_do(folder: Path) -> None:
+    pretend_finished(folder, *SMOKE)
+    timed("smoke, nothing to do", folder, *SMOKE)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--profile", action="store_true", help="where the time of planning goes")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        checkout = copy_checkout(Path(folder) / "checkout")
+        nothing_to_do(checkout)
+        many_runs(checkout, arguments.runs, arguments.profile)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""`chord doctor`: what a study needs and this machine, or its cluster, lacks, before any job waits for it.
+
+Each module looks at one side and returns findings. Nothing is fetched or changed, and torch is imported only where the
+study asks for GPUs.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from chord.doctor import cluster, data, disk, machine, packages
+from chord.doctor.finding import Finding
+from chord.study import Study
+from chord.study.reading import read_yaml
+
+__all__ = ["Finding", "examine", "report_text"]
+
+
+def examine(study: Study, results: Path, profile: Path) -> list[Finding]:
+    """results: the folder that holds the study's results. profile: folder of the Snakemake profile to run with.
+
+    UserError if there is no such profile.
+    """
+    file = profile / "config.yaml"
+    settings = read_yaml(file, str(file))
+    on_slurm = settings.get("executor") == "slurm"
+    place = cluster if on_slurm else machine
+    return [
+        *packages.findings(study, on_slurm),
+        *place.findings(study, settings),
+        *disk.findings(study, results, place.jobs_at_once(study, settings)),
+        *data.findings(study, results),
+    ]
+
+
+def report_text(findings: Sequence[Finding]) -> str:
+    """A line for each, and below it what to do where something is to be done."""
+    width = max(len(one.what) for one in findings)
+    lines = []
+    for one in findings:
+        lines.append(f"  {one.state:7}  {one.what:{width}}  {one.found}")
+        if one.remedy:
+            lines.append(" " * (13 + width) + f"-> {one.remedy}")
+    missing = sum(one.state == "missing" for one in findings)
+    return "\n".join([*lines, "", f"{missing} missing." if missing else "Nothing is missing."])

@@ -1,0 +1,251 @@
+"""`chord doctor`: each thing that can be missing, on this machine as it is."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import safetensors.numpy
+
+from chord.cli import main
+from chord.doctor import Finding, cluster, data, disk, machine, packages, report_text
+from chord.study import load_study
+from tests.hub_server import serve
+from tests.unit.study_files import STUDY_FILE, Root
+
+ROOT = Path(__file__).parents[2]
+WORLD = "config/benchmarks/world.yaml"
+ON_HUB = {
+    "kind": "columns",
+    "dataset": "owner/rows",
+    "files": ["data/test-*"],
+    "task": "math",
+    "columns": {"question": "q", "answer": "a"},
+}
+
+
+@pytest.fixture
+def root(tmp_path) -> Root:
+    """The small study, in a repository with our pins and profile; its start model is that of `tiny`."""
+    root = Root(tmp_path / "root")
+    shutil.copy(ROOT / "pyproject.toml", root.path)
+    root.write("profiles/default/config.yaml", "cores: all\n")
+    root.write("config/config.yaml", "study: small\n")
+    (root.path / "models").mkdir()
+    (root.path / "models/base").symlink_to(ROOT / "models/world-base")
+    return root
+
+
+def load(root: Root):
+    return load_study("small", root.path)
+
+
+def doctor(root: Root, capsys, *arguments: str) -> tuple[int, str]:
+    """Exit code and output, for the study that the configuration names."""
+    given = ["doctor", "--root", str(root.path), "--results", str(root.path / "results"), *arguments]
+    code = main(given)
+    return code, capsys.readouterr().out
+
+
+def states(findings) -> list[tuple[str, str]]:
+    return [(one.state, one.what) for one in findings]
+
+
+def test_the_shipped_study_lacks_nothing_and_no_torch_is_imported(tmp_path):
+    code = (
+        "import sys; from chord.cli import main; code = main(sys.argv[1:]);"
+        " sys.exit('torch was imported' if 'torch' in sys.modules else code)"
+    )
+    arguments = ["doctor", "tiny", "--root", str(ROOT), "--results", str(tmp_path)]
+    found = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert found.returncode == 0, found
+    assert found.stdout.endswith("Nothing is missing.\n")
+    words = [line.split()[:2] for line in found.stdout.splitlines()[2:8]]
+    assert [word[1] for word in words] == ["packages", "memory", "GPU", "results", "disk", "data"]
+    assert not list(tmp_path.iterdir())  # a look changes nothing
+
+
+def test_what_is_missing_is_listed_with_what_to_do_and_the_exit_code_is_1(root, capsys):
+    assert doctor(root, capsys)[0] == 0
+    (root.path / "models/base").unlink()
+    code, output = doctor(root, capsys)
+    assert code == 1
+    assert "missing  data" in output
+    assert f"model: {root.path}/models/base: no such folder\n" in output
+    assert "-> put it there, or name another one\n" in output
+    assert output.endswith("\n1 missing.\n")
+
+
+def test_a_profile_that_does_not_exist_is_bad_input(root, capsys):
+    assert main(["doctor", "--root", str(root.path), "--workflow-profile", "profiles/slrm"]) == 2
+    assert capsys.readouterr().err == "chord: error: profiles/slrm/config.yaml: no such file\n"
+
+
+def test_a_configuration_that_names_no_study_is_bad_input(root, capsys):
+    root.write("config/config.yaml", "seeds: 3\n")
+    assert main(["doctor", "--root", str(root.path)]) == 2
+    assert "config.yaml: study: missing; expected the name of a file in config/studies" in capsys.readouterr().err
+
+
+def test_packages(root):
+    pins = (root.path / "pyproject.toml").read_text(encoding="utf-8")
+    (found,) = packages.findings(load(root), on_slurm=False)
+    assert found.state == "ok"
+    root.write("pyproject.toml", pins.replace("pyyaml==", "pyyaml==1."))
+    (found,) = packages.findings(load(root), on_slurm=False)
+    assert found.state == "note"
+    assert "; there: pyyaml 6.0.3, not 1.6.0.3" in found.found
+    root.write("pyproject.toml", pins.replace("pyyaml==", "chord-has-no-such-package=="))
+    (found,) = packages.findings(load(root), on_slurm=False)
+    assert (found.state, found.remedy) == ("missing", "pip install -e .")
+    assert found.found.endswith("; not there: chord-has-no-such-package")
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")
+def test_vllm_is_asked_for_where_the_study_samples_with_it(root):
+    root.set(STUDY_FILE, "generation", value={"kind": "vllm"})
+    assert ("missing", "vLLM") in states(packages.findings(load(root), on_slurm=False))
+
+
+def test_memory(root):
+    study = load(root)  # a training job asks for 3,000 MB
+    assert machine.memory(study, 1, 2999).state == "missing"
+    assert machine.memory(study, 2, 6000).state == "ok"
+    found = machine.memory(study, 2, 5000)
+    assert (found.state, found.remedy[:34]) == ("note", "snakemake --resources mem_mb=4500,")
+
+
+def test_jobs_at_once(root):
+    study = load(root)  # a training job has 2 threads; 4 methods are trained, with 2 seeds
+    assert machine.jobs_at_once(study, {"cores": 7}) == 3
+    assert machine.jobs_at_once(study, {"cores": 1}) == 1
+    assert machine.jobs_at_once(study, {"cores": "all"}) >= 1
+    assert cluster.jobs_at_once(study, {}) == 8
+    assert cluster.jobs_at_once(study, {"jobs": 3}) == 3
+
+
+def test_gpus(root, capsys):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has GPUs")
+    root.set(STUDY_FILE, "resources", "train", "gpus", value=2)
+    code, output = doctor(root, capsys)
+    assert code == 1
+    assert f"2 for a job; the driver shows 0, torch {torch.__version__} can use 0" in output
+
+
+def test_results_that_cannot_be_written(root):
+    in_the_way = root.path / "file"
+    in_the_way.touch()
+    (found,) = disk.findings(load(root), in_the_way / "results", at_once=1)
+    assert (found.state, found.found) == ("missing", f"{in_the_way}: cannot be written (Not a directory)")
+
+
+def test_disk(root):
+    study = load(root)
+    # 3 trained methods and the SFT that one of them starts from, 2 seeds; a job of 7 times the weights at the end.
+    weights = 4 * 1000
+    # 5 methods are evaluated, `sft` is not: 2 seeds x 4 methods x (10 questions x 4 x 20 tokens + 6 x 1 x 5).
+    expected = 8 * (weights + 200_000) + 3 * 7 * weights + 2 * 4 * (10 * 4 * 20 + 6 * 5) * 2
+    assert disk.bytes_needed(study, 1000, at_once=3) == expected
+    assert states(disk.findings(study, root.path / "results", at_once=1)) == [("ok", "results"), ("ok", "disk")]
+    (root.path / "models/base").unlink()
+    assert states(disk.findings(study, root.path / "results", at_once=1)) == [("ok", "results"), ("note", "disk")]
+
+
+def test_a_full_disk(root):
+    parameters = shutil.disk_usage(root.path).free // 10
+    # No weights, only the header that names them.
+    header = f'{{"w": {{"dtype": "F32", "shape": [{parameters}], "data_offsets": [0, 0]}}}}'.encode()
+    (root.path / "models/large").mkdir()
+    (root.path / "models/large/model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    root.set(STUDY_FILE, "model", value="models/large")
+    found = disk.findings(load(root), root.path / "results", at_once=1)
+    assert states(found) == [("ok", "results"), ("missing", "disk")]
+
+
+def test_parameters_are_counted_from_the_headers():
+    folder = ROOT / "models/world-base"
+    tensors = safetensors.numpy.load_file(folder / "model.safetensors")
+    assert disk.model_parameters(folder) == sum(tensor.size for tensor in tensors.values())
+
+
+def test_a_dataset_of_the_hub(root, capsys, monkeypatch):
+    root.set(WORLD, "data", value={"source": ON_HUB})
+    results = root.path / "results"
+    with serve() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        hub.commit("datasets/owner/rows", {"data/test-0.jsonl": b'{"q": "1 + 1?", "a": "2"}\n'})
+        code, output = doctor(root, capsys)
+        assert code == 1
+        assert "missing  data      datasets/owner/rows: not in the study's lock\n" in output
+        assert "-> chord fetch small, with a network\n" in output
+        assert main(["fetch", "small", "--root", str(root.path), "--results", str(results)]) == 0
+    capsys.readouterr()
+    code, output = doctor(root, capsys)
+    assert code == 0
+    assert "ok       data      datasets/owner/rows: fetched\n" in output
+    with open(results / "small/hub/datasets/owner/rows/data/test-0.jsonl", "a", encoding="utf-8") as file:
+        file.write("\n")
+    code, output = doctor(root, capsys)
+    assert code == 1
+    assert "datasets/owner/rows: not fetched, or not whole\n" in output
+
+
+def test_a_server(root):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        root.set(STUDY_FILE, "generation", value={"kind": "server", "url": url, "model": "policy"})
+        assert ("ok", "server") in states(data.findings(load(root), root.path))
+    assert ("missing", "server") in states(data.findings(load(root), root.path))
+
+
+@pytest.mark.parametrize(
+    ("line", "gpus"),
+    [
+        ("64 256000 (null)", 0),
+        ("64 256000 gpu:2", 2),
+        ("64 256000+ gpu:h100:4(S:0-1)", 4),
+        ("64 256000 gpu:a100:2(S:0),gpu:v100:1(S:1),shard:8", 3),
+    ],
+)
+def test_nodes_of_a_cluster(line, gpus):
+    assert cluster.read_nodes(f"{line}\n{line}\n") == {cluster.Node(64, 256000, gpus)}
+
+
+def test_no_slurm_where_the_profile_submits_to_it(root, capsys, monkeypatch):
+    root.write("profiles/slurm/config.yaml", "executor: slurm\n")
+    monkeypatch.setenv("PATH", str(root.path))
+    code, output = doctor(root, capsys, "--workflow-profile", str(root.path / "profiles/slurm"))
+    assert code == 1
+    assert "missing  SLURM     no sbatch, squeue, scancel, sinfo on PATH\n" in output
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("sinfo") is None, reason="no SLURM here")
+def test_a_cluster_that_does_not_answer(root, monkeypatch):
+    monkeypatch.setenv("SLURM_CONF", str(root.path / "none.conf"))
+    (found,) = cluster.findings(load(root), {})
+    assert (found.state, found.found.split(":")[0]) == ("missing", "sinfo")
+
+
+@pytest.mark.slurm
+@pytest.mark.skipif("SLURM_CONF" not in os.environ, reason="no cluster: SLURM_CONF is not set")
+def test_jobs_that_no_node_can_hold(root):
+    assert states(cluster.findings(load(root), {})) == [("ok", "SLURM")]
+    root.set(STUDY_FILE, "resources", "train", "gpus", value=1000)
+    found = list(cluster.findings(load(root), {}))
+    assert states(found) == [("ok", "SLURM"), ("missing", "SLURM")]
+    assert found[1].found == "no node has 2 CPUs, 3,000 MB and 1000 GPUs for a job of train"
+
+
+def test_the_table_is_aligned():
+    findings = [Finding("ok", "GPU", "none"), Finding("missing", "memory", "too little", "buy some")]
+    assert report_text(findings) == (
+        "  ok       GPU     none\n  missing  memory  too little\n                   -> buy some\n\n1 missing."
+    )
