@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from chord.objectives import ExpertLoss, Schedule, TokenWeight, clipped_surrogate, loss_scales
+from chord.objectives import ExpertLoss, ExpertTokens, Schedule, TokenWeight, clipped_surrogate, loss_scales
 
 
 def schedule(**settings):
@@ -17,6 +17,10 @@ def schedule(**settings):
 
 def weight(**settings):
     return TypeAdapter(TokenWeight).validate_python(settings)
+
+
+def tokens(logp: torch.Tensor, entropy: torch.Tensor | None = None) -> ExpertTokens:
+    return ExpertTokens(logp, torch.full_like(logp, math.nan) if entropy is None else entropy)
 
 
 # Schedules
@@ -83,33 +87,75 @@ def test_bad_schedules_are_refused(bad):
 # Token weights
 
 P = torch.tensor([[0.5, 0.1, 0.9, 1.0]])
+ENTROPY = torch.tensor([0.5, 2.0, 1.0, 0.0])
 
 
 def test_phi_is_p_times_one_minus_p():
-    phi = weight(name="power", a=1, b=1)(P.log())
+    phi = weight(name="power", a=1, b=1)(tokens(P.log()))
     torch.testing.assert_close(phi, torch.tensor([[0.25, 0.09, 0.09, 0.0]]))
 
 
 def test_is_weight_is_p_and_no_weight_is_1():
-    torch.testing.assert_close(weight(name="power", a=1, b=0)(P.log()), P)
-    assert torch.equal(weight(name="power", a=0, b=0)(P.log()), torch.ones_like(P))
-    assert torch.equal(weight(name="one")(P.log()), torch.ones_like(P))
+    torch.testing.assert_close(weight(name="power", a=1, b=0)(tokens(P.log())), P)
+    assert torch.equal(weight(name="power", a=0, b=0)(tokens(P.log())), torch.ones_like(P))
+    assert torch.equal(weight(name="one")(tokens(P.log())), torch.ones_like(P))
 
 
 @given(st.floats(-40, 0), st.floats(0, 3), st.floats(0, 3))
 def test_power_weight_equals_arithmetic_in_double(logp, a, b):
     p = math.exp(logp)
-    found = weight(name="power", a=a, b=b)(torch.tensor([[logp]], dtype=torch.float64)).item()
+    found = weight(name="power", a=a, b=b)(tokens(torch.tensor([[logp]], dtype=torch.float64))).item()
     assert found == pytest.approx(p**a * (-math.expm1(logp)) ** b, rel=1e-9, abs=1e-300)
 
 
-@pytest.mark.parametrize("settings", [{"name": "one"}, {"name": "power", "a": 1, "b": 1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"name": "one"},
+        {"name": "power", "a": 1, "b": 1},
+        {"name": "is_clip", "limit": 0.6},
+        {"name": "is_clip", "limit": 0.6, "above": "clamp"},
+        {"name": "entropy_top", "share": 0.5},
+        {"name": "entropy_norm"},
+    ],
+)
 def test_weights_carry_no_gradient(settings):
     """d(w * -log p)/d(log p) is -w: the weight is a constant, as in the authors' code (phi.detach())."""
-    logp = P.log().requires_grad_()
-    found = weight(**settings)
-    (found(logp) * ExpertLoss()(logp)).sum().backward()
-    torch.testing.assert_close(logp.grad, -found(P.log()))
+    logp, entropy = P[0].log().requires_grad_(), ENTROPY.clone().requires_grad_()
+    found = weight(**settings)(tokens(logp, entropy))
+    assert found.sum() > 0.0
+    (found * ExpertLoss()(tokens(logp, entropy))).sum().backward()
+    torch.testing.assert_close(logp.grad, -found)
+    assert entropy.grad is None
+
+
+def test_is_clip_drops_or_clamps_what_is_above_the_limit():
+    dropped, clamped = (weight(name="is_clip", limit=0.5, above=above)(tokens(P.log())) for above in ("drop", "clamp"))
+    torch.testing.assert_close(dropped, torch.tensor([[0.5, 0.1, 0.0, 0.0]]))
+    torch.testing.assert_close(clamped, torch.tensor([[0.5, 0.1, 0.5, 0.5]]))
+    assert torch.equal(weight(name="is_clip", limit=0.5)(tokens(P.log())), dropped)
+
+
+def test_entropy_top_chooses_a_share_of_all_tokens():
+    entropy = torch.rand(200, generator=torch.Generator().manual_seed(0))
+    found = weight(name="entropy_top", share=0.05)(tokens(torch.zeros(200), entropy))
+    assert sorted(entropy[found == 1.0].tolist()) == sorted(entropy.tolist())[-10:]
+    assert found.sum() == 10.0
+
+
+def test_entropy_top_is_not_moved_by_ties_and_takes_at_least_one():
+    top = weight(name="entropy_top", share=0.05)
+    assert top(tokens(torch.zeros(40), torch.ones(40))).sum() == 2.0
+    assert top(tokens(torch.zeros(3), torch.tensor([0.1, 0.3, 0.2]))).tolist() == [0.0, 1.0, 0.0]
+
+
+def test_entropy_norm_is_entropy_over_the_largest():
+    torch.testing.assert_close(weight(name="entropy_norm")(tokens(P[0].log(), ENTROPY)), ENTROPY / 2.0)
+    assert weight(name="entropy_norm")(tokens(torch.zeros(2), torch.tensor([0.0, -1e-7]))).tolist() == [0.0, 0.0]
+
+
+def test_focal_is_a_power():
+    torch.testing.assert_close(weight(name="power", a=0, b=2)(tokens(P.log())), (1 - P) ** 2)
 
 
 # Policy loss
@@ -164,10 +210,10 @@ def ours(step, rule, a_rl, a_ex, advantages, phi):
     total = 0.0
     for rows_of_term, a, loss in (
         (policy, a_rl, lambda logp, i, j: clipped_surrogate(logp[None], logp[None], advantages[i][j : j + 1], 0.2)[0]),
-        (expert, a_ex, lambda logp, i, j: (token_weight(logp[None]) * ExpertLoss()(logp[None]))[0]),
+        (expert, a_ex, lambda logp, i, j: token_weight(tokens(logp)) * ExpertLoss()(tokens(logp))),
     ):
-        tokens = [sum(len(row) for row in micro) for micro in rows_of_term]
-        scales = loss_scales(tokens, [len(micro) for micro in rows_of_term], rule)
+        counts = [sum(len(row) for row in micro) for micro in rows_of_term]
+        scales = loss_scales(counts, [len(micro) for micro in rows_of_term], rule)
         for i, (micro, scale) in enumerate(zip(rows_of_term, scales, strict=True)):
             total += a * scale * sum(loss(row, i, j).sum() for j, row in enumerate(micro))
     return float(total)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from chord.objectives.expert_tokens import ExpertTokens
 from chord.objectives.part import Part
 
 if TYPE_CHECKING:
@@ -18,9 +19,9 @@ class Nll(Part):
 
     name: Literal["nll"] = "nll"
 
-    def __call__(self, logp: Tensor) -> Tensor:
-        """logp: (rows, tokens) log-probability of the expert token, natural log. Returns the same shape."""
-        return -logp
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        """l in the shape of the tokens."""
+        return -tokens.logp
 
 
 ExpertLoss = Nll

@@ -19,9 +19,10 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.utils import FusedCausalLMOutput
 
 from chord.errors import UserError
-from chord.objectives import clipped_surrogate, loss_scales
+from chord.objectives import ExpertTokens, clipped_surrogate, loss_scales
 from chord.rollouts import Engine, Sample, encode_prompts
 from chord.seeds import derive_seed
 from chord.tasks import judge_samples
@@ -29,8 +30,8 @@ from chord.training.sequences import Sequence, collate
 from chord.training.spec import HybridStage
 from chord.training.streams import row_order
 
-# (log-probs (rows, tokens), indices of the rows) -> per-token loss with gradient, and per-token values to log
-TokenLoss = Callable[[Tensor, list[int]], tuple[Tensor, dict[str, Tensor]]]
+# (outputs with fields (rows, tokens), indices of the rows) -> per-token loss with gradient, per-token values to log
+TokenLoss = Callable[[FusedCausalLMOutput, list[int]], tuple[Tensor, dict[str, Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class HybridTrainer(GRPOTrainer):
         self._log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
         batches = self._policy_batches(inputs, a_rl) if a_rl else []
         if a_ex:
-            batches += self._expert_batches(step, a_ex)
+            batches += self._expert_batches(model, step, a_ex)
         with self._timed("backward_seconds"):
             loss = self._accumulate(model, batches)
         self._log_values(**self._seconds)
@@ -167,33 +168,61 @@ class HybridTrainer(GRPOTrainer):
         mixed = (groups != groups[:, :1]).any(1).repeat_interleave(self.stage.rollouts_per_prompt)
         advantages = found["advantages"] * mixed.to(found["advantages"].device)
 
-        def loss(logp: Tensor, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        def loss(outputs: FusedCausalLMOutput, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            logp = outputs.log_probs
             return clipped_surrogate(logp, logp.detach(), advantages[indices], self.stage.clip), {}
 
         return self._micro_batches("rl", rows, mixed.tolist(), a_rl, loss)
 
-    def _expert_batches(self, step: int, a_ex: float) -> list[MicroBatch]:
+    def _expert_batches(self, model, step: int, a_ex: float) -> list[MicroBatch]:
         n = self.stage.expert_rows_per_step
         drawn = self.expert_order[(step - 1) * n : step * n]
         self._log_values(expert_rows=n, expert_tokens=sum(len(self.experts[i].response_ids) for i in drawn))
         rows = [self.experts[i] for i in drawn[self.accelerator.process_index :: self.accelerator.num_processes]]
 
-        def loss(logp: Tensor, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-            weight = self.stage.token_weight(logp)
-            return weight * self.stage.expert_loss(logp), {"token_weight_mean": weight, "expert_nll": -logp.detach()}
+        weights = self._weights_over_the_batch(model, rows) if self.stage.token_weight.whole_batch else None
+
+        def loss(outputs: FusedCausalLMOutput, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            tokens = ExpertTokens(outputs.log_probs, outputs.entropy.detach())
+            if weights is None:
+                weight = self.stage.token_weight(tokens)
+            else:
+                weight = torch.zeros_like(tokens.entropy)
+                weight[outputs.label_mask] = torch.cat([weights[i] for i in indices])
+            values = {"token_weight_mean": weight, "expert_nll": -tokens.logp.detach()}
+            return weight * self.stage.expert_loss(tokens), values
 
         return self._micro_batches("expert", rows, [True] * len(rows), a_ex, loss)
 
-    def _micro_batches(
-        self, term: str, rows: list[Sequence], live: list[bool], weight: float, loss: TokenLoss
-    ) -> list[MicroBatch]:
-        """Split this rank's rows. Rows that are not live have no gradient: their tokens count, but are not computed."""
+    def _weights_over_the_batch(self, model, rows: list[Sequence]) -> list[Tensor]:
+        """Of this rank's rows, for each response token, where they depend on all expert tokens of the step."""
+        with self._timed("weigh_seconds"), torch.no_grad():
+            order, logps, entropies = [], [], []
+            for chunk in self._chunks(rows, [True] * len(rows)):
+                outputs = self._forward(model, [rows[i] for i in chunk])
+                order += chunk
+                logps.append(outputs.log_probs[outputs.label_mask])
+                entropies.append(outputs.entropy[outputs.label_mask])
+            everywhere = gather_object([(torch.cat(logps).cpu(), torch.cat(entropies).cpu())])
+            weights = self.stage.token_weight(ExpertTokens(*map(torch.cat, zip(*everywhere, strict=True))))
+            own = weights.split([len(logp) for logp, _ in everywhere])[self.accelerator.process_index]
+            by_row = own.to(self.accelerator.device).split([len(rows[i].response_ids) for i in order])
+            return [weight for _, weight in sorted(zip(order, by_row, strict=True), key=lambda pair: pair[0])]
+
+    def _chunks(self, rows: list[Sequence], live: list[bool]) -> list[list[int]]:
+        """Indices of this rank's rows, for each micro-batch."""
         order = list(range(len(rows)))
         if self.stage.normalisation == "global":
             # The composition changes nothing, so choose the one with the least padding, the largest first (memory).
             order.sort(key=lambda i: (not live[i], -len(rows[i])))
         size = self.stage.micro_batch_rows
-        chunks = [order[start : start + size] for start in range(0, len(order), size)]
+        return [order[start : start + size] for start in range(0, len(order), size)]
+
+    def _micro_batches(
+        self, term: str, rows: list[Sequence], live: list[bool], weight: float, loss: TokenLoss
+    ) -> list[MicroBatch]:
+        """Split this rank's rows. Rows that are not live have no gradient: their tokens count, but are not computed."""
+        chunks = self._chunks(rows, live)
         counts = [(sum(len(rows[i].response_ids) for i in chunk), len(chunk)) for chunk in chunks]
         everywhere = gather_object(counts)
         first = self.accelerator.process_index * len(counts)  # every rank has the same number of rows, hence of chunks
@@ -205,6 +234,12 @@ class HybridTrainer(GRPOTrainer):
         # A rank without a live row still takes part in the backward pass, with a gradient that is exactly zero.
         return batches or [MicroBatch(term, rows[:1], [0], 0.0, 0.0, loss)]
 
+    def _forward(self, model, rows: list[Sequence]) -> FusedCausalLMOutput:
+        """Log-probs and entropies without the whole logits tensor (TRL)."""
+        padded = collate(rows, self._tokenizer.pad_token_id, self.accelerator.device)
+        with self.accelerator.autocast():
+            return model(**padded, fused_lm_head=True)
+
     def _accumulate(self, model, batches: list[MicroBatch]) -> Tensor:
         """Forward and backward of every micro-batch. Returns the step's loss over all ranks."""
         device = self.accelerator.device
@@ -213,17 +248,15 @@ class HybridTrainer(GRPOTrainer):
         for number, batch in enumerate(batches, start=1):
             # Gradients cross ranks once a step, in the last backward pass; ranks may differ in their number of passes.
             with nullcontext() if number == len(batches) else self.accelerator.no_sync(model):
-                padded = collate(batch.rows, self._tokenizer.pad_token_id, device)
-                with self.accelerator.autocast():
-                    outputs = model(**padded, fused_lm_head=True)  # log-probs without the whole logits tensor (TRL)
+                outputs = self._forward(model, batch.rows)
                 mask = outputs.label_mask
-                per_token, values = batch.loss(outputs.log_probs, batch.indices)
+                per_token, values = batch.loss(outputs, batch.indices)
                 term_loss = (per_token * mask).sum() * batch.scale
                 # DDP averages gradients over ranks; the scale is already global.
                 self.accelerator.backward(batch.weight * term_loss * self.accelerator.num_processes)
             sums["loss"] += batch.weight * term_loss.detach()
             sums[f"{batch.term}_loss"] += term_loss.detach()
-            sums["train_tokens"] += padded["attention_mask"].sum()
+            sums["train_tokens"] += sum(map(len, batch.rows))
             sums["expert_count"] += mask.sum() if batch.term == "expert" else 0
             for name, value in values.items():
                 sums[name] += (value * mask).sum()

@@ -1,0 +1,15 @@
+"""What token weights and expert losses see of expert tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ExpertTokens(NamedTuple):
+    """Values of expert tokens under the current policy, all of one shape."""
+
+    logp: Tensor  # log-probability of the expert's token, natural log
+    entropy: Tensor  # of the policy's distribution at that place, nats; without gradient
