@@ -27,7 +27,7 @@ class Work:
     rollouts: int
     expert_rows: int
     expert_passes: float  # over the expert set
-    expert_weight: float  # sum of a_ex over the expert rows: how much of them counts, before token weights
+    expert_weight: float  # sum of a_ex over the expert rows: how much of them counts, before token weights and rewards
     validated: int  # completions of validation rows
     max_tokens: int  # sampled, and read from experts, if every response is as long as it may be
 

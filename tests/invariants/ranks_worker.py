@@ -38,7 +38,7 @@ def train(job: dict, name: str, settings: dict) -> None:
     if trainer.is_world_process_zero():
         weights = trainer.accelerator.unwrap_model(trainer.model).state_dict()
         save_file({key: value.contiguous() for key, value in weights.items()}, f"{job['out']}/{name}.safetensors")
-        keys = ("loss", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
+        keys = ("loss", "mu", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
         lines = [{key: line[key] for key in keys if key in line} for line in trainer.state.log_history]
         Path(f"{job['out']}/{name}.json").write_text(json.dumps(lines))
 

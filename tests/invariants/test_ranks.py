@@ -16,6 +16,7 @@ STAGES = {
     # every group of one rank may be without gradient while the other's has one
     "few groups": hybrid_stage(steps=3, prompts_per_step=2, schedule={"name": "constant", "value": 0.0}),
     "trinity": hybrid_stage(steps=2, normalisation="trinity", micro_batch_rows=1),
+    "reward driven": hybrid_stage(schedule={"name": "reward_driven", "threshold": 0.8}),
     "entropy top": hybrid_stage(steps=2, token_weight={"name": "entropy_top", "share": 0.05}),
     "sft": sft_stage(micro_batch_rows=2),
 }

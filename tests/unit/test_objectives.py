@@ -76,8 +76,34 @@ def test_linear_and_step_and_constant():
     assert schedule(name="constant", value=0.25).weights(7) == (0.75, 0.25)
 
 
+def test_reward_driven_mu_is_what_the_reward_lacks_to_the_threshold():
+    """Appendix B.1, by hand: max(0, 0.7 - reward), and never above 1, where rewards of tool use reach -1."""
+    adaptive = schedule(name="reward_driven", threshold=0.7)
+    rewards = (-1.0, -0.3, 0.0, 0.2, 0.7, 0.9)
+    assert [adaptive.weights(1, reward)[1] for reward in rewards] == pytest.approx([1.0, 1.0, 0.7, 0.5, 0.0, 0.0])
+    assert all(sum(adaptive.weights(9, reward)) == pytest.approx(1.0) for reward in rewards)
+    assert adaptive.weights(3) == adaptive.weights(3, 0.0)  # before the rollouts: there will be some
+
+
+def test_only_the_reward_driven_mu_sees_rewards():
+    for settings in ({"name": "constant", "value": 0.3}, {"name": "linear", "start": 1, "end": 0, "steps": 5}):
+        assert schedule(**settings).weights(2, 0.9) == schedule(**settings).weights(2)
+
+
+def test_tune_both_rises_to_its_peak_and_decays():
+    """Figure 11: 0 -> 0.3, then a decay; here 20 and 40 steps."""
+    both = schedule(name="cosine", warmup=20, decay=40, peak=0.3, valley=0.05)
+    assert [both.mu(step) for step in (1, 10, 20, 40, 60, 90)] == pytest.approx([0.015, 0.15, 0.3, 0.175, 0.05, 0.05])
+
+
 @pytest.mark.parametrize(
-    "bad", [{"name": "constant", "value": 1.5}, {"name": "constant", "valu": 1}, {"name": "cosin"}]
+    "bad",
+    [
+        {"name": "constant", "value": 1.5},
+        {"name": "constant", "valu": 1},
+        {"name": "cosin"},
+        {"name": "reward_driven", "threshold": 1.0},
+    ],
 )
 def test_bad_schedules_are_refused(bad):
     with pytest.raises(ValidationError):

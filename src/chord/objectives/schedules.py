@@ -1,6 +1,8 @@
-"""Schedules: from the optimizer step to the weights (a_rl, a_ex) of the two losses.
+"""Schedules: from the optimizer step, and the rewards of its rollouts, to the weights (a_rl, a_ex) of the two losses.
 
-`step` counts optimizer updates from 1, as the authors' code does (Trinity-RFT; ms-swift counts from 0).
+`step` counts optimizer updates from 1, as the authors' code does (Trinity-RFT; ms-swift counts from 0). `reward` is the
+mean reward of the step's rollouts, of every rank. Weights are asked for twice: without a reward before the step, which
+decides whether there are rollouts, and with it once these are judged.
 Adding one: write the class, add it to `Schedule`.
 """
 
@@ -22,8 +24,8 @@ class MuSchedule(Part):
     def mu(self, step: int) -> float:
         """mu for the update number `step`, counted from 1."""
 
-    def weights(self, step: int) -> tuple[float, float]:
-        """(a_rl, a_ex) for the update number `step`, counted from 1."""
+    def weights(self, step: int, reward: float | None = None) -> tuple[float, float]:
+        """(a_rl, a_ex) for the update number `step`, counted from 1; the reward changes nothing."""
         mu = self.mu(step)
         return 1.0 - mu, mu
 
@@ -93,4 +95,19 @@ class Step(MuSchedule):
         return self.before if step <= self.steps else self.after
 
 
-Schedule = Annotated[Constant | Linear | Cosine | Step, Field(discriminator="name")]
+class RewardDriven(Part):
+    """mu = threshold - mean reward of the step's rollouts, within [0, 1] (paper, appendix B.1 and Table 3).
+
+    The paper writes max(0, threshold - mean reward), which is above 1 where rewards reach -1: cut off here.
+    """
+
+    name: Literal["reward_driven"]
+    threshold: float = Field(gt=0.0, lt=1.0)
+
+    def weights(self, step: int, reward: float | None = None) -> tuple[float, float]:
+        """(a_rl, a_ex); without a reward those of a mean reward of 0, the largest mu unless rewards are negative."""
+        mu = min(max(0.0, self.threshold - (reward or 0.0)), 1.0)
+        return 1.0 - mu, mu
+
+
+Schedule = Annotated[Constant | Linear | Cosine | Step | RewardDriven, Field(discriminator="name")]

@@ -110,8 +110,11 @@ class HybridTrainer(GRPOTrainer):
         model.train()
         step = self.state.global_step + 1
         a_rl, a_ex = self.stage.schedule.weights(step)
+        if a_rl:
+            rollouts = self._rollouts(inputs)
+            a_rl, a_ex = self.stage.schedule.weights(step, self._metrics["train"]["reward"][-1])
         self._log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
-        batches = self._policy_batches(inputs, a_rl) if a_rl else []
+        batches = self._policy_batches(rollouts, a_rl) if a_rl else []
         if a_ex:
             batches += self._expert_batches(model, step, a_ex)
         with self._timed("backward_seconds"):
@@ -147,9 +150,8 @@ class HybridTrainer(GRPOTrainer):
             self._step_rewards = [found.reward for _, found in judged]
         return self._step_rewards
 
-    # The two terms, as micro-batches.
-
-    def _policy_batches(self, inputs: list[dict], a_rl: float) -> list[MicroBatch]:
+    def _rollouts(self, inputs: list[dict]) -> dict[str, Tensor]:
+        """TRL's tensors of this rank's rollouts, with their advantages."""
         found = self._generate_and_score_completions(inputs)
         metrics = self._metrics["train"]
         self._log_values(
@@ -157,6 +159,11 @@ class HybridTrainer(GRPOTrainer):
             reward_mean=metrics["reward"][-1],
             zero_variance_groups=metrics["frac_reward_zero_std"][-1],
         )
+        return found
+
+    # The two terms, as micro-batches.
+
+    def _policy_batches(self, found: dict[str, Tensor], a_rl: float) -> list[MicroBatch]:
         rows = [
             Sequence(prompt[is_prompt.bool()].tolist(), response[is_response.bool()].tolist())
             for prompt, is_prompt, response, is_response in zip(
