@@ -46,9 +46,9 @@ def work(study: Study, method: str) -> Work:
         # Nothing is sampled at steps where RL has no weight, and no expert row is read where experts have none.
         rollouts = sum(a_rl > 0 for a_rl, _ in weights) * stage.prompts_per_step * stage.rollouts_per_prompt
         rollout_tokens = stage.decoding.max_response_tokens
-        per_step = stage.expert_rows_per_step if stage.uses_experts else 0
-        expert_rows = sum(a_ex > 0 for _, a_ex in weights) * per_step
-        expert_weight = sum(a_ex for _, a_ex in weights) * per_step
+        expert_rows = sum(a_ex > 0 for _, a_ex in weights) * stage.expert_rows_of_a_step
+        expert_weight = sum(a_ex for _, a_ex in weights) * stage.expert_rows_of_a_step
+    expert_set = study.data.rl if "traces" in stage.inputs else stage.expert_set or study.data.sft
     validation = study.settings.validation
     # Before the first step, every so many steps, and after the last one.
     validations = 1 + math.ceil(steps / stage.validate_every)
@@ -57,7 +57,7 @@ def work(study: Study, method: str) -> Work:
         steps=steps,
         rollouts=rollouts,
         expert_rows=expert_rows,
-        expert_passes=expert_rows / (stage.expert_set or study.data.sft),
+        expert_passes=expert_rows / expert_set,
         expert_weight=expert_weight,
         validated=validated,
         max_tokens=rollouts * rollout_tokens

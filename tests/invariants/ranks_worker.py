@@ -31,6 +31,8 @@ def train(job: dict, name: str, settings: dict) -> None:
         trainer = SftTrainer(model, tokenizer, args, stage, experts, SEED_PARTS)
     else:
         stage = HybridStage.model_validate(settings)
+        if stage.router.joins:
+            experts = encode_experts(tokenizer, job["traces"])
         engine = HuggingFaceEngine(model, tokenizer.pad_token_id, [tokenizer.eos_token_id], stage.generate_batch_rows)
         args = HybridTrainer.config(stage, world_size, **common)
         trainer = HybridTrainer(model, tokenizer, args, stage, engine, job["prompts"], experts, SEED_PARTS)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.invariants.conftest import hybrid_stage, sft_stage
+from tests.invariants.conftest import LUFFY, hybrid_stage, sft_stage
 
 STAGES = {
     "hybrid": hybrid_stage(steps=3),
@@ -18,12 +18,13 @@ STAGES = {
     "trinity": hybrid_stage(steps=2, normalisation="trinity", micro_batch_rows=1),
     "reward driven": hybrid_stage(schedule={"name": "reward_driven", "threshold": 0.8}),
     "entropy top": hybrid_stage(steps=2, token_weight={"name": "entropy_top", "share": 0.05}),
+    "luffy": hybrid_stage(**LUFFY),
     "sft": sft_stage(micro_batch_rows=2),
 }
 
 
 @pytest.fixture(scope="module")
-def outputs(start, prompts, experts, tmp_path_factory):
+def outputs(start, prompts, experts, traces, tmp_path_factory):
     """Folder with the results of all stages, for each number of ranks."""
     folders = {}
     for ranks in (1, 2):
@@ -32,6 +33,7 @@ def outputs(start, prompts, experts, tmp_path_factory):
             "start": str(start),
             "prompts": prompts,
             "experts": experts,
+            "traces": traces[::-1],  # in the order of the prompts
             "stages": {name: stage.model_dump(mode="json") for name, stage in STAGES.items()},
             "out": str(folder),
         }

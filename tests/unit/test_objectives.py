@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from chord.objectives import ExpertLoss, ExpertTokens, Schedule, TokenWeight, clipped_surrogate, loss_scales
+from chord.objectives import (
+    ExpertLoss,
+    ExpertTokens,
+    Router,
+    Schedule,
+    TokenWeight,
+    clipped_surrogate,
+    loss_scales,
+)
+from chord.objectives.expert_losses import Nll
 
 
 def schedule(**settings):
@@ -21,6 +30,14 @@ def weight(**settings):
 
 def tokens(logp: torch.Tensor, entropy: torch.Tensor | None = None) -> ExpertTokens:
     return ExpertTokens(logp, torch.full_like(logp, math.nan) if entropy is None else entropy)
+
+
+def expert_loss(**settings):
+    return TypeAdapter(ExpertLoss).validate_python(settings)
+
+
+def router(**settings):
+    return TypeAdapter(Router).validate_python(settings)
 
 
 # Schedules
@@ -85,6 +102,10 @@ def test_reward_driven_mu_is_what_the_reward_lacks_to_the_threshold():
     assert adaptive.weights(3) == adaptive.weights(3, 0.0)  # before the rollouts: there will be some
 
 
+def test_free_weights_need_not_add_up_to_1():
+    assert schedule(name="free", rl=1.0, expert=0.3).weights(4) == (1.0, 0.3)
+
+
 def test_only_the_reward_driven_mu_sees_rewards():
     for settings in ({"name": "constant", "value": 0.3}, {"name": "linear", "start": 1, "end": 0, "steps": 5}):
         assert schedule(**settings).weights(2, 0.9) == schedule(**settings).weights(2)
@@ -99,6 +120,7 @@ def test_tune_both_rises_to_its_peak_and_decays():
 @pytest.mark.parametrize(
     "bad",
     [
+        {"name": "free", "rl": 0.0, "expert": 0.0},
         {"name": "constant", "value": 1.5},
         {"name": "constant", "valu": 1},
         {"name": "cosin"},
@@ -150,7 +172,7 @@ def test_weights_carry_no_gradient(settings):
     logp, entropy = P[0].log().requires_grad_(), ENTROPY.clone().requires_grad_()
     found = weight(**settings)(tokens(logp, entropy))
     assert found.sum() > 0.0
-    (found * ExpertLoss()(tokens(logp, entropy))).sum().backward()
+    (found * Nll()(tokens(logp, entropy))).sum().backward()
     torch.testing.assert_close(logp.grad, -found)
     assert entropy.grad is None
 
@@ -182,6 +204,45 @@ def test_entropy_norm_is_entropy_over_the_largest():
 
 def test_focal_is_a_power():
     torch.testing.assert_close(weight(name="power", a=0, b=2)(tokens(P.log())), (1 - P) ** 2)
+
+
+# Expert losses and routers
+
+
+def test_shaped_loss_and_its_slope_by_hand():
+    """f(p) = p / (p + 0.1): 0.5 at p = 0.1, where d f / d log p = gamma p / (p + gamma)^2 = 0.25."""
+    logp = torch.tensor([[0.1, 0.9], [0.1, 0.9]], dtype=torch.float64).log().requires_grad_()
+    advantage = torch.tensor([[0.5], [-2.0]], dtype=torch.float64).expand(2, 2)
+    found = expert_loss(name="shaped", gamma=0.1)(tokens(logp)._replace(advantage=advantage))
+    torch.testing.assert_close(found, torch.tensor([[-0.25, -0.45], [1.0, 1.8]], dtype=torch.float64))
+    found.sum().backward()
+    slope = torch.tensor([0.25, 0.09], dtype=torch.float64)
+    torch.testing.assert_close(logp.grad, torch.stack([-0.5 * slope, 2.0 * slope]))
+
+
+def test_shaped_loss_gradient_equals_finite_differences():
+    torch.manual_seed(0)
+    logp = torch.log(torch.rand(4, 6, dtype=torch.float64)).requires_grad_()
+    advantage = torch.randn(4, 1, dtype=torch.float64).expand(4, 6)
+    loss = expert_loss(name="shaped", gamma=0.1)
+    assert torch.autograd.gradcheck(lambda x: loss(tokens(x)._replace(advantage=advantage)), logp)
+
+
+def test_a_trace_counts_in_the_mean_of_its_group():
+    rewards, traces = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]), torch.tensor([1.0, 1.0, 1.0])
+    own, of_traces = router(name="joined", scale="none").advantages(rewards, traces)
+    torch.testing.assert_close(own, torch.tensor([[0.5, -0.5, -0.5], [0.0] * 3, [-0.25] * 3]))
+    torch.testing.assert_close(of_traces, torch.tensor([0.5, 0.0, 0.75]))
+    scaled, scaled_traces = router(name="joined", scale="group").advantages(rewards, traces)
+    deviations = torch.tensor([1 / 3, 0.0, 0.25]).sqrt() + 1e-4  # with n - 1
+    torch.testing.assert_close(scaled, own / deviations[:, None])
+    torch.testing.assert_close(scaled_traces, of_traces / deviations)
+
+
+def test_equal_rewards_leave_no_advantage_of_rounding():
+    own, of_traces = router(name="joined", scale="group").advantages(torch.full((1, 8), -0.1), torch.tensor([-0.1]))
+    assert not own.any()
+    assert not of_traces.any()
 
 
 # Policy loss
@@ -236,7 +297,7 @@ def ours(step, rule, a_rl, a_ex, advantages, phi):
     total = 0.0
     for rows_of_term, a, loss in (
         (policy, a_rl, lambda logp, i, j: clipped_surrogate(logp[None], logp[None], advantages[i][j : j + 1], 0.2)[0]),
-        (expert, a_ex, lambda logp, i, j: token_weight(tokens(logp)) * ExpertLoss()(tokens(logp))),
+        (expert, a_ex, lambda logp, i, j: token_weight(tokens(logp)) * Nll()(tokens(logp))),
     ):
         counts = [sum(len(row) for row in micro) for micro in rows_of_term]
         scales = loss_scales(counts, [len(micro) for micro in rows_of_term], rule)

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 
 class ExpertTokens(NamedTuple):
-    """Values of expert tokens under the current policy, all of one shape."""
+    """Values of expert tokens, all of one shape."""
 
-    logp: Tensor  # log-probability of the expert's token, natural log
+    logp: Tensor  # log-probability of the expert's token under the current policy, natural log
     entropy: Tensor  # of the policy's distribution at that place, nats; without gradient
+    advantage: Tensor | None = None  # of the token's row, where its router joins it to a group

@@ -10,7 +10,7 @@ import math
 from abc import abstractmethod
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from chord.objectives.part import Part
 
@@ -95,6 +95,24 @@ class Step(MuSchedule):
         return self.before if step <= self.steps else self.after
 
 
+class Free(Part):
+    """Constant weights that need not add up to 1: L = rl * L_rl + expert * L_ex."""
+
+    name: Literal["free"]
+    rl: NonNegativeFloat
+    expert: NonNegativeFloat
+
+    @model_validator(mode="after")
+    def _one_counts(self) -> "Free":
+        if self.rl == self.expert == 0.0:
+            raise ValueError("rl and expert are both 0; expected one of them above 0")
+        return self
+
+    def weights(self, step: int, reward: float | None = None) -> tuple[float, float]:
+        """(a_rl, a_ex), the same at every step."""
+        return self.rl, self.expert
+
+
 class RewardDriven(Part):
     """mu = threshold - mean reward of the step's rollouts, within [0, 1] (paper, appendix B.1 and Table 3).
 
@@ -110,4 +128,4 @@ class RewardDriven(Part):
         return 1.0 - mu, mu
 
 
-Schedule = Annotated[Constant | Linear | Cosine | Step | RewardDriven, Field(discriminator="name")]
+Schedule = Annotated[Constant | Linear | Cosine | Step | Free | RewardDriven, Field(discriminator="name")]
