@@ -13,6 +13,7 @@ from chord.objectives import (
     ExpertTokens,
     Router,
     Schedule,
+    Seen,
     TokenWeight,
     clipped_surrogate,
     loss_scales,
@@ -97,18 +98,24 @@ def test_reward_driven_mu_is_what_the_reward_lacks_to_the_threshold():
     """Appendix B.1, by hand: max(0, 0.7 - reward), and never above 1, where rewards of tool use reach -1."""
     adaptive = schedule(name="reward_driven", threshold=0.7)
     rewards = (-1.0, -0.3, 0.0, 0.2, 0.7, 0.9)
-    assert [adaptive.weights(1, reward)[1] for reward in rewards] == pytest.approx([1.0, 1.0, 0.7, 0.5, 0.0, 0.0])
-    assert all(sum(adaptive.weights(9, reward)) == pytest.approx(1.0) for reward in rewards)
-    assert adaptive.weights(3) == adaptive.weights(3, 0.0)  # before the rollouts: there will be some
+    assert [adaptive.weights(1, Seen(reward))[1] for reward in rewards] == pytest.approx([1.0, 1.0, 0.7, 0.5, 0.0, 0.0])
+    assert all(sum(adaptive.weights(9, Seen(reward))) == pytest.approx(1.0) for reward in rewards)
+    assert adaptive.weights(3) == adaptive.weights(3, Seen(0.0))  # before the rollouts: there will be some
 
 
 def test_free_weights_need_not_add_up_to_1():
     assert schedule(name="free", rl=1.0, expert=0.3).weights(4) == (1.0, 0.3)
 
 
-def test_only_the_reward_driven_mu_sees_rewards():
-    for settings in ({"name": "constant", "value": 0.3}, {"name": "linear", "start": 1, "end": 0, "steps": 5}):
-        assert schedule(**settings).weights(2, 0.9) == schedule(**settings).weights(2)
+def test_sasr_by_hand():
+    """Warm-up of 2 steps with norms 9 and 4; p = G / (G + 0.5 * 4)."""
+    sasr = schedule(name="sasr", warmup=2, gamma=0.5)
+    sft, rl = (0.0, 1.0), (1.0, 0.0)
+    assert [sasr.weights(step, Seen(draw=0.999)) for step in (1, 2)] == [sft, sft]
+    # G = 4: p = 2/3. G = 1, after a further SFT step: p = 1/3, whatever lies between.
+    assert [sasr.weights(3, Seen(None, (9.0, 4.0), draw)) for draw in (0.66, 0.67)] == [sft, rl]
+    assert [sasr.weights(8, Seen(0.9, (9.0, 4.0, 7.0, 1.0), draw)) for draw in (0.33, 0.34)] == [sft, rl]
+    assert sasr.weights(3) == pytest.approx((1 / 3, 2 / 3))  # a plan's guess
 
 
 def test_tune_both_rises_to_its_peak_and_decays():

@@ -9,7 +9,7 @@ from chord.objectives.expert_tokens import ExpertTokens
 from chord.objectives.normalisation import Normalisation, loss_scales
 from chord.objectives.policy_loss import clipped_surrogate
 from chord.objectives.routers import Router
-from chord.objectives.schedules import Schedule
+from chord.objectives.schedules import Schedule, Seen
 from chord.objectives.token_weights import TokenWeight
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Normalisation",
     "Router",
     "Schedule",
+    "Seen",
     "TokenWeight",
     "clipped_surrogate",
     "loss_scales",

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from random import Random
 
 import torch
 from accelerate.utils import gather_object
@@ -22,7 +23,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import FusedCausalLMOutput
 
 from chord.errors import UserError
-from chord.objectives import ExpertTokens, clipped_surrogate, loss_scales
+from chord.objectives import ExpertTokens, Seen, clipped_surrogate, loss_scales
 from chord.rollouts import Engine, Sample, encode_prompts
 from chord.seeds import derive_seed
 from chord.tasks import judge_samples
@@ -135,10 +136,12 @@ class HybridTrainer(GRPOTrainer):
         model.train()
         step = self.state.global_step + 1
         rollouts = None
-        a_rl, a_ex = self.stage.schedule.weights(step)
+        norms = [line["grad_norm"] for line in self.state.log_history if line.get("a_rl") == 0.0]
+        seen = Seen(sft_norms=norms, draw=Random(derive_seed(*self.seed_parts, "schedule", step)).random())
+        a_rl, a_ex = self.stage.schedule.weights(step, seen)
         if a_rl:
             rollouts = self._rollouts(inputs)
-            a_rl, a_ex = self.stage.schedule.weights(step, self._metrics["train"]["reward"][-1])
+            a_rl, a_ex = self.stage.schedule.weights(step, seen._replace(reward=self._metrics["train"]["reward"][-1]))
         self._log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
         terms = [self._policy_term(rollouts, a_rl)] if a_rl else []
         if a_ex:
