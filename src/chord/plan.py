@@ -137,10 +137,11 @@ def _run_jobs(study: Study, methods: set[str], benchmarks: Iterable[str]) -> dic
     benchmarks = list(benchmarks)
     light = estimated_minutes(study, "table")
     evaluations = [(method, benchmark) for method in sorted(methods) for benchmark in benchmarks]
+    reads_traces = any("traces" in study.methods[method].stage.inputs for method in trained)
     return {
         "prepare": [light],
         "benchmark": [light] * len(benchmarks),
-        "experts": [estimated_minutes(study, "experts")],
+        "experts": [estimated_minutes(study, "experts")] * (2 if reads_traces else 1),  # for SFT and for RL prompts
         "train": [estimated_minutes(study, "train", method) for method in sorted(trained)] * seeds,
         "generate": [estimated_minutes(study, "generate", *names) for names in evaluations] * seeds,
         "score": [light] * len(evaluations) * seeds,

@@ -39,6 +39,10 @@ LUFFY = {
     "token_weight": {"name": "one"},
     "expert_loss": {"name": "shaped", "gamma": 0.1},
 }
+SRFT = {  # what it changes of LUFFY
+    "router": {"name": "srft", "scale": "group", "positive": 0.1},
+    "expert_loss": {"name": "srft", "sft": 0.5},
+}
 
 
 def coin(row: dict, text: str, truncated: bool) -> tasks.Verdict:

@@ -1,6 +1,7 @@
-"""Expert traces in the groups of rollouts (LUFFY): the formula written out, what changes nothing, what is refused."""
+"""Expert traces in the groups of rollouts (LUFFY, SRFT): the formulas written out, and what must change nothing."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from chord.seeds import derive_seed
 from chord.training.run import run
 from chord.training.sequences import encode_experts
 from chord.training.streams import row_order
-from tests.invariants.conftest import COMMON, LUFFY, SEED_PARTS, coin, hybrid_stage, logged, weights
+from tests.invariants.conftest import COMMON, LUFFY, SEED_PARTS, SRFT, coin, hybrid_stage, logged, weights
 from tests.invariants.test_resume import VALIDATION, curves, finish, start_run
 
 
@@ -23,58 +24,80 @@ def train(train_hybrid, traces):
     return lambda **changes: train_hybrid(hybrid_stage(**(LUFFY | changes)), experts=traces[::-1])
 
 
-@pytest.mark.parametrize("rows", [1, 3])
-def test_micro_batches_change_nothing(train, rows):
-    whole, split = train(steps=2, micro_batch_rows=64), train(steps=2, micro_batch_rows=rows)
+@pytest.mark.parametrize(("rows", "changes"), [(1, {}), (3, {}), (3, SRFT)], ids=["luffy 1", "luffy 3", "srft 3"])
+def test_micro_batches_change_nothing(train, rows, changes):
+    whole, split = (train(steps=2, micro_batch_rows=size, **changes) for size in (64, rows))
     torch.testing.assert_close(weights(split), weights(whole), rtol=0, atol=1e-5)
     for key in ("rl_loss", "expert_loss", "expert_nll", "loss"):
         assert logged(split, key) == pytest.approx(logged(whole, key), abs=1e-5)
 
 
-@pytest.mark.parametrize("scale", ["none", "group"])
-def test_one_step_follows_the_formula(train, load, tokenizer, prompts, traces, engine_for, scale):
-    """LUFFY's objective row by row: -A log p of a rollout and -A p / (p + 0.1) of a trace, over the tokens of both."""
-    k, gamma = 4, 0.1
-    router = {"name": "joined", "scale": scale}
-    trainer = train(steps=1, prompts_per_step=12, router=router, micro_batch_rows=5)
-    model = load()
-    stage = trainer.stage
+def advantages(rewards: torch.Tensor, scale: str) -> torch.Tensor:
+    """rewards: of the rollouts and, last, of the trace."""
+    centred = rewards - rewards.mean()
+    return centred / (rewards.std() + 1e-4) if scale == "group" else centred
 
-    def logps(prompt: list[int], response: list[int]) -> torch.Tensor:
+
+def luffy(scale: str, rewards, rollouts, trace) -> torch.Tensor:
+    """-A log p of a rollout's tokens and -A p / (p + 0.1) of a trace's, summed over a group."""
+    a = advantages(rewards, scale)
+    p = trace[0].exp()
+    return -sum(a[i] * logp.sum() for i, (logp, _) in enumerate(rollouts)) - a[-1] * (p / (p + 0.1)).sum()
+
+
+def srft(rewards, rollouts, trace) -> torch.Tensor:
+    """-0.1 e^H log p of right rollouts, log p of wrong ones; of a trace -0.5 e^-H log p - A p."""
+    own = sum(
+        -0.1 * entropy.mean().exp() * logp.sum() if reward > 0.0 else logp.sum()
+        for reward, (logp, entropy) in zip(rewards[:-1], rollouts, strict=True)
+    )
+    logp, entropy = trace
+    sft = -0.5 * (-entropy.mean()).exp() * logp.sum()
+    return own + sft - advantages(rewards, "group")[-1] * logp.exp().sum()
+
+
+@pytest.mark.parametrize(
+    ("changes", "group_loss"),
+    [
+        ({}, partial(luffy, "none")),
+        ({"router": {"name": "joined", "scale": "group"}}, partial(luffy, "group")),
+        (SRFT, srft),
+    ],
+    ids=["luffy", "luffy with std", "srft"],
+)
+def test_one_step_follows_the_formula(train, load, tokenizer, prompts, traces, engine_for, changes, group_loss):
+    """Row by row, over the tokens of rollouts and traces, differentiated by autograd."""
+    k = 4
+    trainer = train(steps=1, prompts_per_step=12, micro_batch_rows=5, **changes)
+    model = load()
+
+    def read(prompt: list[int], response: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """log p and entropy (without gradient) of the response's tokens."""
         logits = model(torch.tensor([prompt + response])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
-        return logits[torch.arange(len(response)), torch.tensor(response)]
+        entropy = -(logits.exp() * logits).sum(-1).detach()
+        return logits[torch.arange(len(response)), torch.tensor(response)], entropy
 
     drawn = row_order(len(prompts), 12, derive_seed(*SEED_PARTS, "prompt order"))
     by_id = {row["id"]: row for row in traces}
-    total, tokens, flat = 0.0, 0, 0
+    total, policy_tokens, expert_tokens = 0.0, 0, 0
     for group, prompt in enumerate(prompts[i] for i in drawn):
         ids = encode_prompts(tokenizer, [prompt] * k)
         seeds = [derive_seed(*SEED_PARTS, "rollout", 1, group * k + i) for i in range(k)]
-        samples = engine_for(model).generate(ids, seeds, stage.decoding)
+        samples = engine_for(model).generate(ids, seeds, trainer.stage.decoding)
         texts = [tokenizer.decode(sample.token_ids, skip_special_tokens=True) for sample in samples]
         rewards = torch.tensor([*(coin(prompt, text, False).reward for text in texts), 1.0])
-        advantages = rewards - rewards.mean()
-        flat += rewards.std().item() == 0.0
-        if scale == "group":
-            advantages = advantages / (rewards.std() + 1e-4)
-        for sample, advantage in zip(samples, advantages[:k], strict=True):
-            logp = logps(ids[0], sample.token_ids)
-            total = total - advantage * logp.sum()
-            tokens += len(logp)
         trace = encode_experts(tokenizer, [by_id[prompt["id"]]])[0]
-        p = logps(trace.prompt_ids, trace.response_ids).exp()
-        total = total - advantages[k] * (p / (p + gamma)).sum()
-        tokens += len(p)
-    assert 0 <= flat < 12
-    (total / tokens).backward()
+        rollouts = [read(ids[0], sample.token_ids) for sample in samples]
+        total = total + group_loss(rewards, rollouts, read(trace.prompt_ids, trace.response_ids))
+        policy_tokens += sum(len(sample.token_ids) for sample in samples)
+        expert_tokens += len(trace.response_ids)
+    (total / (policy_tokens + expert_tokens)).backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), COMMON["max_grad_norm"])
     assert logged(trainer, "grad_norm") == [pytest.approx(norm.item(), rel=1e-4)]
     expected = torch.cat([(p - COMMON["learning_rate"] * p.grad).detach().flatten() for p in model.parameters()])
     torch.testing.assert_close(weights(trainer), expected, rtol=0, atol=1e-5)
     assert logged(trainer, "expert_rows") == [12]
-    assert logged(trainer, "expert_tokens") == [
-        sum(len(encode_experts(tokenizer, [by_id[prompts[i]["id"]]])[0].response_ids) for i in drawn)
-    ]
+    assert logged(trainer, "expert_tokens") == [expert_tokens]
 
 
 def test_the_command_finds_the_trace_of_each_prompt(train, start, prompts, traces, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.invariants.conftest import LUFFY, hybrid_stage, sft_stage
+from tests.invariants.conftest import LUFFY, SRFT, hybrid_stage, sft_stage
 
 STAGES = {
     "hybrid": hybrid_stage(steps=3),
@@ -19,6 +19,8 @@ STAGES = {
     "reward driven": hybrid_stage(schedule={"name": "reward_driven", "threshold": 0.8}),
     "entropy top": hybrid_stage(steps=2, token_weight={"name": "entropy_top", "share": 0.05}),
     "luffy": hybrid_stage(**LUFFY),
+    "srft": hybrid_stage(**LUFFY | SRFT),
+    "sasr": hybrid_stage(steps=4, schedule={"name": "sasr", "warmup": 1, "gamma": 1.0}),
     "sft": sft_stage(micro_batch_rows=2),
 }
 

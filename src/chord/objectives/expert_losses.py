@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from chord.objectives.expert_tokens import ExpertTokens
 from chord.objectives.part import Part
@@ -53,4 +53,20 @@ class Shaped(Loss):
         return -tokens.advantage * p / (p + self.gamma)
 
 
-ExpertLoss = Annotated[Nll | Shaped, Field(discriminator="name")]
+class Srft(Loss):
+    """l = -sft e^-H log p - A p: both terms that SRFT (arXiv 2506.19767) has on a demonstration; sft is 0.5 there.
+
+    H is the mean token entropy of the row, without gradient. The expert's own probability is taken as 1 and nothing is
+    clipped. The formula is second-hand, as that of the router `srft`, which it goes with.
+    """
+
+    name: Literal["srft"]
+    sft: NonNegativeFloat
+
+    needs_group: ClassVar[bool] = True
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        return -self.sft * (-tokens.row_entropy).exp() * tokens.logp - tokens.advantage * tokens.logp.exp()
+
+
+ExpertLoss = Annotated[Nll | Shaped | Srft, Field(discriminator="name")]

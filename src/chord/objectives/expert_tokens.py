@@ -13,4 +13,6 @@ class ExpertTokens(NamedTuple):
 
     logp: Tensor  # log-probability of the expert's token under the current policy, natural log
     entropy: Tensor  # of the policy's distribution at that place, nats; without gradient
-    advantage: Tensor | None = None  # of the token's row, where its router joins it to a group
+    # Of the token's row, where a router joins it to a group:
+    advantage: Tensor | None = None
+    row_entropy: Tensor | None = None  # mean entropy of its tokens

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from chord.objectives.part import Part
 
@@ -38,10 +38,11 @@ class Joined(Part):
     joins: ClassVar[bool] = True
     reads: ClassVar[str] = "traces"
 
-    def advantages(self, rewards: Tensor, trace_rewards: Tensor) -> tuple[Tensor, Tensor]:
+    def advantages(self, rewards: Tensor, trace_rewards: Tensor, entropies: Tensor) -> tuple[Tensor, Tensor]:
         """Reward less the mean over the group, its trace included; exactly 0 where all are equal.
 
-        rewards: (groups, rollouts) of the rollouts; trace_rewards: (groups,). Returns advantages of the same shapes.
+        rewards: (groups, rollouts) of the rollouts; trace_rewards: (groups,); entropies: of each rollout, the mean over
+        its tokens, nats, (groups, rollouts). Returns the advantages of rollouts and traces.
         """
         groups, rollouts = rewards.shape
         every = rewards.new_empty(groups, rollouts + 1)
@@ -54,4 +55,19 @@ class Joined(Part):
         return found[:, :-1], found[:, -1]
 
 
-Router = Annotated[Separate | Joined, Field(discriminator="name")]
+class Srft(Joined):
+    """As `joined`, but of a rollout positive * e^H where its reward is above 0, else -1 (SRFT, arXiv 2506.19767).
+
+    H is the rollout's mean token entropy, without gradient. The formula is second-hand; SRFT's divisors were not seen.
+    """
+
+    name: Literal["srft"]
+    positive: PositiveFloat
+
+    def advantages(self, rewards: Tensor, trace_rewards: Tensor, entropies: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of traces as in `joined`; those of rollouts depend on no other rollout."""
+        _, of_traces = super().advantages(rewards, trace_rewards, entropies)
+        return (self.positive * entropies.exp()).where(rewards > 0.0, -1.0), of_traces
+
+
+Router = Annotated[Separate | Joined | Srft, Field(discriminator="name")]

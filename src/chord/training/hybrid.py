@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from random import Random
+from statistics import fmean
 
 import torch
 from accelerate.utils import gather_object
@@ -202,7 +203,8 @@ class HybridTrainer(GRPOTrainer):
         if self.joins:
             traces = [self.experts[one["row"]] for one in inputs[:: self.stage.rollouts_per_prompt]]
             rewards = torch.tensor([trace.reward for trace in traces])
-            own, of_traces = self.stage.router.advantages(groups, rewards)
+            entropies = torch.tensor([fmean(sample.entropies) for sample in self._samples]).view_as(groups)
+            own, of_traces = self.stage.router.advantages(groups, rewards, entropies)
             live = (own != 0.0).flatten().tolist()
             return Rollouts(rows, own.flatten().to(device), live, traces, of_traces.to(device))
         # Equal rewards mean advantage 0. Told from the rewards: the rounding of TRL's group mean leaves 1e-4 of it.
@@ -234,7 +236,12 @@ class HybridTrainer(GRPOTrainer):
         def loss(outputs: FusedCausalLMOutput, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
             tokens = ExpertTokens(outputs.log_probs, outputs.entropy.detach())
             if advantages is not None:
-                tokens = tokens._replace(advantage=advantages[indices, None].expand_as(tokens.logp))
+                mask = outputs.label_mask
+                row_entropy = (tokens.entropy * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
+                tokens = tokens._replace(
+                    advantage=advantages[indices, None].expand_as(tokens.logp),
+                    row_entropy=row_entropy.expand_as(tokens.logp),
+                )
             if weights is None:
                 weight = self.stage.token_weight(tokens)
             else:
