@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from chord.data.spec import Place
-from chord.objectives.schedules import Constant, Cosine
+from chord.objectives.schedules import Constant, Cosine, RewardDriven
 from chord.objectives.token_weights import One, Power
 from chord.plan import plan_text, work
 from chord.study import Study, load_study
@@ -132,6 +132,23 @@ def test_the_papers_settings_are_in_the_default_study():
     assert (stages["sft_light"].epochs, stages["sft_light"].keep) == (1, "last")
     assert stages["sft_best"].epochs <= 3
     assert stages["sft_best"].keep == "best"
+
+
+def test_the_papers_settings_are_in_the_methods_of_its_ablations(tmp_path):
+    """Tables 3 to 5 and Figure 11; LUFFY as its authors publish it."""
+    stages = {row.name: row.stage for row in with_every_method(tmp_path).methods.values()}
+    for name in ("phi_entropy_top", "phi_entropy_norm", "phi_is_clip", "phi_focal"):
+        assert stages[name].schedule == stages["chord_phi"].schedule
+    assert stages["phi_entropy_top"].token_weight.share == 0.05
+    assert stages["phi_is_clip"].token_weight.limit == 0.4
+    assert stages["phi_focal"].token_weight.a == 0.0
+    for threshold in (0.5, 0.7):
+        assert stages[f"mu_adaptive_{threshold}"].schedule == RewardDriven(name="reward_driven", threshold=threshold)
+    both = stages["chord_tune_both"]
+    assert (both.schedule.peak, both.token_weight) == (0.3, stages["chord_phi"].token_weight)
+    assert stages["luffy"].expert_loss.gamma == 0.1
+    assert stages["luffy"].router.scale == "none"
+    assert stages["luffy"].rollouts_per_prompt == stages["rl"].rollouts_per_prompt
 
 
 def test_the_protocols_of_the_default_study_are_what_they_say():
