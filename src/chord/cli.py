@@ -66,9 +66,12 @@ JOBS = {
         out="benchmark rows (<benchmark>.jsonl)",
     ),
     "experts": Job(
-        help="right expert trajectories for the SFT prompts, rejections counted by reason",
+        help="right expert trajectories for prompts, rejections counted by reason",
         module="chord.experts.make",
-        inputs={"prompts": "SFT prompts (sft.jsonl)", "policy": "model folder whose tokenizer counts the tokens"},
+        inputs={
+            "prompts": "prompts (sft.jsonl, rl.jsonl)",
+            "policy": "model folder whose tokenizer counts the tokens",
+        },
         out="expert rows (experts.jsonl)",
     ),
     "pretrain": Job(
@@ -94,6 +97,7 @@ JOBS = {
         optional={
             "prompts": "prompts of RL (rl.jsonl), for a hybrid stage",
             "experts": "expert trajectories (experts.jsonl), for SFT and where mu is above 0",
+            "traces": "expert trajectories for the RL prompts (traces.jsonl), where they join the groups of rollouts",
         },
         out="run folder",
     ),

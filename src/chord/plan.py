@@ -27,7 +27,7 @@ class Work:
     rollouts: int
     expert_rows: int
     expert_passes: float  # over the expert set
-    expert_weight: float  # sum of a_ex over the expert rows: how much of them counts, before token weights
+    expert_weight: float  # sum of a_ex over the expert rows: how much of them counts, before token weights and rewards
     validated: int  # completions of validation rows
     max_tokens: int  # sampled, and read from experts, if every response is as long as it may be
 
@@ -46,9 +46,9 @@ def work(study: Study, method: str) -> Work:
         # Nothing is sampled at steps where RL has no weight, and no expert row is read where experts have none.
         rollouts = sum(a_rl > 0 for a_rl, _ in weights) * stage.prompts_per_step * stage.rollouts_per_prompt
         rollout_tokens = stage.decoding.max_response_tokens
-        per_step = stage.expert_rows_per_step if stage.uses_experts else 0
-        expert_rows = sum(a_ex > 0 for _, a_ex in weights) * per_step
-        expert_weight = sum(a_ex for _, a_ex in weights) * per_step
+        expert_rows = sum(a_ex > 0 for _, a_ex in weights) * stage.expert_rows_of_a_step
+        expert_weight = sum(a_ex for _, a_ex in weights) * stage.expert_rows_of_a_step
+    expert_set = study.data.rl if "traces" in stage.inputs else stage.expert_set or study.data.sft
     validation = study.settings.validation
     # Before the first step, every so many steps, and after the last one.
     validations = 1 + math.ceil(steps / stage.validate_every)
@@ -57,7 +57,7 @@ def work(study: Study, method: str) -> Work:
         steps=steps,
         rollouts=rollouts,
         expert_rows=expert_rows,
-        expert_passes=expert_rows / (stage.expert_set or study.data.sft),
+        expert_passes=expert_rows / expert_set,
         expert_weight=expert_weight,
         validated=validated,
         max_tokens=rollouts * rollout_tokens
@@ -137,10 +137,11 @@ def _run_jobs(study: Study, methods: set[str], benchmarks: Iterable[str]) -> dic
     benchmarks = list(benchmarks)
     light = estimated_minutes(study, "table")
     evaluations = [(method, benchmark) for method in sorted(methods) for benchmark in benchmarks]
+    reads_traces = any("traces" in study.methods[method].stage.inputs for method in trained)
     return {
         "prepare": [light],
         "benchmark": [light] * len(benchmarks),
-        "experts": [estimated_minutes(study, "experts")],
+        "experts": [estimated_minutes(study, "experts")] * (2 if reads_traces else 1),  # for SFT and for RL prompts
         "train": [estimated_minutes(study, "train", method) for method in sorted(trained)] * seeds,
         "generate": [estimated_minutes(study, "generate", *names) for names in evaluations] * seeds,
         "score": [light] * len(evaluations) * seeds,

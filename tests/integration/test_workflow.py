@@ -50,6 +50,20 @@ def test_a_run_by_its_path_plans_its_chain(checkout):
     assert manifests == {"runs/sft_best/seed-1/manifest.json", "runs/sft_best_rl/seed-1/manifest.json"}
 
 
+def test_only_methods_whose_groups_traces_join_wait_for_traces(checkout, tmp_path):
+    study = yaml.safe_load((checkout / "config/studies/smoke.yaml").read_text(encoding="utf-8"))
+    study["methods"]["luffy"] = {}
+    (tmp_path / "with_luffy.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+
+    def data(method: str) -> set[str]:
+        run = f"results/with_luffy/runs/{method}/seed-0/manifest.json"
+        outputs = planned(checkout, run, "--config", f"study={tmp_path / 'with_luffy.yaml'}")
+        return {output for output in outputs if output in ("data/experts.jsonl", "data/traces.jsonl")}
+
+    assert data("luffy") == {"data/traces.jsonl"}
+    assert data("chord_phi") == {"data/experts.jsonl"}
+
+
 def test_a_method_without_stage_is_not_trained(checkout):
     outputs = planned(checkout, "main")
     assert "runs/original/seed-0/world_test.scores.parquet" in outputs

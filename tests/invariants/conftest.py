@@ -33,6 +33,18 @@ COMMON = {
 }
 
 
+LUFFY = {
+    "schedule": {"name": "free", "rl": 1.0, "expert": 1.0},
+    "router": {"name": "joined", "scale": "none"},
+    "token_weight": {"name": "one"},
+    "expert_loss": {"name": "shaped", "gamma": 0.1},
+}
+SRFT = {  # what it changes of LUFFY
+    "router": {"name": "srft", "scale": "group", "positive": 0.1},
+    "expert_loss": {"name": "srft", "sft": 0.5},
+}
+
+
 def coin(row: dict, text: str, truncated: bool) -> tasks.Verdict:
     """A reward without meaning that any text can earn: 1 for half of all texts, told by their hash."""
     value = hashlib.sha256((row["id"] + text).encode()).digest()[0] % 2
@@ -86,6 +98,19 @@ def experts():
     return [
         row | {"response": " ".join(["look", "1", "compute", "2"] * (1 + i % 5)) + f" answer {row['gold']}"}
         for i, row in enumerate(rows)
+    ]
+
+
+@pytest.fixture(scope="session")
+def traces(prompts):
+    """An expert's trajectory of every prompt, in another order, of unequal lengths and with rewards."""
+    return [
+        row
+        | {
+            "response": " ".join(["look", "1", "compute", "2"] * (1 + i % 5)) + f" answer {row['gold']}",
+            "verdict": {"reward": 1.0},
+        }
+        for i, row in reversed(list(enumerate(prompts)))
     ]
 
 

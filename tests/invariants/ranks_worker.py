@@ -31,6 +31,8 @@ def train(job: dict, name: str, settings: dict) -> None:
         trainer = SftTrainer(model, tokenizer, args, stage, experts, SEED_PARTS)
     else:
         stage = HybridStage.model_validate(settings)
+        if stage.router.joins:
+            experts = encode_experts(tokenizer, job["traces"])
         engine = HuggingFaceEngine(model, tokenizer.pad_token_id, [tokenizer.eos_token_id], stage.generate_batch_rows)
         args = HybridTrainer.config(stage, world_size, **common)
         trainer = HybridTrainer(model, tokenizer, args, stage, engine, job["prompts"], experts, SEED_PARTS)
@@ -38,7 +40,7 @@ def train(job: dict, name: str, settings: dict) -> None:
     if trainer.is_world_process_zero():
         weights = trainer.accelerator.unwrap_model(trainer.model).state_dict()
         save_file({key: value.contiguous() for key, value in weights.items()}, f"{job['out']}/{name}.safetensors")
-        keys = ("loss", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
+        keys = ("loss", "mu", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
         lines = [{key: line[key] for key in keys if key in line} for line in trainer.state.log_history]
         Path(f"{job['out']}/{name}.json").write_text(json.dumps(lines))
 

@@ -13,6 +13,6 @@ from tests.invariants.conftest import coin
 if __name__ == "__main__":
     tasks.TASKS["coin"] = coin
     torch.set_num_threads(1)
-    spec, start, prompts, experts, validation, out = sys.argv[1:]
-    rows = {"prompts": Path(prompts), "experts": Path(experts)}
+    spec, start, prompts, experts, validation, out, name = sys.argv[1:]
+    rows = {"prompts": Path(prompts), name: Path(experts)}
     run(json.loads(spec), Path(start), Path(validation), Path(out), **rows)

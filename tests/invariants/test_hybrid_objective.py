@@ -213,6 +213,30 @@ def test_one_step_follows_the_gradient_of_the_paper(train_hybrid, tokenizer, pro
     same(weights(trainer), expected)
 
 
+def test_reward_driven_mu_follows_the_rewards_of_its_step(train_hybrid):
+    stage = hybrid_stage(schedule={"name": "reward_driven", "threshold": 0.9}, token_weight={"name": "one"})
+    trainer = train_hybrid(stage)
+    rewards = logged(trainer, "reward_mean")
+    assert len(set(rewards)) > 1
+    assert logged(trainer, "mu") == pytest.approx([max(0.0, 0.9 - reward) for reward in rewards])
+    # The first step is that of a constant mu of this value.
+    constant = train_hybrid(
+        hybrid_stage(steps=1, schedule={"name": "constant", "value": 0.9 - rewards[0]}, token_weight={"name": "one"})
+    )
+    assert logged(trainer, "loss")[0] == pytest.approx(logged(constant, "loss")[0], abs=1e-6)
+    assert logged(trainer, "grad_norm")[0] == pytest.approx(logged(constant, "grad_norm")[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(("reward", "mu", "term", "other"), [(-1.0, 1.0, "expert", "rl"), (1.0, 0.0, "rl", "expert")])
+def test_reward_driven_mu_at_its_ends_leaves_out_a_term(train_hybrid, monkeypatch, reward, mu, term, other):
+    monkeypatch.setitem(tasks.TASKS, "coin", lambda row, text, cut: tasks.Verdict(reward, False, True, "flat"))
+    trainer = train_hybrid(hybrid_stage(schedule={"name": "reward_driven", "threshold": 0.6}, steps=1))
+    assert logged(trainer, "rollouts") == [16]
+    assert logged(trainer, "mu") == [mu]
+    assert logged(trainer, f"{term}_loss")
+    assert not logged(trainer, f"{other}_loss")
+
+
 def test_methods_of_a_seed_see_the_same_prompts_rows_and_noise(train_hybrid, engine_for, load):
     """Pairing: what a step is given does not depend on the method's schedule or weights."""
     seen = []

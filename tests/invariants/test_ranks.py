@@ -9,19 +9,24 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.invariants.conftest import hybrid_stage, sft_stage
+from tests.invariants.conftest import LUFFY, SRFT, hybrid_stage, sft_stage
 
 STAGES = {
     "hybrid": hybrid_stage(steps=3),
     # every group of one rank may be without gradient while the other's has one
     "few groups": hybrid_stage(steps=3, prompts_per_step=2, schedule={"name": "constant", "value": 0.0}),
     "trinity": hybrid_stage(steps=2, normalisation="trinity", micro_batch_rows=1),
+    "reward driven": hybrid_stage(schedule={"name": "reward_driven", "threshold": 0.8}),
+    "entropy top": hybrid_stage(steps=2, token_weight={"name": "entropy_top", "share": 0.05}),
+    "luffy": hybrid_stage(**LUFFY),
+    "srft": hybrid_stage(**LUFFY | SRFT),
+    "sasr": hybrid_stage(steps=4, schedule={"name": "sasr", "warmup": 1, "gamma": 1.0}),
     "sft": sft_stage(micro_batch_rows=2),
 }
 
 
 @pytest.fixture(scope="module")
-def outputs(start, prompts, experts, tmp_path_factory):
+def outputs(start, prompts, experts, traces, tmp_path_factory):
     """Folder with the results of all stages, for each number of ranks."""
     folders = {}
     for ranks in (1, 2):
@@ -30,6 +35,7 @@ def outputs(start, prompts, experts, tmp_path_factory):
             "start": str(start),
             "prompts": prompts,
             "experts": experts,
+            "traces": traces[::-1],  # in the order of the prompts
             "stages": {name: stage.model_dump(mode="json") for name, stage in STAGES.items()},
             "out": str(folder),
         }

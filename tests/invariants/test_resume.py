@@ -46,10 +46,10 @@ def job(request, start, prompts, experts, tmp_path):
     return [json.dumps(spec), str(start), *(str(tmp_path / f"{n}.jsonl") for n in ("prompts", "experts", "validation"))]
 
 
-def start_run(job: list[str], out: Path, ranks: int = 1) -> subprocess.Popen:
+def start_run(job: list[str], out: Path, ranks: int = 1, rows: str = "experts") -> subprocess.Popen:
     torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"] if ranks > 1 else []
     return subprocess.Popen(
-        [sys.executable, "-m", *torchrun, "tests.invariants.run_worker", *job, str(out)],
+        [sys.executable, "-m", *torchrun, "tests.invariants.run_worker", *job, str(out), rows],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

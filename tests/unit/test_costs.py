@@ -107,6 +107,16 @@ def test_passes_are_over_the_rows_that_a_run_may_read(tmp_path: Path) -> None:
     assert "Passes: expert rows over the 3 or 4 of the expert set." in (tmp_path / "costs.md").read_text()
 
 
+def test_a_run_says_itself_how_many_expert_rows_it_could_read(tmp_path: Path) -> None:
+    """Those of a method that reads traces of its RL prompts are not the study's expert set."""
+    folder = write(tmp_path, "sft", 0, SFT, 1)
+    assert read_run(folder).expert_set is None  # of an older run
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["result"]["expert_set"] = 12
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert read_run(folder).expert_set == 12
+
+
 def test_only_seeds_with_the_whole_chain_count(folders: list[Path], tmp_path: Path) -> None:
     spec = {"name": "costs", "methods": [{"name": "sft_rl", "title": "x"}], "chains": {"sft_rl": ["sft", "sft_rl"]}}
     tables.run(spec, tmp_path, runs=folders[1:])

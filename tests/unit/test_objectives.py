@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from chord.objectives import ExpertLoss, Schedule, TokenWeight, clipped_surrogate, loss_scales
+from chord.objectives import (
+    ExpertLoss,
+    ExpertTokens,
+    Router,
+    Schedule,
+    Seen,
+    TokenWeight,
+    clipped_surrogate,
+    loss_scales,
+)
+from chord.objectives.expert_losses import Nll
 
 
 def schedule(**settings):
@@ -17,6 +27,18 @@ def schedule(**settings):
 
 def weight(**settings):
     return TypeAdapter(TokenWeight).validate_python(settings)
+
+
+def tokens(logp: torch.Tensor, entropy: torch.Tensor | None = None) -> ExpertTokens:
+    return ExpertTokens(logp, torch.full_like(logp, math.nan) if entropy is None else entropy)
+
+
+def expert_loss(**settings):
+    return TypeAdapter(ExpertLoss).validate_python(settings)
+
+
+def router(**settings):
+    return TypeAdapter(Router).validate_python(settings)
 
 
 # Schedules
@@ -72,8 +94,45 @@ def test_linear_and_step_and_constant():
     assert schedule(name="constant", value=0.25).weights(7) == (0.75, 0.25)
 
 
+def test_reward_driven_mu_is_what_the_reward_lacks_to_the_threshold():
+    """Appendix B.1, by hand: max(0, 0.7 - reward), and never above 1, where rewards of tool use reach -1."""
+    adaptive = schedule(name="reward_driven", threshold=0.7)
+    rewards = (-1.0, -0.3, 0.0, 0.2, 0.7, 0.9)
+    assert [adaptive.weights(1, Seen(reward))[1] for reward in rewards] == pytest.approx([1.0, 1.0, 0.7, 0.5, 0.0, 0.0])
+    assert all(sum(adaptive.weights(9, Seen(reward))) == pytest.approx(1.0) for reward in rewards)
+    assert adaptive.weights(3) == adaptive.weights(3, Seen(0.0))  # before the rollouts: there will be some
+
+
+def test_free_weights_need_not_add_up_to_1():
+    assert schedule(name="free", rl=1.0, expert=0.3).weights(4) == (1.0, 0.3)
+
+
+def test_sasr_by_hand():
+    """Warm-up of 2 steps with norms 9 and 4; p = G / (G + 0.5 * 4)."""
+    sasr = schedule(name="sasr", warmup=2, gamma=0.5)
+    sft, rl = (0.0, 1.0), (1.0, 0.0)
+    assert [sasr.weights(step, Seen(draw=0.999)) for step in (1, 2)] == [sft, sft]
+    # G = 4: p = 2/3. G = 1, after a further SFT step: p = 1/3, whatever lies between.
+    assert [sasr.weights(3, Seen(None, (9.0, 4.0), draw)) for draw in (0.66, 0.67)] == [sft, rl]
+    assert [sasr.weights(8, Seen(0.9, (9.0, 4.0, 7.0, 1.0), draw)) for draw in (0.33, 0.34)] == [sft, rl]
+    assert sasr.weights(3) == pytest.approx((1 / 3, 2 / 3))  # a plan's guess
+
+
+def test_tune_both_rises_to_its_peak_and_decays():
+    """Figure 11: 0 -> 0.3, then a decay; here 20 and 40 steps."""
+    both = schedule(name="cosine", warmup=20, decay=40, peak=0.3, valley=0.05)
+    assert [both.mu(step) for step in (1, 10, 20, 40, 60, 90)] == pytest.approx([0.015, 0.15, 0.3, 0.175, 0.05, 0.05])
+
+
 @pytest.mark.parametrize(
-    "bad", [{"name": "constant", "value": 1.5}, {"name": "constant", "valu": 1}, {"name": "cosin"}]
+    "bad",
+    [
+        {"name": "free", "rl": 0.0, "expert": 0.0},
+        {"name": "constant", "value": 1.5},
+        {"name": "constant", "valu": 1},
+        {"name": "cosin"},
+        {"name": "reward_driven", "threshold": 1.0},
+    ],
 )
 def test_bad_schedules_are_refused(bad):
     with pytest.raises(ValidationError):
@@ -83,33 +142,134 @@ def test_bad_schedules_are_refused(bad):
 # Token weights
 
 P = torch.tensor([[0.5, 0.1, 0.9, 1.0]])
+ENTROPY = torch.tensor([0.5, 2.0, 1.0, 0.0])
 
 
 def test_phi_is_p_times_one_minus_p():
-    phi = weight(name="power", a=1, b=1)(P.log())
+    phi = weight(name="power", a=1, b=1)(tokens(P.log()))
     torch.testing.assert_close(phi, torch.tensor([[0.25, 0.09, 0.09, 0.0]]))
 
 
 def test_is_weight_is_p_and_no_weight_is_1():
-    torch.testing.assert_close(weight(name="power", a=1, b=0)(P.log()), P)
-    assert torch.equal(weight(name="power", a=0, b=0)(P.log()), torch.ones_like(P))
-    assert torch.equal(weight(name="one")(P.log()), torch.ones_like(P))
+    torch.testing.assert_close(weight(name="power", a=1, b=0)(tokens(P.log())), P)
+    assert torch.equal(weight(name="power", a=0, b=0)(tokens(P.log())), torch.ones_like(P))
+    assert torch.equal(weight(name="one")(tokens(P.log())), torch.ones_like(P))
 
 
 @given(st.floats(-40, 0), st.floats(0, 3), st.floats(0, 3))
 def test_power_weight_equals_arithmetic_in_double(logp, a, b):
     p = math.exp(logp)
-    found = weight(name="power", a=a, b=b)(torch.tensor([[logp]], dtype=torch.float64)).item()
+    found = weight(name="power", a=a, b=b)(tokens(torch.tensor([[logp]], dtype=torch.float64))).item()
     assert found == pytest.approx(p**a * (-math.expm1(logp)) ** b, rel=1e-9, abs=1e-300)
 
 
-@pytest.mark.parametrize("settings", [{"name": "one"}, {"name": "power", "a": 1, "b": 1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"name": "one"},
+        {"name": "power", "a": 1, "b": 1},
+        {"name": "is_clip", "limit": 0.6},
+        {"name": "is_clip", "limit": 0.6, "above": "clamp"},
+        {"name": "entropy_top", "share": 0.5},
+        {"name": "entropy_norm"},
+    ],
+)
 def test_weights_carry_no_gradient(settings):
     """d(w * -log p)/d(log p) is -w: the weight is a constant, as in the authors' code (phi.detach())."""
-    logp = P.log().requires_grad_()
-    found = weight(**settings)
-    (found(logp) * ExpertLoss()(logp)).sum().backward()
-    torch.testing.assert_close(logp.grad, -found(P.log()))
+    logp, entropy = P[0].log().requires_grad_(), ENTROPY.clone().requires_grad_()
+    found = weight(**settings)(tokens(logp, entropy))
+    assert found.sum() > 0.0
+    (found * Nll()(tokens(logp, entropy))).sum().backward()
+    torch.testing.assert_close(logp.grad, -found)
+    assert entropy.grad is None
+
+
+def test_is_clip_drops_or_clamps_what_is_above_the_limit():
+    dropped, clamped = (weight(name="is_clip", limit=0.5, above=above)(tokens(P.log())) for above in ("drop", "clamp"))
+    torch.testing.assert_close(dropped, torch.tensor([[0.5, 0.1, 0.0, 0.0]]))
+    torch.testing.assert_close(clamped, torch.tensor([[0.5, 0.1, 0.5, 0.5]]))
+    assert torch.equal(weight(name="is_clip", limit=0.5)(tokens(P.log())), dropped)
+
+
+def test_entropy_top_chooses_a_share_of_all_tokens():
+    entropy = torch.rand(200, generator=torch.Generator().manual_seed(0))
+    found = weight(name="entropy_top", share=0.05)(tokens(torch.zeros(200), entropy))
+    assert sorted(entropy[found == 1.0].tolist()) == sorted(entropy.tolist())[-10:]
+    assert found.sum() == 10.0
+
+
+def test_entropy_top_is_not_moved_by_ties_and_takes_at_least_one():
+    top = weight(name="entropy_top", share=0.05)
+    assert top(tokens(torch.zeros(40), torch.ones(40))).sum() == 2.0
+    assert top(tokens(torch.zeros(3), torch.tensor([0.1, 0.3, 0.2]))).tolist() == [0.0, 1.0, 0.0]
+
+
+def test_entropy_norm_is_entropy_over_the_largest():
+    torch.testing.assert_close(weight(name="entropy_norm")(tokens(P[0].log(), ENTROPY)), ENTROPY / 2.0)
+    assert weight(name="entropy_norm")(tokens(torch.zeros(2), torch.tensor([0.0, -1e-7]))).tolist() == [0.0, 0.0]
+
+
+def test_focal_is_a_power():
+    torch.testing.assert_close(weight(name="power", a=0, b=2)(tokens(P.log())), (1 - P) ** 2)
+
+
+# Expert losses and routers
+
+
+def test_shaped_loss_and_its_slope_by_hand():
+    """f(p) = p / (p + 0.1): 0.5 at p = 0.1, where d f / d log p = gamma p / (p + gamma)^2 = 0.25."""
+    logp = torch.tensor([[0.1, 0.9], [0.1, 0.9]], dtype=torch.float64).log().requires_grad_()
+    advantage = torch.tensor([[0.5], [-2.0]], dtype=torch.float64).expand(2, 2)
+    found = expert_loss(name="shaped", gamma=0.1)(tokens(logp)._replace(advantage=advantage))
+    torch.testing.assert_close(found, torch.tensor([[-0.25, -0.45], [1.0, 1.8]], dtype=torch.float64))
+    found.sum().backward()
+    slope = torch.tensor([0.25, 0.09], dtype=torch.float64)
+    torch.testing.assert_close(logp.grad, torch.stack([-0.5 * slope, 2.0 * slope]))
+
+
+def test_shaped_loss_gradient_equals_finite_differences():
+    torch.manual_seed(0)
+    logp = torch.log(torch.rand(4, 6, dtype=torch.float64)).requires_grad_()
+    advantage = torch.randn(4, 1, dtype=torch.float64).expand(4, 6)
+    loss = expert_loss(name="shaped", gamma=0.1)
+    assert torch.autograd.gradcheck(lambda x: loss(tokens(x)._replace(advantage=advantage)), logp)
+
+
+def test_a_trace_counts_in_the_mean_of_its_group():
+    rewards, traces = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]), torch.tensor([1.0, 1.0, 1.0])
+    own, of_traces = router(name="joined", scale="none").advantages(rewards, traces, rewards)
+    torch.testing.assert_close(own, torch.tensor([[0.5, -0.5, -0.5], [0.0] * 3, [-0.25] * 3]))
+    torch.testing.assert_close(of_traces, torch.tensor([0.5, 0.0, 0.75]))
+    scaled, scaled_traces = router(name="joined", scale="group").advantages(rewards, traces, rewards)
+    deviations = torch.tensor([1 / 3, 0.0, 0.25]).sqrt() + 1e-4  # with n - 1
+    torch.testing.assert_close(scaled, own / deviations[:, None])
+    torch.testing.assert_close(scaled_traces, of_traces / deviations)
+
+
+def test_equal_rewards_leave_no_advantage_of_rounding():
+    rewards = torch.full((1, 8), -0.1)
+    own, of_traces = router(name="joined", scale="group").advantages(rewards, torch.tensor([-0.1]), rewards)
+    assert not own.any()
+    assert not of_traces.any()
+
+
+def test_srft_pulls_right_rollouts_by_their_entropy_and_pushes_wrong_ones():
+    rewards, traces = torch.tensor([[1.0, 0.0, -0.1]]), torch.tensor([1.0])
+    entropies = torch.tensor([[math.log(2.0), 5.0, 5.0]])
+    found = router(name="srft", scale="group", positive=0.1).advantages(rewards, traces, entropies)
+    torch.testing.assert_close(found[0], torch.tensor([[0.2, -1.0, -1.0]]))
+    torch.testing.assert_close(found[1], router(name="joined", scale="group").advantages(rewards, traces, entropies)[1])
+
+
+def test_srft_loss_by_hand():
+    """Row entropy log 2, so e^-H = 0.5: l = 0.5 * 0.5 * -log p - A p, and d l / d log p = -0.25 - A p."""
+    logp = torch.tensor([[0.5, 0.2]], dtype=torch.float64).log().requires_grad_()
+    same = torch.ones(1, 2, dtype=torch.float64)
+    given = tokens(logp)._replace(advantage=2.0 * same, row_entropy=math.log(2.0) * same)
+    found = expert_loss(name="srft", sft=0.5)(given)
+    torch.testing.assert_close(found, -0.25 * logp - torch.tensor([[1.0, 0.4]], dtype=torch.float64))
+    found.sum().backward()
+    torch.testing.assert_close(logp.grad, torch.tensor([[-1.25, -0.65]], dtype=torch.float64))
 
 
 # Policy loss
@@ -164,10 +324,10 @@ def ours(step, rule, a_rl, a_ex, advantages, phi):
     total = 0.0
     for rows_of_term, a, loss in (
         (policy, a_rl, lambda logp, i, j: clipped_surrogate(logp[None], logp[None], advantages[i][j : j + 1], 0.2)[0]),
-        (expert, a_ex, lambda logp, i, j: (token_weight(logp[None]) * ExpertLoss()(logp[None]))[0]),
+        (expert, a_ex, lambda logp, i, j: token_weight(tokens(logp)) * Nll()(tokens(logp))),
     ):
-        tokens = [sum(len(row) for row in micro) for micro in rows_of_term]
-        scales = loss_scales(tokens, [len(micro) for micro in rows_of_term], rule)
+        counts = [sum(len(row) for row in micro) for micro in rows_of_term]
+        scales = loss_scales(counts, [len(micro) for micro in rows_of_term], rule)
         for i, (micro, scale) in enumerate(zip(rows_of_term, scales, strict=True)):
             total += a * scale * sum(loss(row, i, j).sum() for j, row in enumerate(micro))
     return float(total)

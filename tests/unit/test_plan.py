@@ -52,6 +52,26 @@ def test_nothing_is_sampled_where_rl_has_no_weight(root):
     assert (found.rollouts, found.expert_rows) == (6 * 12, 4 * 8)
 
 
+def test_work_with_a_trace_for_each_prompt(root):
+    # 10 steps x 3 prompts, each with 4 rollouts and 1 trace; the traces are those of the 20 RL prompts.
+    joined = {
+        "schedule": {"name": "free", "rl": 1.0, "expert": 1.0},
+        "router": {"name": "joined", "scale": "none"},
+        "expert_loss": {"name": "shaped", "gamma": 0.1},
+    }
+    root.set(STUDY_FILE, "methods", "decay", value={"stage": joined})
+    found = work(load(root), "decay")
+    assert (found.rollouts, found.expert_rows, found.expert_passes) == (120, 30, 1.5)
+    assert len(jobs(load(root), ["main"])["experts"]) == 2
+
+
+def test_work_of_a_mu_that_depends_on_the_run_is_an_upper_bound(root):
+    schedule = {"name": "reward_driven", "threshold": 0.5}
+    root.set(STUDY_FILE, "methods", "decay", value={"stage": {"schedule": schedule}})
+    found = work(load(root), "decay")
+    assert (found.rollouts, found.expert_rows, found.expert_weight) == (120, 80, 40.0)
+
+
 def test_questions(root):
     study = load(root)
     assert questions(study.benchmarks["world"]) == 2 * 5

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from chord.data.spec import Place
-from chord.objectives.schedules import Constant, Cosine
+from chord.objectives.schedules import Constant, Cosine, RewardDriven
 from chord.objectives.token_weights import One, Power
 from chord.plan import plan_text, work
-from chord.study import load_study
+from chord.study import Study, load_study
 from chord.study.hub import repositories
 from chord.study.loading import FOLDERS
 from chord.study.reading import read_yaml
@@ -42,13 +42,29 @@ def test_every_study_loads_and_every_job_has_a_specification(path):
     assert study.report_spec()["comparisons"]
 
 
-def test_every_method_and_benchmark_is_used_by_a_study():
-    studies = [load_study(name(path), ROOT) for path in NAMES["study"]]
-    assert {name(path) for path in NAMES["method"]} == {
-        method for study in studies for method in study.settings.methods
+def with_every_method(folder: Path) -> Study:
+    """A study of all methods: those that no shipped study has are there for anybody's."""
+    study = read_yaml(ROOT / "config/studies/smoke.yaml", "smoke")
+    lengths = {  # the steps of a schedule belong to the length of training
+        "chord_mu": {"decay": 2},
+        "chord_mu_tuned": {"decay": 2},
+        "sasr": {"warmup": 1},
+        "chord_tune_both": {"warmup": 1, "decay": 2},
     }
-    used = {row for study in studies for row in study.benchmarks}
-    assert {name(path) for path in NAMES["benchmark"]} >= used
+    study["methods"] = {
+        name(path): {"stage": {"schedule": lengths[name(path)]}} if name(path) in lengths else {}
+        for path in NAMES["method"]
+    }
+    (folder / "every.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+    return load_study(folder / "every.yaml", ROOT)
+
+
+def test_every_method_loads(tmp_path):
+    study = with_every_method(tmp_path)
+    for method in filter(study.trains, study.settings.methods):
+        stage = study.train_spec(method, 0)["stage"]
+        assert type(study.methods[method].stage).model_validate(stage).used() == stage
+    plan_text(study)
 
 
 def test_every_benchmark_loads(tmp_path):
@@ -116,6 +132,23 @@ def test_the_papers_settings_are_in_the_default_study():
     assert (stages["sft_light"].epochs, stages["sft_light"].keep) == (1, "last")
     assert stages["sft_best"].epochs <= 3
     assert stages["sft_best"].keep == "best"
+
+
+def test_the_papers_settings_are_in_the_methods_of_its_ablations(tmp_path):
+    """Tables 3 to 5 and Figure 11; LUFFY as its authors publish it."""
+    stages = {row.name: row.stage for row in with_every_method(tmp_path).methods.values()}
+    for name in ("phi_entropy_top", "phi_entropy_norm", "phi_is_clip", "phi_focal"):
+        assert stages[name].schedule == stages["chord_phi"].schedule
+    assert stages["phi_entropy_top"].token_weight.share == 0.05
+    assert stages["phi_is_clip"].token_weight.limit == 0.4
+    assert stages["phi_focal"].token_weight.a == 0.0
+    for threshold in (0.5, 0.7):
+        assert stages[f"mu_adaptive_{threshold}"].schedule == RewardDriven(name="reward_driven", threshold=threshold)
+    both = stages["chord_tune_both"]
+    assert (both.schedule.peak, both.token_weight) == (0.3, stages["chord_phi"].token_weight)
+    assert stages["luffy"].expert_loss.gamma == 0.1
+    assert stages["luffy"].router.scale == "none"
+    assert stages["luffy"].rollouts_per_prompt == stages["rl"].rollouts_per_prompt
 
 
 def test_the_protocols_of_the_default_study_are_what_they_say():

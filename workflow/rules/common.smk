@@ -248,7 +248,11 @@ def options(given: dict[str, str | list]) -> str:
 
 def training_rows(wildcards) -> dict[str, str]:
     """The files with the rows that the method's stage reads: pure RL does not wait for experts, nor SFT for prompts."""
-    files = {"prompts": f"{RESULTS}/data/rl.jsonl", "experts": f"{RESULTS}/data/experts.jsonl"}
+    files = {
+        "prompts": f"{RESULTS}/data/rl.jsonl",
+        "experts": f"{RESULTS}/data/experts.jsonl",
+        "traces": f"{RESULTS}/data/traces.jsonl",
+    }
     return {name: files[name] for name in STUDY.methods[wildcards.method].stage.inputs}
 
 

@@ -36,6 +36,23 @@ rule experts:
         " --out {output.experts:q} > {log:q} 2>&1"
 
 
+# The same for the RL prompts: methods need them in which the expert's rows join the groups of rollouts.
+use rule experts as traces with:
+    input:
+        prompts=f"{RESULTS}/data/rl.jsonl",
+        policy=rules.experts.input.policy,
+        source=rules.experts.input.source,
+    output:
+        experts=f"{RESULTS}/data/traces.jsonl",
+        manifest=f"{RESULTS}/data/traces.manifest.json",
+    log:
+        f"{RESULTS}/logs/traces.log",
+    benchmark:
+        f"{RESULTS}/timings/traces.tsv"
+    message:
+        "Collect the expert trajectories of the RL prompts"
+
+
 # The base model trained again from nothing, beside the one in the repository, which studies start from; and its gates.
 if STUDY.pretrain:
     NEW_BASE = f"{RESULTS}/base_model"

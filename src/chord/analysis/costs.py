@@ -32,7 +32,7 @@ class Run:
     curves: RunCurves
     delivered_step: int  # the optimizer step whose weights are its result
     spec_hash: str
-    expert_set: int | None  # the expert rows that it may read, where its stage reads a part of them only
+    expert_set: int | None  # the expert rows that it may read, where these are not the study's expert set
 
     @property
     def seed_index(self) -> int:
@@ -42,10 +42,10 @@ class Run:
 def read_run(folder: Path) -> Run:
     """folder: `runs/<method>/seed-<n>`."""
     manifest = read_json(folder / "manifest.json")
-    stage = manifest["spec"]["stage"]
-    return Run(
-        read_curves(folder), manifest["result"]["delivered_step"], manifest["spec_hash"], stage.get("expert_set")
-    )
+    stage, result = manifest["spec"]["stage"], manifest["result"]
+    # Manifests say it in their result; those of older runs only where the stage reads a part.
+    expert_set = result.get("expert_set", stage.get("expert_set"))
+    return Run(read_curves(folder), result["delivered_step"], manifest["spec_hash"], expert_set)
 
 
 def by_method(runs: Sequence[Run]) -> dict[str, dict[int, Run]]:

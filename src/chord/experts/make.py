@@ -1,4 +1,4 @@
-"""Command `experts`: right trajectories for the SFT prompts, at most one each, rejections counted by reason."""
+"""Command `experts`: right trajectories for prompts, at most one each, rejections counted by reason."""
 
 import random
 from collections import Counter
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
     """Write expert rows for the prompts to `out` and <stem>.manifest.json beside it; returns the manifest.
 
-    prompts: sft.jsonl; policy: model folder whose tokenizer counts tokens, since that model will learn from the rows.
+    prompts: sft.jsonl or rl.jsonl; policy: model folder whose tokenizer counts tokens, since that model will learn from
+    the rows.
     """
     from chord.rollouts.parts import Parts  # half a second that a check of the specification does not need
 

@@ -5,9 +5,21 @@ imported here (tensors bring their own methods), so that a configuration is chec
 """
 
 from chord.objectives.expert_losses import ExpertLoss
+from chord.objectives.expert_tokens import ExpertTokens
 from chord.objectives.normalisation import Normalisation, loss_scales
 from chord.objectives.policy_loss import clipped_surrogate
-from chord.objectives.schedules import Schedule
+from chord.objectives.routers import Router
+from chord.objectives.schedules import Schedule, Seen
 from chord.objectives.token_weights import TokenWeight
 
-__all__ = ["ExpertLoss", "Normalisation", "Schedule", "TokenWeight", "clipped_surrogate", "loss_scales"]
+__all__ = [
+    "ExpertLoss",
+    "ExpertTokens",
+    "Normalisation",
+    "Router",
+    "Schedule",
+    "Seen",
+    "TokenWeight",
+    "clipped_surrogate",
+    "loss_scales",
+]

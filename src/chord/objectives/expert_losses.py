@@ -1,26 +1,72 @@
 """Expert losses l_t, per token of an expert trajectory.
 
-Adding one: write the class, add it to `ExpertLoss` (with a second member it becomes a union discriminated by `name`).
+Adding one: write the class, add it to `ExpertLoss`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+from chord.objectives.expert_tokens import ExpertTokens
 from chord.objectives.part import Part
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Nll(Part):
+class Loss(Part):
+    """A loss for each expert token."""
+
+    needs_group: ClassVar[bool] = False  # whether it takes the advantage that a row has in a group
+
+    @abstractmethod
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        """l in the shape of the tokens, with gradient."""
+
+
+class Nll(Loss):
     """l = -log p, the negative log-likelihood (paper, eq. 1)."""
 
     name: Literal["nll"] = "nll"
 
-    def __call__(self, logp: Tensor) -> Tensor:
-        """logp: (rows, tokens) log-probability of the expert token, natural log. Returns the same shape."""
-        return -logp
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        return -tokens.logp
 
 
-ExpertLoss = Nll
+class Shaped(Loss):
+    """l = -A f(p), f(p) = p / (p + gamma): the off-policy term of LUFFY (arXiv 2504.14945), gamma 0.1 there.
+
+    The expert's own probability is taken as 1 and nothing is clipped. Without f it would be the importance-weighted
+    policy gradient; f gives tokens of small p more of it: its slope, gamma / (p + gamma)^2, is largest at p = 0.
+    """
+
+    name: Literal["shaped"]
+    gamma: PositiveFloat
+
+    needs_group: ClassVar[bool] = True
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        p = tokens.logp.exp()
+        return -tokens.advantage * p / (p + self.gamma)
+
+
+class Srft(Loss):
+    """l = -sft e^-H log p - A p: both terms that SRFT (arXiv 2506.19767) has on a demonstration; sft is 0.5 there.
+
+    H is the mean token entropy of the row, without gradient. The expert's own probability is taken as 1 and nothing is
+    clipped. The formula is second-hand, as that of the router `srft`, which it goes with.
+    """
+
+    name: Literal["srft"]
+    sft: NonNegativeFloat
+
+    needs_group: ClassVar[bool] = True
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        return -self.sft * (-tokens.row_entropy).exp() * tokens.logp - tokens.advantage * tokens.logp.exp()
+
+
+ExpertLoss = Annotated[Nll | Shaped | Srft, Field(discriminator="name")]

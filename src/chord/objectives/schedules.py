@@ -1,17 +1,30 @@
-"""Schedules: from the optimizer step to the weights (a_rl, a_ex) of the two losses.
+"""Schedules: from the optimizer step, and what the run has seen, to the weights (a_rl, a_ex) of the two losses.
 
-`step` counts optimizer updates from 1, as the authors' code does (Trinity-RFT; ms-swift counts from 0).
+`step` counts optimizer updates from 1, as the authors' code does (Trinity-RFT; ms-swift counts from 0). The weights of
+a step are asked for twice: before it, which decides whether there are rollouts, and again once these are judged. A plan
+asks for them before there is a run: a schedule that depends on what was seen then gives its best guess.
 Adding one: write the class, add it to `Schedule`.
 """
 
 import math
 from abc import abstractmethod
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from chord.objectives.part import Part
 
+
+class Seen(NamedTuple):
+    """What a run has seen. It holds no state beside the run's log, which lies in the checkpoints."""
+
+    reward: float | None = None  # mean reward of the step's rollouts, of every rank; None before them
+    sft_norms: Sequence[float] = ()  # gradient norms, before clipping, of the steps so far at which a_rl was 0
+    draw: float | None = None  # uniform in [0, 1), of the seed and the step; None before there is a run
+
+
+NOTHING = Seen()
 Mu = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -22,7 +35,7 @@ class MuSchedule(Part):
     def mu(self, step: int) -> float:
         """mu for the update number `step`, counted from 1."""
 
-    def weights(self, step: int) -> tuple[float, float]:
+    def weights(self, step: int, seen: Seen = NOTHING) -> tuple[float, float]:
         """(a_rl, a_ex) for the update number `step`, counted from 1."""
         mu = self.mu(step)
         return 1.0 - mu, mu
@@ -93,4 +106,58 @@ class Step(MuSchedule):
         return self.before if step <= self.steps else self.after
 
 
-Schedule = Annotated[Constant | Linear | Cosine | Step, Field(discriminator="name")]
+class Free(Part):
+    """Constant weights that need not add up to 1: L = rl * L_rl + expert * L_ex."""
+
+    name: Literal["free"]
+    rl: NonNegativeFloat
+    expert: NonNegativeFloat
+
+    @model_validator(mode="after")
+    def _one_counts(self) -> "Free":
+        if self.rl == self.expert == 0.0:
+            raise ValueError("rl and expert are both 0; expected one of them above 0")
+        return self
+
+    def weights(self, step: int, seen: Seen = NOTHING) -> tuple[float, float]:
+        """(a_rl, a_ex), the same at every step."""
+        return self.rl, self.expert
+
+
+class RewardDriven(Part):
+    """mu = threshold - mean reward of the step's rollouts, within [0, 1] (paper, appendix B.1 and Table 3).
+
+    The paper writes max(0, threshold - mean reward), which is above 1 where rewards reach -1: cut off here.
+    """
+
+    name: Literal["reward_driven"]
+    threshold: float = Field(gt=0.0, lt=1.0)
+
+    def weights(self, step: int, seen: Seen = NOTHING) -> tuple[float, float]:
+        """(a_rl, a_ex); without a reward those of a mean reward of 0, the largest mu unless rewards are negative."""
+        mu = min(max(0.0, self.threshold - (seen.reward or 0.0)), 1.0)
+        return 1.0 - mu, mu
+
+
+class Sasr(Part):
+    """SFT for `warmup` steps; from then on each step is SFT with probability p, else GRPO (SASR, arXiv 2505.13026).
+
+    p = G / (G + gamma * G_warm), where G is the gradient norm of the last SFT step and G_warm that of the last step of
+    the warm-up. The formula is second-hand and was not checked against SASR's own text or code.
+    """
+
+    name: Literal["sasr"]
+    warmup: PositiveInt
+    gamma: PositiveFloat
+
+    def weights(self, step: int, seen: Seen = NOTHING) -> tuple[float, float]:
+        """(a_rl, a_ex): (0, 1) or (1, 0); before there is a run, how often each is expected with G = G_warm."""
+        if step <= self.warmup:
+            return 0.0, 1.0
+        if seen.draw is None:
+            return self.gamma / (1.0 + self.gamma), 1.0 / (1.0 + self.gamma)
+        last, warm = seen.sft_norms[-1], seen.sft_norms[self.warmup - 1]
+        return (0.0, 1.0) if seen.draw < last / (last + self.gamma * warm) else (1.0, 0.0)
+
+
+Schedule = Annotated[Constant | Linear | Cosine | Step | Free | RewardDriven | Sasr, Field(discriminator="name")]

@@ -5,41 +5,101 @@ Adding one: write the class, add it to `TokenWeight`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat
 
+from chord.objectives.expert_tokens import ExpertTokens
 from chord.objectives.part import Part
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class One(Part):
+class Weight(Part):
+    """A weight for each expert token."""
+
+    # Whether a token's weight depends on the step's other expert tokens. It is then given all of them at once, of every
+    # micro-batch and rank, which takes a forward pass of its own before the backward passes.
+    whole_batch: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        """w in the shape of the tokens; where `whole_batch`, these are all expert tokens of the step, (tokens,)."""
+
+
+class One(Weight):
     """w = 1: plain SFT and CHORD-mu (paper, eq. 1)."""
 
     name: Literal["one"] = "one"
 
-    def __call__(self, logp: Tensor) -> Tensor:
-        """logp: (rows, tokens) log-probability of the expert token, natural log. Returns the same shape."""
-        return logp.detach().new_ones(logp.shape)
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        return tokens.logp.detach().new_ones(tokens.logp.shape)
 
 
-class Power(Part):
+class Power(Weight):
     """w = sg(p^a (1-p)^b). (1, 1) is CHORD-phi (paper, eq. 5); (1, 0) the importance weight of eq. 4, which is DFT.
 
-    The paper's eq. 6 shows no stop-gradient; the authors' code detaches, and so do we.
+    (0, gamma) is the focal weight. The paper's eq. 6 shows no stop-gradient; the authors' code detaches, and so do we.
     """
 
     name: Literal["power"]
     a: NonNegativeFloat
     b: NonNegativeFloat
 
-    def __call__(self, logp: Tensor) -> Tensor:
-        """logp: (rows, tokens) log-probability of the expert token, natural log. Returns the same shape."""
-        logp = logp.detach()
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        logp = tokens.logp.detach()
         # -expm1(logp) is 1-p without cancellation where p is close to 1.
         return logp.exp().pow(self.a) * (-logp.expm1()).clamp(min=0.0).pow(self.b)
 
 
-TokenWeight = Annotated[One | Power, Field(discriminator="name")]
+class IsClip(Weight):
+    """w = sg(p) up to a limit: "IS Clip" of the paper's Tables 4 and 5, whose limit is 0.4.
+
+    Whether tokens above the limit are dropped (w = 0) or clamped (w = limit) is not stated; dropped is our reading.
+    """
+
+    name: Literal["is_clip"]
+    limit: float = Field(gt=0.0, le=1.0)
+    above: Literal["drop", "clamp"] = "drop"
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        p = tokens.logp.detach().exp()
+        return p.clamp(max=self.limit) if self.above == "clamp" else p.where(p <= self.limit, 0.0)
+
+
+class EntropyTop(Weight):
+    """w = 1 for the share of the step's expert tokens where the policy's entropy is highest, else 0.
+
+    "Entropy Top" of the paper's Tables 4 and 5, with a share of 5 %. At least one token is chosen.
+    """
+
+    name: Literal["entropy_top"]
+    share: float = Field(gt=0.0, le=1.0)
+
+    whole_batch: ClassVar[bool] = True
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        entropy = tokens.entropy.detach()
+        # Chosen by rank and not by a threshold: ties and rounding cannot change how many there are.
+        chosen = entropy.topk(max(1, round(self.share * entropy.numel()))).indices
+        return entropy.new_zeros(entropy.shape).index_fill(0, chosen, 1.0)
+
+
+class EntropyNorm(Weight):
+    """w = H / max H, the policy's entropy over its largest value among the step's expert tokens.
+
+    "Entropy Norm" of the paper's Tables 4 and 5: proportional to H. Its scale is not stated; ours keeps w in [0, 1].
+    """
+
+    name: Literal["entropy_norm"]
+
+    whole_batch: ClassVar[bool] = True
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        entropy = tokens.entropy.detach().clamp(min=0.0)  # rounding can leave less
+        return entropy / entropy.max().clamp(min=1e-8)  # all 0 where the policy is certain of every token
+
+
+TokenWeight = Annotated[One | Power | IsClip | EntropyTop | EntropyNorm, Field(discriminator="name")]

@@ -10,8 +10,8 @@ RENAMED = {"learning_rate": "lr"}
 COLUMNS = (
     "step epoch mu a_rl a_ex rl_loss expert_loss reward_mean reward_std zero_variance_groups entropy token_weight_mean "
     "expert_nll response_tokens_mean truncated grad_norm lr rollouts expert_rows expert_tokens train_tokens "
-    "validation_accuracy validation_response_tokens generate_seconds score_seconds backward_seconds "
-    "step_seconds validation_seconds"
+    "validation_accuracy validation_response_tokens generate_seconds score_seconds weigh_seconds "
+    "backward_seconds step_seconds validation_seconds"
 ).split()
 # Measured on the clock: the only columns that differ between a resumed and a straight run.
 CLOCK = tuple(column for column in COLUMNS if column.endswith("_seconds"))

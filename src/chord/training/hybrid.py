@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from random import Random
+from statistics import fmean
 
 import torch
 from accelerate.utils import gather_object
@@ -19,9 +21,10 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.utils import FusedCausalLMOutput
 
 from chord.errors import UserError
-from chord.objectives import clipped_surrogate, loss_scales
+from chord.objectives import ExpertTokens, Seen, clipped_surrogate, loss_scales
 from chord.rollouts import Engine, Sample, encode_prompts
 from chord.seeds import derive_seed
 from chord.tasks import judge_samples
@@ -29,20 +32,39 @@ from chord.training.sequences import Sequence, collate
 from chord.training.spec import HybridStage
 from chord.training.streams import row_order
 
-# (log-probs (rows, tokens), indices of the rows) -> per-token loss with gradient, and per-token values to log
-TokenLoss = Callable[[Tensor, list[int]], tuple[Tensor, dict[str, Tensor]]]
+# (outputs with fields (rows, tokens), indices of the rows) -> per-token loss with gradient, per-token values to log
+TokenLoss = Callable[[FusedCausalLMOutput, list[int]], tuple[Tensor, dict[str, Tensor]]]
+
+
+@dataclass(frozen=True)
+class Term:
+    """This rank's rows of one of the two sums."""
+
+    name: str  # "rl" or "expert"
+    rows: list[Sequence]
+    live: list[bool]  # rows that are not have no gradient: their tokens count, but are not computed
+    weight: float  # a_rl or a_ex
+    loss: TokenLoss
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Rows of one forward pass. Its part of the step's loss is weight * scale * (sum of its token losses)."""
+    """Rows of one forward pass. Its part of the step's loss is term.weight * scale * (sum of its token losses)."""
 
-    term: str  # "rl" or "expert"
-    rows: list[Sequence]
+    term: Term
     indices: list[int]
-    weight: float  # a_rl or a_ex
-    scale: float  # one over the term's global token count (or what a compat rule says)
-    loss: TokenLoss
+    scale: float  # one over the global token count (or what a compat rule says)
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """This rank's rollouts of a step, each prompt's in a row, and the expert rows that join their groups."""
+
+    rows: list[Sequence]
+    advantages: Tensor  # (rows,)
+    live: list[bool]  # rows whose advantage is not 0
+    traces: list[Sequence]  # one for each prompt; none where the router joins none
+    trace_advantages: Tensor  # (traces,)
 
 
 class HybridTrainer(GRPOTrainer):
@@ -59,15 +81,21 @@ class HybridTrainer(GRPOTrainer):
         experts: list[Sequence],
         seed_parts: tuple[int, int],
     ):
-        """prompts: RL rows (docs/architecture.md). experts: encoded expert rows. seed_parts: study seed, index."""
+        """prompts: RL rows (docs/architecture.md). experts: encoded expert rows; where the router joins them, one for
+        each prompt in the order of the prompts, with its reward. seed_parts: study seed, index.
+        """
         self.stage = stage
         self.engine = engine
         self.prompt_rows = prompts
         self.experts = experts
         self.seed_parts = seed_parts
+        self.joins = stage.uses_experts and stage.router.joins
         order = row_order(len(prompts), stage.steps * stage.prompts_per_step, derive_seed(*seed_parts, "prompt order"))
-        n_experts = stage.steps * stage.expert_rows_per_step if stage.uses_experts else 0
-        self.expert_order = row_order(len(experts), n_experts, derive_seed(*seed_parts, "expert order"))
+        # Expert rows that join a group are those of the step's prompts.
+        n_experts = stage.steps * stage.expert_rows_of_a_step
+        self.expert_order = (
+            order if self.joins else row_order(len(experts), n_experts, derive_seed(*seed_parts, "expert order"))
+        )
         self._samples: list[Sample] = []  # of this rank and step, and their rewards
         self._step_rewards: list[float] = []
         self._seconds: dict[str, float] = defaultdict(float)
@@ -108,11 +136,20 @@ class HybridTrainer(GRPOTrainer):
         self._seconds.clear()
         model.train()
         step = self.state.global_step + 1
-        a_rl, a_ex = self.stage.schedule.weights(step)
+        rollouts = None
+        norms = [line["grad_norm"] for line in self.state.log_history if line.get("a_rl") == 0.0]
+        seen = Seen(sft_norms=norms, draw=Random(derive_seed(*self.seed_parts, "schedule", step)).random())
+        a_rl, a_ex = self.stage.schedule.weights(step, seen)
+        if a_rl:
+            rollouts = self._rollouts(inputs)
+            a_rl, a_ex = self.stage.schedule.weights(step, seen._replace(reward=self._metrics["train"]["reward"][-1]))
         self._log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
-        batches = self._policy_batches(inputs, a_rl) if a_rl else []
+        terms = [self._policy_term(rollouts, a_rl)] if a_rl else []
         if a_ex:
-            batches += self._expert_batches(step, a_ex)
+            terms.append(self._expert_term(model, *self._expert_rows(step, rollouts), a_ex))
+        # Rows of the same groups are one batch: each term is divided by the tokens of both.
+        sums = [terms] if self.joins else [[term] for term in terms]
+        batches = [batch for together in sums for batch in self._micro_batches(together)]
         with self._timed("backward_seconds"):
             loss = self._accumulate(model, batches)
         self._log_values(**self._seconds)
@@ -146,9 +183,8 @@ class HybridTrainer(GRPOTrainer):
             self._step_rewards = [found.reward for _, found in judged]
         return self._step_rewards
 
-    # The two terms, as micro-batches.
-
-    def _policy_batches(self, inputs: list[dict], a_rl: float) -> list[MicroBatch]:
+    def _rollouts(self, inputs: list[dict]) -> Rollouts:
+        """Sample and judge this rank's share of the step's prompts."""
         found = self._generate_and_score_completions(inputs)
         metrics = self._metrics["train"]
         self._log_values(
@@ -162,69 +198,123 @@ class HybridTrainer(GRPOTrainer):
                 *(found[key] for key in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")), strict=True
             )
         ]
-        # Equal rewards mean advantage 0. Told from the rewards: the rounding of TRL's group mean leaves 1e-4 of it.
         groups = torch.tensor(self._step_rewards).view(-1, self.stage.rollouts_per_prompt)
+        device = self.accelerator.device
+        if self.joins:
+            traces = [self.experts[one["row"]] for one in inputs[:: self.stage.rollouts_per_prompt]]
+            rewards = torch.tensor([trace.reward for trace in traces])
+            entropies = torch.tensor([fmean(sample.entropies) for sample in self._samples]).view_as(groups)
+            own, of_traces = self.stage.router.advantages(groups, rewards, entropies)
+            live = (own != 0.0).flatten().tolist()
+            return Rollouts(rows, own.flatten().to(device), live, traces, of_traces.to(device))
+        # Equal rewards mean advantage 0. Told from the rewards: the rounding of TRL's group mean leaves 1e-4 of it.
         mixed = (groups != groups[:, :1]).any(1).repeat_interleave(self.stage.rollouts_per_prompt)
         advantages = found["advantages"] * mixed.to(found["advantages"].device)
+        return Rollouts(rows, advantages, mixed.tolist(), [], advantages[:0])
 
-        def loss(logp: Tensor, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-            return clipped_surrogate(logp, logp.detach(), advantages[indices], self.stage.clip), {}
+    # The two terms, and their micro-batches.
 
-        return self._micro_batches("rl", rows, mixed.tolist(), a_rl, loss)
+    def _policy_term(self, rollouts: Rollouts, a_rl: float) -> Term:
+        def loss(outputs: FusedCausalLMOutput, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            logp = outputs.log_probs
+            return clipped_surrogate(logp, logp.detach(), rollouts.advantages[indices], self.stage.clip), {}
 
-    def _expert_batches(self, step: int, a_ex: float) -> list[MicroBatch]:
-        n = self.stage.expert_rows_per_step
+        return Term("rl", rollouts.rows, rollouts.live, a_rl, loss)
+
+    def _expert_rows(self, step: int, rollouts: Rollouts | None) -> tuple[list[Sequence], Tensor | None]:
+        """This rank's share of the step's expert rows, and their advantages where they join the rollouts' groups."""
+        n = self.stage.expert_rows_of_a_step
         drawn = self.expert_order[(step - 1) * n : step * n]
         self._log_values(expert_rows=n, expert_tokens=sum(len(self.experts[i].response_ids) for i in drawn))
-        rows = [self.experts[i] for i in drawn[self.accelerator.process_index :: self.accelerator.num_processes]]
+        if self.joins:
+            return rollouts.traces, rollouts.trace_advantages
+        return [self.experts[i] for i in drawn[self.accelerator.process_index :: self.accelerator.num_processes]], None
 
-        def loss(logp: Tensor, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-            weight = self.stage.token_weight(logp)
-            return weight * self.stage.expert_loss(logp), {"token_weight_mean": weight, "expert_nll": -logp.detach()}
+    def _expert_term(self, model, rows: list[Sequence], advantages: Tensor | None, a_ex: float) -> Term:
+        weights = self._weights_over_the_batch(model, rows) if self.stage.token_weight.whole_batch else None
 
-        return self._micro_batches("expert", rows, [True] * len(rows), a_ex, loss)
+        def loss(outputs: FusedCausalLMOutput, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            tokens = ExpertTokens(outputs.log_probs, outputs.entropy.detach())
+            if advantages is not None:
+                mask = outputs.label_mask
+                row_entropy = (tokens.entropy * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
+                tokens = tokens._replace(
+                    advantage=advantages[indices, None].expand_as(tokens.logp),
+                    row_entropy=row_entropy.expand_as(tokens.logp),
+                )
+            if weights is None:
+                weight = self.stage.token_weight(tokens)
+            else:
+                weight = torch.zeros_like(tokens.entropy)
+                weight[outputs.label_mask] = torch.cat([weights[i] for i in indices])
+            values = {"token_weight_mean": weight, "expert_nll": -tokens.logp.detach()}
+            return weight * self.stage.expert_loss(tokens), values
 
-    def _micro_batches(
-        self, term: str, rows: list[Sequence], live: list[bool], weight: float, loss: TokenLoss
-    ) -> list[MicroBatch]:
-        """Split this rank's rows. Rows that are not live have no gradient: their tokens count, but are not computed."""
+        return Term("expert", rows, [True] * len(rows), a_ex, loss)
+
+    def _weights_over_the_batch(self, model, rows: list[Sequence]) -> list[Tensor]:
+        """Of this rank's rows, for each response token, where they depend on all expert tokens of the step."""
+        with self._timed("weigh_seconds"), torch.no_grad():
+            order, logps, entropies = [], [], []
+            for chunk in self._chunks(rows, [True] * len(rows)):
+                outputs = self._forward(model, [rows[i] for i in chunk])
+                order += chunk
+                logps.append(outputs.log_probs[outputs.label_mask])
+                entropies.append(outputs.entropy[outputs.label_mask])
+            everywhere = gather_object([(torch.cat(logps).cpu(), torch.cat(entropies).cpu())])
+            weights = self.stage.token_weight(ExpertTokens(*map(torch.cat, zip(*everywhere, strict=True))))
+            own = weights.split([len(logp) for logp, _ in everywhere])[self.accelerator.process_index]
+            by_row = own.to(self.accelerator.device).split([len(rows[i].response_ids) for i in order])
+            return [weight for _, weight in sorted(zip(order, by_row, strict=True), key=lambda pair: pair[0])]
+
+    def _chunks(self, rows: list[Sequence], live: list[bool]) -> list[list[int]]:
+        """Indices of this rank's rows, for each micro-batch."""
         order = list(range(len(rows)))
         if self.stage.normalisation == "global":
             # The composition changes nothing, so choose the one with the least padding, the largest first (memory).
             order.sort(key=lambda i: (not live[i], -len(rows[i])))
         size = self.stage.micro_batch_rows
-        chunks = [order[start : start + size] for start in range(0, len(order), size)]
-        counts = [(sum(len(rows[i].response_ids) for i in chunk), len(chunk)) for chunk in chunks]
+        return [order[start : start + size] for start in range(0, len(order), size)]
+
+    def _micro_batches(self, terms: list[Term]) -> list[MicroBatch]:
+        """Split this rank's rows of terms that are divided by one number."""
+        chunks = [(term, chunk) for term in terms for chunk in self._chunks(term.rows, term.live)]
+        counts = [(sum(len(term.rows[i].response_ids) for i in chunk), len(chunk)) for term, chunk in chunks]
         everywhere = gather_object(counts)
         first = self.accelerator.process_index * len(counts)  # every rank has the same number of rows, hence of chunks
         scales = loss_scales(*zip(*everywhere, strict=True), self.stage.normalisation)[first : first + len(counts)]
         batches = []
-        for chunk, scale in zip(chunks, scales, strict=True):
-            if kept := [i for i in chunk if live[i]]:
-                batches.append(MicroBatch(term, [rows[i] for i in kept], kept, weight, scale, loss))
+        for (term, chunk), scale in zip(chunks, scales, strict=True):
+            if kept := [i for i in chunk if term.live[i]]:
+                batches.append(MicroBatch(term, kept, scale))
         # A rank without a live row still takes part in the backward pass, with a gradient that is exactly zero.
-        return batches or [MicroBatch(term, rows[:1], [0], 0.0, 0.0, loss)]
+        return batches or [MicroBatch(terms[0], [0], 0.0)]
+
+    def _forward(self, model, rows: list[Sequence]) -> FusedCausalLMOutput:
+        """Log-probs and entropies without the whole logits tensor (TRL)."""
+        padded = collate(rows, self._tokenizer.pad_token_id, self.accelerator.device)
+        with self.accelerator.autocast():
+            return model(**padded, fused_lm_head=True)
 
     def _accumulate(self, model, batches: list[MicroBatch]) -> Tensor:
         """Forward and backward of every micro-batch. Returns the step's loss over all ranks."""
         device = self.accelerator.device
-        terms = {batch.term for batch in batches}
+        terms = {batch.term.name for batch in batches}
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64, device=device))
         for number, batch in enumerate(batches, start=1):
             # Gradients cross ranks once a step, in the last backward pass; ranks may differ in their number of passes.
             with nullcontext() if number == len(batches) else self.accelerator.no_sync(model):
-                padded = collate(batch.rows, self._tokenizer.pad_token_id, device)
-                with self.accelerator.autocast():
-                    outputs = model(**padded, fused_lm_head=True)  # log-probs without the whole logits tensor (TRL)
+                rows = [batch.term.rows[i] for i in batch.indices]
+                outputs = self._forward(model, rows)
                 mask = outputs.label_mask
-                per_token, values = batch.loss(outputs.log_probs, batch.indices)
+                per_token, values = batch.term.loss(outputs, batch.indices)
                 term_loss = (per_token * mask).sum() * batch.scale
                 # DDP averages gradients over ranks; the scale is already global.
-                self.accelerator.backward(batch.weight * term_loss * self.accelerator.num_processes)
-            sums["loss"] += batch.weight * term_loss.detach()
-            sums[f"{batch.term}_loss"] += term_loss.detach()
-            sums["train_tokens"] += padded["attention_mask"].sum()
-            sums["expert_count"] += mask.sum() if batch.term == "expert" else 0
+                self.accelerator.backward(batch.term.weight * term_loss * self.accelerator.num_processes)
+            sums["loss"] += batch.term.weight * term_loss.detach()
+            sums[f"{batch.term.name}_loss"] += term_loss.detach()
+            sums["train_tokens"] += sum(map(len, rows))
+            sums["expert_count"] += mask.sum() if batch.term.name == "expert" else 0
             for name, value in values.items():
                 sums[name] += (value * mask).sum()
         names = sorted(sums)

@@ -42,15 +42,21 @@ DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "tasks", "training", "s
 
 
 def run(
-    spec: dict, start: Path, validation: Path, out: Path, prompts: Path | None = None, experts: Path | None = None
+    spec: dict,
+    start: Path,
+    validation: Path,
+    out: Path,
+    prompts: Path | None = None,
+    experts: Path | None = None,
+    traces: Path | None = None,
 ) -> None:
     """Train `spec` (a TrainSpec) from the model folder `start` into the run folder `out` (docs/architecture.md).
 
-    prompts and experts are needed where the stage reads them (its `inputs`), and left out otherwise. Under torchrun or
-    accelerate every rank calls this; the first one writes.
+    prompts, experts and traces (expert trajectories for the prompts) are needed where the stage reads them (its
+    `inputs`), and left out otherwise. Under torchrun or accelerate every rank calls this; the first one writes.
     """
     settings = TrainSpec.model_validate(spec)
-    given = {"prompts": prompts, "experts": experts}
+    given = {"prompts": prompts, "experts": experts, "traces": traces}
     rows = {name: given[name] for name in settings.stage.inputs}
     if missing := [name for name, path in rows.items() if path is None]:
         raise UserError(f"train: --{missing[0]}: missing; expected the rows that a {settings.stage.kind} stage reads")
@@ -86,6 +92,8 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
     if spec.stage.expert_set and "experts" in rows:
         rows["experts"] = _first(rows["experts"], spec.stage.expert_set, inputs["experts"])
+    if "traces" in rows:
+        rows["experts"] = _of_prompts(rows["traces"], rows["prompts"], inputs["traces"])
     tokenizer = load_tokenizer(inputs["start"])
     model = load_weights(inputs["start"], torch.float32)
     sequences = encode_experts(tokenizer, rows.get("experts", []))
@@ -133,7 +141,8 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     times = {"started": started, "resumed_after_step": step_of(resumed) if resumed else None, "finished": utc_now()}
     files = {f"model/{name}": digest for name, digest in folder_sha256(out / "model").items()}
     files["curves.csv"] = file_sha256(out / "curves.csv")
-    write_json(out / "manifest.json", provenance | times | {"files": files, "result": _result(curves, delivered)})
+    result = _result(curves, delivered, len(sequences))
+    write_json(out / "manifest.json", provenance | times | {"files": files, "result": result})
     shutil.rmtree(checkpoints)  # several times the model's size, and of no use once the result stands
 
 
@@ -194,6 +203,17 @@ def _first(rows: list[dict], count: int, path: Path) -> list[dict]:
     return rows[:count]
 
 
+def _of_prompts(traces: list[dict], prompts: list[dict], path: Path) -> list[dict]:
+    """The traces in the order of their prompts."""
+    found = {row["id"]: row for row in traces}
+    for prompt in prompts:
+        if prompt["id"] not in found:
+            raise UserError(f"{path}: no row {prompt['id']}; expected an expert trajectory for every RL prompt")
+        if "reward" not in found[prompt["id"]].get("verdict", {}):
+            raise UserError(f"{path}: row {prompt['id']}: verdict.reward: missing; expected the reward of its response")
+    return [found[prompt["id"]] for prompt in prompts]
+
+
 def _check_lengths(sequences: list[Sequence], rows: list[dict], model: PreTrainedModel) -> None:
     limit = model.config.max_position_embeddings
     for sequence, row in zip(sequences, rows, strict=True):
@@ -201,8 +221,8 @@ def _check_lengths(sequences: list[Sequence], rows: list[dict], model: PreTraine
             raise UserError(f"expert row {row['id']}: {len(sequence)} tokens; expected at most the model's {limit}")
 
 
-def _result(curves: list[dict], delivered: int) -> dict:
-    """What the run cost, and the step whose weights it delivers."""
+def _result(curves: list[dict], delivered: int, expert_set: int) -> dict:
+    """What the run cost, the step whose weights it delivers, and the number of expert rows that it could read."""
 
     def total(column: str) -> float:
         return sum(row[column] or 0 for row in curves)
@@ -212,6 +232,7 @@ def _result(curves: list[dict], delivered: int) -> dict:
         "delivered_step": delivered,
         "validation_accuracy": next(row["validation_accuracy"] for row in curves if row["step"] == delivered),
         **{column: round(total(column)) for column in ("rollouts", "expert_rows", "expert_tokens", "train_tokens")},
+        "expert_set": expert_set,
         # An expert row counts by the weight its loss had: sum over steps of a_ex * mean w.
         "weighted_expert_rows": sum(
             row["expert_rows"] * row["a_ex"] * row["token_weight_mean"] for row in curves if row["expert_rows"]

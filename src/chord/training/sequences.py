@@ -17,6 +17,7 @@ class Sequence:
 
     prompt_ids: list[int]
     response_ids: list[int]
+    reward: float | None = None  # of an expert's response, by the verdict of its row
 
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.response_ids)
@@ -39,8 +40,8 @@ def encode_experts(tokenizer: PreTrainedTokenizerBase, rows: list[dict]) -> list
     responses = [tokenizer(row["response"], add_special_tokens=False)["input_ids"] for row in rows]
     end = tokenizer.eos_token_id
     return [
-        Sequence(prompt, response if response[-1:] == [end] else [*response, end])
-        for prompt, response in zip(prompts, responses, strict=True)
+        Sequence(prompt, response if response[-1:] == [end] else [*response, end], row.get("verdict", {}).get("reward"))
+        for prompt, response, row in zip(prompts, responses, rows, strict=True)
     ]
 
 

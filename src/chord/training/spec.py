@@ -11,8 +11,9 @@ from pydantic import (
     model_validator,
 )
 
-from chord.objectives import ExpertLoss, Normalisation, Schedule, TokenWeight
+from chord.objectives import ExpertLoss, Normalisation, Router, Schedule, TokenWeight
 from chord.objectives.expert_losses import Nll
+from chord.objectives.routers import Separate
 from chord.objectives.token_weights import One
 from chord.rollouts import Decoding
 from chord.settings import Settings
@@ -80,10 +81,13 @@ class HybridStage(StageSettings):
     steps: PositiveInt
     prompts_per_step: PositiveInt
     rollouts_per_prompt: Annotated[int, Field(ge=2)]
-    expert_rows_per_step: PositiveInt | None = Field(None, description="needed where mu is ever above 0")
+    expert_rows_per_step: PositiveInt | None = Field(
+        None, description="needed where mu is ever above 0; a router that joins reads one for each prompt instead"
+    )
     schedule: Schedule
     token_weight: TokenWeight = One()
     expert_loss: ExpertLoss = Nll()
+    router: Router = Separate()
     normalisation: Normalisation = "global"
     clip: float = Field(0.2, gt=0.0, lt=1.0, description="inactive: with one update a batch the ratio is 1")
     decoding: Decoding
@@ -97,16 +101,38 @@ class HybridStage(StageSettings):
     @property
     def inputs(self) -> tuple[str, ...]:
         """The training rows that the stage reads."""
-        return ("prompts", "experts") if self.uses_experts else ("prompts",)
+        return ("prompts", self.router.reads) if self.uses_experts else ("prompts",)
+
+    @property
+    def expert_rows_of_a_step(self) -> int:
+        """Expert rows of a step at which they have weight, of all ranks; 0 where they never have."""
+        if not self.uses_experts:
+            return 0
+        return self.prompts_per_step if self.router.joins else self.expert_rows_per_step
 
     @property
     def unused(self) -> tuple[str, ...]:
-        return () if self.uses_experts else ("expert_rows_per_step", "expert_set", "token_weight", "expert_loss")
+        if not self.uses_experts:
+            return ("expert_rows_per_step", "expert_set", "token_weight", "expert_loss", "router")
+        # Separate rows are the default, which specifications of stages have never named.
+        return ("expert_rows_per_step", "expert_set") if self.router.joins else ("router",)
 
     @model_validator(mode="after")
     def _expert_rows_are_counted(self) -> "HybridStage":
-        if self.uses_experts and self.expert_rows_per_step is None:
+        if self.uses_experts and not self.router.joins and self.expert_rows_per_step is None:
             raise ValueError("expert_rows_per_step: missing; expected a number, because the schedule has mu above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_have_rollouts(self) -> "HybridStage":
+        if not self.uses_experts:
+            return self
+        if self.expert_loss.needs_group and not self.router.joins:
+            raise ValueError(
+                f"router: expected joined, as the expert loss {self.expert_loss.name} takes advantages of expert rows"
+            )
+        if self.router.joins and not all(self.schedule.weights(step)[0] for step in range(1, self.steps + 1)):
+            raise ValueError("schedule: expected rollouts (mu below 1) at every step, as expert rows join their groups")
         return self
 
     @model_validator(mode="after")

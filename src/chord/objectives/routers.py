@@ -1,0 +1,73 @@
+"""Routers: which expert rows a step reads, and whether these join the advantage groups of its rollouts.
+
+Adding one: write the class, add it to `Router`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, PositiveFloat
+
+from chord.objectives.part import Part
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Separate(Part):
+    """Expert rows of prompts of their own, outside the groups; each term is divided by its own tokens (CHORD)."""
+
+    name: Literal["separate"] = "separate"
+
+    joins: ClassVar[bool] = False
+    reads: ClassVar[str] = "experts"  # the training rows that expert rows are of
+
+
+class Joined(Part):
+    """The expert's trace of each of the step's RL prompts is one more member of the group of its rollouts (LUFFY).
+
+    Both terms are divided by the tokens of both, as the rows of one batch.
+    """
+
+    name: Literal["joined"]
+    scale: Literal["group", "none"] = Field(
+        description="group: advantages are divided by the group's standard deviation + 1e-4, as GRPO's are; none: not"
+    )
+
+    joins: ClassVar[bool] = True
+    reads: ClassVar[str] = "traces"
+
+    def advantages(self, rewards: Tensor, trace_rewards: Tensor, entropies: Tensor) -> tuple[Tensor, Tensor]:
+        """Reward less the mean over the group, its trace included; exactly 0 where all are equal.
+
+        rewards: (groups, rollouts) of the rollouts; trace_rewards: (groups,); entropies: of each rollout, the mean over
+        its tokens, nats, (groups, rollouts). Returns the advantages of rollouts and traces.
+        """
+        groups, rollouts = rewards.shape
+        every = rewards.new_empty(groups, rollouts + 1)
+        every[:, :-1], every[:, -1] = rewards, trace_rewards
+        found = every - every.mean(1, keepdim=True)
+        if self.scale == "group":
+            found = found / (every.std(1, keepdim=True) + 1e-4)
+        differ = (every != every[:, :1]).any(1, keepdim=True)
+        found = found * differ  # of equal rewards the rounding of their mean would be left
+        return found[:, :-1], found[:, -1]
+
+
+class Srft(Joined):
+    """As `joined`, but of a rollout positive * e^H where its reward is above 0, else -1 (SRFT, arXiv 2506.19767).
+
+    H is the rollout's mean token entropy, without gradient. The formula is second-hand; SRFT's divisors were not seen.
+    """
+
+    name: Literal["srft"]
+    positive: PositiveFloat
+
+    def advantages(self, rewards: Tensor, trace_rewards: Tensor, entropies: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of traces as in `joined`; those of rollouts depend on no other rollout."""
+        _, of_traces = super().advantages(rewards, trace_rewards, entropies)
+        return (self.positive * entropies.exp()).where(rewards > 0.0, -1.0), of_traces
+
+
+Router = Annotated[Separate | Joined | Srft, Field(discriminator="name")]

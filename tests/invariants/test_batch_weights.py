@@ -1,0 +1,57 @@
+"""Token weights that need all expert tokens of the step: the formula written out, and what must change nothing."""
+
+import pytest
+import torch
+
+from chord.seeds import derive_seed
+from chord.training.sequences import encode_experts
+from chord.training.streams import row_order
+from tests.invariants.conftest import COMMON, SEED_PARTS, hybrid_stage, logged, weights
+
+TOP = {"name": "entropy_top", "share": 0.05}
+NORM = {"name": "entropy_norm"}
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("weight", [TOP, NORM], ids=["top", "norm"])
+def test_micro_batches_change_nothing(train_hybrid, weight, rows):
+    whole = train_hybrid(hybrid_stage(steps=2, token_weight=weight, micro_batch_rows=64))
+    split = train_hybrid(hybrid_stage(steps=2, token_weight=weight, micro_batch_rows=rows))
+    torch.testing.assert_close(weights(split), weights(whole), rtol=0, atol=1e-5)
+    for key in ("expert_loss", "expert_nll", "token_weight_mean", "loss"):
+        assert logged(split, key) == pytest.approx(logged(whole, key), abs=1e-5)
+
+
+@pytest.mark.parametrize("weight", [TOP, NORM], ids=["top", "norm"])
+def test_one_step_follows_the_formula_over_all_expert_tokens(train_hybrid, load, tokenizer, experts, weight):
+    """Entropies from whole logits, row by row; the weights from sorting or a maximum; the gradient from autograd."""
+    stage = hybrid_stage(steps=1, token_weight=weight, schedule={"name": "constant", "value": 1.0}, micro_batch_rows=3)
+    trainer = train_hybrid(stage)
+    model = load()
+    sequences = encode_experts(tokenizer, experts)
+    order = row_order(len(experts), stage.expert_rows_per_step, derive_seed(*SEED_PARTS, "expert order"))
+    logps, entropies = [], []
+    for row in (sequences[i] for i in order):
+        found = model(torch.tensor([row.input_ids])).logits[0, len(row.prompt_ids) - 1 : -1].log_softmax(-1)
+        logps.append(found[torch.arange(len(row.response_ids)), torch.tensor(row.response_ids)])
+        entropies.append(-(found.exp() * found).sum(-1).detach())
+    logp, entropy = torch.cat(logps), torch.cat(entropies)
+    if weight is TOP:
+        cut = sorted(entropy.tolist(), reverse=True)[round(0.05 * len(entropy)) - 1]
+        w = (entropy >= cut).float()
+        assert 1 < w.sum() < 0.06 * len(w)
+    else:
+        w = entropy / max(entropy.tolist())
+    loss = -(w * logp).sum() / len(logp)
+    assert logged(trainer, "expert_loss") == [pytest.approx(loss.item(), rel=1e-4)]
+    assert logged(trainer, "token_weight_mean") == [pytest.approx(w.mean().item(), rel=1e-4)]
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), COMMON["max_grad_norm"])
+    assert logged(trainer, "grad_norm") == [pytest.approx(norm.item(), rel=1e-4)]
+    expected = torch.cat([(p - COMMON["learning_rate"] * p.grad).detach().flatten() for p in model.parameters()])
+    torch.testing.assert_close(weights(trainer), expected, rtol=0, atol=1e-5)
+
+
+def test_the_pass_is_timed_and_only_made_where_needed(train_hybrid):
+    assert min(logged(train_hybrid(hybrid_stage(steps=1, token_weight=NORM)), "weigh_seconds")) > 0.0
+    assert logged(train_hybrid(hybrid_stage(steps=1)), "weigh_seconds") == []
