@@ -230,6 +230,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
     command = _command(commands, "plan", "what a study will run, and about how long it takes", _plan)
     _add_study(command)
+    command = _command(commands, "coverage", "which parts of the paper which targets answer, and how far", _coverage)
+    command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
+    command.add_argument("--out", required=True, type=Path, metavar="PATH", help="page (docs/coverage.md)")
     command = _command(commands, "schema", "write the JSON schemas of studies, methods, benchmarks and claims", _schema)
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="folder (workflow/schemas)")
     command = _command(commands, "spec", "print the specification of one job of a study", _spec)
@@ -303,9 +306,18 @@ def _spec(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    from chord.plan import plan_text
+    from chord.plan import plan_text, refusals
 
-    print(plan_text(_load(options)))
+    study = _load(options)
+    print(plan_text(study))
+    if lines := refusals(study):
+        raise UserError("\n".join(lines))
+
+
+def _coverage(options: argparse.Namespace) -> None:
+    from chord.plan import coverage
+
+    coverage.write(options.root, options.out)
 
 
 def _schema(options: argparse.Namespace) -> None:

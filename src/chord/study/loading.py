@@ -7,13 +7,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from chord.analysis.catalogue import FIGURES
+from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.claims_spec import ClaimsFile
 from chord.analysis.tuning import read_choices
 from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Decoding
+from chord.study.hardware import MODELS, ModelShape, find_gpu, find_shape, world_shape
 from chord.study.phase import Phase, expand
 from chord.study.phase import problems as phase_problems
 from chord.study.problems import Keys, Layer, Problems, line, unknown, validate
@@ -94,6 +95,7 @@ class _Loader:
         self._check_tuning(settings, methods)
         self._check_claims(settings)
         phase = self._phase(settings, methods, benchmarks, pretrain)
+        self._check_parts(settings, benchmarks)
         return Study(
             name=path.name.removesuffix(".yaml"),
             root=self.root,
@@ -106,7 +108,20 @@ class _Loader:
             pretrain=pretrain,
             bases=phase.bases if phase else {},
             phase=phase.diagram if phase else None,
+            shape=None if self.lines else self._shape(path.name.removesuffix(".yaml"), settings, pretrain),
+            gpu=find_gpu(self.root, settings.cost.gpu) if settings.cost.gpu else None,
         )
+
+    def _shape(self, name: str, settings: StudyFile, pretrain: PretrainSpec | None) -> ModelShape | None:
+        """The start model's: its folder's, the fetched one's or the table's; of one not trained yet what it will be."""
+        fetched = self.root / "results" / name / "hub" / "models" / settings.model
+        shape = find_shape(self.root, settings.model, [self.root / settings.model, fetched])
+        if shape is None and pretrain is not None:
+            return world_shape(pretrain.architecture)
+        if shape is None and settings.cost.gpu:
+            message = f"the shape of {settings.model} is not known; expected an entry in {MODELS}"
+            self._say(("cost", "gpu"), message)
+        return shape
 
     def _with_bases(self, path: Path, above: tuple[Path, ...] = ()) -> tuple[Layer, ...]:
         """A study's file on top of those of the studies that it is based on."""
@@ -304,6 +319,7 @@ class _Loader:
             title=merged.title + suffix,
             role=merged.role,
             columns={group: title + suffix for group, title in merged.columns.items()},
+            parts={group: title + suffix for group, title in merged.parts.items()},
             decoding_name=merged.decoding,
             k=chosen.k,
             decoding=Decoding(**chosen.model_dump(exclude={"k"})),
@@ -349,6 +365,14 @@ class _Loader:
                     if method not in comparison.methods:
                         message = f"{figure} shows {method}, which is not among the methods of this comparison"
                         self._say((*place, "figures"), message)
+
+    def _check_parts(self, settings: StudyFile, benchmarks: dict[str, Benchmark | None]) -> None:
+        if any(benchmark is None or benchmark.parts for benchmark in benchmarks.values()):
+            return
+        for name, comparison in settings.comparisons.items():
+            for table in comparison.tables:
+                if TABLES[table].parts:
+                    self._say(("comparisons", name, "tables"), f"{table}: no benchmark of this study has parts")
 
     def _phase(
         self,

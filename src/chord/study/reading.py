@@ -66,7 +66,7 @@ def merge(below: Any, above: Any) -> Any:
 
 
 def overlay(below: dict, above: dict) -> dict:
-    """`above` over a whole file: as `merge`, and a key that is null is taken away (as in JSON Merge Patch, RFC 7396)."""
+    """`above` over a whole file: as `merge`, and null takes a key away (as in JSON Merge Patch, RFC 7396)."""
     return _without_nulls(merge(below, above))
 
 

@@ -29,7 +29,7 @@ def schema_text(kind: str) -> str:
 
 
 def _with_overlays(study: dict) -> dict:
-    """The schema of whole studies, and of files that change another study: of these it knows the outermost keys only."""
+    """The schema of whole studies, and of files that change another one, of which it knows the outermost keys only."""
     base = {"type": "string", "description": "name of the study that this one changes; null takes a key of it away"}
     keys = {"base": base} | dict.fromkeys(study["properties"], True)
     overlay = {"properties": keys, "additionalProperties": False}
