@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from chord.devices import claim_gpus
 from chord.errors import UserError
 from chord.files import write_text
 
@@ -37,6 +38,7 @@ class Job:
     many: frozenset[str] = frozenset()  # the inputs of both kinds that are lists of files
     out: str = "output"
     has_spec: bool = True  # false: nothing to set; the function gets {}
+    computes: bool = False  # on a GPU where there is one
 
 
 JOBS = {
@@ -74,6 +76,7 @@ JOBS = {
         module="chord.training.pretrain",
         inputs={},
         optional={"start": "folder of a base model to go on from, instead of from nothing"},
+        computes=True,
         out="model folder",
     ),
     "gates": Job(
@@ -93,6 +96,7 @@ JOBS = {
             "prompts": "prompts of RL (rl.jsonl), for a hybrid stage",
             "experts": "expert trajectories (experts.jsonl), for SFT and where mu is above 0",
         },
+        computes=True,
         out="run folder",
     ),
     "tuning": Job(
@@ -107,6 +111,7 @@ JOBS = {
         help="answers of a model to a benchmark; every completion is kept",
         module="chord.evaluation.generate",
         inputs={"model": "model folder", "rows": "benchmark rows (<benchmark>.jsonl)"},
+        computes=True,
         out="completions (<benchmark>.completions.parquet)",
     ),
     "score": Job(
@@ -262,6 +267,8 @@ def _run_job(job: Job, options: argparse.Namespace) -> None:
         for path in given if isinstance(given, list) else [given]:
             if not path.exists():
                 raise UserError(f"{path}: no such file or folder")
+    if job.computes:
+        claim_gpus(spec.get("backend", {}).get("tensor_parallel_size", 1))
     importlib.import_module(job.module).run(spec, *inputs, options.out, **more)
 
 

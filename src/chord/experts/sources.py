@@ -16,6 +16,7 @@ from chord.data.columns import prompt_of
 from chord.data.hub_folder import located, read_folder
 from chord.data.openr1 import read_openr1
 from chord.data.rendering import question_of
+from chord.devices import claim_gpus
 from chord.errors import UserError
 from chord.experts.spec import DatasetSource, ModelSource, ServerSource, SolverSource, Source
 from chord.provenance import environment, folder_sha256, json_hash, source_sha256
@@ -79,6 +80,7 @@ class Model:
         source, folder = self.source, Path(self.source.folder)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; expected a model folder")
+        claim_gpus(getattr(source.backend, "tensor_parallel_size", 1))
         device = "cuda" if torch.cuda.is_available() else "cpu"
         where = {"model": folder_sha256(folder), "environment": environment(), "device": device}
         self.parts.claim(_identity(source.content(), self.seed, rows) | where)

@@ -14,6 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from chord.errors import UserError
 from chord.files import write_text
+from chord.plan.jobs import jobs
+from chord.plan.text import hours_text
 from chord.plan.verdict import refusals
 from chord.settings import Settings
 from chord.study import load_study
@@ -115,8 +117,8 @@ def page(root: Path) -> str:
     lines = [
         "# What of the paper is covered",
         "",
-        "Made by `chord coverage` from [config/paper/items.yaml](../config/paper/items.yaml), the studies, their plans and",
-        "the committed results; a test keeps it current. A target is a table or figure of a comparison:",
+        "Made by `chord coverage` from [config/paper/items.yaml](../config/paper/items.yaml), the studies, their plans",
+        "and the committed results; a test keeps it current. A target is a table or figure of a comparison:",
         "`snakemake results/<study>/<comparison>/tables/<table>.md --config study=<study>`.",
         "",
         "| state | meaning |",
@@ -138,7 +140,33 @@ def page(root: Path) -> str:
             place = content = ""
         if not item.targets:
             lines.append(f"| {place} | {content} | | | |")
+    lines += ["", *_studies(root)]
     return "\n".join(lines) + "\n"
+
+
+def _studies(root: Path) -> list[str]:
+    """The studies that need a GPU, by their plans."""
+    lines = [
+        "## The studies on GPUs",
+        "",
+        "From `chord plan`: all comparisons, from nothing, with the study's own number of seeds; worked out, not",
+        "measured ([plan.md](plan.md)). Where a study does not fit, the hours are what it would take if it did.",
+        "",
+        "| study | start model | parameters | GPU | fits | runs | GPU-hours | longest run, hours |",
+        "|---|---|---:|---|---|---:|---:|---:|",
+    ]
+    for path in sorted((root / "config/studies").glob("*.yaml")):
+        study = load_study(path.name.removesuffix(".yaml"), root)
+        if study.gpu is None:
+            continue
+        needed = jobs(study, study.comparisons)
+        held = {rule: study.resources(rule).gpus for rule in needed}
+        hours = sum(sum(minutes) * held[rule] for rule, minutes in needed.items()) / 60
+        fits = "no" if refusals(study) else "yes"
+        numbers = [f"{study.shape.parameters():,}", study.gpu.name, fits, len(needed["train"]), hours_text(hours)]
+        longest = hours_text(max(needed["train"]) / 60)
+        lines.append(f"| `{study.name}` | {study.model} | {' | '.join(map(str, [*numbers, longest]))} |")
+    return lines
 
 
 def write(root: Path, out: Path) -> None:

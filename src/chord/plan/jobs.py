@@ -78,9 +78,10 @@ def _run_jobs(study: Study, methods: set[str], benchmarks: Iterable[str]) -> dic
     benchmarks = list(benchmarks)
     light = estimated_minutes(study, "table")
     evaluations = [(method, benchmark) for method in sorted(methods) for benchmark in benchmarks]
-    made = study.pretrain is not None and not (study.root / study.model).exists()  # by a run itself; others are shipped
-    return {
-        "pretrain": [estimated_minutes(study, "pretrain")] * made,
+    # Other start models are in the repository or on the hub.
+    trained_first = study.pretrain is not None and not (study.root / study.model).exists()
+    first = {"pretrain": [estimated_minutes(study, "pretrain")]} if trained_first else {}
+    return first | {
         "prepare": [light],
         "benchmark": [light] * len(benchmarks),
         "experts": [estimated_minutes(study, "experts")],

@@ -15,6 +15,9 @@ from chord.training.spec import SftStage, Stage
 GIB = 2**30
 FP32, BF16 = 4, 2
 HEAD_TOKENS, HEAD_VOCABULARY = 4096, 32768  # TRL's tile of the output layer
+# Bytes of an element of that tile: torch's operations on a CPU hold eight of them at a time (from the measured peaks),
+# its kernel on a GPU folds the tile where it lies (assumed: and one copy).
+HEAD_BYTES = {"fp32": 8 * FP32, "bf16": 2 * BF16}
 # Bytes that a layer keeps of a token for the backward pass, for each unit of the hidden size, the MLP's and the
 # queries': counted from saved tensors of transformers' Qwen2 (tests/unit/test_plan_memory.py counts again).
 KEPT = {"fp32": (24, 16, 16), "bf16": (26, 8, 8)}
@@ -53,9 +56,9 @@ def capacity(study: Study, rule: str) -> float:
     return study.gpu.memory_gib * GIB if study.gpu else study.resources(rule).mem_mb * 1e6
 
 
-def weight_bytes(study: Study, engine: str) -> float:
-    """Of the model that answers: trained weights are saved as fp32, which vLLM turns into 16 bits."""
-    return study.shape.parameters() * (FP32 if engine == "huggingface" else BF16)
+def value_bytes(engine: str) -> int:
+    """Of a weight, key or value of a model that answers: trained weights are fp32, which vLLM turns into 16 bits."""
+    return FP32 if engine == "huggingface" else BF16
 
 
 def reads_experts(stage: Stage) -> bool:
@@ -91,7 +94,7 @@ def update_of(shape: ModelShape, precision: str, rows: int, length: int) -> Memo
         optimizer=2 * FP32 * parameters,
         casts=BF16 * parameters if half else 0,
         activations=rows * length * kept(shape, precision) * shape.num_hidden_layers + masks + passing,
-        head=shape.vocab_size * shape.hidden_size * FP32 + tile * (BF16 if half else 2 * FP32),
+        head=shape.vocab_size * shape.hidden_size * FP32 + tile * HEAD_BYTES[precision],
         process=GPU_PROCESS if half else CPU_PROCESS,
     )
 
@@ -141,13 +144,13 @@ def answers(study: Study, benchmark: Benchmark) -> Memory:
         devices = engine.tensor_parallel_size
         tokens = max(tokens, engine.max_model_len or shape.max_position_embeddings)
         return Memory(
-            weights=weight_bytes(study, "vllm") / devices,
+            weights=BF16 * shape.parameters() / devices,
             cache=BF16 * tokens * shape.cache_values() / devices,
             process=GPU_PROCESS,
         )
     rows = benchmark.batch_rows
     return Memory(
-        weights=weight_bytes(study, "huggingface"),
+        weights=FP32 * shape.parameters(),
         head=4 * FP32 * rows * shape.vocab_size,
         cache=FP32 * rows * tokens * shape.cache_values() * 1.5,
         process=GPU_PROCESS if study.gpu else CPU_PROCESS,
@@ -156,7 +159,7 @@ def answers(study: Study, benchmark: Benchmark) -> Memory:
 
 def evaluation_rows(study: Study, length: int) -> int:
     """Answers of this length that vLLM can have under way at once on one GPU; at least one."""
-    free = capacity(study, "generate") * 0.9 - weight_bytes(study, "vllm")
+    free = capacity(study, "generate") * 0.9 - BF16 * study.shape.parameters()
     return max(1, int(free / (BF16 * (study.settings.cost.prompt_tokens + length) * study.shape.cache_values())))
 
 

@@ -5,7 +5,7 @@ for every row of a batch in the time that it takes to read the weights and the k
 of all layers, whichever is longer. These numbers are assumed, not measured (docs/plan.md).
 """
 
-from chord.plan.memory import evaluation_rows, weight_bytes
+from chord.plan.memory import evaluation_rows, value_bytes
 from chord.study import Study
 
 COMPUTE_SHARE = 0.35  # of the peak of bf16, in training
@@ -26,24 +26,22 @@ def training_seconds(study: Study, sequences: float, length: int, rows: int) -> 
 
 def rollout_seconds(study: Study, responses: float, length: int, rows: int) -> float:
     """So many responses of this length by a model in training, `rows` of them at a time."""
-    return _sampling_seconds(study, responses, length, rows, "huggingface", weight_bytes(study, "huggingface"))
+    return _sampling_seconds(study, responses, length, rows, "huggingface", devices=1)
 
 
 def answering_seconds(study: Study, responses: float, length: int, rows: int) -> float:
     """So many responses by the study's engine, at most `rows` at a time."""
     engine = study.settings.generation
-    weights = weight_bytes(study, engine.kind) / getattr(engine, "tensor_parallel_size", 1)
     rows = min(rows, evaluation_rows(study, length)) if study.gpu else rows
-    return _sampling_seconds(study, responses, length, rows, engine.kind, weights)
+    return _sampling_seconds(study, responses, length, rows, engine.kind, getattr(engine, "tensor_parallel_size", 1))
 
 
-def _sampling_seconds(study: Study, responses: float, length: int, rows: int, engine: str, weights: float) -> float:
+def _sampling_seconds(study: Study, responses: float, length: int, rows: int, engine: str, devices: int) -> float:
     cost = study.settings.cost
     if study.gpu is None:
         return responses * length / cost.generate_tokens_per_second
-    width = weights / study.shape.parameters()  # bytes of a value
     context = cost.prompt_tokens + length / 2
-    bandwidth = study.gpu.bandwidth_gb_s * 1e9 * BANDWIDTH_SHARE
-    cache = rows * context * study.shape.cache_values() * width
-    step = max((weights + cache) / bandwidth, LAYER_SECONDS[engine] * study.shape.num_hidden_layers)
+    values = study.shape.parameters() + rows * context * study.shape.cache_values()
+    bandwidth = study.gpu.bandwidth_gb_s * 1e9 * BANDWIDTH_SHARE * devices
+    step = max(values * value_bytes(engine) / bandwidth, LAYER_SECONDS[engine] * study.shape.num_hidden_layers)
     return responses / rows * length * step

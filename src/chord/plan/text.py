@@ -41,7 +41,7 @@ def plan_text(study: Study, cores: int | None = None) -> str:
         header = ["", "for", *PARTS, "in all"]
         lines += _table([header, *map(_need_row, needs(study, planned_methods(study)))], right=range(2, 11))
         lines += ["", "Disk, in GiB*"]
-        lines += _table([[what, f"{size / GIB:,.1f}"] for what, size in disk(study).items()], right=[1])
+        lines += _table([[what, f"{size / GIB:,.2f}"] for what, size in disk(study).items()], right=[1])
     lines += ["", "Comparisons: from nothing, shared jobs in each"]
     sizes = (
         ["GPU-hours*", f"hours on {settings.cost.gpus} GPUs*"]
@@ -56,6 +56,7 @@ def plan_text(study: Study, cores: int | None = None) -> str:
         every["phase_phi"] = ("none; not part of all", phase_jobs(study))
     rows = [_gpu_row(study, name, *shown) if gpu else _jobs_row(name, *shown, cores) for name, shown in every.items()]
     lines += _table([header, *rows], right=range(2, 6))
+    lines += _late_jobs(study, every)
     origin = (
         f"Worked out for {gpu.name} (docs/plan.md), not measured"
         if gpu
@@ -85,10 +86,24 @@ def _method_row(study: Study, method: str) -> list[str]:
 
 def _time(study: Study, rule: str, minutes: float) -> str:
     """Minutes of a job; on GPUs the hours of all that it holds."""
-    return _hours(minutes / 60 * study.resources(rule).gpus) if study.gpu else f"{minutes:.1f}"
+    return hours_text(minutes / 60 * study.resources(rule).gpus) if study.gpu else f"{minutes:.1f}"
 
 
-def _hours(hours: float) -> str:
+def _late_jobs(study: Study, every: dict[str, tuple[str, dict[str, list[float]]]]) -> list[str]:
+    """A line for each rule whose longest job is not done within the time that it asks for."""
+    longest: dict[str, float] = {}
+    for _, by_rule in every.values():
+        for rule, minutes in by_rule.items():
+            longest[rule] = max([longest.get(rule, 0.0), *minutes])
+    return [
+        f"  {rule}: the longest job takes about {hours_text(minutes / 60)} hours, resources.{rule}.minutes allow "
+        f"{hours_text(study.resources(rule).minutes / 60)}: started again, it goes on where it stopped"
+        for rule, minutes in longest.items()
+        if minutes > study.resources(rule).minutes
+    ]
+
+
+def hours_text(hours: float) -> str:
     return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2f}"
 
 
@@ -111,7 +126,7 @@ def _gpu_row(study: Study, title: str, paper: str, by_rule: dict[str, list[float
     used = sum(sum(jobs) * study.resources(rule).gpus for rule, jobs in hours.items())
     wall = max(used / study.settings.cost.gpus, max(map(max, hours.values()), default=0.0))
     number = sum(map(len, by_rule.values()))
-    return [title, paper, f"{len(by_rule['train']):,}", f"{number:,}", _hours(used), _hours(wall)]
+    return [title, paper, f"{len(by_rule['train']):,}", f"{number:,}", hours_text(used), hours_text(wall)]
 
 
 def _jobs_row(title: str, paper: str, by_rule: dict[str, list[float]], cores: int) -> list[str]:
