@@ -147,6 +147,7 @@ def on_gpu(root):
         root.delete(STUDY_FILE, "cost", key)
     root.set(STUDY_FILE, "cost", "gpu", value="small")
     root.set(STUDY_FILE, "resources", "train", "gpus", value=1)
+    root.set(STUDY_FILE, "resources", "generate", value={"mem_mb": 1000, "minutes": 5, "gpus": 1})
     return root
 
 
@@ -243,6 +244,13 @@ def test_memory_of_a_cpu_job_is_what_it_asks_for(root):
 def test_a_cost_that_is_neither_measured_nor_worked_out(on_gpu, keys, value, message):
     on_gpu.set(STUDY_FILE, "cost", *keys, value=value)
     with pytest.raises(UserError, match=re.escape(message)):
+        load(on_gpu)
+
+
+@pytest.mark.parametrize(("rule", "gpus"), [("train", 2), ("generate", 0)])
+def test_a_job_asks_for_the_gpus_that_it_uses(on_gpu, rule, gpus):
+    on_gpu.set(STUDY_FILE, "resources", rule, "gpus", value=gpus)
+    with pytest.raises(UserError, match=rf"resources: {rule}: expected gpus 1, got {gpus}, because cost.gpu is set"):
         load(on_gpu)
 
 

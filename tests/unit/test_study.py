@@ -116,6 +116,21 @@ def test_a_fault_below_is_not_blamed_on_the_study_on_top(root):
         load_study("other", root.path)
 
 
+def test_a_benchmarks_parts_are_the_columns_of_the_table_of_groups(root):
+    root.set(STUDY_FILE, "comparisons", "main", "tables", value=["table1", "groups"])
+    with pytest.raises(UserError, match=r"comparisons.main.tables: groups: no benchmark of this study has parts"):
+        load(root)
+    root.set("config/benchmarks/world.yaml", "parts", value={"T1": "Tier 1", "T2": "Tier 2"})
+    study = load(root)
+
+    def columns(table: str) -> list[tuple[str, str, str]]:
+        found = study.table_spec("main", table)["columns"]
+        return [(column["benchmark"], column["group"], column["title"]) for column in found]
+
+    assert columns("groups") == [("world", "T1", "Tier 1"), ("world", "T2", "Tier 2")]
+    assert columns("table1") == [("world", "T1", "easy"), ("world", "all", "World"), ("skills", "all", "Skills")]
+
+
 def test_methods_are_ordered_and_hold_what_they_start_from(root):
     study = load(root)
     assert list(study.methods) == ["original", "rl", "sft", "sft_rl", "decay"]

@@ -47,6 +47,6 @@ onstart:
     logger.addHandler(
         TimeLeft(
             {job.jobid: minutes_of(job) for job in workflow.dag.needrun_jobs()},
-            workflow.cores or workflow.nodes,
+            STUDY.settings.cost.gpus if STUDY.gpu else workflow.cores or workflow.nodes,
         )
     )

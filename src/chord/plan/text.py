@@ -122,9 +122,10 @@ def _benchmark_row(benchmark: Benchmark) -> list[str]:
 
 def _gpu_row(study: Study, title: str, paper: str, by_rule: dict[str, list[float]]) -> list[str]:
     """Only of the jobs that hold GPUs; the others take minutes of a processor."""
-    hours = {rule: [minutes / 60 for minutes in jobs] for rule, jobs in by_rule.items() if study.resources(rule).gpus}
-    used = sum(sum(jobs) * study.resources(rule).gpus for rule, jobs in hours.items())
-    wall = max(used / study.settings.cost.gpus, max(map(max, hours.values()), default=0.0))
+    held = [(minutes / 60, study.resources(rule).gpus) for rule, jobs in by_rule.items() for minutes in jobs]
+    used = sum(hours * gpus for hours, gpus in held)
+    # No schedule is shorter than its longest job or than the GPUs' fair share.
+    wall = max([used / study.settings.cost.gpus, *(hours for hours, gpus in held if gpus)])
     number = sum(map(len, by_rule.values()))
     return [title, paper, f"{len(by_rule['train']):,}", f"{number:,}", hours_text(used), hours_text(wall)]
 

@@ -268,6 +268,15 @@ class StudyFile(Settings):
     cost: Cost
 
     @model_validator(mode="after")
+    def _jobs_ask_for_the_gpus_that_they_use(self) -> "StudyFile":
+        used = {"train": 1, "generate": getattr(self.generation, "tensor_parallel_size", 1)}
+        for rule, count in used.items() if self.cost.gpu else ():
+            found = self.resources.get(rule, self.resources.get("default"))
+            if found and found.gpus != count:
+                raise ValueError(f"resources: {rule}: expected gpus {count}, got {found.gpus}, because cost.gpu is set")
+        return self
+
+    @model_validator(mode="after")
     def _every_rule_has_resources(self) -> "StudyFile":
         if "default" not in self.resources:
             raise ValueError("resources: missing key default; expected resources for the rules that are not named")
