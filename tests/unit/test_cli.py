@@ -150,8 +150,8 @@ def check(root, capsys) -> list[str]:
             STUDY_FILE,
             "comparisons.main.tables",
             ["tabel1"],
-            f"{STUDY_FILE}: comparisons.main.tables.0: unknown value 'tabel1'; expected one of costs, diagnostics,"
-            " precision, table1, table1_differences, table2 (did you mean 'table1'?)",
+            f"{STUDY_FILE}: comparisons.main.tables.0: unknown value 'tabel1'; expected one of "
+            f"{', '.join(sorted(TABLES))} (did you mean 'table1'?)",
         ),
         (
             STUDY_FILE,

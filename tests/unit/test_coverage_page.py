@@ -1,12 +1,15 @@
 """docs/coverage.md is what the studies, their plans and the committed results make of the paper's items."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from chord.errors import UserError
+from chord.plan import plan_text
 from chord.plan.coverage import ITEMS, NO_FIT, NOT_YET, READY, States, Target, page, read_items
+from chord.study import load_study
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,6 +17,14 @@ ROOT = Path(__file__).parents[2]
 def test_the_page_is_current():
     text = (ROOT / "docs/coverage.md").read_text(encoding="utf-8")
     assert text == page(ROOT), "run: chord coverage --out docs/coverage.md"
+
+
+def test_the_guide_has_the_plans_numbers():
+    text = (ROOT / "docs/running-the-paper.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"By the plan ([\d.]+) A100-hours, ([\d.]+) hours on eight", text)
+    lines = plan_text(load_study("paper-tool-short", ROOT)).splitlines()
+    (planned,) = [tuple(line.split()[-2:]) for line in lines if line.startswith("  main ")]
+    assert said == planned
 
 
 def test_every_table_and_figure_of_the_paper_has_an_item():
