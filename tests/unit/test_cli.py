@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from chord import cli
+from chord.analysis.catalogue import TABLES
 from chord.study.schemas import FILES
 from tests.unit.study_files import CLAIMS_FILE, STUDY_FILE, Root
 
