@@ -40,6 +40,8 @@ def test_a_config_of_the_models_own_counts_more(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(values), encoding="utf-8")
     assert find_shape(ROOT, "Qwen/Qwen2.5-0.5B-Instruct", [tmp_path]).num_hidden_layers == 3
     assert find_shape(ROOT, "no/model", []) is None
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", "n_layer": 3}), encoding="utf-8")
+    assert find_shape(ROOT, "Qwen/Qwen2.5-0.5B-Instruct", [tmp_path]) is None  # no plan, and no error either
 
 
 def kept_bytes(layers: int, precision: str, length: int) -> int:

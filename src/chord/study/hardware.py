@@ -13,13 +13,14 @@ from chord.training.pretrain_spec import Architecture
 
 MODELS = "config/models.yaml"
 GPUS = "config/gpus.yaml"
+MODEL_TYPES = ("qwen2", "llama", "phimoe")  # those whose parameters are counted here
 Entry = TypeVar("Entry", bound=Settings)
 
 
 class ModelShape(Settings):
     """The shape of a decoder, by the names that its config.json has for it."""
 
-    model_type: Literal["qwen2", "llama", "phimoe"]
+    model_type: Literal[MODEL_TYPES]
     vocab_size: PositiveInt
     hidden_size: PositiveInt
     intermediate_size: PositiveInt
@@ -27,7 +28,7 @@ class ModelShape(Settings):
     num_attention_heads: PositiveInt
     num_key_value_heads: PositiveInt
     head_dim: PositiveInt | None = Field(default=None, description="null: hidden_size / num_attention_heads")
-    tie_word_embeddings: bool
+    tie_word_embeddings: bool = False
     max_position_embeddings: PositiveInt
     num_local_experts: PositiveInt = Field(default=1, description="experts of a layer; 1: no mixture of experts")
     num_experts_per_tok: PositiveInt = 1
@@ -80,13 +81,16 @@ class Gpu(Settings):
 
 
 def find_shape(root: Path, model: str, folders: list[Path]) -> ModelShape | None:
-    """Of the config.json in the first of the folders that has one, else of the table of models; None: not known."""
+    """Of the config.json in the first of the folders that has one, else of the table of models.
+
+    None: not known, or a kind of model that is not counted here, which any study but one that plans for a GPU may have.
+    """
     for folder in folders:
         file = folder / "config.json"
         if file.is_file():
             values = json.loads(file.read_text(encoding="utf-8"))
             known = {key: value for key, value in values.items() if key in ModelShape.model_fields}
-            return _entry(ModelShape, known, str(file))
+            return _entry(ModelShape, known, str(file)) if known.get("model_type") in MODEL_TYPES else None
     values = _table(root, MODELS).get(model)
     return None if values is None else _entry(ModelShape, values, f"{MODELS}: {model}")
 

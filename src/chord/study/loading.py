@@ -14,7 +14,7 @@ from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Decoding
-from chord.study.hardware import MODELS, ModelShape, find_gpu, find_shape, world_shape
+from chord.study.hardware import MODEL_TYPES, MODELS, ModelShape, find_gpu, find_shape, world_shape
 from chord.study.phase import Phase, expand
 from chord.study.phase import problems as phase_problems
 from chord.study.problems import Keys, Layer, Problems, line, unknown, validate
@@ -119,7 +119,10 @@ class _Loader:
         if shape is None and pretrain is not None:
             return world_shape(pretrain.architecture)
         if shape is None and settings.cost.gpu:
-            message = f"the shape of {settings.model} is not known; expected an entry in {MODELS}"
+            message = (
+                f"the shape of {settings.model} is not known; expected an entry in {MODELS}, "
+                f"with a model_type of {', '.join(MODEL_TYPES)}"
+            )
             self._say(("cost", "gpu"), message)
         return shape
 
