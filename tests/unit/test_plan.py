@@ -191,7 +191,7 @@ def test_what_fits_is_not_refused(on_gpu):
     assert refusals(study) == []
     text = plan_text(study)
     assert "Memory of one small (2 GiB), in GiB" in text
-    assert "GPU-hours*  hours on 1 GPUs*" in text
+    assert "GPU-hours*  hours on 1 GPU*" in text
     assert text.endswith("* An estimate. Worked out for small (docs/plan.md), not measured.")
 
 

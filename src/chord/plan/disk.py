@@ -2,8 +2,7 @@
 
 from chord.plan.jobs import jobs
 from chord.plan.memory import BF16, FP32
-from chord.plan.verdict import planned_methods
-from chord.plan.work import questions, response_tokens
+from chord.plan.work import planned_methods, questions, response_tokens
 from chord.study import Study
 
 TOKEN_BYTES = 4  # of text, before compression

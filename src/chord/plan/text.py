@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from chord.plan.disk import disk
 from chord.plan.jobs import estimated_minutes, jobs, phase_jobs
 from chord.plan.memory import GIB, PARTS, Need, needs
-from chord.plan.verdict import planned_methods
-from chord.plan.work import questions, work
+from chord.plan.work import planned_methods, questions, work
 from chord.study import Benchmark, Study
 
 
@@ -44,7 +43,7 @@ def plan_text(study: Study, cores: int | None = None) -> str:
         lines += _table([[what, f"{size / GIB:,.2f}"] for what, size in disk(study).items()], right=[1])
     lines += ["", "Comparisons: from nothing, shared jobs in each"]
     sizes = (
-        ["GPU-hours*", f"hours on {settings.cost.gpus} GPUs*"]
+        ["GPU-hours*", f"hours on {settings.cost.gpus} GPU{'s' * (settings.cost.gpus > 1)}*"]
         if gpu
         else ["core-minutes*", f"minutes on {cores} cores*"]
     )

@@ -17,18 +17,12 @@ from chord.plan.memory import (
     sharded,
     update,
 )
+from chord.plan.work import planned_methods
 from chord.study import Study
 from chord.study.hardware import larger_gpus
 from chord.training.spec import HybridStage, Stage
 
 SHORTEST = 256  # a response of fewer tokens is no advice
-
-
-def planned_methods(study: Study) -> list[str]:
-    """The methods that some comparison needs, in the study's order: others of the study are run by no target."""
-    shown = [method for comparison in study.comparisons.values() for method in comparison.methods]
-    needed = {step.name for method in shown for step in study.chain(method)}
-    return [method for method in study.methods if method in needed]
 
 
 def refusals(study: Study) -> list[str]:

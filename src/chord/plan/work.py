@@ -25,6 +25,13 @@ class Work:
     max_tokens: int  # sampled, and read from experts, if every response is as long as it may be
 
 
+def planned_methods(study: Study) -> list[str]:
+    """The methods that some comparison needs, in the study's order: others of the study are run by no target."""
+    shown = [method for comparison in study.comparisons.values() for method in comparison.methods]
+    needed = {step.name for method in shown for step in study.chain(method)}
+    return [method for method in study.methods if method in needed]
+
+
 def work(study: Study, method: str) -> Work:
     """The work of one run of a method that has a stage."""
     stage = study.methods[method].stage
