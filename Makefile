@@ -10,6 +10,8 @@ export OMP_NUM_THREADS := 1
 STUDY ?= $(shell sed -n 's/^study: *//p' config/config.yaml)
 CORES ?= all
 SEEDS ?=
+# Jobs that use a GPU run at most one on each; without GPUs nothing is said about them.
+GPUS ?= $(patsubst 0,,$(words $(wildcard /proc/driver/nvidia/gpus/*)))
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 BIN := .venv/bin
@@ -19,7 +21,7 @@ replicate: .venv/installed
 	@$(BIN)/chord plan "$(STUDY)" $(if $(SEEDS),--seeds $(SEEDS))
 	@$(BIN)/chord fetch "$(STUDY)"
 	@SECONDS=0; \
-	$(BIN)/snakemake --cores $(CORES) --quiet host reason --config study="$(STUDY)" $(if $(SEEDS),seeds=$(SEEDS)) -- main && \
+	$(BIN)/snakemake --cores $(CORES) $(if $(GPUS),--resources gpu=$(GPUS)) --quiet host reason --config study="$(STUDY)" $(if $(SEEDS),seeds=$(SEEDS)) -- main && \
 	printf '\nThe report: %s (%d min %02d s)\n' "$(REPORT)" $$((SECONDS / 60)) $$((SECONDS % 60))
 
 # The same chain in miniature, in minutes. Its numbers mean nothing.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from chord.devices import claim_gpus
 from chord.disk import explained
 from chord.errors import UserError
 from chord.files import write_text
@@ -39,6 +40,7 @@ class Job:
     many: frozenset[str] = frozenset()  # the inputs of both kinds that are lists of files
     out: str = "output"
     has_spec: bool = True  # false: nothing to set; the function gets {}
+    computes: bool = False  # on a GPU where there is one
 
 
 JOBS = {
@@ -79,6 +81,7 @@ JOBS = {
         module="chord.training.pretrain",
         inputs={},
         optional={"start": "folder of a base model to go on from, instead of from nothing"},
+        computes=True,
         out="model folder",
     ),
     "gates": Job(
@@ -99,6 +102,7 @@ JOBS = {
             "experts": "expert trajectories (experts.jsonl), for SFT and where mu is above 0",
             "traces": "expert trajectories for the RL prompts (traces.jsonl), where they join the groups of rollouts",
         },
+        computes=True,
         out="run folder",
     ),
     "tuning": Job(
@@ -113,6 +117,7 @@ JOBS = {
         help="answers of a model to a benchmark; every completion is kept",
         module="chord.evaluation.generate",
         inputs={"model": "model folder", "rows": "benchmark rows (<benchmark>.jsonl)"},
+        computes=True,
         out="completions (<benchmark>.completions.parquet)",
     ),
     "score": Job(
@@ -244,6 +249,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
     command = _command(commands, "plan", "what a study will run, and about how long it takes", _plan)
     _add_study(command)
+    command = _command(commands, "coverage", "which parts of the paper which targets answer, and how far", _coverage)
+    command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
+    command.add_argument("--out", required=True, type=Path, metavar="PATH", help="page (docs/coverage.md)")
     command = _command(commands, "schema", "write the JSON schemas of studies, methods, benchmarks and claims", _schema)
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="folder (workflow/schemas)")
     command = _command(commands, "spec", "print the specification of one job of a study", _spec)
@@ -275,6 +283,8 @@ def _run_job(job: Job, options: argparse.Namespace) -> None:
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder")
+    if job.computes:
+        claim_gpus(spec.get("backend", {}).get("tensor_parallel_size", 1))
     try:
         with explained(options.out):
             importlib.import_module(job.module).run(spec, *inputs, options.out, **more)
@@ -335,9 +345,18 @@ def _spec(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    from chord.plan import plan_text
+    from chord.plan import plan_text, refusals
 
-    print(plan_text(_load(options)))
+    study = _load(options)
+    print(plan_text(study))
+    if lines := refusals(study):
+        raise UserError("\n".join(lines))
+
+
+def _coverage(options: argparse.Namespace) -> None:
+    from chord.plan import coverage
+
+    coverage.write(options.root, options.out)
 
 
 def _schema(options: argparse.Namespace) -> None:

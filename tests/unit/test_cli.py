@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from chord import cli
+from chord.analysis.catalogue import TABLES
 from chord.objectives import Schedule
 from chord.study.schemas import FILES
 from chord.training.spec import HybridStage
@@ -154,8 +155,8 @@ def check(root, capsys) -> list[str]:
             STUDY_FILE,
             "comparisons.main.tables",
             ["tabel1"],
-            f"{STUDY_FILE}: comparisons.main.tables.0: unknown value 'tabel1'; expected one of costs, diagnostics,"
-            " precision, table1, table1_differences, table2 (did you mean 'table1'?)",
+            f"{STUDY_FILE}: comparisons.main.tables.0: unknown value 'tabel1'; expected one of "
+            f"{', '.join(sorted(TABLES))} (did you mean 'table1'?)",
         ),
         (
             STUDY_FILE,

@@ -150,6 +150,24 @@ def test_dataset_of_messages_answers_the_very_same_messages(letters, tmp_path):
         experts.run(spec, tmp_path / "sft.jsonl", letters, tmp_path / "e.jsonl")
 
 
+def test_dataset_of_reasoning_and_answers(letters, tmp_path):
+    """The columns of medical-o1-reasoning-SFT, found by the question that the prompt was made of."""
+    rows = [{"Question": f"{word}?", "Complex_CoT": f" {word}\n", "Response": word[::-1]} for word in ("ab", "cd")]
+    write_jsonl(tmp_path / "rows" / "train.jsonl", rows)
+    prompt = {"id": "1", "gold": "", "task": "rubric", "group": "", "meta": {"question": "cd?"}}
+    write_jsonl(tmp_path / "prompts.jsonl", [prompt | {"messages": [{"role": "user", "content": "Tell: cd?"}]}])
+    columns = {"question": "Question", "thinking": "Complex_CoT", "answer": "Response"}
+    source = {"kind": "dataset", "folder": str(tmp_path / "rows"), "format": "answers"} | columns
+    spec = {"seed": 1, "max_response_tokens": 100, "source": source}
+    experts.run(spec, tmp_path / "prompts.jsonl", letters, tmp_path / "out.jsonl")
+    (row,) = read_jsonl(tmp_path / "out.jsonl")
+    assert row["response"] == "<think>\ncd\n</think>\ndc"
+    assert (row["source"], row["verdict"]["correct"], row["verdict"]["reason"]) == ("dataset", True, "dataset")
+    spec["source"]["answer"] = "Answer"
+    with pytest.raises(UserError, match=r"train\.jsonl:1: column Answer: missing; the row has Question, Complex_CoT"):
+        experts.run(spec, tmp_path / "prompts.jsonl", letters, tmp_path / "out.jsonl")
+
+
 def test_a_dataset_that_was_not_fetched_is_told_plainly(prompts, letters, tmp_path):
     source = {"kind": "dataset", "dataset": "owner/name", "files": ["data/*"]}
     with pytest.raises(UserError, match="expected where `chord fetch` put owner/name"):

@@ -1,8 +1,12 @@
 """The plan's numbers against numbers worked out by hand for the small study of `study_files`."""
 
+import re
+
 import pytest
 
-from chord.plan import estimated_minutes, jobs, plan_text, questions, work
+from chord.errors import UserError
+from chord.plan import estimated_minutes, jobs, plan_text, questions, refusals, work
+from chord.plan.memory import update
 from chord.study import load_study
 from tests.unit.study_files import STUDY_FILE, Root
 
@@ -136,3 +140,141 @@ def test_a_study_that_means_nothing_says_so(root):
 def test_the_plan_says_what_each_protocol_gives(root):
     root.set(STUDY_FILE, "protocols", value={"few": {"title": "Few rows", "sft": {"expert_set": 16}}})
     assert "  few  Few rows" in plan_text(load(root), cores=2)
+
+
+# On a GPU: the same study, whose model has this shape.
+SHAPE = {
+    "model_type": "qwen2",
+    "vocab_size": 100,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "tie_word_embeddings": False,
+    "max_position_embeddings": 128,
+}
+# 2 x (64 x 64 of queries, outputs; 64 x 32 of keys, values; 3 x 64 x 128; 128 biases; 128 of norms) + 2 x 6,400 + 64
+PARAMETERS = 2 * (8192 + 4096 + 24576 + 128 + 128) + 12800 + 64
+GPU = {"memory_gib": 2, "bf16_tflops": 1, "bandwidth_gb_s": 1}
+
+
+@pytest.fixture
+def on_gpu(root):
+    root.write("config/models.yaml", {"models/base": SHAPE})
+    root.write("config/gpus.yaml", {"small": GPU, "large": GPU | {"memory_gib": 64}})
+    for key in ("measured_on", "train_tokens_per_second", "generate_tokens_per_second"):
+        root.delete(STUDY_FILE, "cost", key)
+    root.set(STUDY_FILE, "cost", "gpu", value="small")
+    root.set(STUDY_FILE, "resources", "train", "gpus", value=1)
+    root.set(STUDY_FILE, "resources", "generate", value={"mem_mb": 1000, "minutes": 5, "gpus": 1})
+    return root
+
+
+def test_minutes_on_a_gpu(on_gpu):
+    study = load(on_gpu)
+    assert study.shape.parameters() == PARAMETERS
+    # An SFT row has 6 + 9 tokens; a pass of two layers takes at least 2 x 2.5 ms: 80 rows in micro-batches of 8.
+    trained = 80 / 8 * 2 * 2.5e-3
+    # 80 completions of 9 tokens, 8 at a time; a step takes at least 2 x 0.7 ms.
+    sampled = 80 / 8 * 9 * 2 * 7e-4
+    assert estimated_minutes(study, "train", "sft") == pytest.approx((30 + trained + sampled) / 60)
+
+
+def test_what_a_large_model_computes_and_reads(on_gpu):
+    large = SHAPE | {"hidden_size": 4096, "intermediate_size": 16384, "num_attention_heads": 32}
+    on_gpu.write("config/models.yaml", {"models/base": large})
+    study = load(on_gpu)
+    parameters = study.shape.parameters()
+    met = parameters - 100 * 4096  # looking up a word costs nothing
+    trained = 80 * 15 * 3 * (2 * met + 2 * 2 * 4096 * 15) / (1e12 * 0.35)
+    cache = 8 * (6 + 4.5) * (2 * 2 * 2 * 128) * 4
+    sampled = 80 / 8 * 9 * (4 * parameters + cache) / (1e9 * 0.6)
+    assert estimated_minutes(study, "train", "sft") == pytest.approx((30 + trained + sampled) / 60)
+
+
+def test_memory_of_an_update(on_gpu):
+    study = load(on_gpu)
+    memory = update(study, study.methods["decay"].stage)
+    assert (memory.weights, memory.gradients, memory.optimizer, memory.casts) == tuple(
+        PARAMETERS * size for size in (4, 4, 8, 2)
+    )
+    # 6 rows of a prompt of 6 and an expert's 50 tokens; two layers; masks of all pairs; one layer's gradients.
+    tokens = 6 * 56
+    kept = tokens * (26 * 64 + 8 * 128 + 8 * 64) * 2 + 6 * 56**2 * 2 * 2 + tokens * (3 * 128 + 2 * 64) * 2
+    assert memory.activations == kept
+    assert memory.head == 100 * 64 * 4 + tokens * 100 * 4
+
+
+def test_what_fits_is_not_refused(on_gpu):
+    study = load(on_gpu)
+    assert refusals(study) == []
+    text = plan_text(study)
+    assert "Memory of one small (2 GiB), in GiB" in text
+    assert "GPU-hours*  hours on 1 GPU*" in text
+    assert text.endswith("* An estimate. Worked out for small (docs/plan.md), not measured.")
+
+
+def test_what_does_not_fit_is_refused_with_what_would(on_gpu):
+    on_gpu.write("config/models.yaml", {"models/base": SHAPE | {"max_position_embeddings": 1000000}})
+    on_gpu.set(STUDY_FILE, "training", "hybrid", "micro_batch_rows", value=12)
+    on_gpu.set(STUDY_FILE, "experts", "max_response_tokens", value=5000)
+    (line,) = [line for line in refusals(load(on_gpu)) if line.startswith("train, update (decay): ")]
+    assert ", but small has 2.0 GiB; would fit: cost.gpu large or training.hybrid.micro_batch_rows 6" in line
+    on_gpu.set(STUDY_FILE, "training", "hybrid", "micro_batch_rows", value=6)
+    assert not [line for line in refusals(load(on_gpu)) if line.startswith("train, update (decay)")]
+    on_gpu.set(STUDY_FILE, "training", "hybrid", "micro_batch_rows", value=1)
+    on_gpu.set(STUDY_FILE, "experts", "max_response_tokens", value=400000)
+    found = [line for line in refusals(load(on_gpu)) if line.startswith("train, update (decay)")]
+    (tokens,) = re.findall(r"experts\.max_response_tokens ([\d,]+)", found[0])
+    on_gpu.set(STUDY_FILE, "experts", "max_response_tokens", value=int(tokens.replace(",", "")))
+    assert not [line for line in refusals(load(on_gpu)) if line.startswith("train, update (decay)")]
+
+
+def test_a_model_too_large_for_any_gpu_is_told_what_sharding_would_need(on_gpu):
+    on_gpu.write("config/models.yaml", {"models/base": SHAPE | {"hidden_size": 16384, "intermediate_size": 65536}})
+    on_gpu.set(STUDY_FILE, "cost", "gpus", value=8)
+    line = next(line for line in refusals(load(on_gpu)) if line.startswith("train, update (rl"))
+    assert "no setting would make it fit; sharded over 8 of them, layers computed again, it would be" in line
+    assert line.endswith("which chord cannot do yet")
+
+
+def test_rows_longer_than_the_models_positions_are_refused(on_gpu):
+    on_gpu.set(STUDY_FILE, "experts", "max_response_tokens", value=125)
+    assert refusals(load(on_gpu)) == [
+        "experts: a prompt of 6 tokens and a response of 125; models/base has 128 positions"
+    ]
+
+
+def test_memory_of_a_cpu_job_is_what_it_asks_for(root):
+    root.write("config/models.yaml", {"models/base": SHAPE})
+    assert refusals(load(root)) == []
+    root.set(STUDY_FILE, "resources", "train", "mem_mb", value=100)
+    assert "but the train job's mem_mb has 0.1 GiB; would fit: resources.train.mem_mb" in refusals(load(root))[0]
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("gpu",), "smal", "config/gpus.yaml: no GPU 'smal'; expected one of small, large, or a new entry"),
+        (("measured_on",), "a machine", "cost.gpu: expected no measured speeds beside it, or no GPU"),
+        (("gpu",), None, "cost.gpu: missing; expected a GPU, or measured_on"),
+    ],
+)
+def test_a_cost_that_is_neither_measured_nor_worked_out(on_gpu, keys, value, message):
+    on_gpu.set(STUDY_FILE, "cost", *keys, value=value)
+    with pytest.raises(UserError, match=re.escape(message)):
+        load(on_gpu)
+
+
+@pytest.mark.parametrize(("rule", "gpus"), [("train", 2), ("generate", 0)])
+def test_a_job_asks_for_the_gpus_that_it_uses(on_gpu, rule, gpus):
+    on_gpu.set(STUDY_FILE, "resources", rule, "gpus", value=gpus)
+    with pytest.raises(UserError, match=rf"resources: {rule}: expected gpus 1, got {gpus}, because cost.gpu is set"):
+        load(on_gpu)
+
+
+def test_a_gpu_needs_the_models_shape(on_gpu):
+    on_gpu.write("config/models.yaml", {"another/model": SHAPE})
+    with pytest.raises(UserError, match=r"cost\.gpu: the shape of models/base is not known; expected an entry in"):
+        load(on_gpu)

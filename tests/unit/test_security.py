@@ -157,7 +157,7 @@ def test_missing_weights_are_not_made_up(folder):
 def test_a_checkpoint_of_the_base_model_holds_numbers_only(harm, tmp_path):
     torch.save({"identity": harm}, tmp_path / "state.pt")
     with pytest.raises(Exception, match="Weights only load failed"):
-        pretrain._state(tmp_path / "state.pt")
+        pretrain._state(tmp_path / "state.pt", "cpu")
     assert not harm.mark.exists()
 
 

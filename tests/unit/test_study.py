@@ -59,6 +59,78 @@ def test_merge(below, above, expected):
     assert merge(below, above) == expected
 
 
+def test_a_study_on_top_of_another_one(root):
+    """Changed, completed, taken away; a list is replaced whole."""
+    main = {"methods": ["original", "rl"]}
+    root.write(
+        "config/studies/other.yaml",
+        {
+            "base": "small",
+            "title": "Another",
+            "data": {"sft": 41},
+            "methods": {"sft_rl": None, "decay": {"stage": {"schedule": {"decay": 6}}}},
+            "comparisons": {"main": main},
+            "tuning": None,
+        },
+    )
+    study = load_study("other", root.path)
+    assert (study.name, study.title, study.data.sft, study.data.rl) == ("other", "Another", 41, 20)
+    assert list(study.methods) == ["original", "rl", "decay"]
+    assert study.methods["decay"].stage.schedule.decay == 6
+    assert study.comparisons["main"].methods == ["original", "rl"]
+    assert study.comparisons["main"].references == ["rl"]
+    assert not study.search
+    assert load(root).data.sft == 40
+
+
+def test_studies_on_top_of_each_other(root):
+    root.write("config/studies/second.yaml", {"base": "small", "seed": 6, "data": {"rl": 21}})
+    root.write("config/studies/third.yaml", {"base": "second", "data": {"sft": 41}})
+    study = load_study("third", root.path)
+    assert (study.settings.seed, study.data.sft, study.data.rl, study.data.seed) == (6, 41, 21, 6)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "expected"),
+    [
+        ({"base": "smal"}, "config/studies/other.yaml: base: unknown study 'smal'; expected one of other, small"),
+        ({"base": 3}, "config/studies/other.yaml: base: expected the name of a study, got 3"),
+        ({"base": "other"}, "config/studies/other.yaml: base: other is based on this study itself"),
+        ({"base": "small", "data": {"sft": -1}}, "config/studies/other.yaml: data.sft: expected a value greater"),
+        ({"base": "small", "data": None}, "config/studies/other.yaml: data: missing; expected"),
+        ({"base": "small", "methods": {"rll": {}}}, "config/studies/other.yaml: methods: unknown method 'rll'"),
+        ({"base": "small", "methods": {"rl": None}}, "config/studies/small.yaml: comparisons.main.methods: unknown"),
+    ],
+)
+def test_a_problem_names_the_file_that_it_stands_in(root, overlay, expected):
+    root.write("config/studies/other.yaml", overlay)
+    with pytest.raises(UserError) as error:
+        load_study("other", root.path)
+    assert expected in str(error.value)
+
+
+def test_a_fault_below_is_not_blamed_on_the_study_on_top(root):
+    root.write("config/studies/other.yaml", {"base": "small", "training": {"hybrid": {"steps": 3}}})
+    root.set(STUDY_FILE, "training", "hybrid", "clip", value=7)
+    with pytest.raises(UserError, match=r"^config/studies/small.yaml: training.hybrid.clip: expected a value less"):
+        load_study("other", root.path)
+
+
+def test_a_benchmarks_parts_are_the_columns_of_the_table_of_groups(root):
+    root.set(STUDY_FILE, "comparisons", "main", "tables", value=["table1", "groups"])
+    with pytest.raises(UserError, match=r"comparisons.main.tables: groups: no benchmark of this study has parts"):
+        load(root)
+    root.set("config/benchmarks/world.yaml", "parts", value={"T1": "Tier 1", "T2": "Tier 2"})
+    study = load(root)
+
+    def columns(table: str) -> list[tuple[str, str, str]]:
+        found = study.table_spec("main", table)["columns"]
+        return [(column["benchmark"], column["group"], column["title"]) for column in found]
+
+    assert columns("groups") == [("world", "T1", "Tier 1"), ("world", "T2", "Tier 2")]
+    assert columns("table1") == [("world", "T1", "easy"), ("world", "all", "World"), ("skills", "all", "Skills")]
+
+
 def test_methods_are_ordered_and_hold_what_they_start_from(root):
     study = load(root)
     assert list(study.methods) == ["original", "rl", "sft", "sft_rl", "decay"]

@@ -50,6 +50,6 @@ def show_time_left() -> None:
     logger.addHandler(
         TimeLeft(
             {job.jobid: minutes_of(job) for job in workflow.dag.needrun_jobs()},
-            workflow.cores or workflow.nodes,
+            STUDY.settings.cost.gpus if STUDY.gpu else workflow.cores or workflow.nodes,
         )
     )

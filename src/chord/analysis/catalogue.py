@@ -14,6 +14,7 @@ class TableDefinition:
     kind: Literal["estimates", "differences", "precision", "costs"]  # costs: of the runs, the others of their scores
     metrics: tuple[Metric, ...] = ()
     whole_benchmarks: bool = False  # leave out columns of single groups
+    parts: bool = False  # columns are the benchmarks' `parts` and not their `columns`
 
     @property
     def heading(self) -> str:
@@ -31,6 +32,9 @@ TABLES = {
         TableDefinition("table7", "Table 7", "Mean reward", "estimates", ("reward",)),
         TableDefinition(
             "table7_differences", "Table 7", "Paired differences in mean reward", "differences", ("reward",)
+        ),
+        TableDefinition(
+            "groups", "Tables 10 and 11", "Accuracy by part of a benchmark", "estimates", ("accuracy",), parts=True
         ),
         TableDefinition(
             "diagnostics",
@@ -104,6 +108,13 @@ FIGURES = {
     figure.name: figure
     for figure in (
         FigureDefinition(
+            "fig1",
+            "Figure 1",
+            "RL alone, and after SFT on few and many expert trajectories",
+            ("rl", "sft_10k_rl", "sft_40k_rl"),
+            (ACCURACY,),
+        ),
+        FigureDefinition(
             "fig2", "Figure 2", "Accuracy while fine-tuning on expert trajectories", ("sft_best",), (ACCURACY,), "epoch"
         ),
         FigureDefinition("fig4", "Figure 4", "μ and reward with a decaying μ", ("chord_mu",), (MU, REWARD)),
@@ -124,6 +135,9 @@ FIGURES = {
         ),
         FigureDefinition("fig8", "Figure 8", "Entropy with the token weight ϕ", ("rl", "chord_phi"), (ENTROPY,)),
         FigureDefinition("fig9", "Figure 9", "Reward with the token weight ϕ", ("rl", "chord_phi"), (REWARD,)),
+        FigureDefinition(
+            "fig11", "Figure 11", "Reward with ϕ and a tuned schedule of μ", ("chord_phi", "chord_tune_both"), (REWARD,)
+        ),
         FigureDefinition("frontier", None, "Accuracy against the tokens spent on it", (), (ACCURACY,), "tokens"),
     )
 }

@@ -16,6 +16,7 @@ from chord.data.columns import prompt_of
 from chord.data.hub_folder import located, read_folder
 from chord.data.openr1 import read_openr1
 from chord.data.rendering import question_of
+from chord.devices import claim_gpus
 from chord.errors import UserError
 from chord.experts.spec import DatasetSource, ModelSource, ServerSource, SolverSource, Source
 from chord.provenance import environment, folder_sha256, json_hash, source_sha256
@@ -79,6 +80,7 @@ class Model:
         source, folder = self.source, Path(self.source.folder)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; expected a model folder")
+        claim_gpus(getattr(source.backend, "tensor_parallel_size", 1))
         device = "cuda" if torch.cuda.is_available() else "cpu"
         where = {"model": folder_sha256(folder), "environment": environment(), "device": device}
         self.parts.claim(_identity(source.content(), self.seed, rows) | where)
@@ -155,7 +157,7 @@ class Dataset:
             yield found.get(key, [])
 
     def _key(self, row: dict) -> str:
-        return question_of(row) if self.source.format == "openr1" else json.dumps(row["messages"])
+        return json.dumps(row["messages"]) if self.source.format == "messages" else question_of(row)
 
     def _generations(self) -> Iterator[tuple[str, list[Candidate]]]:
         if self.source.format == "openr1":
@@ -163,6 +165,12 @@ class Dataset:
                 verdicts = [_verified(generation.verified) for generation in problem.generations]
                 texts = [generation.text for generation in problem.generations]
                 yield problem.problem, [Candidate(*pair) for pair in zip(texts, verdicts, strict=True)]
+        elif self.source.format == "answers":
+            for place, raw in read_folder(self.folder, self.source.files):
+                columns = (self.source.question, self.source.thinking, self.source.answer)
+                question, thinking, answer = (values.text(place, raw, column) for column in columns)
+                text = f"<think>\n{thinking.strip()}\n</think>\n{answer.strip()}"
+                yield question, [Candidate(text, _of_dataset())]
         else:
             for place, raw in read_folder(self.folder, self.source.files):
                 messages = values.messages(place, raw, self.source.messages)
@@ -170,7 +178,11 @@ class Dataset:
                 if len(prompt) == len(messages):
                     raise UserError(f"{place}: column {self.source.messages}: expected a message of the assistant")
                 text = messages[len(prompt)]["content"]
-                yield json.dumps(prompt), [Candidate(text, Verdict(tasks.CORRECT, True, True, "dataset"))]
+                yield json.dumps(prompt), [Candidate(text, _of_dataset())]
+
+
+def _of_dataset() -> Verdict:
+    return Verdict(tasks.CORRECT, True, True, "dataset")
 
 
 def _verified(verified: bool) -> Verdict:

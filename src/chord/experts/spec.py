@@ -47,12 +47,16 @@ class DatasetSource(Place):
     """
 
     kind: Literal["dataset"] = "dataset"
-    format: Literal["openr1", "messages"] = Field(
+    format: Literal["openr1", "messages", "answers"] = Field(
         default="openr1",
         description="openr1: a problem's generations that correctness_math_verify has as right; messages: the last "
-        "message of the assistant, which is right because the dataset has it",
+        "message of the assistant; answers: reasoning and answer to a question. The last two are right because the "
+        "dataset has them",
     )
     messages: str = Field(default="messages", description="column of the format `messages`")
+    question: str = Field(default="question", description="column of the format `answers`")
+    thinking: str = Field(default="thinking", description="column of the format `answers`")
+    answer: str = Field(default="answer", description="column of the format `answers`")
     files: tuple[str, ...] = Field(
         default=(), description="which of its files, as in data/train-*; of a local folder all when not given"
     )

@@ -7,17 +7,18 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from chord.analysis.catalogue import FIGURES
+from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.claims_spec import ClaimsFile
 from chord.analysis.tuning import read_choices
 from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Decoding
+from chord.study.hardware import MODEL_TYPES, MODELS, ModelShape, find_gpu, find_shape, world_shape
 from chord.study.phase import Phase, expand
 from chord.study.phase import problems as phase_problems
 from chord.study.problems import Keys, Layer, Problems, line, unknown, validate
-from chord.study.reading import merge, nested, read_yaml
+from chord.study.reading import merge, nested, overlay, read_yaml
 from chord.study.settings import BASE, BenchmarkFile, Comparison, MethodFile, MethodOverride, StudyFile
 from chord.study.study import Benchmark, Method, Study, in_order
 from chord.training.pretrain_spec import PretrainSpec
@@ -81,14 +82,16 @@ class _Loader:
         self.root = root
         self.lines: list[str] = []
         self.file = ""  # the study's, as messages show it
+        self.files: tuple[Layer, ...] = ()  # it on top of the files of the studies that it is based on
         self.chosen: dict[str, tuple[str, float]] = {}  # method -> setting and value that its search chose
 
     def study(self, name_or_path: str, instead: dict[str, Any]) -> Study:
         is_path = "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
         path = Path(name_or_path) if is_path else self._find("study", name_or_path, asked_by="")
         self.file = self._shown(path)
-        values = self._read(path) | instead
-        settings = validate(StudyFile, values, [Layer(self.file, values)])
+        self.files = self._with_bases(path)
+        values = functools.reduce(overlay, [layer.value for layer in self.files]) | instead
+        settings = validate(StudyFile, values, [self._layer(values)])
         methods = self._methods(settings)
         self._check_comparisons(settings)
         comparisons = {} if self.lines else self._under_protocols(settings, methods)
@@ -101,6 +104,7 @@ class _Loader:
         self._check_tuning(settings, methods)
         self._check_claims(settings)
         phase = self._phase(settings, methods, benchmarks, pretrain)
+        self._check_parts(settings, benchmarks)
         return Study(
             name=path.name.removesuffix(".yaml"),
             root=self.root,
@@ -113,7 +117,40 @@ class _Loader:
             pretrain=pretrain,
             bases=phase.bases if phase else {},
             phase=phase.diagram if phase else None,
+            shape=None if self.lines else self._shape(path.name.removesuffix(".yaml"), settings, pretrain),
+            gpu=find_gpu(self.root, settings.cost.gpu) if settings.cost.gpu else None,
         )
+
+    def _shape(self, name: str, settings: StudyFile, pretrain: PretrainSpec | None) -> ModelShape | None:
+        """The start model's: its folder's, the fetched one's or the table's; of one not trained yet what it will be."""
+        fetched = self.root / "results" / name / "hub" / "models" / settings.model
+        shape = find_shape(self.root, settings.model, [self.root / settings.model, fetched])
+        if shape is None and pretrain is not None:
+            return world_shape(pretrain.architecture)
+        if shape is None and settings.cost.gpu:
+            message = (
+                f"the shape of {settings.model} is not known; expected an entry in {MODELS}, "
+                f"with a model_type of {', '.join(MODEL_TYPES)}"
+            )
+            self._say(("cost", "gpu"), message)
+        return shape
+
+    def _with_bases(self, path: Path, above: tuple[Path, ...] = ()) -> tuple[Layer, ...]:
+        """A study's file on top of those of the studies that it is based on."""
+        values, shown = self._read(path), self._shown(path)
+        base = values.pop("base", None)
+        if base is None:
+            return (Layer(shown, values),)
+        if not isinstance(base, str):
+            raise Problems([f"{shown}: base: expected the name of a study, got {base!r}"])
+        below = self._find("study", base, f"{shown}: base: ")
+        if below in (path, *above):
+            raise Problems([f"{shown}: base: {base} is based on this study itself"])
+        return (*self._with_bases(below, (path, *above)), Layer(shown, values))
+
+    def _layer(self, value: Any, place: Keys = ()) -> Layer:
+        """A value of the study, all its files laid over each other."""
+        return Layer(self.file, value, place, self.files)
 
     def _find(self, kind: str, name: str, asked_by: str) -> Path:
         """The file of a study, method, benchmark or claims; `asked_by` is the place that names it, with a colon."""
@@ -136,12 +173,12 @@ class _Loader:
 
     def _say(self, keys: Keys, message: str) -> None:
         """Note a problem of the study's own file."""
-        self.lines.append(line(Layer(self.file, None), keys, message))
+        self.lines.append(line(self._layer(None), keys, message))
 
     def _section(self, model: type[Model], section: dict, place: Keys, **derived: Any) -> Model | None:
         """A section of the study's file, completed with what only the study knows; None after a problem."""
         try:
-            return _complete(model, [Layer(self.file, section, place)], derived)
+            return _complete(model, [self._layer(section, place)], derived)
         except Problems as problems:
             self.lines += problems.lines
             return None
@@ -149,7 +186,7 @@ class _Loader:
     def _methods(self, settings: StudyFile) -> dict[str, Method]:
         self.chosen = self._chosen(settings)
         found: dict[str, Method] = {}
-        waiting = dict.fromkeys(settings.methods, f"{self.file}: methods: ")
+        waiting = {name: f"{self._layer(None).file_of(('methods', name))}: methods: " for name in settings.methods}
         while waiting:
             name, asked_by = next(iter(waiting.items()))
             del waiting[name]
@@ -192,12 +229,12 @@ class _Loader:
                 raise Problems([f"{file}: stage.kind: {unknown('kind', own.get('kind'), STAGES)}"])
             kind = own["kind"]
             layers = [
-                Layer(self.file, getattr(settings.training, kind), ("training", kind)),
-                Layer(self.file, getattr(settings.protocols[protocol], kind), ("protocols", protocol, kind))
+                self._layer(getattr(settings.training, kind), ("training", kind)),
+                self._layer(getattr(settings.protocols[protocol], kind), ("protocols", protocol, kind))
                 if protocol
-                else Layer(self.file, {}),
+                else self._layer({}),
                 Layer(file, below.stage, ("stage",)),
-                Layer(self.file, above.stage, ("methods", name, "stage")),
+                self._layer(above.stage, ("methods", name, "stage")),
                 Layer(settings.tuning.table if chosen else "", chosen),
             ]
             merged = functools.reduce(merge, [layer.value for layer in layers])
@@ -215,7 +252,7 @@ class _Loader:
         for key in setting.split("."):
             place = place.get(key) if isinstance(place, dict) else None
         if place is not None:
-            where = Layer(self.file, None, ("methods", name, "stage"))
+            where = self._layer(None, ("methods", name, "stage"))
             raise Problems([line(where, (setting,), f"{settings.tuning.table} chooses it too; remove one of the two")])
         return nested(setting, value)
 
@@ -274,10 +311,10 @@ class _Loader:
         try:
             if of != name:
                 self._check_shared(name, of, settings)
-            path = self._find("benchmark", of, f"{self.file}: benchmarks: ")
+            path = self._find("benchmark", of, f"{self._layer(None).file_of(('benchmarks', of))}: benchmarks: ")
             entries = {entry: settings.benchmarks[entry] for entry in (of, name)}
             layers = [Layer(self._shown(path), self._read(path))] + [
-                Layer(self.file, value.model_dump(exclude_unset=True, exclude={"benchmark"}), ("benchmarks", entry))
+                self._layer(value.model_dump(exclude_unset=True, exclude={"benchmark"}), ("benchmarks", entry))
                 for entry, value in entries.items()
             ]
             merged = validate(BenchmarkFile, functools.reduce(merge, [layer.value for layer in layers]), layers)
@@ -294,6 +331,7 @@ class _Loader:
             title=merged.title + suffix,
             role=merged.role,
             columns={group: title + suffix for group, title in merged.columns.items()},
+            parts={group: title + suffix for group, title in merged.parts.items()},
             decoding_name=merged.decoding,
             k=chosen.k,
             decoding=Decoding(**chosen.model_dump(exclude={"k"})),
@@ -303,7 +341,7 @@ class _Loader:
         )
 
     def _check_shared(self, name: str, of: str, settings: StudyFile) -> None:
-        place = Layer(self.file, None, ("benchmarks", name))
+        place = self._layer(None, ("benchmarks", name))
         if of not in settings.benchmarks:
             raise Problems([line(place, ("benchmark",), unknown("benchmark of this study", of, settings.benchmarks))])
         if settings.benchmarks[of].benchmark is not None:
@@ -315,7 +353,7 @@ class _Loader:
         if settings.claims is None:
             return
         try:
-            path = self._find("claims", settings.claims, f"{self.file}: claims: ")
+            path = self._find("claims", settings.claims, f"{self._layer(None).file_of(('claims',))}: claims: ")
             values = self._read(path)
             validate(ClaimsFile, values, [Layer(self._shown(path), values)])
         except Problems as problems:
@@ -339,6 +377,14 @@ class _Loader:
                     if method not in comparison.methods:
                         message = f"{figure} shows {method}, which is not among the methods of this comparison"
                         self._say((*place, "figures"), message)
+
+    def _check_parts(self, settings: StudyFile, benchmarks: dict[str, Benchmark | None]) -> None:
+        if any(benchmark is None or benchmark.parts for benchmark in benchmarks.values()):
+            return
+        for name, comparison in settings.comparisons.items():
+            for table in comparison.tables:
+                if TABLES[table].parts:
+                    self._say(("comparisons", name, "tables"), f"{table}: no benchmark of this study has parts")
 
     def _phase(
         self,

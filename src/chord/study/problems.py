@@ -42,6 +42,12 @@ class Layer:
     file: str
     value: Any
     place: Keys = ()
+    whole: tuple["Layer", ...] = ()  # where `file` is laid over other files: each of them whole, lowest first
+
+    def file_of(self, keys: Sequence[str]) -> str:
+        """The highest of the files that says most about these keys."""
+        depths = [_depth(layer.value, (*self.place, *keys)) for layer in self.whole]
+        return max(zip(depths, range(len(depths)), self.whole, strict=True))[-1].file if depths else self.file
 
 
 class Problems(Exception):
@@ -76,7 +82,8 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
 def line(layer: Layer, keys: Sequence[str], message: str) -> str:
     """`file: key.path: message`."""
     place = ".".join([*layer.place, *keys])
-    return f"{layer.file}: {place}: {message}" if place else f"{layer.file}: {message}"
+    file = layer.file_of(keys)
+    return f"{file}: {place}: {message}" if place else f"{file}: {message}"
 
 
 def _line(model: type[BaseModel], value: dict, layers: Sequence[Layer], details: ErrorDetails) -> str:

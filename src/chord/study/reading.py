@@ -65,6 +65,17 @@ def merge(below: Any, above: Any) -> Any:
     return below | {key: merge(below[key], value) if key in below else value for key, value in above.items()}
 
 
+def overlay(below: dict, above: dict) -> dict:
+    """`above` over a whole file: as `merge`, and null takes a key away (as in JSON Merge Patch, RFC 7396)."""
+    return _without_nulls(merge(below, above))
+
+
+def _without_nulls(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+
+
 def nested(keys: str, value: Any) -> dict:
     """A mapping with one value: nested("schedule.peak", 0.5) is {"schedule": {"peak": 0.5}}."""
     for key in reversed(keys.split(".")):

@@ -138,16 +138,32 @@ class Resources(Settings):
 
 
 class Cost(Settings):
-    """Measured constants of the plan's estimate for one job with one thread: a guide, not a promise."""
+    """What the plan's estimate of one job rests on: speeds that were measured with one thread, or a GPU's data sheet
+    (docs/plan.md). A guide, not a promise."""
 
-    measured_on: Text
-    train_tokens_per_second: PositiveFloat = Field(description="forward and backward, prompt and response tokens")
-    generate_tokens_per_second: PositiveFloat = Field(description="response tokens")
+    gpu: Text | None = Field(default=None, description="one of config/gpus.yaml: speeds are worked out for it")
+    gpus: PositiveInt = Field(default=1, description="of these, how many jobs share")
+    measured_on: Text | None = None
+    train_tokens_per_second: PositiveFloat | None = Field(
+        default=None, description="forward and backward, prompt and response tokens"
+    )
+    generate_tokens_per_second: PositiveFloat | None = Field(default=None, description="response tokens")
     response_tokens: PositiveInt = Field(description="typical length of a response")
     prompt_tokens: PositiveInt = Field(description="typical length of a prompt")
     expert_tokens: PositiveInt = Field(description="typical length of an expert trajectory")
     start_seconds: PositiveFloat = Field(description="start of a job that loads a model")
     light_seconds: PositiveFloat = Field(description="a job that loads none: scores, tables, figures")
+
+    @model_validator(mode="after")
+    def _measured_or_worked_out(self) -> "Cost":
+        measured = [self.measured_on, self.train_tokens_per_second, self.generate_tokens_per_second]
+        if self.gpu is None and None in measured:
+            raise ValueError(
+                "gpu: missing; expected a GPU, or measured_on, train_tokens_per_second and generate_tokens_per_second"
+            )
+        if self.gpu is not None and measured != [None] * 3:
+            raise ValueError("gpu: expected no measured speeds beside it, or no GPU")
+        return self
 
 
 class NamedDecoding(Decoding):
@@ -166,6 +182,9 @@ class BenchmarkFile(Settings):
     role: Role = Field(description="target (what the methods are trained for) or unrelated (what training may cost)")
     columns: Annotated[dict[str, Text], Field(min_length=1)] = Field(
         description=f"the columns of a table: group of the rows ({ALL}: the whole benchmark) -> heading"
+    )
+    parts: dict[str, Text] = Field(
+        default_factory=dict, description="the columns of the table `groups`: further groups of the rows -> heading"
     )
     decodings: Annotated[Decodings, Field(min_length=1)] = Field(description="by name: the paper's, the field's ...")
     decoding: Name = Field(description="name of the one to use unless the study chooses another")
@@ -247,6 +266,15 @@ class StudyFile(Settings):
     phase_phi: PhaseDiagram | None = None
     resources: dict[Rule, Resources] = Field(description="by rule; `default` is for the rules that are not named")
     cost: Cost
+
+    @model_validator(mode="after")
+    def _jobs_ask_for_the_gpus_that_they_use(self) -> "StudyFile":
+        used = {"train": 1, "generate": getattr(self.generation, "tensor_parallel_size", 1)}
+        for rule, count in used.items() if self.cost.gpu else ():
+            found = self.resources.get(rule, self.resources.get("default"))
+            if found and found.gpus != count:
+                raise ValueError(f"resources: {rule}: expected gpus {count}, got {found.gpus}, because cost.gpu is set")
+        return self
 
     @model_validator(mode="after")
     def _every_rule_has_resources(self) -> "StudyFile":

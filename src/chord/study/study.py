@@ -23,6 +23,7 @@ from chord.errors import UserError
 from chord.evaluation.spec import GenerateSpec
 from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Decoding
+from chord.study.hardware import Gpu, ModelShape
 from chord.study.problems import unknown
 from chord.study.reading import merge, nested
 from chord.study.settings import BASE, Comparison, Resources, Search, StudyFile
@@ -68,6 +69,7 @@ class Benchmark:
     title: str
     role: Role
     columns: dict[str, str]  # group of the rows -> heading of the table's column
+    parts: dict[str, str]  # likewise, for the table of groups
     decoding_name: str  # of k and decoding, as the benchmark's file or the study calls them
     k: int  # samples of each question
     decoding: Decoding
@@ -93,6 +95,8 @@ class Study:
     pretrain: PretrainSpec | None
     bases: dict[str, PretrainSpec]  # further base models, trained on from the study's; by name
     phase: PhaseSpec | None
+    shape: ModelShape | None  # of the start model; None: not known
+    gpu: Gpu | None  # that costs are worked out for
 
     @property
     def title(self) -> str:
@@ -294,7 +298,7 @@ class Study:
         columns = [
             Column(benchmark=benchmark.name, group=group, title=title)
             for benchmark in self.benchmarks.values()
-            for group, title in benchmark.columns.items()
+            for group, title in (benchmark.parts if TABLES[table].parts else benchmark.columns).items()
         ]
         return TableSpec(name=table, methods=shown, columns=tuple(columns))
 

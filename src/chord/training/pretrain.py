@@ -128,6 +128,8 @@ def train(
     start_files: hashes of the files that `model` was read from; None for one made from nothing.
     A record has step, loss (nats a solution token), tokens and seconds since the beginning of training.
     """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
     hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers." in name]
     chosen = {id(p) for p in hidden}
     others = [p for p in model.parameters() if id(p) not in chosen]
@@ -142,7 +144,7 @@ def train(
         "environment": environment(),
         "start": start_files,
     }
-    state = _state(checkpoint)
+    state = _state(checkpoint, device)
     if state and state["identity"] != identity:
         differs = ", ".join(key for key in identity if state["identity"].get(key) != identity[key])
         log.info("starts anew: %s was made with another %s", checkpoint, differs)
@@ -159,10 +161,15 @@ def train(
         counted = sum(int((labels != IGNORED).sum()) for _, labels in parts)
         for inputs, labels in parts:
             # Right padding under a causal mask: no earlier token sees it, so no attention mask is needed.
-            logits = model(input_ids=inputs, use_cache=False).logits
-            loss = (
-                cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum") / counted
+            inputs, labels = inputs.to(device), labels.to(device)
+            with torch.autocast(
+                device, torch.bfloat16, enabled=device == "cuda"
+            ):  # as training: a GPU computes in bf16
+                logits = model(input_ids=inputs, use_cache=False).logits
+            summed = cross_entropy(
+                logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
             )
+            loss = summed / counted
             loss.backward()
             total += loss.item()
             tokens += inputs.numel()
@@ -192,7 +199,7 @@ def train(
     return history
 
 
-def _state(checkpoint: Path) -> dict | None:
+def _state(checkpoint: Path, device: str) -> dict | None:
     """What `train` saved; None if there is none, or none that is as it was written: its parts carry checksums."""
     if not checkpoint.exists():
         return None
@@ -204,7 +211,7 @@ def _state(checkpoint: Path) -> dict | None:
     if damaged:
         log.warning("%s: damaged (%s); starts anew", checkpoint, damaged)
         return None
-    return torch.load(checkpoint, weights_only=True)
+    return torch.load(checkpoint, map_location=device, weights_only=True)
 
 
 def run(spec: dict, out: Path, start: Path | None = None) -> dict:
@@ -253,6 +260,7 @@ def _pretrain(
         record = manifest(
             spec=settings.model_dump(mode="json"),
             inputs={"start": start} if start else {},
+            **({"device": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
             parameters=parameters,
             weights_sha256=weights,
             gates=figures,
@@ -269,6 +277,7 @@ def model_card(spec: PretrainSpec, record: dict) -> str:
     figures = record["gates"]
     goes_on = record["inputs"].get("start")
     use, origin = "every method of the study `tiny`", "from nothing"
+    device = record.get("device", "one core")
     if goes_on:
         use = "methods of a phase diagram, which compares base models by their exposure to that style"
         origin = f"on from a model with the SHA-256 `{goes_on['model.safetensors']}`"
@@ -288,7 +297,7 @@ def model_card(spec: PretrainSpec, record: dict) -> str:
         "",
         f"    chord pretrain --spec spec.json{' --start START' if goes_on else ''} --out base_model",
         "",
-        f"with the spec below trains it {origin} ({record['history'][-1]['seconds'] / 60:.0f} minutes on one core, "
+        f"with the spec below trains it {origin} ({record['history'][-1]['seconds'] / 60:.0f} minutes on {device}, "
         f"{record['history'][-1]['tokens'] / 1e6:.1f}M tokens). Bits depend on the versions and the processor;",
         "the gates decide whether another training is as good.",
         "",

@@ -1,0 +1,55 @@
+"""One GPU for each process on a machine with several: Snakemake counts GPUs, but does not say which one a job has.
+
+Without this every job would compute on the first one, and a trainer that sees several would split its batches over all.
+Schedulers such as SLURM show a job its own devices only, and then there is nothing to choose.
+"""
+
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+
+from chord.errors import UserError
+
+DRIVER = Path("/proc/driver/nvidia/gpus")  # a folder for each device
+_held = []  # open lock files: the operating system frees them when the process ends, however it ends
+
+
+def claim_gpus(count: int = 1) -> None:
+    """Show this process only `count` GPUs that no other process of ours holds. Call it before torch looks for any.
+
+    Does nothing where there are no more than that, nor for the ranks of a launcher, which choose their own.
+    """
+    visible = _visible()
+    if len(visible) <= count or "LOCAL_RANK" in os.environ:
+        return
+    free = []
+    for device in visible:
+        if len(free) < count and _locked(device):
+            free.append(device)
+    if len(free) < count:
+        raise UserError(
+            f"{len(visible)} GPUs are visible and {len(free)} of them not in use, but the job needs {count}; "
+            f"expected `snakemake --resources gpu={len(visible)}`"
+        )
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(free)
+
+
+def _visible() -> list[str]:
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [device for device in named.split(",") if device]
+    return [str(number) for number in range(len(list(DRIVER.iterdir())))] if DRIVER.is_dir() else []
+
+
+def _locked(device: str) -> bool:
+    """Whether the device was free and is ours now."""
+    path = Path(tempfile.gettempdir()) / f"chord-{os.getuid()}-gpu-{device}.lock"
+    file = open(path, "w")  # noqa: SIM115 - held until the process ends
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return False
+    _held.append(file)
+    return True

@@ -1,0 +1,149 @@
+"""The plan as aligned text."""
+
+import os
+from collections.abc import Iterable, Sequence
+
+from chord.plan.disk import disk
+from chord.plan.jobs import estimated_minutes, jobs, phase_jobs
+from chord.plan.memory import GIB, PARTS, Need, needs
+from chord.plan.work import planned_methods, questions, work
+from chord.study import Benchmark, Study
+
+
+def plan_text(study: Study, cores: int | None = None) -> str:
+    """The plan as aligned text. cores: single-threaded jobs side by side (default: what this process may use)."""
+    if cores is None:  # macOS has no affinity
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    settings, gpu = study.settings, study.gpu
+    lines = [f"{study.name}: {study.title}", *([] if study.meaningful else ["Its numbers mean nothing."]), ""]
+    shape = f"   {study.shape.parameters():,} parameters" if study.shape else ""
+    lines += _table(
+        [
+            ["model", f"{study.model}{shape}"],
+            ["seeds", f"{len(study.seed_indices)} (study seed {settings.seed})"],
+            ["prompts", f"SFT {study.data.sft:,}   RL {study.data.rl:,}   validation {study.data.validation:,}"],
+        ]
+    )
+    lines += ["", "Methods: one run of the last stage; times the number of seeds"]
+    header = ["", "stages", "steps", "rollouts", "expert rows", "passes", "weighted", "tokens at most"]
+    rows = [_method_row(study, method) for method in planned_methods(study)]
+    lines += _table([[*header, "GPU-hours*" if gpu else "minutes*"], *rows], right=range(2, 9))
+    lines += ["", "Benchmarks: one run"]
+    header = ["", "questions", "k", "samples", "tokens at most", "temperature", "top-p", "decoding"]
+    lines += _table([header, *map(_benchmark_row, study.benchmarks.values())], right=range(1, 7))
+    if settings.protocols:
+        lines += ["", "Protocols: what the methods of a comparison get"]
+        lines += _table([[name, protocol.title] for name, protocol in settings.protocols.items()])
+    if study.shape:
+        where = f"one {gpu.name} ({gpu.memory_gib:g} GiB)" if gpu else "one process"
+        lines += ["", f"Memory of {where}, in GiB, for the longest rows that the settings allow*"]
+        header = ["", "for", *PARTS, "in all"]
+        lines += _table([header, *map(_need_row, needs(study, planned_methods(study)))], right=range(2, 11))
+        lines += ["", "Disk, in GiB*"]
+        lines += _table([[what, f"{size / GIB:,.2f}"] for what, size in disk(study).items()], right=[1])
+    lines += ["", "Comparisons: from nothing, shared jobs in each"]
+    sizes = (
+        ["GPU-hours*", f"hours on {settings.cost.gpus} GPU{'s' * (settings.cost.gpus > 1)}*"]
+        if gpu
+        else ["core-minutes*", f"minutes on {cores} cores*"]
+    )
+    header = ["", "paper", "runs", "jobs", *sizes]
+    every = {name: (shown.paper, jobs(study, [name])) for name, shown in study.comparisons.items()}
+    if len(every) > 1:
+        every["all"] = ("", jobs(study, study.comparisons))
+    if study.phase:
+        every["phase_phi"] = ("none; not part of all", phase_jobs(study))
+    rows = [_gpu_row(study, name, *shown) if gpu else _jobs_row(name, *shown, cores) for name, shown in every.items()]
+    lines += _table([header, *rows], right=range(2, 6))
+    lines += _late_jobs(study, every)
+    origin = (
+        f"Worked out for {gpu.name} (docs/plan.md), not measured"
+        if gpu
+        else f"Speeds were measured on: {settings.cost.measured_on}"
+    )
+    lines += ["", f"* An estimate. {origin}."]
+    return "\n".join(lines)
+
+
+def _method_row(study: Study, method: str) -> list[str]:
+    if not study.trains(method):
+        return [method, "the start model", *[""] * 7]
+    chain = " > ".join(["base", *(step.stage.kind for step in study.chain(method))])
+    counts = work(study, method)
+    return [
+        method,
+        chain,
+        f"{counts.steps:,}",
+        f"{counts.rollouts:,}",
+        f"{counts.expert_rows:,}",
+        f"{counts.expert_passes:.1f}",
+        f"{counts.expert_weight:,.0f}",
+        f"{counts.max_tokens:,}",
+        _time(study, "train", estimated_minutes(study, "train", method)),
+    ]
+
+
+def _time(study: Study, rule: str, minutes: float) -> str:
+    """Minutes of a job; on GPUs the hours of all that it holds."""
+    return hours_text(minutes / 60 * study.resources(rule).gpus) if study.gpu else f"{minutes:.1f}"
+
+
+def _late_jobs(study: Study, every: dict[str, tuple[str, dict[str, list[float]]]]) -> list[str]:
+    """A line for each rule whose longest job is not done within the time that it asks for."""
+    longest: dict[str, float] = {}
+    for _, by_rule in every.values():
+        for rule, minutes in by_rule.items():
+            longest[rule] = max([longest.get(rule, 0.0), *minutes])
+    return [
+        f"  {rule}: the longest job takes about {hours_text(minutes / 60)} hours, resources.{rule}.minutes allow "
+        f"{hours_text(study.resources(rule).minutes / 60)}: started again, it goes on where it stopped"
+        for rule, minutes in longest.items()
+        if minutes > study.resources(rule).minutes
+    ]
+
+
+def hours_text(hours: float) -> str:
+    return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2f}"
+
+
+def _need_row(need: Need) -> list[str]:
+    parts = [getattr(need.memory, part) / GIB for part in PARTS]
+    return [f"{need.rule}, {need.phase}", need.named, *(f"{part:,.2f}" for part in [*parts, need.memory.total / GIB])]
+
+
+def _benchmark_row(benchmark: Benchmark) -> list[str]:
+    samples = questions(benchmark) * benchmark.k
+    limit = samples * benchmark.decoding.max_response_tokens
+    numbers = [questions(benchmark), benchmark.k, samples, limit]
+    sampling = [f"{benchmark.decoding.temperature:g}", f"{benchmark.decoding.top_p:g}", benchmark.decoding_name]
+    return [benchmark.name, *(f"{number:,}" for number in numbers), *sampling]
+
+
+def _gpu_row(study: Study, title: str, paper: str, by_rule: dict[str, list[float]]) -> list[str]:
+    """Only of the jobs that hold GPUs; the others take minutes of a processor."""
+    held = [(minutes / 60, study.resources(rule).gpus) for rule, jobs in by_rule.items() for minutes in jobs]
+    used = sum(hours * gpus for hours, gpus in held)
+    # No schedule is shorter than its longest job or than the GPUs' fair share.
+    wall = max([used / study.settings.cost.gpus, *(hours for hours, gpus in held if gpus)])
+    number = sum(map(len, by_rule.values()))
+    return [title, paper, f"{len(by_rule['train']):,}", f"{number:,}", hours_text(used), hours_text(wall)]
+
+
+def _jobs_row(title: str, paper: str, by_rule: dict[str, list[float]], cores: int) -> list[str]:
+    minutes = [job for rule in by_rule.values() for job in rule]
+    # No schedule is shorter than its longest job or than the cores' fair share.
+    wall = max(sum(minutes) / cores, max(minutes))
+    return [title, paper, f"{len(by_rule['train']):,}", f"{len(minutes):,}", f"{sum(minutes):,.0f}", f"{wall:,.0f}"]
+
+
+def _table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
+    """Rows as aligned lines; the columns in `right` end at the same place."""
+    right = set(right)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]  # fmt: skip

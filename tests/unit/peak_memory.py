@@ -1,0 +1,55 @@
+"""Run as a process: one SFT step of a random Qwen2 on the CPU. Prints the bytes that it needed beyond the imports."""
+
+import json
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from chord.training.run import build_trainer
+from chord.training.sequences import Sequence
+from chord.training.spec import TrainSpec
+from chord.training.tokenizer import build_tokenizer
+
+
+def main(config: dict, rows: int, length: int) -> int:
+    tokenizer = build_tokenizer(length)
+    decoding = {"temperature": 1.0, "max_response_tokens": 1}
+    spec = TrainSpec.model_validate(
+        {
+            "study_seed": 1,
+            "seed_index": 0,
+            "save_every": 100,
+            "validation": {"k": 1, "decoding": decoding, "batch_rows": 1},
+            "stage": {
+                "kind": "sft",
+                "epochs": 2,
+                "optimizer": {"lr": 1e-4},
+                "micro_batch_rows": rows,
+                "expert_rows_per_step": rows,
+                "keep": "last",
+                "validate_every": 100,
+            },
+        }
+    )
+    # Ragged, so that attention needs a mask as it does in a real batch.
+    lengths = [length - 8 * (row % 2) for row in range(rows)]
+    experts = [Sequence([1, 2, 3], [5] * (n - 3)) for n in lengths]
+    before = _resident()
+    torch.manual_seed(0)
+    model = Qwen2ForCausalLM(Qwen2Config(**config))
+    with tempfile.TemporaryDirectory() as folder:
+        build_trainer(spec, model, tokenizer, [], experts, Path(folder)).train()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    print(main(*json.loads(sys.argv[1])))

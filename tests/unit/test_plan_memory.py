@@ -1,0 +1,106 @@
+"""The plan's memory: parameter counts, what a layer keeps, and a real training step's peak."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+from chord.plan.memory import CPU_PROCESS, kept, update_of
+from chord.study.hardware import MODELS, ModelShape, find_shape
+from chord.study.reading import read_yaml
+
+ROOT = Path(__file__).parents[2]
+SHAPES = read_yaml(ROOT / MODELS, MODELS)
+# As their cards and checkpoints have it.
+PUBLISHED = {
+    "Qwen/Qwen2.5-0.5B-Instruct": 494_032_768,
+    "Qwen/Qwen2.5-1.5B-Instruct": 1_543_714_304,
+    "Qwen/Qwen2.5-3B-Instruct": 3_085_938_688,
+    "Qwen/Qwen2.5-7B-Instruct": 7_615_616_512,
+    "meta-llama/Llama-3.2-3B-Instruct": 3_212_749_824,
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_parameters_are_those_of_the_architecture(name):
+    values = SHAPES[name] | ({"attention_bias": True, "lm_head_bias": True} if "Phi" in name else {})
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**values))
+    shape = find_shape(ROOT, name, [])
+    assert shape.parameters() == model.num_parameters() == PUBLISHED.get(name, shape.parameters())
+
+
+def test_a_config_of_the_models_own_counts_more(tmp_path):
+    values = SHAPES["Qwen/Qwen2.5-0.5B-Instruct"] | {"num_hidden_layers": 3, "something": "else"}
+    (tmp_path / "config.json").write_text(json.dumps(values), encoding="utf-8")
+    assert find_shape(ROOT, "Qwen/Qwen2.5-0.5B-Instruct", [tmp_path]).num_hidden_layers == 3
+    assert find_shape(ROOT, "no/model", []) is None
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", "n_layer": 3}), encoding="utf-8")
+    assert find_shape(ROOT, "Qwen/Qwen2.5-0.5B-Instruct", [tmp_path]) is None  # no plan, and no error either
+
+
+def kept_bytes(layers: int, precision: str, length: int) -> int:
+    """Bytes of all tensors that a forward pass of two rows keeps for the backward pass, weights left out."""
+    torch.manual_seed(0)
+    model = Qwen2ForCausalLM(Qwen2Config(**config(layers))).train()
+    weights = {values.untyped_storage().data_ptr() for values in model.parameters()}
+    sizes, alive = {}, []
+
+    def note(values: torch.Tensor) -> torch.Tensor:
+        alive.append(values)  # else its memory, and address, would be used again
+        sizes[values.untyped_storage().data_ptr()] = values.untyped_storage().nbytes()
+        return values
+
+    ids = torch.randint(0, 50, (2, length))
+    mask = torch.ones_like(ids)
+    mask[0, -8:] = 0  # padding, so that attention takes a mask
+    with (
+        torch.autograd.graph.saved_tensors_hooks(note, lambda values: values),
+        torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        model.model(input_ids=ids, attention_mask=mask, use_cache=False)
+    return sum(size for address, size in sizes.items() if address not in weights)
+
+
+def config(layers: int) -> dict:
+    return {
+        "vocab_size": 64,
+        "hidden_size": 64,
+        "intermediate_size": 160,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 4096,
+        "tie_word_embeddings": False,
+    }
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_layer_keeps_what_the_plan_says(precision):
+    """Counted from the tensors that torch keeps: a longer row less a shorter one, three layers less two."""
+    short, long = (kept_bytes(3, precision, length) - kept_bytes(2, precision, length) for length in (128, 256))
+    a_token = kept(ModelShape(model_type="qwen2", **config(3)), precision)
+    masks = (256**2 - 128**2) * (4 if precision == "fp32" else 2)
+    assert long - short == pytest.approx(2 * (128 * a_token + masks), rel=0.02)
+
+
+@pytest.mark.slow
+def test_the_peak_of_a_training_step():
+    """A real step, in a process of its own. docs/plan.md has how far the estimate was off."""
+    values = config(6) | {
+        "vocab_size": 4096, "hidden_size": 512, "intermediate_size": 1536,
+        "num_attention_heads": 8, "num_key_value_heads": 4,
+    }  # fmt: skip
+    rows, length = 4, 256
+    command = [sys.executable, "-m", "tests.unit.peak_memory", json.dumps([values, rows, length])]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}"}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    measured = int(result.stdout.splitlines()[-1])
+    memory = update_of(ModelShape(model_type="qwen2", **values), "fp32", rows, length)
+    assert measured == pytest.approx(memory.total - CPU_PROCESS, rel=0.25)
