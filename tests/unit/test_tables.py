@@ -197,7 +197,7 @@ def test_the_papers_number_stands_beside_ours_only_for_the_same_cell(comparison:
     cells_rows, _ = cell_files.read(comparison / "cells.parquet")
     renamed = [row | {"benchmark": "amc"} for row in cells_rows if row["benchmark"] == "world"]
     columns = [{"benchmark": "amc", "title": "AMC"}, {"benchmark": "amc", "group": "T1", "title": "part"}]
-    spec = TableSpec.model_validate(table_spec("table1", columns))
+    spec = TableSpec.model_validate(table_spec("table1", columns) | {"paper_setting": "math"})
     decodings = {"amc": {"name": "paper", "k": 4} | fake_study.DECODING}
     table = tables.build(spec, renamed, [], decodings, read_reported(REPORTED))
     assert "In braces the paper's number" in table.caption
@@ -206,6 +206,11 @@ def test_the_papers_number_stands_beside_ours_only_for_the_same_cell(comparison:
     record = next(r for r in table.records if r["method"] == "chord_phi" and r["group"] == "all")
     assert (record["reported"], record["reported_source"]) == (0.625, "N1")
     assert next(row for row in table.rows if row[0] == "SFT-light")[1].note == ""  # not found, so nothing is shown
+    for other in (None, "tools"):
+        table = tables.build(
+            spec.model_copy(update={"paper_setting": other}), renamed, [], decodings, read_reported(REPORTED)
+        )
+        assert not any(entry.note for row in table.rows for entry in row[1:])
     decodings["amc"] |= {"name": "field", "temperature": 0.6}
     table = tables.build(spec, renamed, [], decodings, read_reported(REPORTED))
     assert not any(entry.note for row in table.rows for entry in row[1:])
@@ -215,11 +220,12 @@ def test_the_papers_number_stands_beside_ours_only_for_the_same_cell(comparison:
 
 def test_the_reported_numbers_are_those_of_the_fact_sheet() -> None:
     reported = read_reported(REPORTED)
-    assert reported.find("aime25", "chord_mu", "accuracy").value == 17.9
-    assert reported.find("bfcl_v3", "sft_best_rl", "accuracy").value == 76.1
-    assert reported.find("mmlu_pro", "sft_light", "accuracy").provenance == "derived"
-    assert reported.find("math", "sft_light", "response_tokens").provenance == "second_hand"
-    assert reported.find("aime24", "sft_light", "accuracy") is None
+    assert reported.find("math", "aime25", "chord_mu", "accuracy").value == 17.9
+    assert reported.find("tools", "bfcl_v3", "sft_best_rl", "accuracy").value == 76.1
+    assert reported.find("math", "mmlu_pro", "sft_light", "accuracy").provenance == "derived"
+    assert reported.find("math", "math", "sft_light", "response_tokens").provenance == "second_hand"
+    assert reported.find("math", "aime24", "sft_light", "accuracy") is None
+    assert reported.find("tools_72b", "bfcl_v3", "chord_mu", "accuracy").value == 78.1  # Table 6, not Table 1
 
 
 def test_a_number_without_a_known_source_is_refused(tmp_path: Path) -> None:

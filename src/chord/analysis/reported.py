@@ -40,16 +40,16 @@ class Reported(Settings):
                 raise ValueError(f"{number.place}, {number.method}: source {number.source!r} is not among the sources")
             if number.setting not in self.settings:
                 raise ValueError(f"{number.place}, {number.method}: setting {number.setting!r} is not explained")
-            key = (number.method, number.benchmark, number.metric)
+            key = (number.setting, number.method, number.benchmark, number.metric)
             if key in seen:
                 raise ValueError(f"{number.place}: two numbers for {', '.join(key)}")
             seen.add(key)
         return self
 
-    def find(self, benchmark: str, method: str, metric: str) -> Number | None:
+    def find(self, setting: str, benchmark: str, method: str, metric: str) -> Number | None:
         """The number for a cell of a whole benchmark, by equal names; None if the paper has none that we know."""
-        wanted = (benchmark, method, metric)
-        return next((item for item in self.numbers if (item.benchmark, item.method, item.metric) == wanted), None)
+        wanted = (setting, benchmark, method, metric)
+        return next((it for it in self.numbers if (it.setting, it.benchmark, it.method, it.metric) == wanted), None)
 
 
 def read_reported(path: Path) -> Reported:

@@ -73,6 +73,7 @@ class TableSpec(_OfMethods):
     name: str
     columns: tuple[Column, ...] = Field((), description="of estimates and differences")
     chains: Chains = Field({}, description="of costs: a method is charged for every run that leads to its result")
+    paper_setting: str | None = Field(None, description="of the paper: whose numbers stand beside the estimates")
 
 
 class FigureSpec(_OfMethods):

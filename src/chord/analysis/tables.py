@@ -102,7 +102,7 @@ def _estimates(
         entries = []
         for column, metric in places:
             cell = found.get((column.benchmark, column.group, method.name, metric))
-            number = _paper_number(reported, column, method.name, metric)
+            number = _paper_number(spec, reported, column, method.name, metric)
             decoding = decodings.get(column.benchmark)  # none: no run has answered it
             if number and decoding and decoding["temperature"] != reported.temperature:
                 number = None
@@ -118,8 +118,8 @@ def _estimates(
     notes = [unit_note(definition.metrics), *size_notes(columns, used)]
     if any(entry.note for row in rows for entry in row[1:]):
         notes.append(
-            f"In braces the paper's number: another model and data, temperature {reported.temperature:g} (see its"
-            " provenance)."
+            f"In braces the paper's number: {reported.settings[spec.paper_setting]}, temperature"
+            f" {reported.temperature:g} (see its provenance)."
         )
     if apart:
         notes.append(
@@ -164,6 +164,10 @@ def _differences(spec: TableSpec, definition: TableDefinition, columns: list[Col
     return Table(spec.name, definition.heading, header, tuple(rows), tuple(notes), tuple(records))
 
 
-def _paper_number(reported: Reported | None, column: Column, method: str, metric: str) -> Number | None:
+def _paper_number(
+    spec: TableSpec, reported: Reported | None, column: Column, method: str, metric: str
+) -> Number | None:
+    if reported is None or spec.paper_setting is None or column.group != ALL:
+        return None
     recipe = method.partition("@")[0]  # `chord_mu@paper` is CHORD-mu under a protocol
-    return reported.find(column.benchmark, recipe, metric) if reported and column.group == ALL else None
+    return reported.find(spec.paper_setting, column.benchmark, recipe, metric)

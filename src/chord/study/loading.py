@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.claims_spec import ClaimsFile
+from chord.analysis.reported import read_reported
 from chord.analysis.tuning import read_choices
 from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
@@ -103,6 +104,7 @@ class _Loader:
             pretrain = self._section(PretrainSpec, settings.base_model, ("base_model",), seed=settings.seed)
         self._check_tuning(settings, methods)
         self._check_claims(settings)
+        self._check_paper_setting(settings)
         phase = self._phase(settings, methods, benchmarks, pretrain)
         self._check_parts(settings, benchmarks)
         return Study(
@@ -358,6 +360,13 @@ class _Loader:
             validate(ClaimsFile, values, [Layer(self._shown(path), values)])
         except Problems as problems:
             self.lines += problems.lines
+
+    def _check_paper_setting(self, settings: StudyFile) -> None:
+        if settings.paper_setting is None:
+            return
+        known = read_reported(self.root / "config/paper/reported.yaml").settings
+        if settings.paper_setting not in known:
+            self._say(("paper_setting",), unknown("setting of the paper", settings.paper_setting, known))
 
     def _check_comparisons(self, settings: StudyFile) -> None:
         for name, comparison in settings.comparisons.items():

@@ -261,6 +261,9 @@ class StudyFile(Settings):
     benchmarks: Annotated[dict[Name, BenchmarkOverride], Field(min_length=1)]
     protocols: dict[Name, Protocol] = Field(default_factory=dict)
     comparisons: Annotated[dict[Name, Comparison], Field(min_length=1)]
+    paper_setting: Text | None = Field(
+        default=None, description="a setting in config/paper/reported.yaml: whose numbers stand beside the study's own"
+    )
     claims: Text | None = Field(default=None, description="the claims it is judged on: a file in config/claims")
     tuning: Tuning | None = None
     phase_phi: PhaseDiagram | None = None

@@ -300,7 +300,8 @@ class Study:
             for benchmark in self.benchmarks.values()
             for group, title in (benchmark.parts if TABLES[table].parts else benchmark.columns).items()
         ]
-        return TableSpec(name=table, methods=shown, columns=tuple(columns))
+        setting = self.settings.paper_setting
+        return TableSpec(name=table, methods=shown, columns=tuple(columns), paper_setting=setting)
 
     def _chains(self, names: Sequence[str]) -> Chains:
         """The methods whose runs lead to each one's result; what trains nothing costs nothing."""
