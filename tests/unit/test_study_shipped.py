@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from chord.data.spec import Place
+from chord.errors import UserError
 from chord.objectives.schedules import Constant, Cosine, RewardDriven
 from chord.objectives.token_weights import One, Power
 from chord.plan import plan_text, work
@@ -40,6 +41,12 @@ def test_every_study_loads_and_every_job_has_a_specification(path):
         for figure in shown.figures:
             assert study.figure_spec(comparison, figure)["name"] == figure
     assert study.report_spec()["comparisons"]
+
+
+def test_an_unknown_setting_of_the_paper_is_named(tmp_path):
+    (tmp_path / "mine.yaml").write_text("{base: paper-tool, paper_setting: tool}", encoding="utf-8")
+    with pytest.raises(UserError, match="mine.yaml: paper_setting: unknown setting of the paper 'tool'; expected one"):
+        load_study(tmp_path / "mine.yaml", ROOT)
 
 
 def with_every_method(folder: Path) -> Study:
