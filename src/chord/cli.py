@@ -200,6 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error).splitlines())
     except BrokenPipeError:  # `chord plan tiny | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's own last flush fails aloud
+        return 0
     except ValidationError as error:  # a specification written by hand; those of a study are checked when it is loaded
         return _fail(
             f"{error.title}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()

@@ -114,7 +114,7 @@ def run_kept_source() -> None:
 
 
 def conda_environment(rule: str) -> str:
-    """The conda environment of a rule that can use GPUs: with CUDA and vLLM where the study gives its jobs any."""
+    """The environment of jobs that can use GPUs, which has CUDA and vLLM where the study gives them any."""
     return "../envs/gpu.yml" if STUDY.resources(rule).gpus else "../../environment.yml"
 
 

@@ -43,7 +43,8 @@ def findings(study: Study, _profile: dict) -> Iterator[Finding]:
         yield Finding("missing", "SLURM", f"sinfo: no answer in {PATIENCE_SECONDS} s", ASK)
         return
     except subprocess.CalledProcessError as error:
-        yield Finding("missing", "SLURM", f"sinfo: {error.stderr.strip() or error}", ASK)
+        reason = (error.stderr.strip() or str(error)).splitlines()[0]
+        yield Finding("missing", "SLURM", f"sinfo: {reason}", ASK)
         return
     if not nodes:
         yield Finding("missing", "SLURM", "sinfo: no nodes", ASK)
