@@ -104,7 +104,7 @@ def test_training_on_a_full_disk_goes_on_when_there_is_room(disk, training, tmp_
         'mount -t tmpfs -o size=640k tmpfs "$0"; log="$1"; shift\n'
         '"$@" 2> "$log" && exit 1; find "$0"/run -mindepth 1 -printf "%P\\n" > "$log.files"\n'
         'mount -o remount,size=64m "$0"; "$@"; cat "$0"/run/model/model.safetensors > "$log.weights"\n'
-        'cat "$0"/run/manifest.json'
+        'cat "$0"/run/manifest.json > "$log.manifest"'
     )
     log = tmp_path / "log"
     found = on_disk(script, disk, log, *training, "--out", disk / "run")
@@ -117,12 +117,12 @@ def test_training_on_a_full_disk_goes_on_when_there_is_room(disk, training, tmp_
     assert "checkpoints/checkpoint-2/complete" in files
     assert log.read_text().endswith(f"chord: error: {disk / 'run'}: No space left on device; {ADVICE}")
     assert "Traceback" not in log.read_text()
-    assert json.loads(found.stdout)["resumed_after_step"] == 2
+    assert json.loads((tmp_path / "log.manifest").read_text())["resumed_after_step"] == 2
     assert (tmp_path / "log.weights").read_bytes() == (tmp_path / "straight/model/model.safetensors").read_bytes()
 
 
 def test_two_processes_do_not_train_into_one_folder(training, tmp_path):
-    with held(tmp_path / "run/lock", "training into this folder"):
+    with held(tmp_path / "run/lock", "training into this folder", beat=0.2):
         found = subprocess.run([*training, "--out", tmp_path / "run"], cwd=ROOT / "src", capture_output=True, text=True)
     assert found.returncode == 2
     (line,) = [line for line in found.stderr.splitlines() if line.startswith("chord: error: ")]

@@ -18,7 +18,7 @@ NAME = "lock"
 WORK = "training into this folder"
 HOLD = (
     "import sys, time; from pathlib import Path; from chord.locks import held\n"
-    f"with held(Path(sys.argv[1]) / 'lock', {WORK!r}): print('held', flush=True); time.sleep(60)"
+    f"with held(Path(sys.argv[1]) / 'lock', {WORK!r}, beat=0.2): print('held', flush=True); time.sleep(60)"
 )
 
 
