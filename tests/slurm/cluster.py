@@ -53,7 +53,7 @@ class Cluster:
         return dict(word.split("=", 1) for word in words if "=" in word)
 
 
-def wait_for(happened: Callable[[], Found], running: subprocess.Popen, seconds: float = 600) -> Found:
+def wait_for(happened: Callable[[], Found], running: subprocess.Popen, seconds: float = 1800) -> Found:
     """What `happened` returns as soon as it is true, while the process runs."""
     deadline = time.monotonic() + seconds
     while not (found := happened()):
