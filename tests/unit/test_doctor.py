@@ -1,6 +1,5 @@
 """`chord doctor`: each thing that can be missing, on this machine as it is."""
 
-import os
 import shutil
 import socket
 import subprocess
@@ -232,16 +231,6 @@ def test_a_cluster_that_does_not_answer(root, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", str(root.path / "none.conf"))
     (found,) = cluster.findings(load(root), {})
     assert (found.state, found.found.split(":")[0]) == ("missing", "sinfo")
-
-
-@pytest.mark.slurm
-@pytest.mark.skipif("SLURM_CONF" not in os.environ, reason="no cluster: SLURM_CONF is not set")
-def test_jobs_that_no_node_can_hold(root):
-    assert states(cluster.findings(load(root), {})) == [("ok", "SLURM")]
-    root.set(STUDY_FILE, "resources", "train", "gpus", value=1000)
-    found = list(cluster.findings(load(root), {}))
-    assert states(found) == [("ok", "SLURM"), ("missing", "SLURM")]
-    assert found[1].found == "no node has 2 CPUs, 3,000 MB and 1000 GPUs for a job of train"
 
 
 def test_the_table_is_aligned():
