@@ -127,7 +127,7 @@ def pending(cluster: Cluster) -> list[Job]:
 def kill_then_cut(cluster: Cluster, snakemake: subprocess.Popen, happened: Happenings) -> None:
     """SIGKILL for the training process; and its next attempt gets a time limit that it cannot keep.
 
-    That one is halted meanwhile, instead of training for long: SLURM looks at limits every 30 s, and wakes what it ends.
+    That one is halted until SLURM, which looks at limits every 30 s, ends and so wakes it, instead of training for long.
     """
     run = RESULTS / "runs/chord_phi/seed-0"
     wait_for(lambda: newest(happened.folder / run) >= 4, snakemake)
