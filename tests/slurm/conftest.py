@@ -54,9 +54,8 @@ def cluster() -> Iterator[Cluster]:
     if not shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin"):
         pytest.skip("no slurmctld on this machine (Debian: slurm-wlm and munge)")
     pytest.importorskip("snakemake_executor_plugin_slurm", reason="the extra `slurm` of this package is not installed")
-    with tempfile.TemporaryDirectory(
-        prefix="slurm-"
-    ) as folder:  # pytest's own are closed to others, against munge's rules
+    # Not one of pytest's folders: munge refuses a place that is closed to other users.
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
         found = Cluster(Path(folder))
         try:
             yield found
@@ -127,7 +126,7 @@ def pending(cluster: Cluster) -> list[Job]:
 def kill_then_cut(cluster: Cluster, snakemake: subprocess.Popen, happened: Happenings) -> None:
     """SIGKILL for the training process; and its next attempt gets a time limit that it cannot keep.
 
-    That one is halted until SLURM, which looks at limits every 30 s, ends and so wakes it, instead of training for long.
+    That one is halted until SLURM, which looks at limits every 30 s, sends its signals, which wake it.
     """
     run = RESULTS / "runs/chord_phi/seed-0"
     wait_for(lambda: newest(happened.folder / run) >= 4, snakemake)
