@@ -1,7 +1,6 @@
 """A private SLURM cluster as tests see it: its commands, its queue, and the processes that its jobs started."""
 
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -73,10 +72,3 @@ def process_of(folder: Path, command: str, out: str) -> psutil.Process | None:
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
     return None
-
-
-def waiting_signals(pid: int) -> set[signal.Signals]:
-    """Signals that a halted process was sent and has not seen."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    (mask,) = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith("ShdPnd:")]
-    return {signal.Signals(number + 1) for number in range(31) if mask >> number & 1}

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from tests.integration.workflow import copy_checkout
-from tests.slurm.cluster import Cluster, Job, process_of, wait_for, waiting_signals
+from tests.slurm.cluster import Cluster, Job, process_of, wait_for
 
 RESULTS = Path("results/smoke")
 STEPS = 30  # of CHORD-phi: time enough to be met by something
@@ -54,9 +54,8 @@ def cluster() -> Iterator[Cluster]:
     if not shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin"):
         pytest.skip("no slurmctld on this machine (Debian: slurm-wlm and munge)")
     pytest.importorskip("snakemake_executor_plugin_slurm", reason="the extra `slurm` of this package is not installed")
-    with tempfile.TemporaryDirectory(
-        prefix="slurm-"
-    ) as folder:  # pytest's own are closed to others, against munge's rules
+    # Not one of pytest's folders: munge refuses a place that is closed to other users.
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
         found = Cluster(Path(folder))
         try:
             yield found
@@ -127,7 +126,7 @@ def pending(cluster: Cluster) -> list[Job]:
 def kill_then_cut(cluster: Cluster, snakemake: subprocess.Popen, happened: Happenings) -> None:
     """SIGKILL for the training process; and its next attempt gets a time limit that it cannot keep.
 
-    It is halted until SLURM, which looks at limits every 30 s, has sent its signal, instead of training for so long.
+    That one is halted until SLURM, which looks at limits every 30 s, sends its signals, which wake it.
     """
     run = RESULTS / "runs/chord_phi/seed-0"
     wait_for(lambda: newest(happened.folder / run) >= 4, snakemake)
@@ -141,8 +140,6 @@ def kill_then_cut(cluster: Cluster, snakemake: subprocess.Popen, happened: Happe
     process.send_signal(signal.SIGSTOP)
     hours, minutes, _ = cluster.details(second)["RunTime"].split(":")
     cluster("scontrol", "update", f"JobId={second.id}", f"TimeLimit={60 * int(hours) + int(minutes) + 2}")
-    wait_for(lambda: signal.SIGTERM in waiting_signals(process.pid), snakemake)
-    process.send_signal(signal.SIGCONT)
     happened.killed = wait_for(lambda: len(jobs := training(cluster, 0)) > 2 and jobs, snakemake)
 
 
