@@ -45,9 +45,7 @@ def test_every_study_loads_and_every_job_has_a_specification(path):
 
 def test_an_unknown_setting_of_the_paper_is_named(tmp_path):
     (tmp_path / "mine.yaml").write_text("{base: paper-tool, paper_setting: tool}", encoding="utf-8")
-    with pytest.raises(
-        UserError, match=r"mine\.yaml: paper_setting: unknown setting of the paper 'tool'; expected"
-    ):
+    with pytest.raises(UserError, match=r"mine\.yaml: paper_setting: unknown setting of the paper 'tool'; expected"):
         load_study(tmp_path / "mine.yaml", ROOT)
 
 
