@@ -24,8 +24,8 @@ class StopAfterStep(TrainerCallback):
             control.should_save = control.should_training_stop = self.stopped = True
 
     def on_train_end(self, *_, **__):
-        # What is left is to write the result and to end. Whoever died of the signal on the way out would have failed, and
-        # Snakemake deletes the results of a failed job.
+        # What is left is to write the result and to end. A process that dies of the signal on the way out has failed,
+        # and Snakemake deletes the results of a failed job.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def _ask(self, *_):
