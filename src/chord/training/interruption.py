@@ -1,8 +1,6 @@
 """SIGTERM, which schedulers send some time before they kill: the step under way ends, is saved, and the run stops."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from accelerate.utils import reduce
@@ -16,23 +14,19 @@ class StopAfterStep(TrainerCallback):
         self.asked = False
         self.stopped = False
 
+    def on_train_begin(self, *_, **__):
+        signal.signal(signal.SIGTERM, self._ask)
+
     def on_step_end(self, args, state, control, **_):
         # The signal need not reach all ranks in the same step, and a rank that stops alone leaves the others waiting.
         asked = reduce(torch.tensor(float(self.asked), device=args.device), reduction="sum").item() > 0
         if asked and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = self.stopped = True
 
+    def on_train_end(self, *_, **__):
+        # What is left is to write the result and to end. A process that dies of the signal on the way out has failed,
+        # and Snakemake deletes the results of a failed job.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
-@contextmanager
-def stopped_by_sigterm() -> Iterator[StopAfterStep]:
-    """A callback for the trainer, which SIGTERM asks to stop within the block."""
-    callback = StopAfterStep()
-
-    def ask(*_):
-        callback.asked = True
-
-    before = signal.signal(signal.SIGTERM, ask)
-    try:
-        yield callback
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def _ask(self, *_):
+        self.asked = True

@@ -31,7 +31,7 @@ from chord.training.checkpoints import (
 from chord.training.clock import Clock
 from chord.training.curves import curve_rows, write_curves
 from chord.training.hybrid import HybridTrainer
-from chord.training.interruption import stopped_by_sigterm
+from chord.training.interruption import StopAfterStep
 from chord.training.sequences import Sequence, encode_experts
 from chord.training.sft import SftTrainer
 from chord.training.spec import SftStage, TrainSpec
@@ -117,9 +117,9 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
             shutil.rmtree(out / "tensorboard", ignore_errors=True)  # of an earlier run that is not gone on from
         first = step_of(resumed) + 1 if resumed else None
         trainer.add_callback(TensorBoardCallback(SummaryWriter(str(out / "tensorboard"), purge_step=first)))
-    with stopped_by_sigterm() as stop:
-        trainer.add_callback(stop)
-        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    stop = StopAfterStep()
+    trainer.add_callback(stop)
+    trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     if stop.stopped:
         done = f"step {trainer.state.global_step} of {trainer.state.max_steps}"
         raise UserError(f"{out}: stopped by SIGTERM and saved after {done}; the same command goes on from there")
