@@ -76,7 +76,7 @@ def test_a_pin_that_pip_cannot_give_stops_before_any_job(conda, checkout):
     result = snakemake(checkout, *arguments, check=False, environment=conda)
     assert result.returncode != 0
     assert "No matching distribution found for pyyaml==6.0.3333" in result.stderr
-    assert not (checkout / "results").exists()
+    assert not (checkout / "results/smoke/data").exists()
 
 
 def test_jobs_with_gpus_get_the_environment_for_them(conda, checkout):

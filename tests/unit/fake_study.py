@@ -20,6 +20,7 @@ METHODS = {
     "chord_mu": ("CHORD-µ", 0.58, 84.0),
     "chord_phi": ("CHORD-φ", 0.61, 55.0),
 }
+FURTHER = ("mu_0.02", "mu_0.1", "mu_0.5", "mix_is", "sft_10k_rl", "sft_40k_rl", "chord_tune_both")
 CHAINS = {name: [name] for name in METHODS} | {
     "original": [],
     "sft_light_rl": ["sft_light", "sft_light_rl"],
@@ -78,9 +79,9 @@ def score_frame(
 
 
 def make(root: Path, n_seeds: int = 3, n_questions: int = 120, k: int = 4, steps: int = 120) -> list[Path]:
-    """Runs of every method and of the fixed mus, with scores and curves; returns the run folders."""
+    """Runs of every method and of the further ones that figures show, with scores and curves; returns the run folders."""
     rng = np.random.default_rng(11)
-    names = [*METHODS, "mu_0.02", "mu_0.1", "mu_0.5", "mix_is"]
+    names = [*METHODS, *FURTHER]
     questions = {
         benchmark: [(f"{group}-{i:04d}", group, rng.normal() * 1.2 + shift) for group, shift in groups.items()
                     for i in range(n_questions // len(groups))]

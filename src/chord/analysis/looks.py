@@ -44,6 +44,7 @@ LOOKS = tuple(Look(*parts) for parts in zip(COLOURS, DASHES, MARKERS, strict=Tru
 OWN = {
     "rl": 0, "sft_best_rl": 1, "chord_mu": 2, "chord_phi": 3, "sft_best": 4, "sft_light": 5, "sft_light_rl": 6,
     "mu_0.5": 1, "mu_0.1": 4, "mix_is": 5, "mu_0.02": 6,
+    "sft_10k_rl": 6, "sft_40k_rl": 1, "chord_tune_both": 2,
 }  # fmt: skip
 
 
