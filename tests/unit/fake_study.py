@@ -79,7 +79,7 @@ def score_frame(
 
 
 def make(root: Path, n_seeds: int = 3, n_questions: int = 120, k: int = 4, steps: int = 120) -> list[Path]:
-    """Runs of every method and of the further ones that figures show, with scores and curves; returns the run folders."""
+    """Runs of every method and of further ones that figures show, with scores and curves; returns the run folders."""
     rng = np.random.default_rng(11)
     names = [*METHODS, *FURTHER]
     questions = {
