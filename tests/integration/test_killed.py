@@ -107,6 +107,8 @@ def content(folder: Path) -> dict[str, str | bytes]:
     found = {}
     for path in sorted(results(folder).rglob("*")):
         name = path.relative_to(results(folder)).as_posix()
+        if name.startswith("source/"):  # the code that jobs ran; its name holds the place of the checkout
+            continue
         if path.suffix in (".csv", ".md", ".tex") and path.name != "curves.csv":
             found[name] = without_clock(path)
         elif path.suffix == ".parquet":
