@@ -234,7 +234,7 @@ def test_pickled_weights_are_refused(tiny_model_dir, tmp_path):
         AutoModelForCausalLM.from_pretrained(tiny_model_dir).state_dict(), weights.with_name("pytorch_model.bin")
     )
     weights.unlink()
-    with pytest.raises(OSError, match="safetensors"):
+    with pytest.raises(UserError, match="safetensors"):
         load_model(tmp_path / "model")
     with pytest.raises(UserError, match="nowhere: no such folder"):
         load_model(tmp_path / "nowhere")
