@@ -159,4 +159,6 @@ def test_a_study_killed_at_twenty_random_moments_loses_nothing(checkout, tmp_pat
     assert expected.keys() == found.keys()
     assert {"main/tables/table1.tex", "main/cells.parquet", "claims/main/claims.md"} <= expected.keys()
     assert [name for name in expected if found[name] != expected[name]] == []
-    assert [path for path in results(killed).rglob("*") if path.name in ("lock", "checkpoints")] == []
+    # The study's own lock stays where the last kill left nothing to do; the next call that does something replaces it.
+    left = {path for path in results(killed).rglob("*") if path.name in ("lock", "checkpoints")}
+    assert left <= {results(killed) / "lock"}
