@@ -11,8 +11,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 def test_a_study_of_500_runs_makes_few_entries_beside_its_runs():
     pytest.importorskip("snakemake_executor_plugin_slurm", reason="the extra `slurm` of this package is not installed")
-    profile = ["--workflow-profile", "profiles/slurm"]
-    plan = snakemake(ROOT, "-n", "--quiet", "host", "reason", *profile, "--config", "study=tiny", "seeds=27").stdout
+    plan = ["-n", "--forceall", "--workflow-profile", "profiles/slurm"]  # as if there were no results
+    plan = snakemake(ROOT, *plan, "--quiet", "host", "reason", "--config", "study=tiny", "seeds=27").stdout
     jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE)}
     runs = jobs["train"]
     assert runs > 500
