@@ -20,7 +20,8 @@ from chord.rollouts import encode_prompts
 from chord.training import pretrain
 from chord.training.gates import guess_rate, marker_logp, measure_gates, missed
 from chord.training.pretrain_spec import Gates, Mixture, PretrainSpec
-from chord.training.tokenizer import build_tokenizer, words
+from chord.training.tokenizer import build_tokenizer
+from chord.training.vocabulary import words
 
 TINY = {
     "seed": 1,

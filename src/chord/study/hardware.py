@@ -10,6 +10,7 @@ from chord.errors import UserError
 from chord.settings import Settings
 from chord.study.reading import read_yaml
 from chord.training.pretrain_spec import Architecture
+from chord.training.vocabulary import words
 
 MODELS = "config/models.yaml"
 GPUS = "config/gpus.yaml"
@@ -99,7 +100,7 @@ def world_shape(architecture: Architecture) -> ModelShape:
     """Of a base model of the synthetic world, which has one token a word."""
     return ModelShape(
         model_type="qwen2",
-        vocab_size=60,
+        vocab_size=len(words()),
         hidden_size=architecture.hidden,
         intermediate_size=architecture.mlp,
         num_hidden_layers=architecture.layers,

@@ -6,35 +6,14 @@ Decoding joins words by single spaces, which is how all texts of the world are w
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from chord.data import skills, solutions, world
+from chord.training.vocabulary import ASSISTANT, BOS, EOS, PAD, SYSTEM, UNK, USER, words
 
-PAD, BOS, EOS, UNK, SYSTEM, USER, ASSISTANT = "<pad>", "<bos>", "<eos>", "<unk>", "<system>", "<user>", "<assistant>"
 # prompt + response + end token is the rendered conversation, character by character.
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ '<' + message['role'] + '>' + message['content'] }}"
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
-
-
-def words() -> list[str]:
-    """Every word of the world and its skills, in a fixed order (a word's place is its token id)."""
-    grammar = "has plus minus find and ? . , answer gives ok option largest odd of is next".split()
-    digits = [str(digit) for digit in range(world.MODULUS)]
-    return [
-        PAD,
-        BOS,
-        EOS,
-        UNK,
-        SYSTEM,
-        USER,
-        ASSISTANT,
-        *digits,
-        *grammar,
-        *solutions.MARKERS,
-        *world.NAMES,
-        *skills.COLOURS,
-    ]
 
 
 def build_tokenizer(max_tokens: int) -> PreTrainedTokenizerFast:
