@@ -1,20 +1,21 @@
 """From YAML files to a checked `Study`: reading, laying over each other, and every problem found as one line."""
 
 import functools
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from chord.analysis.catalogue import FIGURES, TABLES
+from chord.analysis.catalogue import FIGURES
 from chord.analysis.claims_spec import ClaimsFile
-from chord.analysis.reported import read_reported
 from chord.analysis.tuning import read_choices
 from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Decoding
+from chord.study import consistency
 from chord.study.hardware import MODEL_TYPES, MODELS, ModelShape, find_gpu, find_shape, world_shape
 from chord.study.phase import Phase, expand
 from chord.study.phase import problems as phase_problems
@@ -94,7 +95,7 @@ class _Loader:
         values = functools.reduce(overlay, [layer.value for layer in self.files]) | instead
         settings = validate(StudyFile, values, [self._layer(values)])
         methods = self._methods(settings)
-        self._check_comparisons(settings)
+        self._say_all(consistency.of_comparisons(settings))
         comparisons = {} if self.lines else self._under_protocols(settings, methods)
         benchmarks = {name: self._benchmark(name, settings) for name in settings.benchmarks}
         data = self._section(PrepareSpec, settings.data, ("data",), seed=settings.seed)
@@ -102,11 +103,11 @@ class _Loader:
         pretrain = None
         if settings.base_model is not None:
             pretrain = self._section(PretrainSpec, settings.base_model, ("base_model",), seed=settings.seed)
-        self._check_tuning(settings, methods)
+        self._say_all(consistency.of_tuning(settings, methods))
         self._check_claims(settings)
-        self._check_paper_setting(settings)
+        self._say_all(consistency.of_paper_setting(settings, self.root / "config/paper/reported.yaml"))
         phase = self._phase(settings, methods, benchmarks, pretrain)
-        self._check_parts(settings, benchmarks)
+        self._say_all(consistency.of_parts(settings, benchmarks))
         return Study(
             name=path.name.removesuffix(".yaml"),
             root=self.root,
@@ -176,6 +177,10 @@ class _Loader:
     def _say(self, keys: Keys, message: str) -> None:
         """Note a problem of the study's own file."""
         self.lines.append(line(self._layer(None), keys, message))
+
+    def _say_all(self, problems: Iterable[tuple[Keys, str]]) -> None:
+        for keys, message in problems:
+            self._say(keys, message)
 
     def _section(self, model: type[Model], section: dict, place: Keys, **derived: Any) -> Model | None:
         """A section of the study's file, completed with what only the study knows; None after a problem."""
@@ -361,40 +366,6 @@ class _Loader:
         except Problems as problems:
             self.lines += problems.lines
 
-    def _check_paper_setting(self, settings: StudyFile) -> None:
-        if settings.paper_setting is None:
-            return
-        known = read_reported(self.root / "config/paper/reported.yaml").settings
-        if settings.paper_setting not in known:
-            self._say(("paper_setting",), unknown("setting of the paper", settings.paper_setting, known))
-
-    def _check_comparisons(self, settings: StudyFile) -> None:
-        for name, comparison in settings.comparisons.items():
-            place = ("comparisons", name)
-            if comparison.protocol is not None and comparison.protocol not in settings.protocols:
-                self._say(
-                    (*place, "protocol"), unknown("protocol of this study", comparison.protocol, settings.protocols)
-                )
-            for method in comparison.methods:
-                if method not in settings.methods:
-                    self._say((*place, "methods"), unknown("method of this study", method, settings.methods))
-            for method in comparison.references:
-                if method not in comparison.methods:
-                    self._say((*place, "references"), unknown("method of this comparison", method, comparison.methods))
-            for figure in comparison.figures:
-                for method in FIGURES[figure].methods:
-                    if method not in comparison.methods:
-                        message = f"{figure} shows {method}, which is not among the methods of this comparison"
-                        self._say((*place, "figures"), message)
-
-    def _check_parts(self, settings: StudyFile, benchmarks: dict[str, Benchmark | None]) -> None:
-        if any(benchmark is None or benchmark.parts for benchmark in benchmarks.values()):
-            return
-        for name, comparison in settings.comparisons.items():
-            for table in comparison.tables:
-                if TABLES[table].parts:
-                    self._say(("comparisons", name, "tables"), f"{table}: no benchmark of this study has parts")
-
     def _phase(
         self,
         settings: StudyFile,
@@ -405,8 +376,7 @@ class _Loader:
         """The phase diagram's share of the study; adds its methods to `methods`."""
         if settings.phase_phi is None:
             return None
-        for keys, message in phase_problems(settings, methods):
-            self._say(keys, message)
+        self._say_all(phase_problems(settings, methods))
         if self.lines:
             return None
         section = settings.phase_phi
@@ -414,21 +384,3 @@ class _Loader:
         phase = expand(section, pretrain, methods, benchmark, list(range(settings.seeds)))
         methods |= {method.name: method for method in phase.methods}
         return phase
-
-    def _check_tuning(self, settings: StudyFile, methods: dict[str, Method]) -> None:
-        if settings.tuning is None:
-            return
-        if settings.tuning.seed_index < settings.seeds:
-            self._say(
-                ("tuning", "seed_index"),
-                f"{settings.tuning.seed_index} is one of the reported seeds; expected {settings.seeds} or more",
-            )
-        # A method with a problem of its own has been reported already.
-        trained = [name for name in settings.methods if name not in methods or methods[name].stage]
-        search = settings.tuning.search
-        for name in search:
-            if name not in trained:
-                self._say(("tuning", "search"), unknown("trained method of this study", name, trained))
-        if len({len(one.values) for one in search.values()}) > 1:
-            counts = ", ".join(f"{name} {len(one.values)}" for name, one in search.items())
-            self._say(("tuning", "search"), f"expected the same number of values for each method, got {counts}")

@@ -1,0 +1,64 @@
+"""Whether the parts of a study go together: each check gives (keys, message) of what does not."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from chord.analysis.catalogue import FIGURES, TABLES
+from chord.analysis.reported import read_reported
+from chord.study.problems import Keys, unknown
+from chord.study.settings import StudyFile
+from chord.study.study import Benchmark, Method
+
+
+def of_comparisons(settings: StudyFile) -> Iterator[tuple[Keys, str]]:
+    for name, comparison in settings.comparisons.items():
+        place = ("comparisons", name)
+        if comparison.protocol is not None and comparison.protocol not in settings.protocols:
+            yield (*place, "protocol"), unknown("protocol of this study", comparison.protocol, settings.protocols)
+        for method in comparison.methods:
+            if method not in settings.methods:
+                yield (*place, "methods"), unknown("method of this study", method, settings.methods)
+        for method in comparison.references:
+            if method not in comparison.methods:
+                yield (*place, "references"), unknown("method of this comparison", method, comparison.methods)
+        for figure in comparison.figures:
+            for method in FIGURES[figure].methods:
+                if method not in comparison.methods:
+                    message = f"{figure} shows {method}, which is not among the methods of this comparison"
+                    yield (*place, "figures"), message
+
+
+def of_parts(settings: StudyFile, benchmarks: Mapping[str, Benchmark | None]) -> Iterator[tuple[Keys, str]]:
+    """benchmarks: None for one with a problem of its own."""
+    if any(benchmark is None or benchmark.parts for benchmark in benchmarks.values()):
+        return
+    for name, comparison in settings.comparisons.items():
+        for table in comparison.tables:
+            if TABLES[table].parts:
+                yield ("comparisons", name, "tables"), f"{table}: no benchmark of this study has parts"
+
+
+def of_paper_setting(settings: StudyFile, reported: Path) -> Iterator[tuple[Keys, str]]:
+    """reported: the file with the paper's numbers."""
+    if settings.paper_setting is None:
+        return
+    known = read_reported(reported).settings
+    if settings.paper_setting not in known:
+        yield ("paper_setting",), unknown("setting of the paper", settings.paper_setting, known)
+
+
+def of_tuning(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tuple[Keys, str]]:
+    """methods: those without a problem of their own."""
+    if settings.tuning is None:
+        return
+    if settings.tuning.seed_index < settings.seeds:
+        message = f"{settings.tuning.seed_index} is one of the reported seeds; expected {settings.seeds} or more"
+        yield ("tuning", "seed_index"), message
+    trained = [name for name in settings.methods if name not in methods or methods[name].stage]
+    search = settings.tuning.search
+    for name in search:
+        if name not in trained:
+            yield ("tuning", "search"), unknown("trained method of this study", name, trained)
+    if len({len(one.values) for one in search.values()}) > 1:
+        counts = ", ".join(f"{name} {len(one.values)}" for name, one in search.items())
+        yield ("tuning", "search"), f"expected the same number of values for each method, got {counts}"
