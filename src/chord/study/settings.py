@@ -26,6 +26,7 @@ from chord.settings import Settings
 from chord.study.partial import Partial
 from chord.study.problems import unknown
 from chord.training.pretrain_spec import PretrainSpec
+from chord.training.scale import Scale
 from chord.training.spec import HybridStage, SftStage, Validation
 
 Section = dict[str, Any]
@@ -77,6 +78,7 @@ class Training(Settings):
 
     sft: Annotated[Section, Partial(SftStage, without=("kind",))]
     hybrid: Annotated[Section, Partial(HybridStage, without=("kind",))]
+    scale: Scale = Scale()
 
 
 class Protocol(Settings):
@@ -272,7 +274,7 @@ class StudyFile(Settings):
 
     @model_validator(mode="after")
     def _jobs_ask_for_the_gpus_that_they_use(self) -> "StudyFile":
-        used = {"train": 1, "generate": getattr(self.generation, "tensor_parallel_size", 1)}
+        used = {"train": self.training.scale.gpus, "generate": getattr(self.generation, "tensor_parallel_size", 1)}
         for rule, count in used.items() if self.cost.gpu else ():
             found = self.resources.get(rule, self.resources.get("default"))
             if found and found.gpus != count:

@@ -17,6 +17,7 @@ from chord.objectives.routers import Separate
 from chord.objectives.token_weights import One
 from chord.rollouts import Decoding
 from chord.settings import Settings
+from chord.training.scale import Scale
 
 
 class Optimizer(Settings):
@@ -29,10 +30,21 @@ class Optimizer(Settings):
     max_grad_norm: PositiveFloat = 1.0
 
 
+class Lora(Settings):
+    """Low-rank adapters on all linear layers of the decoder are trained, nothing else (arXiv 2106.09685).
+
+    The result of a run is a whole model, with the adapters merged into its weights.
+    """
+
+    rank: PositiveInt
+    alpha: PositiveFloat = Field(description="the update is scaled by alpha / rank")
+
+
 class StageSettings(Settings):
     """What both kinds of stages have."""
 
     optimizer: Optimizer
+    lora: Lora | None = Field(None, description="train adapters in place of all weights; null: all weights")
     micro_batch_rows: PositiveInt = Field(description="rows of one forward pass; changes memory and time only")
     keep: Literal["last", "best"] = Field(description="which weights are the result: last, or best on validation")
     validate_every: PositiveInt = Field(description="steps between two validations")
@@ -41,7 +53,7 @@ class StageSettings(Settings):
     @property
     def unused(self) -> tuple[str, ...]:
         """Settings without effect; a job's specification leaves them out, so that they do not make it run again."""
-        return ()
+        return () if self.lora else ("lora",)
 
     def used(self) -> dict:
         """The settings with an effect, as JSON values."""
@@ -112,10 +124,11 @@ class HybridStage(StageSettings):
 
     @property
     def unused(self) -> tuple[str, ...]:
+        unused = super().unused
         if not self.uses_experts:
-            return ("expert_rows_per_step", "expert_set", "token_weight", "expert_loss", "router")
+            return (*unused, "expert_rows_per_step", "expert_set", "token_weight", "expert_loss", "router")
         # Separate rows are the default, which specifications of stages have never named.
-        return ("expert_rows_per_step", "expert_set") if self.router.joins else ("router",)
+        return (*unused, *(("expert_rows_per_step", "expert_set") if self.router.joins else ("router",)))
 
     @model_validator(mode="after")
     def _expert_rows_are_counted(self) -> "HybridStage":
@@ -164,3 +177,4 @@ class TrainSpec(Settings):
     stage: Stage
     validation: Validation
     save_every: PositiveInt = Field(description="steps between two checkpoints")
+    scale: Scale = Scale()

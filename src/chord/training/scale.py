@@ -1,0 +1,63 @@
+"""How a training job uses its devices: ranks, sharding, what is recomputed, and who samples. No torch here.
+
+Nothing in here changes what is computed but for rounding; what is learnt (LoRA) is a setting of the stage.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from chord.rollouts.backends import VllmBackend
+from chord.settings import Settings
+
+
+class OwnRollouts(Settings):
+    """`generate` of transformers with the weights in training, or with a copy of them where they are sharded."""
+
+    kind: Literal["huggingface"] = "huggingface"
+    gpus: ClassVar[int] = 0  # beside those of the ranks
+
+
+class ColocatedRollouts(VllmBackend):
+    """vLLM in each rank's process, on its GPU; it sleeps (frees its weights and cache) while the model is updated."""
+
+    gpus: ClassVar[int] = 0
+
+
+class ServerRollouts(VllmBackend):
+    """A vLLM server that the job starts on GPUs of its own, as many as `tensor_parallel_size`."""
+
+    kind: Literal["vllm_server"] = "vllm_server"
+
+    @property
+    def gpus(self) -> int:
+        return self.tensor_parallel_size
+
+
+RolloutEngine = Annotated[OwnRollouts | ColocatedRollouts | ServerRollouts, Field(discriminator="kind")]
+
+
+class Scale(Settings):
+    """The defaults are one process that holds everything, which every model that fits in one GPU should use."""
+
+    ranks: PositiveInt = Field(1, description="processes that share the rows of a step, a GPU each")
+    sharding: Literal["none", "fsdp2", "zero2", "zero3"] = Field(
+        "none", description="what ranks share: nothing; all of the model (fsdp2, zero3); gradients and moments (zero2)"
+    )
+    cpu_offload: bool = Field(False, description="moments, and sharded weights, in the machine's memory")
+    gradient_checkpointing: bool = Field(False, description="compute each layer's activations again in the backward")
+    precision: Literal["fp32", "bf16"] | None = Field(
+        None, description="of the computation, weights are fp32; null: bf16 on a GPU, fp32 on a CPU"
+    )
+    rollouts: RolloutEngine = Field(OwnRollouts(), description="samples rollouts and validation answers")
+
+    @property
+    def gpus(self) -> int:
+        """Of one training job."""
+        return self.ranks + self.rollouts.gpus
+
+    @model_validator(mode="after")
+    def _offload_has_a_way(self) -> "Scale":
+        if self.cpu_offload and self.sharding == "none":
+            raise ValueError("cpu_offload: expected a sharding beside it (fsdp2, zero2 or zero3), which moves the memory")
+        return self
