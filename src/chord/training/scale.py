@@ -59,5 +59,5 @@ class Scale(Settings):
     @model_validator(mode="after")
     def _offload_has_a_way(self) -> "Scale":
         if self.cpu_offload and self.sharding == "none":
-            raise ValueError("cpu_offload: expected a sharding beside it (fsdp2, zero2 or zero3), which moves the memory")
+            raise ValueError("cpu_offload: expected a sharding (fsdp2, zero2 or zero3) beside it")
         return self
