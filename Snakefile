@@ -30,6 +30,14 @@ onstart:
         run_kept_source()
 
 
+onsuccess:
+    forget_recorded(Path(RESULTS))
+
+
+onerror:
+    forget_recorded(Path(RESULTS))
+
+
 # Every table and figure of the study, ablations included.
 rule all:
     default_target: True

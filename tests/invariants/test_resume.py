@@ -115,7 +115,7 @@ def test_killed_runs_end_like_a_straight_one(job, tmp_path):
     for clock in ("train_minutes", "validation_minutes", "peak_memory_mb"):
         assert [result.pop(clock) > 0 for result in results] == [True, True]
     assert results[0] == results[1]
-    assert not checkpoints.exists()
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["finished", "identity.json"]
     # A new start from nothing would end the same: the killed run did go on from a checkpoint.
     resumed = [json.loads((out / "manifest.json").read_text())["resumed_after_step"] for out in (straight, killed)]
     assert resumed[0] is None
@@ -216,6 +216,34 @@ def test_a_checkpoint_that_would_do_harm_does_none(job, name, tmp_path, monkeypa
             train_here(job, out)
         assert not (out / "manifest.json").exists()
     assert not (tmp_path / "harm was done").exists()
+
+
+@pytest.mark.parametrize("job", ["sft"], indirect=True)
+def test_a_finished_run_whose_result_was_deleted_is_delivered_again(job, tmp_path, caplog):
+    """As Snakemake deletes it when another job of a group fails, or when it was killed itself."""
+    out = tmp_path / "out"
+    train_here(job, out)
+    files = [*(out / "model").iterdir(), out / "curves.csv", out / "manifest.json"]
+    first = {path: path.read_bytes() for path in files}
+
+    def again(run: list[str]) -> bool:
+        """Whether the result is the same in everything, the times in its manifest included."""
+        shutil.rmtree(out / "model")
+        (out / "curves.csv").unlink()
+        (out / "manifest.json").unlink()
+        caplog.clear()
+        train_here(run, out)
+        return {path: path.read_bytes() for path in files} == first
+
+    with caplog.at_level("INFO"):
+        assert again(job)
+        assert f"{out}: was finished before" in caplog.text
+        changed_byte(out / "checkpoints/finished/model/model.safetensors")
+        assert not again(job)  # trained anew, at other times
+        assert "finished: damaged since it was written" in caplog.text
+        spec = json.loads(job[0]) | {"seed_index": 2}
+        assert not again([json.dumps(spec), *job[1:]])
+        assert "was finished before" not in caplog.text
 
 
 @pytest.mark.parametrize("job", ["hybrid"], indirect=True)

@@ -30,6 +30,8 @@ PARTITIONS = {
 QUICK = ["--jobs", "20", "--cores", "2", "--latency-wait", "20"]
 QUICK += ["--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3"]
 QUICK += ["--slurm-status-command", "squeue"]  # there is no accounting
+# Runs that are killed and preempted one by one have an entry each, as long ones have.
+ALONE = ["--group-components", "data=100", "evaluation=10", "analysis=100"]
 
 
 @dataclass
@@ -65,12 +67,8 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory) -> Path:
-    """A repository with one commit: the smoke study asks for GPUs, the profile knows the cluster's partitions."""
-    folder = copy_checkout(tmp_path_factory.mktemp("repository") / "checkout")
-    for old in ("train: {mem_mb: 3000, minutes: 10", "generate: {mem_mb: 3000, minutes: 5"):
-        edit(folder / "config/studies/smoke.yaml", f"{old}}}", f"{old}, gpus: 1}}")
-    edit(folder / "config/studies/smoke.yaml", "chord_phi: {}", f"chord_phi: {{stage: {{steps: {STEPS}}}}}")
-    (folder / "profiles/slurm/partitions.yaml").write_text(yaml.safe_dump({"partitions": PARTITIONS}))
+    """A repository with one commit."""
+    folder = site(tmp_path_factory)
     # One run is for whatever the others leave, and may be preempted.
     where = "'scavenge' if (wildcards.method, wildcards.seed) == ('chord_phi', '1') else ''"
     signals = "slurm_extra: \"'--signal=TERM@120'\""
@@ -81,6 +79,16 @@ def checkout(tmp_path_factory) -> Path:
     )
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "As planned"]):
         git(folder, *command)
+    return folder
+
+
+def site(tmp_path_factory) -> Path:
+    """A checkout in which the smoke study asks for GPUs and the profile knows the cluster's partitions."""
+    folder = copy_checkout(tmp_path_factory.mktemp("repository") / "checkout")
+    for old in ("train: {mem_mb: 3000, minutes: 10", "generate: {mem_mb: 3000, minutes: 5"):
+        edit(folder / "config/studies/smoke.yaml", f"{old}}}", f"{old}, gpus: 1}}")
+    edit(folder / "config/studies/smoke.yaml", "chord_phi: {}", f"chord_phi: {{stage: {{steps: {STEPS}}}}}")
+    (folder / "profiles/slurm/partitions.yaml").write_text(yaml.safe_dump({"partitions": PARTITIONS}))
     return folder
 
 
@@ -173,7 +181,7 @@ def happened(cluster: Cluster, checkout: Path, tmp_path_factory) -> Happenings:
             [*command, "--cores", "1", "--directory", local], cwd=checkout, env=environment, stdout=here, stderr=here
         )
         snakemake = subprocess.Popen(
-            [*command, "--workflow-profile", "profiles/slurm", *QUICK],
+            [*command, "--workflow-profile", "profiles/slurm", *QUICK, *ALONE],
             cwd=checkout, env=environment, stdout=there, stderr=there,
         )  # fmt: skip
         try:

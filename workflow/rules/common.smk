@@ -37,6 +37,7 @@ from chord.provenance import source_sha256
 from chord.source import keep, kept
 from chord.study import Study, load_study
 from chord.study.hub import download_spec, read_lock, repositories
+from chord.training.finished import forget_recorded
 
 KEPT = kept(SOURCE)
 ROOT = KEPT.root if KEPT else SOURCE

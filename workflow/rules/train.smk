@@ -1,5 +1,12 @@
 # A run: one method, one seed. Its checkpoints lie in the run's folder and are no output, because Snakemake deletes the
-# outputs of a job that was cut off: the next attempt goes on from them.
+# outputs of a job that was cut off: the next attempt goes on from them, or delivers what they end with.
+
+
+def entry_of_the_queue(wildcards) -> str | None:
+    """Short runs share one, where a profile gives the group a size; long ones together might need more time than a
+    partition allows."""
+    short = STUDY.resources("train").minutes <= 60
+    return "training" if short and "training" in workflow.group_settings.group_components else None
 
 
 rule train:
@@ -15,6 +22,8 @@ rule train:
         f"{RESULTS}/logs/train/{{method}}-seed-{{seed}}.log",
     benchmark:
         f"{RESULTS}/timings/train/{{method}}-seed-{{seed}}.tsv"
+    group:
+        entry_of_the_queue
     conda:
         conda_environment("train")
     threads: STUDY.resources("train").threads
@@ -22,6 +31,7 @@ rule train:
         mem_mb=STUDY.resources("train").mem_mb,
         runtime=STUDY.resources("train").minutes,
         gpu=STUDY.resources("train").gpus,
+        training=1,  # of those that share an entry of a queue: the profile lets one of them run at a time
     params:
         spec=lambda wildcards: spec(STUDY.train_spec(wildcards.method, int(wildcards.seed))),
         folder=lambda wildcards, output: Path(output.manifest).parent,

@@ -12,10 +12,10 @@ from transformers import TrainerCallback
 from chord.errors import UserError
 from chord.files import read_json, write_json
 from chord.provenance import folder_sha256
+from chord.training.finished import IDENTITY
 
 log = logging.getLogger(__name__)
 COMPLETE = "complete"  # written last: hashes of the checkpoint's files and of the best weights that it counts on
-IDENTITY = "identity.json"
 
 
 class MarkComplete(TrainerCallback):

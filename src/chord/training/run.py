@@ -21,6 +21,7 @@ from chord.locks import held
 from chord.models import load_tokenizer, load_weights
 from chord.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
+from chord.training import finished
 from chord.training.checkpoints import (
     MarkComplete,
     clear_checkpoints,
@@ -86,7 +87,11 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     if ranks.is_main_process:
         remove_partials(out)
         clear_checkpoints(checkpoints, identity | {"code": source_sha256(*DECISIVE_CODE)})
+        if finished.is_kept(checkpoints):
+            finished.deliver(checkpoints, out)
     ranks.wait_for_everyone()
+    if (checkpoints / finished.FINISHED).exists():
+        return
     resumed = newest_checkpoint(checkpoints)
 
     rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
@@ -143,7 +148,7 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     files["curves.csv"] = file_sha256(out / "curves.csv")
     result = _result(curves, delivered, len(sequences))
     write_json(out / "manifest.json", provenance | times | {"files": files, "result": result})
-    shutil.rmtree(checkpoints)  # several times the model's size, and of no use once the result stands
+    finished.keep(out, checkpoints)
 
 
 def build_trainer(
