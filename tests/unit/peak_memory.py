@@ -15,7 +15,7 @@ from chord.training.spec import TrainSpec
 from chord.training.tokenizer import build_tokenizer
 
 
-def main(config: dict, rows: int, length: int) -> int:
+def main(config: dict, rows: int, length: int, scale: dict | None = None, lora: dict | None = None) -> int:
     tokenizer = build_tokenizer(length)
     decoding = {"temperature": 1.0, "max_response_tokens": 1}
     spec = TrainSpec.model_validate(
@@ -23,9 +23,11 @@ def main(config: dict, rows: int, length: int) -> int:
             "study_seed": 1,
             "seed_index": 0,
             "save_every": 100,
+            "scale": scale or {},
             "validation": {"k": 1, "decoding": decoding, "batch_rows": 1},
             "stage": {
                 "kind": "sft",
+                "lora": lora,
                 "epochs": 2,
                 "optimizer": {"lr": 1e-4},
                 "micro_batch_rows": rows,
