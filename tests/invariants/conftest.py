@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 from chord import tasks
 from chord.data.rows import world_rows
 from chord.rollouts.huggingface import HuggingFaceEngine
+from chord.training.adapters import add_adapters
 from chord.training.hybrid import HybridTrainer
 from chord.training.sequences import encode_experts
 from chord.training.sft import SftTrainer
@@ -16,6 +17,7 @@ from chord.training.spec import HybridStage, SftStage
 from chord.training.tokenizer import build_tokenizer
 
 SEED_PARTS = (11, 0)
+ADAPTER_SEED = 7
 COMMON = {
     "bf16": False,
     "use_cpu": True,
@@ -162,7 +164,7 @@ def train_hybrid(load, tokenizer, prompts, experts, engine_for, tmp_path):
         model = load()
         args = HybridTrainer.config(stage, 1, output_dir=str(tmp_path), **COMMON)
         trainer = HybridTrainer(
-            model,
+            add_adapters(model, stage.lora, ADAPTER_SEED) if stage.lora else model,
             tokenizer,
             args,
             stage,
@@ -181,7 +183,8 @@ def train_hybrid(load, tokenizer, prompts, experts, engine_for, tmp_path):
 def train_sft(load, tokenizer, experts, tmp_path):
     def train(stage: SftStage) -> SftTrainer:
         args = SftTrainer.config(stage, 1, output_dir=str(tmp_path), **COMMON)
-        trainer = SftTrainer(load(), tokenizer, args, stage, encode_experts(tokenizer, experts), SEED_PARTS)
+        model = add_adapters(load(), stage.lora, ADAPTER_SEED) if stage.lora else load()
+        trainer = SftTrainer(model, tokenizer, args, stage, encode_experts(tokenizer, experts), SEED_PARTS)
         trainer.train()
         return trainer
 

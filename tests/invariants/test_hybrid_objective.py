@@ -65,7 +65,7 @@ def test_padding_and_row_order_change_no_log_probability(train_hybrid, tokenizer
 class StockGrpo:
     """TRL's own GRPOTrainer, untouched but for being given our prompts and samples."""
 
-    def __init__(self, model, tokenizer, stage, engine, prompts, output_dir):
+    def __init__(self, model, tokenizer, stage, engine, prompts, output_dir, peft_config=None):
         order = row_order(len(prompts), stage.steps * stage.prompts_per_step, derive_seed(*SEED_PARTS, "prompt order"))
         k = stage.rollouts_per_prompt
 
@@ -100,6 +100,7 @@ class StockGrpo:
             train_dataset=Dataset.from_list([{"prompt": prompts[i]["messages"], "row": i} for i in order]),
             reward_funcs=reward,
             rollout_func=rollout,
+            peft_config=peft_config,
         )
 
 

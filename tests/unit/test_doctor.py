@@ -110,6 +110,13 @@ def test_vllm_is_asked_for_where_the_study_samples_with_it(root):
     assert ("missing", "vLLM") in states(packages.findings(load(root), on_slurm=False))
 
 
+def test_peft_is_asked_for_where_the_study_trains_adapters(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)  # as if it were not installed
+    assert ("missing", "peft") not in states(packages.findings(load(root), on_slurm=False))
+    root.set(STUDY_FILE, "training", "hybrid", "lora", value={"rank": 16, "alpha": 32})
+    assert ("missing", "peft") in states(packages.findings(load(root), on_slurm=False))
+
+
 def test_memory(root):
     study = load(root)  # a training job asks for 3,000 MB
     assert machine.memory(study, 1, 2999).state == "missing"

@@ -26,14 +26,22 @@ def read(file: str) -> tuple[list[str], list[str], dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def pinned() -> dict[str, str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return dict(pin.split("==") for pin in project["dependencies"])
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def test_pins_are_those_of_the_package(pinned):
+def test_pins_are_those_of_the_package(project):
+    pinned, adapters = (
+        dict(pin.split("==") for pin in pins)
+        for pins in (project["dependencies"], project["optional-dependencies"]["lora"])
+    )
     assert read("environment.yml")[2] == pinned
-    assert read("workflow/envs/gpu.yml")[2] == pinned | GPU
+    assert read("workflow/envs/gpu.yml")[2] == pinned | adapters | GPU
+
+
+def test_adapters_are_tested_wherever_tests_run(project):
+    extras = project["optional-dependencies"]
+    assert set(extras["lora"]) < set(extras["dev"])
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -240,6 +240,16 @@ def test_changing_sft_changes_only_the_sft_run_and_not_the_rl_after_it(root):
     assert changed(before, specs(load(root))) == {("train", "sft", 0), ("train", "sft", 1)}
 
 
+def test_adapters_make_other_runs_of_the_stages_that_have_them(root):
+    without = specs(load(root))
+    assert not any('"lora"' in spec for name, spec in without.items() if name[0] == "train")
+    root.set(STUDY_FILE, "methods", "rl", value={"stage": {"lora": {"rank": 16, "alpha": 32}}})
+    assert changed(without, specs(load(root))) == {("train", "rl", 0), ("train", "rl", 1)}
+    root.set(STUDY_FILE, "training", "sft", "lora", value={"rank": 8, "alpha": 8})
+    found = {method: load(root).train_spec(method, 0)["stage"].get("lora") for method in ("sft", "rl", "decay")}
+    assert found == {"sft": {"rank": 8, "alpha": 8}, "rl": {"rank": 16, "alpha": 32}, "decay": None}
+
+
 def test_words_about_a_method_change_no_run(root):
     before = specs(load(root))
     root.set("config/methods/rl.yaml", "title", value="GRPO")

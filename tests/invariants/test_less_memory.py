@@ -1,0 +1,93 @@
+"""Gradient checkpointing changes no bit; bf16 changes how passes are rounded, in sampling as in training."""
+
+import logging
+
+import pytest
+import torch
+
+from chord.models import load_weights
+from chord.rollouts import Decoding, encode_prompts
+from chord.training.run import build_trainer
+from chord.training.sequences import Sequence, encode_experts
+from chord.training.spec import TrainSpec
+from chord.training.weights import save_whole
+from tests.invariants.conftest import hybrid_stage, logged, sft_stage, weights
+from tests.invariants.test_resume import VALIDATION
+
+LORA = {"rank": 4, "alpha": 8}
+RATE = {"optimizer": {"lr": 1e-3}}  # the optimizer is AdamW here
+STAGES = {
+    "hybrid": hybrid_stage(**RATE),
+    "sft": sft_stage(**RATE),
+    "hybrid with adapters": hybrid_stage(**RATE, lora=LORA),
+    "sft with adapters": sft_stage(**RATE, lora=LORA),
+}
+
+
+@pytest.fixture
+def build(load, tokenizer, prompts, experts, tmp_path):
+    def build(stage, **scale):
+        parts = {"stage": stage, "validation": VALIDATION, "save_every": 100, "scale": scale}
+        spec = TrainSpec.model_validate({"study_seed": 1, "seed_index": 0, **parts})
+        return build_trainer(spec, load(), tokenizer, prompts, encode_experts(tokenizer, experts), tmp_path)
+
+    return build
+
+
+def layer_calls(trainer) -> list[int]:
+    """Trains. Length of the rows that the first layer saw at each of its calls."""
+    plain = next(module for module in trainer.model.modules() if hasattr(module, "layers"))
+    seen = []
+    plain.layers[0].register_forward_pre_hook(lambda _layer, args: seen.append(args[0].shape[1]))
+    trainer.train()
+    return seen
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def test_gradient_checkpointing_changes_no_bit(build, stage, caplog):
+    usual, checkpointed = build(stage), build(stage, gradient_checkpointing=True)
+    calls = layer_calls(usual)
+    with caplog.at_level(logging.WARNING, logger="transformers"):
+        again = layer_calls(checkpointed)
+    assert "gradient checkpointing" not in caplog.text
+    assert torch.equal(weights(usual), weights(checkpointed))
+    for key in ("loss", "grad_norm", "reward_mean", "entropy"):
+        assert logged(usual, key) == logged(checkpointed, key)
+    # A rollout's steps are the calls with one token, by the key-value cache; they are as many as ever. All other calls
+    # are prompts, which are computed once, and training passes, which are computed twice.
+    assert again.count(1) == calls.count(1)
+    assert (calls.count(1) > 0) is (stage.kind == "hybrid")
+    prompts = 3 if stage.kind == "hybrid" else 0  # one batch of rollouts a step
+    passes = len(calls) - calls.count(1) - prompts
+    assert len(again) - again.count(1) - prompts == 2 * passes
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def test_bf16_is_the_precision_of_passes_and_not_of_weights(build, stage):
+    fp32, bf16 = build(stage), build(stage, precision="bf16")
+    fp32.train()
+    bf16.train()
+    assert {weight.dtype for weight in bf16.model.parameters()} == {torch.float32}
+    assert weights(bf16).isfinite().all()
+    ours, theirs = logged(bf16, "expert_nll"), logged(fp32, "expert_nll")
+    assert ours != theirs
+    assert ours == pytest.approx(theirs, rel=0.01)
+
+
+@pytest.mark.parametrize("lora", [None, LORA], ids=["all weights", "adapters"])
+def test_rollouts_come_from_the_distribution_that_is_updated(build, engine_for, prompts, tokenizer, tmp_path, lora):
+    """Where passes are in bf16, log-probs of samples in bf16 are nearer to the trainer's than those of fp32 are."""
+    trainer = build(hybrid_stage(**RATE, lora=lora), precision="bf16")
+    trainer.train()
+    save_whole(trainer.model, tmp_path / "whole")
+    ids = [row for row in encode_prompts(tokenizer, prompts[:8]) for _ in range(4)]
+    errors = []
+    for engine in (trainer.engine, engine_for(load_weights(tmp_path / "whole", torch.float32))):
+        samples = engine.generate(ids, list(range(len(ids))), Decoding(temperature=1.0, max_response_tokens=12))
+        rows = [Sequence(prompt, sample.token_ids) for prompt, sample in zip(ids, samples, strict=True)]
+        with torch.no_grad():
+            outputs = trainer._forward(trainer.model, rows)
+        assert outputs.log_probs.dtype == torch.float32
+        sampled = torch.tensor([logp for sample in samples for logp in sample.logps])
+        errors.append((outputs.log_probs[outputs.label_mask] - sampled).abs().mean())
+    assert errors[0] < errors[1] / 4
