@@ -7,6 +7,7 @@ gives. Every server has that, and an expert needs no more.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from chord.rollouts.prompts import check_lengths
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 RETRIES = 6  # of a request that met a busy or restarting server; the client waits longer each time
+logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request otherwise
 UNLIMITED = 2**31  # positions: the server knows its limit and says so
 
 
