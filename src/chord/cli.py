@@ -23,6 +23,7 @@ from chord.devices import claim_gpus
 from chord.disk import explained
 from chord.errors import UserError
 from chord.files import write_text
+from chord.training.scale import Scale
 
 if TYPE_CHECKING:
     from chord.study import Study
@@ -285,7 +286,9 @@ def _run_job(job: Job, options: argparse.Namespace) -> None:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder")
     if job.computes:
-        claim_gpus(spec.get("backend", {}).get("tensor_parallel_size", 1))
+        scale = Scale.model_validate(spec.get("scale", {}))
+        backend = spec.get("backend", {}).get("tensor_parallel_size", 1)
+        claim_gpus(max(scale.gpus, backend), server=scale.rollouts.gpus)
     try:
         with explained(options.out):
             importlib.import_module(job.module).run(spec, *inputs, options.out, **more)

@@ -12,17 +12,43 @@ from pathlib import Path
 from chord.errors import UserError
 
 DRIVER = Path("/proc/driver/nvidia/gpus")  # a folder for each device
+SERVER = "CHORD_SERVER_GPUS"  # CUDA_VISIBLE_DEVICES of a server that the job starts
 _held = []  # open lock files: the operating system frees them when the process ends, however it ends
 
 
-def claim_gpus(count: int = 1) -> None:
+def claim_gpus(count: int = 1, server: int = 0) -> None:
     """Show this process only `count` GPUs that no other process of ours holds. Call it before torch looks for any.
 
+    The last `server` of them are hidden from it: they are for a server that it starts (`server_gpus`).
     Does nothing where there are no more than that, nor for the ranks of a launcher, which choose their own.
     """
     visible = _visible()
-    if len(visible) <= count or "LOCAL_RANK" in os.environ:
+    if "LOCAL_RANK" in os.environ:
         return
+    if len(visible) > count:
+        visible = _claimed(visible, count)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible)
+    if server and visible:
+        if len(visible) < count:
+            raise UserError(f"{len(visible)} GPUs are visible; expected {count}, {server} of them for the vLLM server")
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible[:-server])
+        os.environ[SERVER] = ",".join(visible[-server:])
+
+
+def server_gpus(ranks: int, count: int) -> str | None:
+    """CUDA_VISIBLE_DEVICES of the job's server; None on a machine without GPUs.
+
+    Those that `claim_gpus` set aside, or under another launcher of ranks the ones after theirs.
+    """
+    if SERVER in os.environ:
+        return os.environ[SERVER]
+    visible = _visible()
+    if visible and len(visible) < ranks + count:
+        raise UserError(f"{len(visible)} GPUs are visible; expected {ranks + count}, {count} of them for the vLLM server")
+    return ",".join(visible[ranks : ranks + count]) if visible else None
+
+
+def _claimed(visible: list[str], count: int) -> list[str]:
     free = []
     for device in visible:
         if len(free) < count and _locked(device):
@@ -32,7 +58,7 @@ def claim_gpus(count: int = 1) -> None:
             f"{len(visible)} GPUs are visible and {len(free)} of them not in use, but the job needs {count}; "
             f"expected `snakemake --resources gpu={len(visible)}`"
         )
-    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(free)
+    return free
 
 
 def _visible() -> list[str]:

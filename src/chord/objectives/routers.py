@@ -37,6 +37,7 @@ class Joined(Part):
 
     joins: ClassVar[bool] = True
     reads: ClassVar[str] = "traces"
+    reads_entropies: ClassVar[bool] = False  # those of rollouts, which not every engine knows
 
     def advantages(self, rewards: Tensor, trace_rewards: Tensor, entropies: Tensor) -> tuple[Tensor, Tensor]:
         """Reward less the mean over the group, its trace included; exactly 0 where all are equal.
@@ -63,6 +64,8 @@ class Srft(Joined):
 
     name: Literal["srft"]
     positive: PositiveFloat
+
+    reads_entropies: ClassVar[bool] = True
 
     def advantages(self, rewards: Tensor, trace_rewards: Tensor, entropies: Tensor) -> tuple[Tensor, Tensor]:
         """Those of traces as in `joined`; those of rollouts depend on no other rollout."""

@@ -7,10 +7,13 @@ gives. Every server has that, and an expert needs no more.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
+import httpx
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 from openai.types import CompletionChoice
 from openai.types.chat import ChatCompletionMessage
@@ -24,15 +27,23 @@ from chord.rollouts.prompts import check_lengths
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 RETRIES = 6  # of a request that met a busy or restarting server; the client waits longer each time
+logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request otherwise
 UNLIMITED = 2**31  # positions: the server knows its limit and says so
 
 
 class ServerEngine:
     """An `Engine` over a server that serves one of our model folders."""
 
-    def __init__(self, endpoint: Endpoint, eos_token_ids: list[int]):
+    def __init__(
+        self, endpoint: Endpoint, eos_token_ids: list[int], socket: Path | None = None, gives_logps: bool = False
+    ):
+        """socket: the file at which the server listens, if at no port. gives_logps: they are known to be those of the
+        distribution that tokens are drawn from (vLLM's `--logprobs-mode processed_logprobs`).
+        """
         self.endpoint = endpoint
         self.eos_token_ids = list(eos_token_ids)
+        self.socket = socket
+        self.gives_logps = gives_logps
 
     def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
         """One sample for each prompt, in input order; see `Engine`."""
@@ -49,6 +60,7 @@ class ServerEngine:
                 max_tokens=decoding.max_response_tokens,
                 presence_penalty=0,
                 frequency_penalty=0,
+                logprobs=0 if self.gives_logps else None,  # of the drawn token only
                 # What a request leaves open, vLLM fills from the model's generation_config.json.
                 extra_body={
                     "top_k": -1,
@@ -58,9 +70,9 @@ class ServerEngine:
                     "return_token_ids": True,
                 },
             )
-            return self._sample(found.choices[0])
+            return self._sample(found.choices[0], decoding)
 
-        return _ask_all(self.endpoint, ask, list(zip(prompt_ids, seeds, strict=True)))
+        return _ask_all(self.endpoint, ask, list(zip(prompt_ids, seeds, strict=True)), self.socket)
 
     def score(self, sequences: list[list[int]]) -> list[list[float]]:
         """log p of each token but the first; see `Engine`."""
@@ -75,13 +87,16 @@ class ServerEngine:
                 raise self._no_token_ids("gives no log-probabilities of a prompt (echo)")
             return scores
 
-        return _ask_all(self.endpoint, ask, sequences)
+        return _ask_all(self.endpoint, ask, sequences, self.socket)
 
-    def _sample(self, choice: CompletionChoice) -> Sample:
+    def _sample(self, choice: CompletionChoice, decoding: Decoding) -> Sample:
         tokens = getattr(choice, "token_ids", None)
         if tokens is None:
             raise self._no_token_ids("returns no token ids")
-        return Sample(list(tokens), choice.finish_reason != "stop", None, None)
+        logps = None
+        if self.gives_logps:
+            logps = choice.logprobs.token_logprobs if decoding.temperature else [0.0] * len(tokens)  # from a point
+        return Sample(list(tokens), choice.finish_reason != "stop", logps, None)
 
     def _no_token_ids(self, what: str) -> UserError:
         return UserError(f"{self.endpoint.url}: the server {what}; expected vLLM's, others can only serve as experts")
@@ -124,16 +139,23 @@ def _whole_text(message: ChatCompletionMessage) -> str:
 
 
 def _ask_all(
-    endpoint: Endpoint, ask: Callable[[AsyncOpenAI, Item], Awaitable[Answer]], items: Sequence[Item]
+    endpoint: Endpoint,
+    ask: Callable[[AsyncOpenAI, Item], Awaitable[Answer]],
+    items: Sequence[Item],
+    socket: Path | None = None,
 ) -> list[Answer]:
     """`ask` of every item, in order, `endpoint.concurrency` at a time. The first failure ends all: UserError."""
+    at_socket = {}
+    if socket is not None:
+        transport = httpx.AsyncHTTPTransport(uds=str(socket), limits=httpx.Limits(max_connections=endpoint.concurrency))
+        at_socket["http_client"] = httpx.AsyncClient(transport=transport)
 
     async def run() -> list[Answer]:
         slots = asyncio.Semaphore(endpoint.concurrency)
         # Servers of our own want no key, but the client wants one.
         key = os.environ.get("OPENAI_API_KEY", "none")
         async with AsyncOpenAI(
-            base_url=endpoint.url, api_key=key, timeout=endpoint.timeout_seconds, max_retries=RETRIES
+            base_url=endpoint.url, api_key=key, timeout=endpoint.timeout_seconds, max_retries=RETRIES, **at_socket
         ) as client:
 
             async def one(item: Item) -> Answer:

@@ -7,19 +7,29 @@ two tokens. So equal batches on an equal machine give equal samples; docs/benchm
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chord.errors import UserError
 from chord.rollouts.backends import VllmBackend
 from chord.rollouts.engine import Decoding, Sample
 from chord.rollouts.prompts import check_lengths
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class VllmEngine:
-    """An `Engine` over a model folder."""
+    """An `Engine` over a model folder, or in training over the weights that it is given."""
 
-    def __init__(self, folder: Path, eos_token_ids: list[int], dtype: str, settings: VllmBackend):
-        """dtype: the checkpoint's (float32, bfloat16 ...); left to itself, vLLM turns float32 into float16."""
+    def __init__(
+        self, folder: Path, eos_token_ids: list[int], dtype: str, settings: VllmBackend, in_training: bool = False
+    ):
+        """dtype: the checkpoint's (float32, bfloat16 ...); left to itself, vLLM turns float32 into float16.
+
+        in_training: in each rank's process, with all of the model; sleeps until it is given weights.
+        """
         # The engine in this very process: a kill leaves nothing behind that holds the memory. Read at import.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         os.environ["VLLM_NO_USAGE_STATS"] = "1"  # jobs need no network and tell nobody
@@ -33,6 +43,8 @@ class VllmEngine:
             ) from error
         self.eos_token_ids = list(eos_token_ids)
         kv_cache = None if settings.kv_cache_gib is None else int(settings.kv_cache_gib * 2**30)
+        ranks = in_training and int(os.environ.get("WORLD_SIZE", "1")) > 1
+        self.sleeps = in_training and current_platform.is_sleep_mode_available()  # a CPU has none
         self.llm = LLM(
             str(folder),
             dtype=dtype,
@@ -40,11 +52,15 @@ class VllmEngine:
             kv_cache_memory_bytes=kv_cache,
             tensor_parallel_size=settings.tensor_parallel_size,
             enforce_eager=settings.enforce_eager,
+            # Takes the process group that the ranks have, and does not start one of its own beside it.
+            distributed_executor_backend="external_launcher" if ranks else None,
+            enable_sleep_mode=self.sleeps,
             # A seeded request whose prompt is read in pieces ends a CPU engine ("CPU Generator does not use offset").
             enable_chunked_prefill=False if current_platform.is_cpu() else None,
             generation_config="vllm",  # not the model's own decoding defaults
             logprobs_mode="processed_logprobs",  # after temperature and nucleus: what the token was drawn from
         )
+        self.sleep()
 
     def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
         """One sample for each prompt, in input order; see `Engine`. vLLM forms its batches itself."""
@@ -74,6 +90,24 @@ class VllmEngine:
             [found[token].logprob for token, found in zip(ids[1:], output.prompt_logprobs[1:], strict=True)]
             for ids, output in zip(sequences, outputs, strict=True)
         ]
+
+    def load_weights(self, weights: Iterable[tuple[str, "Tensor"]]) -> None:
+        """Compute with these from now on. weights: (name, whole tensor), a tied output layer under its own name too."""
+        if self.sleeps:
+            self.llm.wake_up(tags=["weights"])
+        self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
+        if self.sleeps:
+            self.llm.wake_up(tags=["kv_cache"])
+        self.llm.reset_prefix_cache()
+
+    def sleep(self) -> None:
+        """Free the memory of weights and cache, where the platform can, until the next `load_weights`."""
+        if self.sleeps:
+            self.llm.sleep(level=2)
+
+    def close(self) -> None:
+        """Free all of it, with the process groups of torch in this process."""
+        self.llm.llm_engine.engine_core.shutdown()
 
     def _parameters(self, **values: object):
         from vllm import SamplingParams

@@ -13,11 +13,15 @@ COLUMNS = (
     "validation_accuracy validation_response_tokens generate_seconds score_seconds weigh_seconds "
     "backward_seconds step_seconds validation_seconds"
 ).split()
+# Beside them where an engine with weights of its own samples (chord.training.sync).
+SYNC_COLUMNS = ("parity_mean", "parity_max", "rollout_drift", "sync_seconds")
 # Measured on the clock: the only columns that differ between a resumed and a straight run.
-CLOCK = tuple(column for column in COLUMNS if column.endswith("_seconds"))
+CLOCK = tuple(column for column in (*COLUMNS, *SYNC_COLUMNS) if column.endswith("_seconds"))
 
 
-def curve_rows(log_history: list[dict], rows_per_step: int, rows_per_epoch: int) -> list[dict]:
+def curve_rows(
+    log_history: list[dict], rows_per_step: int, rows_per_epoch: int, more: tuple[str, ...] = ()
+) -> list[dict]:
     """One dict a step with the known columns, step 0 being the start model; the closing summary is left out.
 
     rows_per_step of the stage's training rows are used at each step, rows_per_epoch are one pass.
@@ -28,12 +32,12 @@ def curve_rows(log_history: list[dict], rows_per_step: int, rows_per_epoch: int)
             continue
         named = {RENAMED.get(key, key): value for key, value in line.items()}
         named["epoch"] = named["step"] * rows_per_step / rows_per_epoch
-        rows.append({column: named.get(column) for column in COLUMNS})
+        rows.append({column: named.get(column) for column in (*COLUMNS, *more)})
     return rows
 
 
 def write_curves(path: Path, rows: list[dict]) -> None:
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)  # None becomes an empty field; floats are written with all their digits

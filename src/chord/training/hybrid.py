@@ -141,7 +141,7 @@ class HybridTrainer(GRPOTrainer):
         seen = Seen(sft_norms=norms, draw=Random(derive_seed(*self.seed_parts, "schedule", step)).random())
         a_rl, a_ex = self.stage.schedule.weights(step, seen)
         if a_rl:
-            rollouts = self._rollouts(inputs)
+            rollouts = self._rollouts(model, inputs)
             a_rl, a_ex = self.stage.schedule.weights(step, seen._replace(reward=self._metrics["train"]["reward"][-1]))
         self._log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
         terms = [self._policy_term(rollouts, a_rl)] if a_rl else []
@@ -167,7 +167,7 @@ class HybridTrainer(GRPOTrainer):
             first = self.accelerator.process_index * len(prompts)
             seeds = [derive_seed(*self.seed_parts, "rollout", step, first + i) for i in range(len(prompts))]
             samples = self._samples = self.engine.generate(prompt_ids, seeds, self.stage.decoding)
-        self._log_mean("entropy", [value for sample in samples for value in sample.entropies])
+        self._log_mean("entropy", [value for sample in samples for value in _entropies(sample)])
         self._log_mean("truncated", [sample.truncated for sample in samples])
         self._log_mean("response_tokens_mean", [len(sample.token_ids) for sample in samples])
         return {
@@ -183,7 +183,7 @@ class HybridTrainer(GRPOTrainer):
             self._step_rewards = [found.reward for _, found in judged]
         return self._step_rewards
 
-    def _rollouts(self, inputs: list[dict]) -> Rollouts:
+    def _rollouts(self, model, inputs: list[dict]) -> Rollouts:
         """Sample and judge this rank's share of the step's prompts."""
         found = self._generate_and_score_completions(inputs)
         metrics = self._metrics["train"]
@@ -203,8 +203,7 @@ class HybridTrainer(GRPOTrainer):
         if self.joins:
             traces = [self.experts[one["row"]] for one in inputs[:: self.stage.rollouts_per_prompt]]
             rewards = torch.tensor([trace.reward for trace in traces])
-            entropies = torch.tensor([fmean(sample.entropies) for sample in self._samples]).view_as(groups)
-            own, of_traces = self.stage.router.advantages(groups, rewards, entropies)
+            own, of_traces = self.stage.router.advantages(groups, rewards, self._row_entropies(model, rows, groups))
             live = (own != 0.0).flatten().tolist()
             return Rollouts(rows, own.flatten().to(device), live, traces, of_traces.to(device))
         # Equal rewards mean advantage 0. Told from the rewards: the rounding of TRL's group mean leaves 1e-4 of it.
@@ -212,14 +211,38 @@ class HybridTrainer(GRPOTrainer):
         advantages = found["advantages"] * mixed.to(found["advantages"].device)
         return Rollouts(rows, advantages, mixed.tolist(), [], advantages[:0])
 
+    def _row_entropies(self, model, rows: list[Sequence], groups: Tensor) -> Tensor:
+        """Mean token entropy of each rollout, nats, in the shape of `groups`, where the router reads it."""
+        if not self.stage.router.reads_entropies:
+            return torch.zeros_like(groups)
+        if not self._sampled_elsewhere:
+            return torch.tensor([fmean(sample.entropies) for sample in self._samples]).view_as(groups)
+        with self._timed("weigh_seconds"), torch.no_grad():
+            found = {}
+            for chunk in self._chunks(rows, [True] * len(rows)):
+                outputs = self._forward(model, [rows[i] for i in chunk])
+                means = (outputs.entropy * outputs.label_mask).sum(1) / outputs.label_mask.sum(1)
+                found |= dict(zip(chunk, means.tolist(), strict=True))
+        return torch.tensor([found[i] for i in range(len(rows))]).view_as(groups)
+
     # The two terms, and their micro-batches.
 
     def _policy_term(self, rollouts: Rollouts, a_rl: float) -> Term:
         def loss(outputs: FusedCausalLMOutput, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
             logp = outputs.log_probs
-            return clipped_surrogate(logp, logp.detach(), rollouts.advantages[indices], self.stage.clip), {}
+            values = {}
+            if self._sampled_elsewhere:
+                drawn = torch.zeros_like(logp)
+                drawn[outputs.label_mask] = logp.new_tensor([p for i in indices for p in self._samples[i].logps])
+                values["rollout_drift"] = (logp.detach() - drawn).abs()
+            return clipped_surrogate(logp, logp.detach(), rollouts.advantages[indices], self.stage.clip), values
 
         return Term("rl", rollouts.rows, rollouts.live, a_rl, loss)
+
+    @property
+    def _sampled_elsewhere(self) -> bool:
+        """By an engine with weights of its own: it knows no entropies, and its log-probs may differ from the model's."""
+        return any(sample.entropies is None for sample in self._samples)
 
     def _expert_rows(self, step: int, rollouts: Rollouts | None) -> tuple[list[Sequence], Tensor | None]:
         """This rank's share of the step's expert rows, and their advantages where they join the rollouts' groups."""
@@ -314,16 +337,19 @@ class HybridTrainer(GRPOTrainer):
             sums["loss"] += batch.term.weight * term_loss.detach()
             sums[f"{batch.term.name}_loss"] += term_loss.detach()
             sums["train_tokens"] += sum(map(len, rows))
-            sums["expert_count"] += mask.sum() if batch.term.name == "expert" else 0
+            for name in ("rl", "expert"):
+                sums[f"{name}_count"] += mask.sum() if batch.term.name == name else 0
             for name, value in values.items():
                 sums[name] += (value * mask).sum()
         names = sorted(sums)
         totals = dict(zip(names, self.accelerator.reduce(torch.stack([sums[n] for n in names]), "sum"), strict=True))
         loss = totals.pop("loss")
-        expert_count = totals.pop("expert_count")
+        counts = {name: totals.pop(f"{name}_count") for name in ("rl", "expert")}
         if "expert" in terms:
             for name in ("token_weight_mean", "expert_nll"):
-                totals[name] /= expert_count
+                totals[name] /= counts["expert"]
+        if "rollout_drift" in totals:
+            totals["rollout_drift"] /= counts["rl"]
         self._log_values(**{name: value.item() for name, value in totals.items()})
         return loss.to(torch.float32)
 
@@ -346,3 +372,8 @@ class HybridTrainer(GRPOTrainer):
             yield
         finally:
             self._seconds[name] += time.perf_counter() - started
+
+
+def _entropies(sample: Sample) -> list[float]:
+    """For each token, nats. Where the engine does not know it, -log p of the token, which has it as its mean."""
+    return [-logp for logp in sample.logps] if sample.entropies is None else sample.entropies

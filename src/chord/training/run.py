@@ -4,7 +4,7 @@ import os
 import resource
 import shutil
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from chord.files import atomic_folder, read_jsonl, remove_partials, write_json
 from chord.locks import held
 from chord.models import load_tokenizer, load_weights
 from chord.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
+from chord.rollouts import Engine, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.seeds import derive_seed
 from chord.training import finished
@@ -32,13 +33,14 @@ from chord.training.checkpoints import (
     step_of,
 )
 from chord.training.clock import Clock
-from chord.training.curves import curve_rows, write_curves
+from chord.training.curves import SYNC_COLUMNS, curve_rows, write_curves
 from chord.training.hybrid import HybridTrainer
 from chord.training.interruption import StopAfterStep
 from chord.training.scale import Scale
 from chord.training.sequences import Sequence, encode_experts
 from chord.training.sft import SftTrainer
 from chord.training.spec import SftStage, TrainSpec
+from chord.training.sync import open_synced
 from chord.training.validation import Validate, best_step
 from chord.training.weights import save_whole
 
@@ -66,21 +68,27 @@ def run(
     if missing := [name for name, path in rows.items() if path is None]:
         raise UserError(f"train: --{missing[0]}: missing; expected the rows that a {settings.stage.kind} stage reads")
     ranks = PartialState(cpu=not torch.cuda.is_available())
-    with held(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
-        try:
-            with explained(out):
-                _train(settings, {"start": start, "validation": validation, **rows}, out, ranks, check)
-        except Exception:
-            if ranks.is_main_process:
-                check()  # what lies in a folder that was lost is another's
-                remove_incomplete(out / "checkpoints")
-            raise
-    ranks.wait_for_everyone()  # a rank that ends early makes the others fail
+    with ExitStack() as closing:
+        with held(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
+            try:
+                with explained(out):
+                    _train(settings, {"start": start, "validation": validation, **rows}, out, ranks, check, closing)
+            except Exception:
+                if ranks.is_main_process:
+                    check()  # what lies in a folder that was lost is another's
+                    remove_incomplete(out / "checkpoints")
+                raise
+        ranks.wait_for_everyone()  # a rank that ends early makes the others fail
     ranks.destroy_process_group()
 
 
-def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialState, check: Callable) -> None:
-    """check: raises when the folder is not this process's any more; None on the ranks that write nothing."""
+def _train(
+    spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialState, check: Callable, closing: ExitStack
+) -> None:
+    """check: raises when the folder is not this process's any more; None on the ranks that write nothing.
+
+    closing: gets what is closed when all ranks are done.
+    """
     started = utc_now()
     device, precision = _hardware(spec.scale)
     provenance = manifest(
@@ -107,8 +115,14 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     model = load_weights(inputs["start"], torch.float32)
     sequences = encode_experts(tokenizer, rows.get("experts", []))
     _check_lengths(sequences, rows.get("experts", []), model)
-    trainer = build_trainer(spec, model, tokenizer, rows.get("prompts", []), sequences, checkpoints)
-    validate_with = _engine(model, tokenizer, spec.validation.batch_rows, precision)
+    # Texts with answers where there are some; any token shows an output layer that is not the model's.
+    texts = [one.input_ids for one in sequences] or encode_prompts(tokenizer, rows["validation"])
+    synced = open_synced(spec, inputs["start"], out, stop_tokens(model, tokenizer)[1], texts, precision)
+    trainer = build_trainer(spec, model, tokenizer, rows.get("prompts", []), sequences, checkpoints, synced)
+    validate_with = synced or _engine(model, tokenizer, spec.validation.batch_rows, precision)
+    if synced:
+        closing.callback(synced.close)
+        synced.follow(trainer)
 
     def measure() -> tuple[float, float]:
         settings = spec.validation
@@ -137,7 +151,8 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
 
     counted = "experts" if isinstance(spec.stage, SftStage) else "prompts"
     per_step = spec.stage.expert_rows_per_step if counted == "experts" else spec.stage.prompts_per_step
-    curves = curve_rows(trainer.state.log_history, per_step, len(rows[counted]))
+    more = SYNC_COLUMNS if synced else ()
+    curves = curve_rows(trainer.state.log_history, per_step, len(rows[counted]), more)
     delivered = best_step(curves) if keeps_best else trainer.state.global_step
     check()
     with atomic_folder(out / "model") as folder:
@@ -162,8 +177,12 @@ def build_trainer(
     prompts: list[dict],
     experts: list[Sequence],
     checkpoints: Path,
+    engine: Engine | None = None,
 ) -> Trainer:
-    """The stage's trainer with the optimizer and the saving that the spec asks for. Adapters are put into `model`."""
+    """The stage's trainer with the optimizer and the saving that the spec asks for. Adapters are put into `model`.
+
+    engine: samples the rollouts; None is the model itself.
+    """
     stage = spec.stage
     optimizer = stage.optimizer
     _, precision = _hardware(spec.scale)
@@ -194,7 +213,7 @@ def build_trainer(
         args = SftTrainer.config(stage, world_size, **common)
         return SftTrainer(trained, tokenizer, args, stage, experts, seed_parts)
     args = HybridTrainer.config(stage, world_size, **common)
-    engine = _engine(model, tokenizer, stage.generate_batch_rows, precision)
+    engine = engine or _engine(model, tokenizer, stage.generate_batch_rows, precision)
     return HybridTrainer(trained, tokenizer, args, stage, engine, prompts, experts, seed_parts)
 
 

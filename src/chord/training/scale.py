@@ -23,6 +23,14 @@ class ColocatedRollouts(VllmBackend):
 
     gpus: ClassVar[int] = 0
 
+    @model_validator(mode="after")
+    def _fits_beside_the_trainer(self) -> "ColocatedRollouts":
+        if self.tensor_parallel_size > 1:
+            raise ValueError("tensor_parallel_size: expected 1 within the ranks' processes; vllm_server can have more")
+        if self.kv_cache_gib is None:
+            raise ValueError("kv_cache_gib: missing; expected a number, as vLLM would take what the trainer needs")
+        return self
+
 
 class ServerRollouts(VllmBackend):
     """A vLLM server that the job starts on GPUs of its own, as many as `tensor_parallel_size`."""

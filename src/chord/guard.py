@@ -1,0 +1,39 @@
+"""`python -m chord.guard PARENT FOLDER COMMAND ...`: a command that does not outlive the process that wanted it.
+
+A process that is killed cannot end what it started, and a server left behind would hold a GPU for ever. So the guard,
+in a session of its own, is told by the operating system (Linux) that its parent has ended, in whatever way. Then it
+ends the command with all that this has started, and deletes the folder.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+SECONDS = 20  # to end in an orderly way
+
+
+def main(parent: int, folder: str, command: list[str]) -> int:
+    """Exit code of the command; -SIGKILL where it did not end by itself."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        if os.getppid() != parent:  # ended before it could be asked to tell
+            sys.exit()
+        return process.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):  # all of the group have ended
+                os.killpg(process.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(SECONDS)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), sys.argv[2], sys.argv[3:]))
