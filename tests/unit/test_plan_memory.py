@@ -10,9 +10,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from chord.plan.memory import CPU_PROCESS, kept, update_of
+from chord.plan.rank import CPU_PROCESS, Rank
 from chord.study.hardware import MODELS, ModelShape, find_shape
 from chord.study.reading import read_yaml
+from chord.training.scale import Scale
 
 ROOT = Path(__file__).parents[2]
 SHAPES = read_yaml(ROOT / MODELS, MODELS)
@@ -84,7 +85,7 @@ def config(layers: int) -> dict:
 def test_a_layer_keeps_what_the_plan_says(precision):
     """Counted from the tensors that torch keeps: a longer row less a shorter one, three layers less two."""
     short, long = (kept_bytes(3, precision, length) - kept_bytes(2, precision, length) for length in (128, 256))
-    a_token = kept(ModelShape(model_type="qwen2", **config(3)), precision)
+    a_token = Rank(ModelShape(model_type="qwen2", **config(3)), Scale(precision=precision)).kept()
     masks = (256**2 - 128**2) * (4 if precision == "fp32" else 2)
     assert long - short == pytest.approx(2 * (128 * a_token + masks), rel=0.02)
 
@@ -102,5 +103,5 @@ def test_the_peak_of_a_training_step():
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     measured = int(result.stdout.splitlines()[-1])
-    memory = update_of(ModelShape(model_type="qwen2", **values), "fp32", rows, length)
+    memory = Rank(ModelShape(model_type="qwen2", **values)).update(rows, length)
     assert measured == pytest.approx(memory.total - CPU_PROCESS, rel=0.25)
