@@ -196,7 +196,7 @@ def test_what_a_large_model_computes_and_reads(on_gpu):
 def test_memory_of_an_update(on_gpu):
     study = load(on_gpu)
     memory = update(study, study.methods["decay"].stage)
-    assert (memory.weights, memory.gradients, memory.optimizer, memory.casts) == tuple(
+    assert (memory.weights, memory.gradients, memory.optimizer, memory.copies) == tuple(
         PARAMETERS * size for size in (4, 4, 8, 2)
     )
     # 6 rows of a prompt of 6 and an expert's 50 tokens; two layers; masks of all pairs; one layer's gradients.
@@ -210,7 +210,7 @@ def test_what_fits_is_not_refused(on_gpu):
     study = load(on_gpu)
     assert refusals(study) == []
     text = plan_text(study)
-    assert "Memory of one small (2 GiB), in GiB" in text
+    assert "Memory of one small (2 GiB), and of a job in the machine, in GiB" in text
     assert "GPU-hours*  hours on 1 GPU*" in text
     assert text.endswith("* An estimate. Worked out for small (docs/plan.md), not measured.")
 

@@ -196,7 +196,8 @@ class Rank:
             case OwnRollouts():
                 head, cache = generate(self.shape, rows, tokens)
                 replica = FP32 * self.shape.parameters() if self.shares_weights else 0
-                return replace(memory, copies=replica, head=head, cache=cache)
+                casts = BF16 * self.shape.parameters() if self.width == BF16 else 0
+                return replace(memory, copies=replica + casts, head=head, cache=cache)
             case ColocatedRollouts() as engine:
                 awake = vllm(self.shape, engine, tokens)
                 return replace(memory, copies=awake.weights + self._synced, cache=awake.cache)
@@ -213,8 +214,13 @@ class Rank:
 
     @property
     def in_machine(self) -> Memory:
-        """Of all ranks that have GPUs, in the machine's memory: each loads the whole model; then what is offloaded."""
-        ranks, loaded = self.scale.ranks, FP32 * self.shape.parameters()
-        held = {part: ranks * getattr(self.held, part) for part in self.offloaded}
-        parts = held if sum(held.values()) > ranks * loaded else {"weights": ranks * loaded}
-        return Memory(process=ranks * CPU_PROCESS, **parts)
+        """Of all ranks that have GPUs, in the machine's memory, at the fuller of two moments: each loads the whole
+        model; later, what is offloaded, and of fsdp2 a checkpoint that the first rank gathers to write it."""
+        ranks, parameters = self.scale.ranks, self.shape.parameters()
+        loading = Memory(weights=ranks * FP32 * parameters, process=ranks * CPU_PROCESS)
+        first = {"weights": parameters, "optimizer": 2 * self.trained} if self.scale.sharding == "fsdp2" else {}
+        later = {
+            part: FP32 * first.get(part, 0) + (ranks * getattr(self.held, part) if part in self.offloaded else 0)
+            for part in ("weights", "gradients", "optimizer")
+        }
+        return max(loading, replace(loading, **later), key=lambda memory: memory.total)

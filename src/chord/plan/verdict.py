@@ -137,7 +137,7 @@ def _scales(study: Study) -> Iterator[dict]:
 
 def _adapters(study: Study, need: Need, room: float) -> str | None:
     stage, scale = study.methods[need.jobs[0]].stage, study.settings.training.scale
-    if stage.lora or need.phase != "update":
+    if stage.lora or need.phase != "update" or study.shape.num_local_experts > 1:  # adapters are for linear layers
         return None
     again = scale.model_copy(update={"gradient_checkpointing": True})
     trained = replace(rank(study, stage, again), lora=ADAPTERS)
