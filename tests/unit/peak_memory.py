@@ -15,7 +15,7 @@ from chord.training.spec import TrainSpec
 from chord.training.tokenizer import build_tokenizer
 
 
-def main(config: dict, rows: int, length: int) -> int:
+def main(config: dict, rows: int, length: int, scale: dict | None = None, lora: dict | None = None) -> int:
     tokenizer = build_tokenizer(length)
     decoding = {"temperature": 1.0, "max_response_tokens": 1}
     spec = TrainSpec.model_validate(
@@ -32,7 +32,9 @@ def main(config: dict, rows: int, length: int) -> int:
                 "expert_rows_per_step": rows,
                 "keep": "last",
                 "validate_every": 100,
+                "lora": lora,
             },
+            "scale": scale or {},
         }
     )
     # Ragged, so that attention needs a mask as it does in a real batch.

@@ -180,7 +180,7 @@ def _no_row_fits(study: Study) -> list[str]:
     """vLLM does not start where its cache is too small for one row of the length that it makes room for."""
     engines = {"generation": study.settings.generation, "training.scale.rollouts": study.settings.training.scale.rollouts}
     return [
-        f"{name}.kv_cache_gib: {engine.kv_cache_gib:g} GiB; one row of {name}.max_model_len needs {_gib(row)}"
+        f"{name}.kv_cache_gib: {engine.kv_cache_gib:g}; one row of max_model_len tokens needs {row / GIB:.3g}"
         for name, engine in engines.items()
         if isinstance(engine, VllmBackend)
         and engine.kv_cache_gib
