@@ -6,7 +6,8 @@ import pytest
 
 from chord.errors import UserError
 from chord.plan import estimated_minutes, jobs, plan_text, questions, refusals, work
-from chord.plan.memory import update
+from chord.plan.memory import needs, rank, rollouts, update
+from chord.plan.rank import CPU_PROCESS, GPU_PROCESS, VLLM_ASLEEP
 from chord.study import load_study
 from tests.unit.study_files import STUDY_FILE, Root
 
@@ -196,7 +197,7 @@ def test_what_a_large_model_computes_and_reads(on_gpu):
 def test_memory_of_an_update(on_gpu):
     study = load(on_gpu)
     memory = update(study, study.methods["decay"].stage)
-    assert (memory.weights, memory.gradients, memory.optimizer, memory.casts) == tuple(
+    assert (memory.weights, memory.gradients, memory.optimizer, memory.copies) == tuple(
         PARAMETERS * size for size in (4, 4, 8, 2)
     )
     # 6 rows of a prompt of 6 and an expert's 50 tokens; two layers; masks of all pairs; one layer's gradients.
@@ -210,7 +211,7 @@ def test_what_fits_is_not_refused(on_gpu):
     study = load(on_gpu)
     assert refusals(study) == []
     text = plan_text(study)
-    assert "Memory of one small (2 GiB), in GiB" in text
+    assert "Memory of one small (2 GiB), and of a job in the machine, in GiB" in text
     assert "GPU-hours*  hours on 1 GPU*" in text
     assert text.endswith("* An estimate. Worked out for small (docs/plan.md), not measured.")
 
@@ -231,12 +232,179 @@ def test_what_does_not_fit_is_refused_with_what_would(on_gpu):
     assert not [line for line in refusals(load(on_gpu)) if line.startswith("train, update (decay)")]
 
 
-def test_a_model_too_large_for_any_gpu_is_told_what_sharding_would_need(on_gpu):
-    on_gpu.write("config/models.yaml", {"models/base": SHAPE | {"hidden_size": 16384, "intermediate_size": 65536}})
+# Sharded, with adapters, and with vLLM: the same study on several GPUs.
+TABLE = 100 * 64  # the embedding, and the output layer
+LAYER = (PARAMETERS - 2 * TABLE - 64) // 2
+GIB = 2**30
+
+
+def scaled(on_gpu, gpus=2, **scale):
+    """The study with this `training.scale`, whose training jobs hold so many GPUs."""
+    on_gpu.set(STUDY_FILE, "training", "hybrid", "prompts_per_step", value=4)
+    on_gpu.set(STUDY_FILE, "training", "sft", "micro_batch_rows", value=2)
+    on_gpu.set(STUDY_FILE, "training", "scale", value=scale)
+    on_gpu.set(STUDY_FILE, "resources", "train", "gpus", value=gpus)
+    on_gpu.set(STUDY_FILE, "cost", "gpus", value=gpus)
+    return load(on_gpu)
+
+
+def parts(memory):
+    return memory.weights, memory.gradients, memory.optimizer, memory.copies
+
+
+@pytest.mark.parametrize(
+    ("sharding", "weights", "gradients", "optimizer", "copies"),
+    [
+        # A whole model each, gradients also in DDP's buckets, casts to bf16.
+        ("none", 4 * PARAMETERS, 8 * PARAMETERS, 8 * PARAMETERS, 2 * PARAMETERS),
+        # Half of all; gathered in bf16 the output layer and two layers; the gradients of one layer.
+        ("fsdp2", 2 * PARAMETERS, 2 * PARAMETERS, 4 * PARAMETERS, 2 * (TABLE + 2 * LAYER) + 4 * PARAMETERS / 2),
+        # bf16 weights; an fp32 copy beside the moments; a bucket of all gradients.
+        ("zero2", 2 * PARAMETERS, 2 * PARAMETERS, 6 * PARAMETERS, 2 * PARAMETERS),
+        ("zero3", PARAMETERS, 2 * PARAMETERS, 6 * PARAMETERS, 2 * (TABLE + 2 * LAYER) + 2 * PARAMETERS),
+    ],
+)
+def test_memory_of_two_ranks(on_gpu, sharding, weights, gradients, optimizer, copies):
+    study = scaled(on_gpu, ranks=2, sharding=sharding)
+    stage = study.methods["decay"].stage
+    assert parts(update(study, stage)) == (weights, gradients, optimizer, copies)
+    # Between updates: no gradients but DDP's buckets; a replica where the weights are shared; casts to bf16.
+    replica = 4 * PARAMETERS if sharding in ("fsdp2", "zero3") else 0
+    buckets = 4 * PARAMETERS if sharding == "none" else 0
+    assert parts(rollouts(study, stage)) == (weights, buckets, optimizer, replica + 2 * PARAMETERS)
+
+
+def test_offloaded_parts_lie_in_the_machine(on_gpu):
+    study = scaled(on_gpu, ranks=2, sharding="fsdp2", cpu_offload=True)
+    stage = study.methods["decay"].stage
+    assert parts(update(study, stage))[:3] == (0, 0, 0)
+    machine = rank(study, stage).in_machine
+    # Of both ranks together all weights, gradients and moments; and the checkpoint that the first rank writes.
+    assert parts(machine)[:3] == (8 * PARAMETERS, 4 * PARAMETERS, 16 * PARAMETERS)
+    study = scaled(on_gpu, ranks=2, sharding="zero2", cpu_offload=True)
+    assert parts(update(study, stage))[:3] == (2 * PARAMETERS, 0, 0)
+
+
+def test_each_rank_loads_the_whole_model(on_gpu):
+    study = scaled(on_gpu, ranks=4, gpus=4)
+    machine = rank(study, study.methods["decay"].stage).in_machine
+    assert (machine.weights, machine.process) == (4 * 4 * PARAMETERS, 4 * CPU_PROCESS)
+    on_gpu.set(STUDY_FILE, "resources", "train", "mem_mb", value=2000)
+    assert refusals(load(on_gpu)) == [
+        "train, in the machine (rl and 3 more): 2.5 GiB, but the train job's mem_mb has 1.9 GiB; "
+        "would fit: resources.train.mem_mb 2,708"
+    ]
+
+
+def test_layers_computed_again_keep_their_inputs_and_one_layer(on_gpu):
+    study = scaled(on_gpu, gpus=1, gradient_checkpointing=True)
+    # As in test_memory_of_an_update: 6 rows of 56 tokens.
+    tokens = 6 * 56
+    one_layer = tokens * (26 * 64 + 8 * 128 + 8 * 64) + 6 * 56**2 * 2
+    inputs = 2 * tokens * 64 * 4
+    passing = tokens * (3 * 128 + 2 * 64) * 2
+    assert update(study, study.methods["decay"].stage).activations == inputs + one_layer + passing
+
+
+def test_adapters_have_gradients_and_moments_and_the_frozen_weights_none(on_gpu):
+    on_gpu.set(STUDY_FILE, "training", "hybrid", "lora", value={"rank": 8, "alpha": 16})
+    study = scaled(on_gpu, gpus=1)
+    # rank x (in + out) of queries, outputs (64, 64), keys, values (64, 32) and the MLP's three (64, 128), in 2 layers
+    adapters = 2 * 8 * (2 * 128 + 2 * 96 + 3 * 192)
+    memory = update(study, study.methods["decay"].stage)
+    assert parts(memory) == (4 * (PARAMETERS + adapters), 4 * adapters, 8 * adapters, 2 * PARAMETERS)
+    tokens = 6 * 56
+    kept = 2 * (tokens * (18 * 64 + 8 * 128 + 10 * 64 + 7 * 2 * 8) + 6 * 56**2 * 2) + tokens * (3 * 128 + 2 * 64) * 2
+    assert memory.activations == kept
+    assert memory.head == tokens * 100 * 4  # no gradient of the output layer
+
+
+def test_memory_with_vllm_beside_the_trainer(on_gpu):
+    study = scaled(on_gpu, gpus=1, rollouts={"kind": "vllm", "kv_cache_gib": 0.25})
+    stage = study.methods["decay"].stage
+    memory = rollouts(study, stage)
+    # bf16 weights of vLLM, and the largest weight on its way to it
+    assert parts(memory) == (4 * PARAMETERS, 0, 8 * PARAMETERS, 2 * PARAMETERS + 4 * TABLE)
+    assert memory.cache == 0.25 * GIB
+    assert memory.process == GPU_PROCESS + VLLM_ASLEEP
+    assert update(study, stage).cache == 0
+    study = scaled(on_gpu, gpus=1, rollouts={"kind": "vllm"})
+    assert rollouts(study, stage).cache == 2 * 128 * 2 * 2 * 32  # keys and values of all of the model's 128 positions
+
+
+def test_a_server_has_gpus_of_its_own(on_gpu):
+    study = scaled(on_gpu, gpus=4, ranks=2, rollouts={"kind": "vllm_server", "tensor_parallel_size": 2})
+    (need,) = [need for need in needs(study, ["decay"]) if need.phase == "server"]
+    assert (need.memory.weights, need.memory.cache) == (PARAMETERS, 128 * 2 * 2 * 32)
+    assert "training  2 ranks, rollouts by vllm_server" in plan_text(study)
+    on_gpu.set(STUDY_FILE, "cost", "gpus", value=3)
+    assert "training.scale: a job holds 4 GPUs; cost.gpus has 3" in refusals(load(on_gpu))
+
+
+def test_ranks_share_the_time_of_a_step(on_gpu):
+    # sft: 80 rows in micro-batches of 2, half on each rank; a pass takes at least 2 x 2.5 / 3 ms, and layers that are
+    # computed again make it four. Samples: 40 completions of 9 tokens on each, of 10 in a call.
+    study = scaled(on_gpu, ranks=2, gradient_checkpointing=True)
+    trained = 40 / 2 * 2 * 2.5e-3 * 4 / 3
+    assert estimated_minutes(study, "train", "sft") == pytest.approx((30 + trained + 40 / 8 * 9 * 2 * 7e-4) / 60)
+
+
+def test_vllm_has_as_many_rollouts_under_way_as_its_cache_holds(on_gpu):
+    # rl: 160 rollouts of 4 tokens in calls of 16, 12 at a time; 80 validation answers, 8 at a time. A row of 6 + 4
+    # tokens has 10 x 2 x 2 x 32 keys and values of 2 bytes. A step reads them, half of the response, and the weights.
+    trained = 160 / 6 * 2 * 2.5e-3
+    for cache, all_rows in {0.25: (12, 8), 5 * 2560 / GIB: (5, 5)}.items():
+        study = scaled(on_gpu, gpus=1, rollouts={"kind": "vllm", "kv_cache_gib": cache})
+        sampled = sum(
+            count / rows * 4 * (PARAMETERS + rows * 8 * 128) * 2 / (1e9 * 0.6)
+            for count, rows in zip((160, 80), all_rows, strict=True)
+        )
+        assert estimated_minutes(study, "train", "rl") == pytest.approx((30 + trained + sampled) / 60)
+
+
+def test_a_model_too_large_for_one_gpu_is_told_the_cheapest_way(on_gpu):
+    on_gpu.write("config/models.yaml", {"models/base": SHAPE | {"hidden_size": 2560, "intermediate_size": 2560}})
+    scaled(on_gpu, gpus=1)
+    on_gpu.set(STUDY_FILE, "cost", "gpus", value=4)
+    line = next(line for line in refusals(load(on_gpu)) if line.startswith("train, update (rl"))
+    assert line.endswith(
+        "; would fit: cost.gpu large or training.scale {ranks: 4, sharding: fsdp2} or training.hybrid.lora {rank: 32, "
+        "alpha: 64} with training.scale {gradient_checkpointing: true} (another method: adapters learn less than all "
+        "weights)"
+    )
+    for ranks, refused in {2: True, 4: False}.items():
+        study = scaled(on_gpu, gpus=ranks, ranks=ranks, sharding="fsdp2")
+        assert any("update (rl" in line for line in refusals(study)) == refused
+
+
+def test_a_model_too_large_for_all_gpus_is_refused_without_advice(on_gpu):
+    on_gpu.write("config/models.yaml", {"models/base": SHAPE | {"hidden_size": 65536, "intermediate_size": 65536}})
     on_gpu.set(STUDY_FILE, "cost", "gpus", value=8)
     line = next(line for line in refusals(load(on_gpu)) if line.startswith("train, update (rl"))
-    assert "no setting would make it fit; sharded over 8 of them, layers computed again, it would be" in line
-    assert line.endswith("which chord cannot do yet")
+    assert line.endswith("; no setting would make it fit")
+
+
+def test_ranks_that_cannot_share_the_rows_are_refused(on_gpu):
+    with pytest.raises(UserError) as error:
+        scaled(on_gpu, gpus=3, ranks=3)
+    assert str(error.value).splitlines() == [
+        f"{STUDY_FILE}: training.scale.ranks: prompts_per_step: 4 rows cannot be shared equally by 3 ranks "
+        "(rl, sft_rl, decay)",
+        f"{STUDY_FILE}: training.scale.ranks: expert_rows_per_step: 8 is not a multiple of micro_batch_rows 2 times "
+        "3 ranks (sft)",
+    ]
+
+
+def test_vllm_without_room_for_one_row_is_refused(on_gpu):
+    on_gpu.set(STUDY_FILE, "cost", "gpu", value="large")
+    study = scaled(on_gpu, gpus=1, rollouts={"kind": "vllm", "max_model_len": 20, "kv_cache_gib": 1e-6})
+    assert refusals(study) == [
+        "rollouts of rl: a prompt of 6 tokens and a response of 20; max_model_len is 20",
+        "rollouts of sft_rl: a prompt of 6 tokens and a response of 20; max_model_len is 20",
+        "rollouts of decay: a prompt of 6 tokens and a response of 20; max_model_len is 20",
+        # 20 x 2 x 2 x 32 values of 2 bytes
+        "training.scale.rollouts.kv_cache_gib: 1e-06; one row of max_model_len tokens needs 4.77e-06",
+    ]
 
 
 def test_rows_longer_than_the_models_positions_are_refused(on_gpu):

@@ -10,9 +10,11 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from chord.plan.memory import CPU_PROCESS, kept, update_of
+from chord.plan.rank import CPU_PROCESS, Rank
 from chord.study.hardware import MODELS, ModelShape, find_shape
 from chord.study.reading import read_yaml
+from chord.training.scale import Scale
+from chord.training.spec import Lora
 
 ROOT = Path(__file__).parents[2]
 SHAPES = read_yaml(ROOT / MODELS, MODELS)
@@ -44,10 +46,16 @@ def test_a_config_of_the_models_own_counts_more(tmp_path):
     assert find_shape(ROOT, "Qwen/Qwen2.5-0.5B-Instruct", [tmp_path]) is None  # no plan, and no error either
 
 
-def kept_bytes(layers: int, precision: str, length: int) -> int:
+def kept_bytes(layers: int, precision: str, length: int, again: bool = False, lora: Lora | None = None) -> int:
     """Bytes of all tensors that a forward pass of two rows keeps for the backward pass, weights left out."""
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(Qwen2Config(**config(layers))).train()
+    if again:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    if lora:
+        peft = pytest.importorskip("peft")
+        settings = peft.LoraConfig(r=lora.rank, target_modules="all-linear", task_type="CAUSAL_LM")
+        model = peft.get_peft_model(model, settings).get_base_model()
     weights = {values.untyped_storage().data_ptr() for values in model.parameters()}
     sizes, alive = {}, []
 
@@ -80,13 +88,32 @@ def config(layers: int) -> dict:
     }
 
 
+@pytest.mark.parametrize("lora", [None, Lora(rank=4, alpha=8)], ids=["all weights", "adapters"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_layer_keeps_what_the_plan_says(precision):
+def test_a_layer_keeps_what_the_plan_says(precision, lora):
     """Counted from the tensors that torch keeps: a longer row less a shorter one, three layers less two."""
-    short, long = (kept_bytes(3, precision, length) - kept_bytes(2, precision, length) for length in (128, 256))
-    a_token = kept(ModelShape(model_type="qwen2", **config(3)), precision)
+    short, long = (
+        kept_bytes(3, precision, length, lora=lora) - kept_bytes(2, precision, length, lora=lora)
+        for length in (128, 256)
+    )
+    a_token = Rank(ModelShape(model_type="qwen2", **config(3)), Scale(precision=precision), lora).kept()
     masks = (256**2 - 128**2) * (4 if precision == "fp32" else 2)
     assert long - short == pytest.approx(2 * (128 * a_token + masks), rel=0.02)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_layer_that_is_computed_again_keeps_its_input_in_fp32(precision):
+    """And refers to the one mask of all."""
+    three, two = (kept_bytes(layers, precision, 128, again=True) for layers in (3, 2))
+    assert three - two == 2 * 128 * 64 * 4
+
+
+def test_adapters_are_counted():
+    peft = pytest.importorskip("peft")
+    model = Qwen2ForCausalLM(Qwen2Config(**config(2)))
+    settings = peft.LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    trained, _ = peft.get_peft_model(model, settings).get_nb_trainable_parameters()
+    assert ModelShape(model_type="qwen2", **config(2)).adapter_parameters(4) == trained
 
 
 @pytest.mark.slow
@@ -102,5 +129,5 @@ def test_the_peak_of_a_training_step():
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     measured = int(result.stdout.splitlines()[-1])
-    memory = update_of(ModelShape(model_type="qwen2", **values), "fp32", rows, length)
+    memory = Rank(ModelShape(model_type="qwen2", **values)).update(rows, length)
     assert measured == pytest.approx(memory.total - CPU_PROCESS, rel=0.25)

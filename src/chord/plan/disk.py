@@ -1,7 +1,7 @@
 """Disk that a study takes: weights, checkpoints, completions."""
 
 from chord.plan.jobs import jobs
-from chord.plan.memory import BF16, FP32
+from chord.plan.rank import BF16, FP32
 from chord.plan.work import planned_methods, questions, response_tokens
 from chord.study import Study
 

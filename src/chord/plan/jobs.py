@@ -42,11 +42,14 @@ def _train_seconds(study: Study, method: str) -> float:
     cost, stage = study.settings.cost, study.methods[method].stage
     counts, response = work(study, method), response_tokens(study, method)
     policy, expert = cost.prompt_tokens + response, cost.prompt_tokens + cost.expert_tokens
-    seconds = training_seconds(study, counts.expert_rows, expert, stage.micro_batch_rows)
-    seconds += rollout_seconds(study, counts.validated, response, study.settings.validation.batch_rows)
+    validation = study.settings.validation
+    seconds = training_seconds(study, counts.expert_rows, expert, stage.micro_batch_rows, stage)
+    asked = study.data.validation * validation.k
+    seconds += rollout_seconds(study, stage, counts.validated, response, validation.batch_rows, asked)
     if not isinstance(stage, SftStage):
-        seconds += training_seconds(study, counts.rollouts, policy, stage.micro_batch_rows)
-        seconds += rollout_seconds(study, counts.rollouts, response, stage.generate_batch_rows)
+        asked = stage.prompts_per_step * stage.rollouts_per_prompt
+        seconds += training_seconds(study, counts.rollouts, policy, stage.micro_batch_rows, stage)
+        seconds += rollout_seconds(study, stage, counts.rollouts, response, stage.generate_batch_rows, asked)
     return seconds
 
 

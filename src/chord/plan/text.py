@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 
 from chord.plan.disk import disk
 from chord.plan.jobs import estimated_minutes, jobs, phase_jobs
-from chord.plan.memory import GIB, PARTS, Need, needs
+from chord.plan.memory import Need, needs
+from chord.plan.rank import GIB, PARTS
 from chord.plan.work import planned_methods, questions, work
 from chord.study import Benchmark, Study
+from chord.training.scale import OwnRollouts, Scale
 
 
 def plan_text(study: Study, cores: int | None = None) -> str:
@@ -22,6 +24,7 @@ def plan_text(study: Study, cores: int | None = None) -> str:
             ["model", f"{study.model}{shape}"],
             ["seeds", f"{len(study.seed_indices)} (study seed {settings.seed})"],
             ["prompts", f"SFT {study.data.sft:,}   RL {study.data.rl:,}   validation {study.data.validation:,}"],
+            *([] if settings.training.scale == Scale() else [["training", _scale_text(settings.training.scale)]]),
         ]
     )
     lines += ["", "Methods: one run of the last stage; times the number of seeds"]
@@ -35,7 +38,7 @@ def plan_text(study: Study, cores: int | None = None) -> str:
         lines += ["", "Protocols: what the methods of a comparison get"]
         lines += _table([[name, protocol.title] for name, protocol in settings.protocols.items()])
     if study.shape:
-        where = f"one {gpu.name} ({gpu.memory_gib:g} GiB)" if gpu else "one process"
+        where = f"one {gpu.name} ({gpu.memory_gib:g} GiB), and of a job in the machine" if gpu else "one process"
         lines += ["", f"Memory of {where}, in GiB, for the longest rows that the settings allow*"]
         header = ["", "for", *PARTS, "in all"]
         lines += _table([header, *map(_need_row, needs(study, planned_methods(study)))], right=range(2, 11))
@@ -63,6 +66,20 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     )
     lines += ["", f"* An estimate. {origin}."]
     return "\n".join(lines)
+
+
+def _scale_text(scale: Scale) -> str:
+    """What one training job has, in words."""
+    engine = scale.rollouts
+    parts = [
+        f"{scale.ranks} rank{'s' * (scale.ranks > 1)}",
+        *([] if scale.sharding == "none" else [scale.sharding]),
+        *(["cpu offload"] if scale.cpu_offload else []),
+        *(["layers computed again"] if scale.gradient_checkpointing else []),
+        *([] if scale.precision is None else [scale.precision]),
+        *([] if isinstance(engine, OwnRollouts) else [f"rollouts by {engine.kind}"]),
+    ]
+    return ", ".join(parts)
 
 
 def _method_row(study: Study, method: str) -> list[str]:

@@ -1,48 +1,50 @@
-"""What cannot fit, and what to change. Only what the code can do is offered; what it cannot do yet is called so."""
+"""What cannot fit, and what to change: only what the code can do is offered."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from chord.plan.memory import (
-    GIB,
-    Memory,
     Need,
     answers,
     capacity,
     longest,
     needs,
+    rank,
     reads_experts,
     rollouts,
-    sharded,
     update,
+    validation,
 )
+from chord.plan.rank import GIB, Memory, vllm_row
 from chord.plan.work import planned_methods
+from chord.rollouts.backends import VllmBackend
 from chord.study import Study
 from chord.study.hardware import larger_gpus
-from chord.training.spec import HybridStage, Stage
+from chord.training.scale import Scale
+from chord.training.spec import HybridStage, Lora, Stage
 
 SHORTEST = 256  # a response of fewer tokens is no advice
+ADAPTERS = Lora(rank=32, alpha=64)  # an example
 
 
 def refusals(study: Study) -> list[str]:
-    """A line for each kind of job that does not fit, and one for answers longer than the model's positions."""
+    """A line for each kind of job that does not fit, and for each other thing that would end one."""
     if study.shape is None:
         return []
     lines = [line for need in needs(study, planned_methods(study)) if (line := _refusal(study, need))]
-    return lines + _too_long(study)
+    return [*lines, *_too_long(study), *_too_many_gpus(study), *_no_row_fits(study)]
 
 
 def _refusal(study: Study, need: Need) -> str | None:
-    room = capacity(study, need.rule)
+    room = capacity(study, need)
     if need.memory.total <= room:
         return None
-    where = study.gpu.name if study.gpu else f"the {need.rule} job's mem_mb"
+    where = study.gpu.name if study.gpu and not need.in_machine else f"the {need.rule} job's mem_mb"
     found = f"{need.rule}, {need.phase} ({need.named}): {_gib(need.memory.total)}, but {where} has {_gib(room)}"
     changes = " or ".join(_changes(study, need, room))
-    return "; ".join(
-        [found, f"would fit: {changes}" if changes else "no setting would make it fit", *_hopes(study, need)]
-    )
+    return f"{found}; {f'would fit: {changes}' if changes else 'no setting would make it fit'}"
 
 
 def _gib(size: float) -> str:
@@ -51,28 +53,33 @@ def _gib(size: float) -> str:
 
 def _changes(study: Study, need: Need, room: float) -> list[str]:
     """Settings that would make it fit."""
-    if study.gpu is None:
-        larger = [f"resources.{need.rule}.mem_mb {math.ceil(need.memory.total / 1e6):,}"]
+    if study.gpu is None or need.in_machine:
+        asked = study.resources(need.rule).mem_mb * need.memory.total / room
+        changes = [f"resources.{need.rule}.mem_mb {math.ceil(asked):,}"]
     else:
-        larger = [f"cost.gpu {name}" for name in larger_gpus(study.root, need.memory.total / GIB)[:1]]
-    return larger + [change for change in [_smaller(study, need, room)] if change]
+        changes = [f"cost.gpu {name}" for name in larger_gpus(study.root, need.memory.total / GIB)[:1]]
+    if need.in_machine:
+        return changes
+    changes += [_smaller(study, need, room)]
+    if study.gpu and need.phase in ("validation", "rollouts", "update"):
+        changes += [_other_scale(study, need, room), _adapters(study, need, room)]
+    return [change for change in changes if change]
 
 
 def _smaller(study: Study, need: Need, room: float) -> str | None:
     """The largest batch that fits, of the kind that the phase hangs on; for an update without one, shorter rows."""
     if need.phase == "answers":
         row = study.benchmarks[need.jobs[0]]
-        return _fewer(f"benchmarks.{row.name}.batch_rows", row.batch_rows, room,
-                      lambda n: answers(study, replace(row, batch_rows=n)))  # fmt: skip
-    if need.phase == "validation":
-        validation = study.settings.validation
-        limit = validation.decoding.max_response_tokens
-        return _fewer("validation.batch_rows", validation.batch_rows, room, lambda n: rollouts(study, n, limit))
+        return _fewer(f"benchmarks.{row.name}.batch_rows", row.batch_rows, room, partial(answers, study, row))
     stage = study.methods[need.jobs[0]].stage
+    if need.phase == "validation":
+        batch_rows = study.settings.validation.batch_rows
+        return _fewer("validation.batch_rows", batch_rows, room, partial(validation, study, stage))
     if need.phase == "rollouts":
-        limit = stage.decoding.max_response_tokens
-        return _fewer("training.hybrid.generate_batch_rows", stage.generate_batch_rows, room,
-                      lambda n: rollouts(study, n, limit))  # fmt: skip
+        key = "training.hybrid.generate_batch_rows"
+        return _fewer(key, stage.generate_batch_rows, room, partial(rollouts, study, stage))
+    if need.phase == "server":
+        return None
 
     def of_rows(rows: int) -> Memory:
         return update(study, stage.model_copy(update={"micro_batch_rows": rows}))
@@ -102,30 +109,80 @@ def _shorter(study: Study, stage: Stage, memory: Memory, room: float) -> str | N
     return " with ".join(f"{key} {tokens:,}" for key, limit in asked.items() if limit > tokens)
 
 
-def _hopes(study: Study, need: Need) -> list[str]:
-    """What the code cannot do, where that would be the way: for a lab that asks whether its machine is large enough."""
-    gpus = study.settings.cost.gpus
-    if need.phase != "update" or study.gpu is None or gpus == 1:
-        return []
-    size = sharded(study, study.methods[need.jobs[0]].stage, gpus).total
-    return [
-        f"sharded over {gpus} of them, layers computed again, it would be {_gib(size)} each, which chord cannot do yet"
+def _other_scale(study: Study, need: Need, room: float) -> str | None:
+    """The first that fits: layers computed again, more ranks that share the model, both, and the machine's memory."""
+    stage, phase = study.methods[need.jobs[0]].stage, {"update": update, "validation": validation, "rollouts": rollouts}
+    for changed in _scales(study):
+        values = study.settings.training.scale.model_dump() | changed
+        if phase[need.phase](study, stage, scale=Scale.model_validate(values)).total <= room:
+            shown = ", ".join(f"{key}: {str(value).lower()}" for key, value in changed.items())
+            return f"training.scale {{{shown}}}"
+    return None
+
+
+def _scales(study: Study) -> Iterator[dict]:
+    """Changes of the study's `training.scale`, the cheapest first."""
+    again = {"gradient_checkpointing": True}
+    stages = [study.methods[name].stage for name in planned_methods(study) if study.trains(name)]
+    ranks = [
+        count
+        for count in range(2, study.settings.cost.gpus + 1)
+        if count >= study.settings.training.scale.ranks and not any(stage.unshared(count) for stage in stages)
     ]
+    yield again
+    for more in ({}, again, again | {"cpu_offload": True}):
+        for count in ranks:
+            yield {"ranks": count, "sharding": "fsdp2"} | more
+
+
+def _adapters(study: Study, need: Need, room: float) -> str | None:
+    stage, scale = study.methods[need.jobs[0]].stage, study.settings.training.scale
+    if stage.lora or need.phase != "update" or study.shape.num_local_experts > 1:  # adapters are for linear layers
+        return None
+    again = scale.model_copy(update={"gradient_checkpointing": True})
+    trained = replace(rank(study, stage, again), lora=ADAPTERS)
+    if trained.update(stage.micro_batch_rows, longest(study, stage)).total > room:
+        return None
+    shown = f"training.{stage.kind}.lora {{rank: {ADAPTERS.rank}, alpha: {ADAPTERS.alpha:g}}}"
+    more = "" if scale.gradient_checkpointing else " with training.scale {gradient_checkpointing: true}"
+    return f"{shown}{more} (another method: adapters learn less than all weights)"
 
 
 def _too_long(study: Study) -> list[str]:
-    """Rows longer than the model's positions end a job."""
-    limit, prompt = study.shape.max_position_embeddings, study.settings.cost.prompt_tokens
-    asked = {f"benchmark {row.name}": row.decoding.max_response_tokens for row in study.benchmarks.values()}
-    asked["validation"] = study.settings.validation.decoding.max_response_tokens
-    asked["experts"] = study.experts.max_response_tokens
+    """Rows longer than the model's positions, or than vLLM is told to make room for, end a job."""
+    positions, prompt = study.shape.max_position_embeddings, study.settings.cost.prompt_tokens
+    generation, sampler = study.settings.generation, study.settings.training.scale.rollouts
+    asked = {f"benchmark {row.name}": (row.decoding.max_response_tokens, generation) for row in study.benchmarks.values()}
+    asked["validation"] = (study.settings.validation.decoding.max_response_tokens, sampler)
+    asked["experts"] = (study.experts.max_response_tokens, None)
     asked |= {
-        f"rollouts of {name}": stage.decoding.max_response_tokens
+        f"rollouts of {name}": (stage.decoding.max_response_tokens, sampler)
         for name in planned_methods(study)
         if isinstance(stage := study.methods[name].stage, HybridStage)
     }
+    lines = []
+    for what, (tokens, engine) in asked.items():
+        room = getattr(engine, "max_model_len", None) or positions
+        if prompt + tokens > min(room, positions):
+            has = f"{study.model} has {positions:,} positions" if room >= positions else f"max_model_len is {room:,}"
+            lines.append(f"{what}: a prompt of {prompt:,} tokens and a response of {tokens:,}; {has}")
+    return lines
+
+
+def _too_many_gpus(study: Study) -> list[str]:
+    held, there = study.settings.training.scale.gpus, study.settings.cost.gpus
+    if study.gpu is None or held <= there:
+        return []
+    return [f"training.scale: a job holds {held} GPUs; cost.gpus has {there}"]
+
+
+def _no_row_fits(study: Study) -> list[str]:
+    """vLLM does not start where its cache is too small for one row of the length that it makes room for."""
+    engines = {"generation": study.settings.generation, "training.scale.rollouts": study.settings.training.scale.rollouts}
     return [
-        f"{what}: a prompt of {prompt:,} tokens and a response of {tokens:,}; {study.model} has {limit:,} positions"
-        for what, tokens in asked.items()
-        if prompt + tokens > limit
+        f"{name}.kv_cache_gib: {engine.kv_cache_gib:g}; one row of max_model_len tokens needs {row / GIB:.3g}"
+        for name, engine in engines.items()
+        if isinstance(engine, VllmBackend)
+        and engine.kv_cache_gib
+        and (row := vllm_row(study.shape, engine, 0)) > engine.kv_cache_gib * GIB
     ]

@@ -47,6 +47,17 @@ def of_paper_setting(settings: StudyFile, reported: Path) -> Iterator[tuple[Keys
         yield ("paper_setting",), unknown("setting of the paper", settings.paper_setting, known)
 
 
+def of_ranks(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tuple[Keys, str]]:
+    """Whether the ranks of a training job can share the rows of its steps equally; methods: as below."""
+    ranks = settings.training.scale.ranks
+    problems: dict[str, list[str]] = {}
+    for name, method in methods.items():
+        if method.stage and (problem := method.stage.unshared(ranks)):
+            problems.setdefault(problem, []).append(name)
+    for problem, names in problems.items():
+        yield ("training", "scale", "ranks"), f"{problem} ({', '.join(names)})"
+
+
 def of_tuning(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tuple[Keys, str]]:
     """methods: those without a problem of their own."""
     if settings.tuning is None:

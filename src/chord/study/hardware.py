@@ -48,17 +48,29 @@ class ModelShape(Settings):
         """Width of all keys of a token."""
         return self.num_key_value_heads * self.head_size
 
-    def parameters(self, experts: int | None = None) -> int:
-        """How many. experts: count only so many of each layer, such as those that a token meets."""
+    def layer_parameters(self, experts: int | None = None) -> int:
+        """Of one layer. experts: count only so many of them, such as those that a token meets."""
         h, experts = self.hidden_size, experts or self.num_local_experts
         layer = 2 * h * self.query + 2 * h * self.key + 3 * h * self.intermediate_size * experts + 2 * h
-        rest = self.vocab_size * h * (1 if self.tie_word_embeddings else 2) + h
         if self.model_type == "qwen2":
             layer += self.query + 2 * self.key  # biases
         elif self.model_type == "phimoe":
             layer += self.query + 2 * self.key + h + 2 * h + h * self.num_local_experts  # biases, norms', router
+        return layer
+
+    def parameters(self, experts: int | None = None) -> int:
+        """How many. experts: as above."""
+        h = self.hidden_size
+        rest = self.vocab_size * h * (1 if self.tie_word_embeddings else 2) + h
+        if self.model_type == "phimoe":
             rest += h + self.vocab_size
-        return layer * self.num_hidden_layers + rest
+        return self.layer_parameters(experts) * self.num_hidden_layers + rest
+
+    def adapter_parameters(self, rank: int) -> int:
+        """Of low-rank adapters on all linear layers of the decoder; experts of a mixture are no linear layers."""
+        h, mlp = self.hidden_size, 3 * (self.hidden_size + self.intermediate_size)
+        widths = 2 * (h + self.query) + 2 * (h + self.key) + (mlp if self.num_local_experts == 1 else 0)
+        return self.num_hidden_layers * rank * widths
 
     def forward_flops(self, length: int) -> float:
         """Of one token in a sequence of this many: two for each parameter that it meets, and attention to the half of

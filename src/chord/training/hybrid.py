@@ -115,9 +115,8 @@ class HybridTrainer(GRPOTrainer):
     @staticmethod
     def config(stage: HybridStage, world_size: int, **common) -> GRPOConfig:
         """TRL's arguments under which one `training_step` gets all rollouts of this rank's share of the step."""
-        for key in ("prompts_per_step", "expert_rows_per_step"):
-            if (getattr(stage, key) or 0) % world_size:
-                raise UserError(f"{key}: {getattr(stage, key)} rows cannot be shared equally by {world_size} ranks")
+        if problem := stage.unshared(world_size):
+            raise UserError(problem)
         return GRPOConfig(
             max_steps=stage.steps,
             per_device_train_batch_size=stage.prompts_per_step * stage.rollouts_per_prompt // world_size,

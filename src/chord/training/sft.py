@@ -41,16 +41,12 @@ class SftTrainer(SFTTrainer):
 
     @staticmethod
     def config(stage: SftStage, world_size: int, **common) -> SFTConfig:
-        rows = stage.micro_batch_rows * world_size
-        if stage.expert_rows_per_step % rows:
-            raise UserError(
-                f"expert_rows_per_step: {stage.expert_rows_per_step} is not a multiple of micro_batch_rows "
-                f"{stage.micro_batch_rows} times {world_size} ranks"
-            )
+        if problem := stage.unshared(world_size):
+            raise UserError(problem)
         return SFTConfig(
             num_train_epochs=1,
             per_device_train_batch_size=stage.micro_batch_rows,
-            gradient_accumulation_steps=stage.expert_rows_per_step // rows,
+            gradient_accumulation_steps=stage.expert_rows_per_step // (stage.micro_batch_rows * world_size),
             train_sampling_strategy="sequential",
             max_length=None,
             packing=False,

@@ -73,6 +73,15 @@ class SftStage(StageSettings):
         """The training rows that the stage reads."""
         return ("experts",)
 
+    def unshared(self, ranks: int) -> str | None:
+        """Which of its numbers of rows so many ranks cannot share equally, as a message; None where they can."""
+        if self.expert_rows_per_step % (self.micro_batch_rows * ranks) == 0:
+            return None
+        return (
+            f"expert_rows_per_step: {self.expert_rows_per_step} is not a multiple of micro_batch_rows "
+            f"{self.micro_batch_rows} times {ranks} ranks"
+        )
+
     @model_validator(mode="after")
     def _whole_micro_batches(self) -> "SftStage":
         if self.expert_rows_per_step % self.micro_batch_rows:
@@ -114,6 +123,13 @@ class HybridStage(StageSettings):
     def inputs(self) -> tuple[str, ...]:
         """The training rows that the stage reads."""
         return ("prompts", self.router.reads) if self.uses_experts else ("prompts",)
+
+    def unshared(self, ranks: int) -> str | None:
+        """As of an SftStage."""
+        for key in ("prompts_per_step", "expert_rows_per_step"):
+            if (getattr(self, key) or 0) % ranks:
+                return f"{key}: {getattr(self, key)} rows cannot be shared equally by {ranks} ranks"
+        return None
 
     @property
     def expert_rows_of_a_step(self) -> int:

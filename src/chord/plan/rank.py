@@ -1,0 +1,226 @@
+"""Memory of one rank of a training job, part by part, by formula. docs/plan.md has the method and its measured error.
+
+P parameters, of which T are trained, shared by n ranks. What the formulas take the engines to do:
+  none         weights, gradients and AdamW's moments in fp32; several ranks (DDP) hold the gradients twice
+  fsdp2        a share of each; layers are gathered in the precision of the computation, the output layer stays gathered
+  zero2, zero3 DeepSpeed: weights in the precision of the computation, an fp32 copy beside the moments
+"""
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
+from chord.rollouts.backends import VllmBackend
+from chord.study.hardware import ModelShape
+from chord.training.scale import ColocatedRollouts, OwnRollouts, Scale
+from chord.training.spec import Lora
+
+GIB = 2**30
+FP32, BF16 = 4, 2
+HEAD_TOKENS, HEAD_VOCABULARY = 4096, 32768  # TRL's tile of the output layer
+# Bytes of an element of that tile: torch's operations on a CPU hold eight of them at a time (from the measured peaks),
+# its kernel on a GPU folds the tile where it lies (assumed: and one copy).
+HEAD_BYTES = {"fp32": 8 * FP32, "bf16": 2 * BF16}
+# Bytes that a layer keeps of a token for the backward pass, for each unit of the hidden size, the MLP's and the
+# queries': counted from saved tensors of transformers' Qwen2 (tests/unit/test_plan_memory.py counts again).
+KEPT = {"fp32": (24, 16, 16), "bf16": (26, 8, 8)}
+# The same with adapters (counted with peft 0.21), which keep what goes into each of a layer's seven products once more,
+# projected to their rank.
+KEPT_WITH_ADAPTERS = {"fp32": (16, 16, 16), "bf16": (18, 8, 10)}
+PRODUCTS = 7
+BUCKET = 5e8  # values that DeepSpeed reduces at a time, by its default
+CPU_PROCESS = 0.6 * GIB  # a training process before its model: torch, transformers, TRL
+GPU_PROCESS = 1.0 * GIB  # context and kernels; assumed
+VLLM_ASLEEP = 1.0 * GIB  # what stays on a GPU: captured graphs and buffers; assumed
+FRAGMENTS = 0.05  # of the memory, lost between blocks; assumed
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of one process at its fullest moment."""
+
+    weights: float = 0.0
+    gradients: float = 0.0
+    optimizer: float = 0.0
+    copies: float = 0.0  # of weights: casts to bf16, gathered layers, those of who samples
+    activations: float = 0.0
+    head: float = 0.0  # output layer: a tile of logits and the layer's gradient; in sampling the logits
+    cache: float = 0.0  # keys and values
+    process: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return sum(getattr(self, part) for part in PARTS) * (1 + FRAGMENTS)
+
+
+PARTS = tuple(field.name for field in fields(Memory))
+
+
+def vllm(shape: ModelShape, engine: VllmBackend, tokens: int) -> Memory:
+    """Of each of its devices; without a given cache what one row of so many tokens needs, as it fits its batches."""
+    devices = engine.tensor_parallel_size
+    return Memory(
+        weights=BF16 * shape.parameters() / devices,
+        cache=engine.kv_cache_gib * GIB if engine.kv_cache_gib else vllm_row(shape, engine, tokens),
+        process=GPU_PROCESS,
+    )
+
+
+def vllm_row(shape: ModelShape, engine: VllmBackend, tokens: int) -> float:
+    """Bytes of the keys and values of the longest row that vLLM makes room for, on each of its devices."""
+    tokens = max(tokens, engine.max_model_len or shape.max_position_embeddings)
+    return BF16 * tokens * shape.cache_values() / engine.tensor_parallel_size
+
+
+def generate(shape: ModelShape, rows: int, tokens: int) -> tuple[float, float]:
+    """Bytes of the (head, cache) of transformers' `generate` with weights in fp32: prompt and response of each row."""
+    logits = 4 * FP32 * rows * shape.vocab_size  # logits, probabilities, their sum and the choice
+    return logits, FP32 * rows * tokens * shape.cache_values() * 1.5  # rows that go on are copied once half has ended
+
+
+@dataclass(frozen=True)
+class Rank:
+    """A process that trains a model, with a GPU of its own or none."""
+
+    shape: ModelShape
+    scale: Scale = Scale()
+    lora: Lora | None = None
+    on_gpu: bool = False
+
+    @property
+    def precision(self) -> str:
+        return self.scale.precision or ("bf16" if self.on_gpu else "fp32")
+
+    @property
+    def width(self) -> int:
+        """Bytes of a value of the computation."""
+        return BF16 if self.precision == "bf16" else FP32
+
+    @property
+    def process(self) -> float:
+        return GPU_PROCESS if self.on_gpu else CPU_PROCESS
+
+    @property
+    def layer(self) -> float:
+        """Parameters of one layer, which is gathered or computed again at a time."""
+        return self.shape.layer_parameters()
+
+    @property
+    def trained(self) -> int:
+        return self.shape.adapter_parameters(self.lora.rank) if self.lora else self.shape.parameters()
+
+    @property
+    def shares_weights(self) -> bool:
+        return self.scale.sharding in ("fsdp2", "zero3")
+
+    @cached_property
+    def held(self) -> Memory:
+        """Weights, gradients and moments, wherever they lie."""
+        values = self.shape.parameters() + (self.trained if self.lora else 0)
+        share = 1 if self.scale.sharding == "none" else self.scale.ranks
+        deepspeed = self.scale.sharding.startswith("zero")
+        return Memory(
+            weights=(self.width if deepspeed else FP32) * values / (share if self.shares_weights else 1),
+            gradients=FP32 * self.trained / share + self._buckets,
+            optimizer=(3 if deepspeed else 2) * FP32 * self.trained / share,
+        )
+
+    @property
+    def _buckets(self) -> float:
+        """DDP's, in which gradients cross ranks."""
+        return FP32 * self.trained if self.scale.ranks > 1 and self.scale.sharding == "none" else 0
+
+    @property
+    def offloaded(self) -> tuple[str, ...]:
+        """The parts of `held` that lie in the machine's memory."""
+        if not self.scale.cpu_offload:
+            return ()
+        return ("gradients", "optimizer", *(("weights",) if self.shares_weights else ()))
+
+    @property
+    def _on_device(self) -> Memory:
+        return replace(self.held, **dict.fromkeys(self.offloaded, 0.0))
+
+    @property
+    def _copies(self) -> float:
+        """In an update: casts of the weights, gathered layers, and gradients on their way to the other ranks."""
+        bucket = self.width * min(self.trained, BUCKET)
+        if self.scale.sharding == "zero2":
+            return bucket
+        if self.shares_weights:
+            table = self.shape.vocab_size * self.shape.hidden_size  # the output layer, and at the ends the embedding
+            gathered = self.width * (table + max(2 * self.layer, table))  # one layer while the next is on its way
+            layers_gradient = FP32 * self.trained / self.shape.num_hidden_layers
+            return gathered + (bucket if self.scale.sharding == "zero3" else layers_gradient)
+        if self.width == FP32:
+            return 0
+        # Autocast keeps casts for the backward pass; of weights that are not trained it has nothing to remember.
+        again = self.scale.gradient_checkpointing and self.lora
+        return BF16 * (self.layer if again else self.shape.parameters())
+
+    def kept(self) -> int:
+        """Bytes that one layer keeps of a token; of a mixture of experts those of the experts that a token meets."""
+        hidden, mlp, query = (KEPT_WITH_ADAPTERS if self.lora else KEPT)[self.precision]
+        met = self.shape.intermediate_size * self.shape.num_experts_per_tok
+        projected = PRODUCTS * self.width * self.lora.rank if self.lora else 0
+        return hidden * self.shape.hidden_size + mlp * met + query * self.shape.query + projected
+
+    def update(self, rows: int, length: int) -> Memory:
+        """The backward pass of a micro-batch of rows x length tokens."""
+        shape, tokens = self.shape, rows * length
+        again = self.scale.gradient_checkpointing
+        layers = 1 if again else shape.num_hidden_layers
+        inputs = FP32 * tokens * shape.hidden_size * shape.num_hidden_layers if again else 0
+        # With padding every layer keeps a mask of all pairs; a row alone needs none.
+        masks = tokens * length * self.width if rows > 1 else 0
+        # One layer's gradients: of the MLP's three products and of the residual stream.
+        passing = tokens * (3 * shape.intermediate_size + 2 * shape.hidden_size) * self.width
+        tile = min(tokens, HEAD_TOKENS) * min(shape.vocab_size, HEAD_VOCABULARY)
+        gradient = 0 if self.lora else FP32 * shape.vocab_size * shape.hidden_size
+        return replace(
+            self._on_device,
+            copies=self._copies,
+            activations=inputs + layers * (tokens * self.kept() + masks) + passing,
+            head=gradient + tile * HEAD_BYTES[self.precision],
+            process=self.process + self._asleep,
+        )
+
+    @property
+    def between_updates(self) -> Memory:
+        """What it holds while somebody samples."""
+        return replace(self._on_device, gradients=self._buckets, process=self.process + self._asleep)
+
+    def sampling(self, rows: int, tokens: int) -> Memory:
+        """Between two updates, with who samples. tokens: prompt and response of each row."""
+        memory = self.between_updates
+        match self.scale.rollouts:
+            case OwnRollouts():
+                head, cache = generate(self.shape, rows, tokens)
+                replica = FP32 * self.shape.parameters() if self.shares_weights else 0
+                casts = BF16 * self.shape.parameters() if self.width == BF16 else 0
+                return replace(memory, copies=replica + casts, head=head, cache=cache)
+            case ColocatedRollouts() as engine:
+                awake = vllm(self.shape, engine, tokens)
+                return replace(memory, copies=awake.weights + self._synced, cache=awake.cache)
+        return replace(memory, copies=self._synced)  # a server samples
+
+    @property
+    def _asleep(self) -> float:
+        return VLLM_ASLEEP if self.on_gpu and isinstance(self.scale.rollouts, ColocatedRollouts) else 0
+
+    @property
+    def _synced(self) -> float:
+        """The largest weight, whole: they are handed over one after another."""
+        return FP32 * self.shape.vocab_size * self.shape.hidden_size
+
+    @property
+    def in_machine(self) -> Memory:
+        """Of all ranks that have GPUs, in the machine's memory, at the fuller of two moments: each loads the whole
+        model; later, what is offloaded, and of fsdp2 a checkpoint that the first rank gathers to write it."""
+        ranks, parameters = self.scale.ranks, self.shape.parameters()
+        loading = Memory(weights=ranks * FP32 * parameters, process=ranks * CPU_PROCESS)
+        first = {"weights": parameters, "optimizer": 2 * self.trained} if self.scale.sharding == "fsdp2" else {}
+        later = {
+            part: FP32 * first.get(part, 0) + (ranks * getattr(self.held, part) if part in self.offloaded else 0)
+            for part in ("weights", "gradients", "optimizer")
+        }
+        return max(loading, replace(loading, **later), key=lambda memory: memory.total)

@@ -1,0 +1,63 @@
+"""Log-probabilities of chosen tokens: as from the whole logits, which no stage ever holds (benchmarks/logprobs.py)."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from benchmarks.logprobs import differences, gradients, peak_in_a_process, small_model
+from tests.invariants.conftest import hybrid_stage, sft_stage
+
+VOCABULARY = 120_000  # several of TRL's tiles
+
+
+class Largest(TorchDispatchMode):
+    """Notes the number of values of the largest tensor that any operation makes, backward passes included."""
+
+    values = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        sizes = [leaf.numel() for leaf in tree_leaves(made) if isinstance(leaf, torch.Tensor)]
+        self.values = max([self.values, *sizes])
+        return made
+
+
+@pytest.fixture
+def experts(experts):
+    return experts[:4]
+
+
+@pytest.fixture
+def load(start):
+    config = AutoConfig.from_pretrained(start, vocab_size=VOCABULARY)
+    return lambda: AutoModelForCausalLM.from_config(config)
+
+
+def test_log_probabilities_and_gradients_are_those_of_the_whole_logits():
+    assert max(differences(VOCABULARY, tokens=64)) < 1e-5
+
+
+@pytest.mark.parametrize("stage", ["sft", "hybrid"])
+def test_no_tensor_of_a_step_is_as_large_as_the_logits(stage, train_sft, train_hybrid):
+    with Largest() as largest:
+        if stage == "sft":
+            trainer = train_sft(sft_stage(expert_rows_per_step=4))
+        else:  # no rollouts, so that only expert rows are trained on
+            always = {"name": "constant", "value": 1.0}
+            trainer = train_hybrid(hybrid_stage(schedule=always, expert_rows_per_step=4, steps=1))
+    tokens = max(map(len, trainer.experts)) * 4
+    assert tokens * 32_768 <= 2 * largest.values < tokens * VOCABULARY
+
+
+def test_whole_logits_would_be_seen():
+    with Largest() as largest:
+        gradients("whole logits", small_model(VOCABULARY, 64), 64)
+    assert largest.values >= 63 * VOCABULARY
+
+
+def test_the_peak_is_below_that_of_whole_logits():
+    """Though the tile of a CPU is held eight times (docs/performance.md has what that is at full size)."""
+    whole, ours = (peak_in_a_process(way, 151_936, tokens=512) for way in ("whole logits", "training"))
+    assert ours < 0.8 * whole
