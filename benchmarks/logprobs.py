@@ -1,4 +1,4 @@
-"""Peak memory of log-probabilities of chosen tokens: without the whole logits tensor, as training has them, and with it.
+"""Peak memory of log-probabilities of chosen tokens: as training has them, and from the whole logits tensor.
 
     OMP_NUM_THREADS=1 python -m benchmarks.logprobs
 
@@ -102,7 +102,8 @@ def main() -> None:
     for way, sizes in SIZES.items():
         for tokens in sizes:
             logits, found = 4 * tokens * options.vocabulary, peak_in_a_process(way, options.vocabulary, tokens)
-            print(f"{way:14} {tokens:7,} {logits / GIB:14.2f} GiB {found / GIB:5.2f} GiB {found / logits:8.2f}", flush=True)
+            sizes_text = f"{logits / GIB:14.2f} GiB {found / GIB:5.2f} GiB {found / logits:8.2f}"
+            print(f"{way:14} {tokens:7,} {sizes_text}", flush=True)
     logp, gradient = differences(options.vocabulary, 512)
     print(f"largest difference: log-probability {logp:.1e}, gradient {gradient:.1e} of its largest entry")
 

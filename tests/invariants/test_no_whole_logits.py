@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from benchmarks.logprobs import differences, gradients, peak_in_a_process, small_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from benchmarks.logprobs import differences, gradients, peak_in_a_process, small_model
 from tests.invariants.conftest import hybrid_stage, sft_stage
 
 VOCABULARY = 120_000  # several of TRL's tiles

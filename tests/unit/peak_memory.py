@@ -23,18 +23,18 @@ def main(config: dict, rows: int, length: int, scale: dict | None = None, lora: 
             "study_seed": 1,
             "seed_index": 0,
             "save_every": 100,
+            "scale": scale or {},
             "validation": {"k": 1, "decoding": decoding, "batch_rows": 1},
             "stage": {
                 "kind": "sft",
+                "lora": lora,
                 "epochs": 2,
                 "optimizer": {"lr": 1e-4},
                 "micro_batch_rows": rows,
                 "expert_rows_per_step": rows,
                 "keep": "last",
                 "validate_every": 100,
-                "lora": lora,
             },
-            "scale": scale or {},
         }
     )
     # Ragged, so that attention needs a mask as it does in a real batch.

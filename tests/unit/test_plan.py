@@ -268,10 +268,11 @@ def test_memory_of_two_ranks(on_gpu, sharding, weights, gradients, optimizer, co
     study = scaled(on_gpu, ranks=2, sharding=sharding)
     stage = study.methods["decay"].stage
     assert parts(update(study, stage)) == (weights, gradients, optimizer, copies)
-    # Between updates: no gradients but DDP's buckets; a replica where the weights are shared; casts to bf16.
-    replica = 4 * PARAMETERS if sharding in ("fsdp2", "zero3") else 0
+    # Between updates: no gradients but DDP's buckets. To sample from in bf16: casts, a replica where the weights are
+    # shared, or under zero2 the weights themselves.
     buckets = 4 * PARAMETERS if sharding == "none" else 0
-    assert parts(rollouts(study, stage)) == (weights, buckets, optimizer, replica + 2 * PARAMETERS)
+    sampled_from = 0 if sharding == "zero2" else 2 * PARAMETERS
+    assert parts(rollouts(study, stage)) == (weights, buckets, optimizer, sampled_from)
 
 
 def test_offloaded_parts_lie_in_the_machine(on_gpu):
@@ -328,13 +329,12 @@ def test_memory_with_vllm_beside_the_trainer(on_gpu):
     assert memory.cache == 0.25 * GIB
     assert memory.process == GPU_PROCESS + VLLM_ASLEEP
     assert update(study, stage).cache == 0
-    study = scaled(on_gpu, gpus=1, rollouts={"kind": "vllm"})
-    assert rollouts(study, stage).cache == 2 * 128 * 2 * 2 * 32  # keys and values of all of the model's 128 positions
 
 
 def test_a_server_has_gpus_of_its_own(on_gpu):
     study = scaled(on_gpu, gpus=4, ranks=2, rollouts={"kind": "vllm_server", "tensor_parallel_size": 2})
     (need,) = [need for need in needs(study, ["decay"]) if need.phase == "server"]
+    # Half of the weights, and of the keys and values of all of the model's 128 positions, in 16 bits.
     assert (need.memory.weights, need.memory.cache) == (PARAMETERS, 128 * 2 * 2 * 32)
     assert "training  2 ranks, rollouts by vllm_server" in plan_text(study)
     on_gpu.set(STUDY_FILE, "cost", "gpus", value=3)

@@ -45,11 +45,11 @@ def _train_seconds(study: Study, method: str) -> float:
     validation = study.settings.validation
     seconds = training_seconds(study, counts.expert_rows, expert, stage.micro_batch_rows, stage)
     asked = study.data.validation * validation.k
-    seconds += rollout_seconds(study, stage, counts.validated, response, validation.batch_rows, asked)
+    seconds += rollout_seconds(study, counts.validated, response, validation.batch_rows, asked)
     if not isinstance(stage, SftStage):
         asked = stage.prompts_per_step * stage.rollouts_per_prompt
         seconds += training_seconds(study, counts.rollouts, policy, stage.micro_batch_rows, stage)
-        seconds += rollout_seconds(study, stage, counts.rollouts, response, stage.generate_batch_rows, asked)
+        seconds += rollout_seconds(study, counts.rollouts, response, stage.generate_batch_rows, asked)
     return seconds
 
 

@@ -65,14 +65,11 @@ def answers(study: Study, benchmark: Benchmark, rows: int | None = None) -> Memo
     return Memory(weights=FP32 * shape.parameters(), head=head, cache=cache, process=process)
 
 
-def vllm_rows(study: Study, engine: VllmBackend, length: int, beside: float = 0.0) -> int:
-    """Answers of this length that vLLM can have under way at once; at least one.
-
-    beside: bytes that something else has of each of its GPUs.
-    """
+def vllm_rows(study: Study, engine: VllmBackend, length: int) -> int:
+    """Answers of this length that vLLM can have under way at once; at least one."""
     devices = engine.tensor_parallel_size
-    each = study.gpu.memory_gib * GIB * 0.9 - beside - BF16 * study.shape.parameters() / devices
-    room = devices * (engine.kv_cache_gib * GIB if engine.kv_cache_gib else each)
+    free = study.gpu.memory_gib * GIB * 0.9 - BF16 * study.shape.parameters() / devices  # what it takes by itself
+    room = devices * (engine.kv_cache_gib * GIB if engine.kv_cache_gib else free)
     return max(1, int(room / (BF16 * (study.settings.cost.prompt_tokens + length) * study.shape.cache_values())))
 
 

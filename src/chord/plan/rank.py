@@ -32,6 +32,7 @@ CPU_PROCESS = 0.6 * GIB  # a training process before its model: torch, transform
 GPU_PROCESS = 1.0 * GIB  # context and kernels; assumed
 VLLM_ASLEEP = 1.0 * GIB  # what stays on a GPU: captured graphs and buffers; assumed
 FRAGMENTS = 0.05  # of the memory, lost between blocks; assumed
+ALONE = Scale()
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Rank:
     """A process that trains a model, with a GPU of its own or none."""
 
     shape: ModelShape
-    scale: Scale = Scale()
+    scale: Scale = ALONE
     lora: Lora | None = None
     on_gpu: bool = False
 
@@ -184,24 +185,24 @@ class Rank:
             process=self.process + self._asleep,
         )
 
-    @property
-    def between_updates(self) -> Memory:
-        """What it holds while somebody samples."""
-        return replace(self._on_device, gradients=self._buckets, process=self.process + self._asleep)
-
     def sampling(self, rows: int, tokens: int) -> Memory:
-        """Between two updates, with who samples. tokens: prompt and response of each row."""
-        memory = self.between_updates
+        """Between two updates: without gradients, with who samples. tokens: prompt and response of each row."""
+        memory = replace(self._on_device, gradients=self._buckets, process=self.process + self._asleep)
         match self.scale.rollouts:
             case OwnRollouts():
                 head, cache = generate(self.shape, rows, tokens)
-                replica = FP32 * self.shape.parameters() if self.shares_weights else 0
-                casts = BF16 * self.shape.parameters() if self.width == BF16 else 0
-                return replace(memory, copies=replica + casts, head=head, cache=cache)
+                return replace(memory, copies=self._sampled_from, head=head, cache=cache)
             case ColocatedRollouts() as engine:
                 awake = vllm(self.shape, engine, tokens)
                 return replace(memory, copies=awake.weights + self._synced, cache=awake.cache)
         return replace(memory, copies=self._synced)  # a server samples
+
+    @property
+    def _sampled_from(self) -> float:
+        """Beside the weights in training: a whole replica where they are shared, or autocast's casts of them."""
+        if self.shares_weights:
+            return self.width * self.shape.parameters()
+        return BF16 * self.shape.parameters() if self.width == BF16 and self.scale.sharding == "none" else 0
 
     @property
     def _asleep(self) -> float:
@@ -214,10 +215,14 @@ class Rank:
 
     @property
     def in_machine(self) -> Memory:
-        """Of all ranks that have GPUs, in the machine's memory, at the fuller of two moments: each loads the whole
-        model; later, what is offloaded, and of fsdp2 a checkpoint that the first rank gathers to write it."""
+        """Of all ranks that have GPUs, in the machine's memory, at the fuller of two moments.
+
+        First each loads the whole model, and copies it where it samples from a replica. Later there is what is
+        offloaded, and with fsdp2 a checkpoint that the first rank gathers to write it.
+        """
         ranks, parameters = self.scale.ranks, self.shape.parameters()
-        loading = Memory(weights=ranks * FP32 * parameters, process=ranks * CPU_PROCESS)
+        copied = self.shares_weights and isinstance(self.scale.rollouts, OwnRollouts)
+        loading = Memory(weights=ranks * FP32 * parameters * (1 + copied), process=ranks * CPU_PROCESS)
         first = {"weights": parameters, "optimizer": 2 * self.trained} if self.scale.sharding == "fsdp2" else {}
         later = {
             part: FP32 * first.get(part, 0) + (ranks * getattr(self.held, part) if part in self.offloaded else 0)

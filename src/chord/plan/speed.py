@@ -7,7 +7,7 @@ longer. Ranks share the rows of a step equally; what crosses between them takes 
 not measured (docs/plan.md).
 """
 
-from chord.plan.memory import rank, vllm_rows
+from chord.plan.memory import vllm_rows
 from chord.plan.rank import BF16, FP32
 from chord.rollouts.backends import Backend, VllmBackend
 from chord.study import Study
@@ -38,39 +38,28 @@ def training_seconds(study: Study, sequences: float, length: int, rows: int, sta
     return max(computed, launched) / ranks
 
 
-def rollout_seconds(study: Study, stage: Stage, responses: float, length: int, rows: int, together: int) -> float:
+def rollout_seconds(study: Study, responses: float, length: int, rows: int, together: int) -> float:
     """So many responses of this length by a model in training.
 
     together: of how many one call asks all ranks; each engine has at most `rows` of its share under way.
     """
-    scale, engine = study.settings.training.scale, study.settings.training.scale.rollouts
-    if isinstance(engine, ServerRollouts):
-        engines, beside = 1, 0.0
-    elif isinstance(engine, VllmBackend):
-        engines = scale.ranks // engine.tensor_parallel_size
-        beside = rank(study, stage).between_updates.total
-    else:
-        engines = scale.ranks
+    scale = study.settings.training.scale
+    engines = 1 if isinstance(scale.rollouts, ServerRollouts) else scale.ranks
     rows = min(rows, -(-together // engines))
-    if study.gpu and isinstance(engine, VllmBackend):
-        rows = min(rows, vllm_rows(study, engine, length, beside))
-    return _sampling_seconds(study, responses / engines, length, rows, engine)
+    return _sampling_seconds(study, responses / engines, length, rows, scale.rollouts)
 
 
 def answering_seconds(study: Study, responses: float, length: int, rows: int) -> float:
     """So many responses by the study's engine, at most `rows` at a time."""
-    engine = study.settings.generation
-    if study.gpu and isinstance(engine, VllmBackend):
-        rows = min(rows, vllm_rows(study, engine, length))
-    return _sampling_seconds(study, responses, length, rows, engine)
+    return _sampling_seconds(study, responses, length, rows, study.settings.generation)
 
 
-def _sampling_seconds(
-    study: Study, responses: float, length: int, rows: int, engine: Backend | RolloutEngine
-) -> float:
+def _sampling_seconds(study: Study, responses: float, length: int, rows: int, engine: Backend | RolloutEngine) -> float:
     cost = study.settings.cost
     if study.gpu is None:
         return responses * length / cost.generate_tokens_per_second
+    if isinstance(engine, VllmBackend):
+        rows = min(rows, vllm_rows(study, engine, length))
     devices = getattr(engine, "tensor_parallel_size", 1)
     width = FP32 if engine.kind == "huggingface" else BF16  # trained weights are fp32, which vLLM turns into 16 bits
     context = cost.prompt_tokens + length / 2

@@ -152,7 +152,8 @@ def _too_long(study: Study) -> list[str]:
     """Rows longer than the model's positions, or than vLLM is told to make room for, end a job."""
     positions, prompt = study.shape.max_position_embeddings, study.settings.cost.prompt_tokens
     generation, sampler = study.settings.generation, study.settings.training.scale.rollouts
-    asked = {f"benchmark {row.name}": (row.decoding.max_response_tokens, generation) for row in study.benchmarks.values()}
+    benchmarks = study.benchmarks.values()
+    asked = {f"benchmark {row.name}": (row.decoding.max_response_tokens, generation) for row in benchmarks}
     asked["validation"] = (study.settings.validation.decoding.max_response_tokens, sampler)
     asked["experts"] = (study.experts.max_response_tokens, None)
     asked |= {
@@ -178,7 +179,8 @@ def _too_many_gpus(study: Study) -> list[str]:
 
 def _no_row_fits(study: Study) -> list[str]:
     """vLLM does not start where its cache is too small for one row of the length that it makes room for."""
-    engines = {"generation": study.settings.generation, "training.scale.rollouts": study.settings.training.scale.rollouts}
+    settings = study.settings
+    engines = {"generation": settings.generation, "training.scale.rollouts": settings.training.scale.rollouts}
     return [
         f"{name}.kv_cache_gib: {engine.kv_cache_gib:g}; one row of max_model_len tokens needs {row / GIB:.3g}"
         for name, engine in engines.items()
