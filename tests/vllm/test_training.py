@@ -1,4 +1,4 @@
-"""Training with rollouts by vLLM, in the ranks' processes and by a server of the job, through the commands themselves."""
+"""Training with rollouts by vLLM, in the ranks' processes and by a server of the job, through the commands."""
 
 import csv
 import json
@@ -40,7 +40,7 @@ def ended(process: subprocess.Popen, expected: int = 0) -> str:
 
 
 def options(spec: dict, data: Path, out: Path, start: Path = ROOT / "models/world-base") -> list:
-    rows = [f"--{option}={data / name}.jsonl" for option, name in (("experts", "experts"), ("validation", "validation"))]
+    rows = [f"--{name}={data / name}.jsonl" for name in ("experts", "validation")]
     if spec["stage"]["kind"] == "hybrid":
         rows.append(f"--prompts={data / 'rl.jsonl'}")
     return ["train", "--spec", json.dumps(spec), "--start", start, *rows, "--out", out]
