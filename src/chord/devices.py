@@ -30,7 +30,7 @@ def claim_gpus(count: int = 1, server: int = 0) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible)
     if server and visible:
         if len(visible) < count:
-            raise UserError(f"{len(visible)} GPUs are visible; expected {count}, {server} of them for the vLLM server")
+            raise _too_few(visible, count, server)
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible[:-server])
         os.environ[SERVER] = ",".join(visible[-server:])
 
@@ -44,8 +44,12 @@ def server_gpus(ranks: int, count: int) -> str | None:
         return os.environ[SERVER]
     visible = _visible()
     if visible and len(visible) < ranks + count:
-        raise UserError(f"{len(visible)} GPUs are visible; expected {ranks + count}, {count} of them for the vLLM server")
+        raise _too_few(visible, ranks + count, count)
     return ",".join(visible[ranks : ranks + count]) if visible else None
+
+
+def _too_few(visible: list[str], count: int, server: int) -> UserError:
+    return UserError(f"{len(visible)} GPUs are visible; expected {count}, {server} of them for the vLLM server")
 
 
 def _claimed(visible: list[str], count: int) -> list[str]:

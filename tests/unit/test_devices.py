@@ -8,26 +8,30 @@ from pathlib import Path
 SRC = Path(__file__).parents[2] / "src"
 CODE = """
 import os, sys
-from chord.devices import claim_gpus
+from chord.devices import claim_gpus, server_gpus
 from chord.errors import UserError
+server = {server}
 try:
-    claim_gpus({count})
+    claim_gpus({count}, server)
+    seen = [os.environ.get("CUDA_VISIBLE_DEVICES"), *([server_gpus({count} - server, server)] if server else [])]
 except UserError as error:
     print(error, flush=True)
 else:
-    print(os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
+    print(*seen, flush=True)
 sys.stdin.read()
 """
 
 
-def start(folder: Path, visible: str | None, count: int = 1, **more: str) -> tuple[subprocess.Popen, str]:
+def start(
+    folder: Path, visible: str | None, count: int = 1, server: int = 0, **more: str
+) -> tuple[subprocess.Popen, str]:
     """A process that goes on until its input is closed, and what it says about its devices."""
     environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
     environment |= {"PYTHONPATH": str(SRC), "TMPDIR": str(folder)} | more
     if visible is not None:
         environment["CUDA_VISIBLE_DEVICES"] = visible
     process = subprocess.Popen(
-        [sys.executable, "-c", CODE.format(count=count)],
+        [sys.executable, "-c", CODE.format(count=count, server=server)],
         env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     return process, process.stdout.readline().strip()
@@ -60,4 +64,25 @@ def test_nothing_to_choose(tmp_path):
     ]
     assert [seen for _, seen in started] == ["3", "0,1", "", "0,1,2"]
     assert not list(tmp_path.iterdir())
+    end(*(process for process, _ in started))
+
+
+def test_a_server_has_gpus_of_its_own(tmp_path):
+    """The job sees those of its ranks only, and a launcher's ranks leave the ones after theirs to the server."""
+    started = [
+        start(tmp_path, "4,5,6,7", count=3, server=1),
+        start(tmp_path, "0,1", count=2, server=1),
+        start(tmp_path, "0,1,2,3", count=4, server=2, LOCAL_RANK="0"),
+        start(tmp_path, "", count=2, server=1),
+        start(tmp_path, "0", count=2, server=1),
+        start(tmp_path, "0,1", count=4, server=2, LOCAL_RANK="0"),
+    ]
+    assert [seen for _, seen in started] == [
+        "4,5 6",
+        "0 1",
+        "0,1,2,3 2,3",
+        "None",
+        "1 GPUs are visible; expected 2, 1 of them for the vLLM server",
+        "2 GPUs are visible; expected 4, 2 of them for the vLLM server",
+    ]
     end(*(process for process, _ in started))

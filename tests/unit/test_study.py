@@ -471,3 +471,31 @@ def test_loading_imports_nothing_heavy(root):
         " if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("rollouts", "problem"),
+    [
+        ({"kind": "vllm"}, "kv_cache_gib: missing; expected a number, as vLLM would take what the trainer needs"),
+        (
+            {"kind": "vllm", "kv_cache_gib": 8, "tensor_parallel_size": 2},
+            "tensor_parallel_size: expected 1 within the ranks' processes; vllm_server can have more",
+        ),
+    ],
+)
+def test_vllm_beside_the_trainer_has_limits(root, rollouts, problem):
+    root.set(STUDY_FILE, "training", "scale", value={"rollouts": rollouts})
+    with pytest.raises(UserError) as caught:
+        load(root)
+    (line,) = str(caught.value).splitlines()
+    assert line.endswith(problem)
+    assert line.startswith(f"{STUDY_FILE}:")
+
+
+def test_who_samples_is_in_the_specification(root):
+    rollouts = {"kind": "vllm_server", "tensor_parallel_size": 2}
+    root.set(STUDY_FILE, "training", "scale", value={"ranks": 4, "rollouts": rollouts})
+    spec = load(root).spec("train", ["rl", "0"])
+    assert spec["scale"]["ranks"] == 4
+    assert spec["scale"]["rollouts"].items() >= rollouts.items()
+    assert load(root).settings.training.scale.gpus == 6

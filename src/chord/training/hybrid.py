@@ -240,7 +240,7 @@ class HybridTrainer(GRPOTrainer):
 
     @property
     def _sampled_elsewhere(self) -> bool:
-        """By an engine with weights of its own: it knows no entropies, and its log-probs may differ from the model's."""
+        """By an engine with weights of its own, which knows no entropies and whose log-probs may not be the model's."""
         return any(sample.entropies is None for sample in self._samples)
 
     def _expert_rows(self, step: int, rollouts: Rollouts | None) -> tuple[list[Sequence], Tensor | None]:

@@ -28,7 +28,8 @@ from chord.rollouts.server import ServerEngine
 SHARED_MEMORY = Path("/dev/shm")
 FILE_BYTES = 2**32  # of weights that are held at once on their way to a file
 CONCURRENCY = 256  # requests of a rank under way at once; the server makes batches of them
-LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_", "GROUP_", "ROLE_", "TORCHELASTIC_", "ACCELERATE_", "VLLM_API_")
+# Starts of the names of variables that are not for the server: it is no rank, and asks for no key.
+NOT_ITS = ("RANK", "LOCAL_", "WORLD_SIZE", "MASTER_", "GROUP_", "ROLE_", "TORCHELASTIC_", "ACCELERATE_", "VLLM_API_KEY")
 
 
 class OwnServer(ServerEngine):
@@ -107,7 +108,7 @@ class OwnServer(ServerEngine):
             command += ["--enforce-eager"]
         if not torch.cuda.is_available():
             command += ["--no-enable-chunked-prefill"]  # likewise
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(LAUNCHER)}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_ITS)}
         environment |= {"VLLM_SERVER_DEV_MODE": "1", "VLLM_NO_USAGE_STATS": "1"}  # the first allows `collective_rpc`
         if gpus is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpus

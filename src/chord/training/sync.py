@@ -120,9 +120,7 @@ class SyncedEngine:
         logged["sync_seconds"] = [sum(logged["sync_seconds"]) + time.perf_counter() - started]
 
 
-def under_all_names(
-    weights: Iterable[tuple[str, Tensor]], tied: Mapping[str, str]
-) -> Iterator[tuple[str, Tensor]]:
+def under_all_names(weights: Iterable[tuple[str, Tensor]], tied: Mapping[str, str]) -> Iterator[tuple[str, Tensor]]:
     """The weights, each once under each of its names. tied: another name -> the name of the weight that it shares.
 
     vLLM computes with what it prepared for each layer when it loaded it. Of a tied output layer that gets no weights
