@@ -57,6 +57,7 @@ def test_whole_logits_would_be_seen():
     assert largest.values >= 63 * VOCABULARY
 
 
+@pytest.mark.slow
 def test_the_peak_is_below_that_of_whole_logits():
     """Though the tile of a CPU is held eight times (docs/performance.md has what that is at full size)."""
     whole, ours = (peak_in_a_process(way, 151_936, tokens=512) for way in ("whole logits", "training"))

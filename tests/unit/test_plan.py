@@ -362,6 +362,15 @@ def test_vllm_has_as_many_rollouts_under_way_as_its_cache_holds(on_gpu):
         assert estimated_minutes(study, "train", "rl") == pytest.approx((30 + trained + sampled) / 60)
 
 
+def test_a_cache_too_large_is_told_what_fits(on_gpu):
+    on_gpu.set(STUDY_FILE, "cost", "gpu", value="large")
+    study = scaled(on_gpu, gpus=1, rollouts={"kind": "vllm", "kv_cache_gib": 80})
+    line = next(line for line in refusals(study) if line.startswith("train, rollouts"))
+    # 64 GiB / 1.05, less 2 GiB of processes and some MB
+    assert line.endswith("GiB, but large has 64.0 GiB; would fit: training.scale.rollouts.kv_cache_gib 58")
+    assert refusals(scaled(on_gpu, gpus=1, rollouts={"kind": "vllm", "kv_cache_gib": 58})) == []
+
+
 def test_a_model_too_large_for_one_gpu_is_told_the_cheapest_way(on_gpu):
     on_gpu.write("config/models.yaml", {"models/base": SHAPE | {"hidden_size": 2560, "intermediate_size": 2560}})
     scaled(on_gpu, gpus=1)

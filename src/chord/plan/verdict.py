@@ -17,7 +17,7 @@ from chord.plan.memory import (
     update,
     validation,
 )
-from chord.plan.rank import GIB, Memory, vllm_row
+from chord.plan.rank import FRAGMENTS, GIB, Memory, vllm_row
 from chord.plan.work import planned_methods
 from chord.rollouts.backends import VllmBackend
 from chord.study import Study
@@ -71,6 +71,8 @@ def _smaller(study: Study, need: Need, room: float) -> str | None:
     if need.phase == "answers":
         row = study.benchmarks[need.jobs[0]]
         return _fewer(f"benchmarks.{row.name}.batch_rows", row.batch_rows, room, partial(answers, study, row))
+    if need.memory.cache and isinstance(engine := study.settings.training.scale.rollouts, VllmBackend):
+        return _smaller_cache(study, engine, need.memory.total - room)
     stage = study.methods[need.jobs[0]].stage
     if need.phase == "validation":
         batch_rows = study.settings.validation.batch_rows
@@ -78,14 +80,20 @@ def _smaller(study: Study, need: Need, room: float) -> str | None:
     if need.phase == "rollouts":
         key = "training.hybrid.generate_batch_rows"
         return _fewer(key, stage.generate_batch_rows, room, partial(rollouts, study, stage))
-    if need.phase == "server":
-        return None
 
     def of_rows(rows: int) -> Memory:
         return update(study, stage.model_copy(update={"micro_batch_rows": rows}))
 
     fewer = _fewer(f"training.{stage.kind}.micro_batch_rows", stage.micro_batch_rows, room, of_rows)
     return fewer or _shorter(study, stage, of_rows(1), room)
+
+
+def _smaller_cache(study: Study, engine: VllmBackend, excess: float) -> str | None:
+    """Of a vLLM that samples in training; it must hold one row."""
+    if engine.kv_cache_gib is None:
+        return None
+    cache = math.floor(engine.kv_cache_gib - excess / (1 + FRAGMENTS) / GIB)
+    return f"training.scale.rollouts.kv_cache_gib {cache}" if cache * GIB > vllm_row(study.shape, engine, 0) else None
 
 
 def _fewer(key: str, rows: int, room: float, memory: Callable[[int], Memory]) -> str | None:
