@@ -1,5 +1,6 @@
 """One rank of `test_ranks.py`, started by torchrun: trains the stages of a JSON file and writes weights and logs."""
 
+import copy
 import json
 import os
 import sys
@@ -14,9 +15,20 @@ from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.training.hybrid import HybridTrainer
 from chord.training.sequences import encode_experts
+from chord.training.replica import Replica, Synced
+from chord.training.scale import Scale
 from chord.training.sft import SftTrainer
+from chord.training.sharding import is_sharded, sharding_arguments, start_ranks
 from chord.training.spec import HybridStage, SftStage
+from chord.training.weights import whole_weights
 from tests.invariants.conftest import COMMON, SEED_PARTS, coin
+
+
+def engine_of(model, tokenizer, stage, scale):
+    ends = (tokenizer.pad_token_id, [tokenizer.eos_token_id])
+    if scale.sharding == "none":
+        return HuggingFaceEngine(model, *ends, stage.generate_batch_rows)
+    return Synced(Replica(copy.deepcopy(model), *ends, stage.generate_batch_rows))
 
 
 def train(job: dict, name: str, settings: dict) -> None:
@@ -24,7 +36,10 @@ def train(job: dict, name: str, settings: dict) -> None:
     tokenizer = AutoTokenizer.from_pretrained(job["start"])
     model = AutoModelForCausalLM.from_pretrained(job["start"], dtype=torch.float32)
     experts = encode_experts(tokenizer, job["experts"])
-    common = COMMON | {"output_dir": job["out"], "ddp_backend": "gloo"}
+    scale = Scale(ranks=world_size, sharding=job["sharding"])
+    start_ranks(scale, "fp32")
+    common = COMMON | {"output_dir": job["out"], "ddp_backend": "gloo"} | sharding_arguments(scale)
+    engine = None
     if settings["kind"] == "sft":
         stage = SftStage.model_validate(settings)
         args = SftTrainer.config(stage, world_size, **common)
@@ -33,12 +48,15 @@ def train(job: dict, name: str, settings: dict) -> None:
         stage = HybridStage.model_validate(settings)
         if stage.router.joins:
             experts = encode_experts(tokenizer, job["traces"])
-        engine = HuggingFaceEngine(model, tokenizer.pad_token_id, [tokenizer.eos_token_id], stage.generate_batch_rows)
+        engine = engine_of(model, tokenizer, stage, scale)
         args = HybridTrainer.config(stage, world_size, **common)
         trainer = HybridTrainer(model, tokenizer, args, stage, engine, job["prompts"], experts, SEED_PARTS)
+    if isinstance(engine, Synced):
+        trainer.add_callback(engine)
     trainer.train()
+    assert is_sharded(trainer.accelerator) == (scale.sharding != "none")
+    weights = dict(whole_weights(trainer.accelerator.unwrap_model(trainer.model)))
     if trainer.is_world_process_zero():
-        weights = trainer.accelerator.unwrap_model(trainer.model).state_dict()
         save_file({key: value.contiguous() for key, value in weights.items()}, f"{job['out']}/{name}.safetensors")
         keys = ("loss", "mu", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
         lines = [{key: line[key] for key in keys if key in line} for line in trainer.state.log_history]

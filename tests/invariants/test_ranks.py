@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,11 +29,13 @@ STAGES = {
 
 @pytest.fixture(scope="module")
 def outputs(start, prompts, experts, traces, tmp_path_factory):
-    """Folder with the results of all stages, for each number of ranks."""
-    folders = {}
-    for ranks in (1, 2):
-        folder = folders[ranks] = tmp_path_factory.mktemp(f"ranks-{ranks}")
+    """(number of ranks, sharding) -> folder with the results of all stages."""
+
+    @cache
+    def train(ranks: int, sharding: str = "none") -> Path:
+        folder = tmp_path_factory.mktemp(f"ranks-{ranks}-{sharding}")
         job = {
+            "sharding": sharding,
             "start": str(start),
             "prompts": prompts,
             "experts": experts,
@@ -50,14 +54,18 @@ def outputs(start, prompts, experts, traces, tmp_path_factory):
             check=False,
         )
         assert done.returncode == 0, done.stderr[-3000:]
-    return folders
+        return folder
+
+    return train
 
 
+@pytest.mark.parametrize("sharding", ["none", "fsdp2"])
 @pytest.mark.parametrize("name", STAGES)
-def test_two_ranks_equal_one(name, outputs):
-    one, two = (load_file(outputs[ranks] / f"{name}.safetensors") for ranks in (1, 2))
+def test_two_ranks_equal_one(name, sharding, outputs):
+    folders = outputs(1), outputs(2, sharding)
+    one, two = (load_file(folder / f"{name}.safetensors") for folder in folders)
     for weight in one:
         torch.testing.assert_close(two[weight], one[weight], rtol=0, atol=1e-5)
-    one_log, two_log = (json.loads((outputs[ranks] / f"{name}.json").read_text()) for ranks in (1, 2))
+    one_log, two_log = (json.loads((folder / f"{name}.json").read_text()) for folder in folders)
     for line_one, line_two in zip(one_log, two_log, strict=True):
         assert line_two == pytest.approx(line_one, abs=1e-4)
