@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from accelerate.state import AcceleratorState
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
@@ -33,6 +35,8 @@ def engine_of(model, tokenizer, stage, scale):
 
 def train(job: dict, name: str, settings: dict) -> None:
     world_size = int(os.environ["WORLD_SIZE"])
+    AcceleratorState._reset_state(reset_partial_state=True)  # of the stage before
+    unset_hf_deepspeed_config()  # likewise
     tokenizer = AutoTokenizer.from_pretrained(job["start"])
     model = AutoModelForCausalLM.from_pretrained(job["start"], dtype=torch.float32)
     experts = encode_experts(tokenizer, job["experts"])

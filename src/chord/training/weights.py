@@ -8,9 +8,16 @@ from transformers import PreTrainedModel
 
 
 def whole_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
-    """(name in the model's safetensors, whole tensor) of every weight, one after another. Every rank calls it."""
-    for name, tensor in model.state_dict().items():
+    """(name in the model's safetensors, whole tensor) of every weight, one after another. Every rank calls it.
+
+    Of a model under DeepSpeed the fp32 weights that its optimizer updates, whatever it computes with.
+    """
+    for name, tensor in model.state_dict(keep_vars=True).items():
         if isinstance(tensor, DTensor):
             # Offloaded parts lie in the machine's memory, but only the mesh's devices can exchange them.
             tensor = tensor.to(tensor.device_mesh.device_type).full_tensor()
-        yield name, tensor
+        elif hasattr(tensor, "_hp_mapping") or hasattr(tensor, "ds_id"):
+            from deepspeed.utils import safe_get_full_fp32_param
+
+            tensor = safe_get_full_fp32_param(tensor)
+        yield name, tensor.detach()
