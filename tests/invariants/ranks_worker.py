@@ -42,7 +42,10 @@ def train(job: dict, name: str, settings: dict) -> None:
     experts = encode_experts(tokenizer, job["experts"])
     scale = Scale(ranks=world_size, sharding=job["sharding"])
     start_ranks(scale, "fp32")
-    common = COMMON | {"output_dir": job["out"], "ddp_backend": "gloo"} | sharding_arguments(scale)
+    sharding = sharding_arguments(scale)
+    if scale.sharding == "zero3":  # DeepSpeed keeps small weights whole, which all of this model's are
+        sharding["deepspeed"]["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+    common = COMMON | {"output_dir": job["out"], "ddp_backend": "gloo"} | sharding
     engine = None
     if settings["kind"] == "sft":
         stage = SftStage.model_validate(settings)

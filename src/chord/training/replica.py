@@ -1,42 +1,41 @@
 """Rollouts while ranks share the weights: `generate` from a whole copy that each rank holds."""
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
-from transformers import TrainerCallback
+from transformers import PreTrainedModel
 
-from chord.rollouts import Decoding, Engine, Sample
+from chord.rollouts import Decoding, Sample
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.training.weights import whole_weights
 
 
+def whole_copy(model: PreTrainedModel, precision: str) -> PreTrainedModel:
+    """A copy to sample from, in the precision of the passes in training. Make it before a trainer shards the model."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    found = copy.deepcopy(model).requires_grad_(False)
+    return found.to(device, torch.bfloat16 if precision == "bf16" else torch.float32)
+
+
 class Replica(HuggingFaceEngine):
-    """An engine over a copy of the model in training, which takes its weights."""
+    """An engine over such a copy, which takes the weights in training."""
 
-    def load_weights(self, weights: Iterator[tuple[str, Tensor]]) -> None:
-        """weights: as of `whole_weights`; cast to the copy's dtype."""
+    def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """Compute with these from now on; weights: as of `whole_weights`."""
         own = self.model.state_dict()
-        with torch.no_grad():
-            for name, weight in weights:
-                own[name].copy_(weight)
+        for name, weight in weights:
+            own[name].copy_(weight)
 
 
-class Synced(TrainerCallback):
-    """An `Engine` that takes the weights in training before it samples, where they have changed. Every rank calls it.
+class Synced:
+    """An `Engine` that takes the weights in training before each generation. Every rank calls it."""
 
-    A callback of the trainer, too: before any other that samples.
-    """
-
-    def __init__(self, engine: Replica):
+    def __init__(self, engine: Replica, model: PreTrainedModel):
+        """model: the one in training, which its trainer shards in place."""
         self.engine = engine
-        self.stale = True
-
-    def on_train_begin(self, args, state, control, model, **_):
-        self.training = model
-
-    def on_optimizer_step(self, *_, **__):
-        self.stale = True
+        self.model = model
 
     def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
         self._sync()
@@ -47,6 +46,4 @@ class Synced(TrainerCallback):
         return self.engine.score(sequences)
 
     def _sync(self) -> None:
-        if self.stale:
-            self.engine.load_weights(whole_weights(self.training))
-            self.stale = False
+        self.engine.load_weights(whole_weights(self.model))

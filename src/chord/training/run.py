@@ -1,6 +1,5 @@
 """One run: a stage from a start model to weights, curves and a manifest; goes on where a killed one stopped."""
 
-import os
 import resource
 import shutil
 from collections.abc import Callable
@@ -20,7 +19,9 @@ from chord.files import atomic_folder, read_jsonl, remove_partials, write_json
 from chord.locks import held
 from chord.models import load_tokenizer, load_weights
 from chord.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
+from chord.rollouts import Engine, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
+from chord.training.accumulation import PROBES, CheckAccumulation
 from chord.training.checkpoints import (
     MarkComplete,
     clear_checkpoints,
@@ -32,10 +33,13 @@ from chord.training.clock import Clock
 from chord.training.curves import curve_rows, write_curves
 from chord.training.hybrid import HybridTrainer
 from chord.training.interruption import StopAfterStep
+from chord.training.replica import Replica, Synced, whole_copy
 from chord.training.sequences import Sequence, encode_experts
 from chord.training.sft import SftTrainer
+from chord.training.sharding import sharding_arguments, start_ranks
 from chord.training.spec import SftStage, TrainSpec
-from chord.training.validation import Validate, best_step
+from chord.training.validation import OverRanks, Validate, best_step
+from chord.training.weights import save_whole
 
 # The code that decides a run's numbers: a checkpoint made by other code is not gone on from.
 DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "tasks", "training", "seeds.py")
@@ -53,14 +57,14 @@ def run(
     """Train `spec` (a TrainSpec) from the model folder `start` into the run folder `out` (docs/architecture.md).
 
     prompts, experts and traces (expert trajectories for the prompts) are needed where the stage reads them (its
-    `inputs`), and left out otherwise. Under torchrun or accelerate every rank calls this; the first one writes.
+    `inputs`), and left out otherwise. Each of the spec's ranks calls this (chord.launch); the first one writes.
     """
     settings = TrainSpec.model_validate(spec)
     given = {"prompts": prompts, "experts": experts, "traces": traces}
     rows = {name: given[name] for name in settings.stage.inputs}
     if missing := [name for name, path in rows.items() if path is None]:
         raise UserError(f"train: --{missing[0]}: missing; expected the rows that a {settings.stage.kind} stage reads")
-    ranks = PartialState(cpu=not torch.cuda.is_available())
+    ranks = start_ranks(settings.scale, _hardware()[1])
     with held(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
         try:
             with explained(out):
@@ -98,8 +102,9 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     model = load_weights(inputs["start"], torch.float32)
     sequences = encode_experts(tokenizer, rows.get("experts", []))
     _check_lengths(sequences, rows.get("experts", []), model)
-    trainer = build_trainer(spec, model, tokenizer, rows.get("prompts", []), sequences, checkpoints)
-    validate_with = _engine(model, tokenizer, spec.validation.batch_rows)
+    copied = None if spec.scale.sharding == "none" else whole_copy(model, precision)
+    trainer = build_trainer(spec, model, tokenizer, rows.get("prompts", []), sequences, checkpoints, copied)
+    validate_with = OverRanks(_engine(model, tokenizer, spec.validation.batch_rows, copied), ranks)
 
     def measure() -> tuple[float, float]:
         settings = spec.validation
@@ -112,6 +117,9 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
         Validate(trainer, measure, spec.stage.validate_every, best=checkpoints if keeps_best else None)
     )
     trainer.add_callback(MarkComplete(check))
+    if spec.scale.cpu_offload:
+        texts = encode_prompts(tokenizer, rows["validation"][:PROBES])
+        trainer.add_callback(CheckAccumulation(trainer, [Sequence(ids[:1], ids[1:]) for ids in texts]))
     if ranks.is_main_process:
         if not resumed:
             shutil.rmtree(out / "tensorboard", ignore_errors=True)  # of an earlier run that is not gone on from
@@ -121,21 +129,23 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     trainer.add_callback(stop)
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     if stop.stopped:
+        ranks.wait_for_everyone()  # the first one that ends takes the others with it, and the checkpoint must be whole
         done = f"step {trainer.state.global_step} of {trainer.state.max_steps}"
         raise UserError(f"{out}: stopped by SIGTERM and saved after {done}; the same command goes on from there")
-    if not ranks.is_main_process:
-        return
-
     counted = "experts" if isinstance(spec.stage, SftStage) else "prompts"
     per_step = spec.stage.expert_rows_per_step if counted == "experts" else spec.stage.prompts_per_step
     curves = curve_rows(trainer.state.log_history, per_step, len(rows[counted]))
     delivered = best_step(curves) if keeps_best else trainer.state.global_step
+    if not ranks.is_main_process:
+        if not keeps_best:
+            save_whole(model, None)
+        return
     check()
     with atomic_folder(out / "model") as folder:
         if keeps_best:
             shutil.copytree(checkpoints / f"best-{delivered}", folder, dirs_exist_ok=True)
         else:
-            trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder)
+            save_whole(model, folder)
         tokenizer.save_pretrained(folder)
     write_curves(out / "curves.csv", curves)
     times = {"started": started, "resumed_after_step": step_of(resumed) if resumed else None, "finished": utc_now()}
@@ -153,8 +163,12 @@ def build_trainer(
     prompts: list[dict],
     experts: list[Sequence],
     checkpoints: Path,
+    copied: PreTrainedModel | None = None,
 ) -> Trainer:
-    """The stage's trainer with the optimizer and the saving that the spec asks for."""
+    """The stage's trainer with the optimizer and the saving that the spec asks for.
+
+    copied: where ranks shard the model, a whole copy of it to sample from.
+    """
     stage = spec.stage
     optimizer = stage.optimizer
     _, precision = _hardware()
@@ -177,14 +191,15 @@ def build_trainer(
         "save_total_limit": 2,
         "report_to": "none",
         "disable_tqdm": True,
+        **sharding_arguments(spec.scale),
     }
-    world_size = int(os.environ.get("WORLD_SIZE", "1"))  # set by torchrun and accelerate
+    world_size = spec.scale.ranks
     seed_parts = (spec.study_seed, spec.seed_index)
     if isinstance(stage, SftStage):
         args = SftTrainer.config(stage, world_size, **common)
         return SftTrainer(model, tokenizer, args, stage, experts, seed_parts)
     args = HybridTrainer.config(stage, world_size, **common)
-    engine = _engine(model, tokenizer, stage.generate_batch_rows)
+    engine = _engine(model, tokenizer, stage.generate_batch_rows, copied)
     return HybridTrainer(model, tokenizer, args, stage, engine, prompts, experts, seed_parts)
 
 
@@ -193,8 +208,13 @@ def _hardware() -> tuple[str, str]:
     return (torch.cuda.get_device_name(), "bf16") if torch.cuda.is_available() else ("cpu", "fp32")
 
 
-def _engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_rows: int) -> HuggingFaceEngine:
-    return HuggingFaceEngine(model, *stop_tokens(model, tokenizer), batch_rows)
+def _engine(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_rows: int, copied: PreTrainedModel | None
+) -> Engine:
+    ends = stop_tokens(model, tokenizer)
+    if copied is None:
+        return HuggingFaceEngine(model, *ends, batch_rows)
+    return Synced(Replica(copied, *ends, batch_rows), model)
 
 
 def _first(rows: list[dict], count: int, path: Path) -> list[dict]:

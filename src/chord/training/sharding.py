@@ -8,6 +8,7 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -18,6 +19,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy
 from chord.errors import UserError
 from chord.training.scale import Scale
 
+PATIENCE = timedelta(hours=2)  # for the other ranks, while one samples the longest responses or writes a checkpoint
 ZERO_STAGES = {"zero2": 2, "zero3": 3}
 
 
@@ -37,11 +39,11 @@ def start_ranks(scale: Scale, precision: str) -> PartialState:
         if importlib.util.find_spec("deepspeed") is None:
             raise UserError(f"scale.sharding: {scale.sharding} needs DeepSpeed: pip install -e '.[deepspeed]'; or fsdp2")
         os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
-        return PartialState(backend="nccl" if cuda else "gloo")
+        return PartialState(backend="nccl" if cuda else "gloo", timeout=PATIENCE)
     if scale.sharding == "none":
-        return PartialState(cpu=not cuda)
-    # Offloaded gradients are clipped, and whole checkpoints read, on the CPU.
-    ranks = PartialState(cpu=not cuda, backend="cuda:nccl,cpu:gloo" if cuda else "gloo")
+        return PartialState(cpu=not cuda, timeout=PATIENCE)
+    # Offloaded gradients are clipped on the CPU.
+    ranks = PartialState(cpu=not cuda, backend="cuda:nccl,cpu:gloo" if cuda else "gloo", timeout=PATIENCE)
     plugin = FullyShardedDataParallelPlugin(
         fsdp_version=2,
         auto_wrap_policy="transformer_based_wrap",

@@ -1,6 +1,7 @@
 """The weights of a model in training, whole and by the names that its files have, whatever holds them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from torch import Tensor
 from torch.distributed.tensor import DTensor
@@ -21,3 +22,13 @@ def whole_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
 
             tensor = safe_get_full_fp32_param(tensor)
         yield name, tensor.detach()
+
+
+def save_whole(model: PreTrainedModel, folder: Path | None) -> None:
+    """Write the model, such as `from_pretrained` loads it, into the folder. Every rank calls it, one with a folder."""
+    weights = {}
+    for name, weight in whole_weights(model):
+        if folder and name not in model.all_tied_weights_keys:
+            weights[name] = weight.cpu()
+    if folder:
+        model.save_pretrained(folder, state_dict=weights)
