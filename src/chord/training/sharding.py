@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import nn
-from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy
 
 from chord.errors import UserError
 from chord.training.scale import Scale
@@ -34,6 +34,13 @@ def start_ranks(scale: Scale, precision: str) -> PartialState:
             f"scale.ranks: the specification says {scale.ranks}, but {started} were started; "
             "expected `chord train`, which starts them, or a launcher with the same number"
         )
+    ranks = _joined(scale, precision)
+    if ranks.num_processes > 1 and not torch.cuda.is_available():
+        ranks.device = torch.device("cpu")  # accelerate says cpu:0, to which torch can load no checkpoint
+    return ranks
+
+
+def _joined(scale: Scale, precision: str) -> PartialState:
     cuda = torch.cuda.is_available()
     if scale.sharding in ZERO_STAGES:
         if importlib.util.find_spec("deepspeed") is None:
@@ -48,7 +55,7 @@ def start_ranks(scale: Scale, precision: str) -> PartialState:
         fsdp_version=2,
         auto_wrap_policy="transformer_based_wrap",
         reshard_after_forward=True,
-        cpu_offload=scale.cpu_offload,
+        cpu_offload=CPUOffloadPolicy(pin_memory=cuda) if scale.cpu_offload else False,
         state_dict_type="FULL_STATE_DICT",  # checkpoints whose files are read without pickle
         mixed_precision_policy=MixedPrecisionPolicy(torch.bfloat16, torch.float32) if precision == "bf16" else None,
     )
@@ -61,8 +68,10 @@ def start_ranks(scale: Scale, precision: str) -> PartialState:
 
 def sharding_arguments(scale: Scale) -> dict:
     """What transformers' TrainingArguments need beside the state that `start_ranks` made."""
-    if scale.sharding == "none":
+    if scale.ranks == 1:
         return {}
+    if scale.sharding == "none":
+        return {"accelerator_config": {"use_configured_state": True}}
     # Each pass sends gradients to the rank that keeps them: to wait for the last one would need whole gradients.
     state = {"use_configured_state": True, "gradient_accumulation_kwargs": {"sync_each_batch": True}}
     if scale.sharding == "fsdp2":
