@@ -28,7 +28,7 @@ from tests.invariants.conftest import COMMON, SEED_PARTS, coin
 
 def engine_of(model, tokenizer, stage, scale):
     ends = (tokenizer.pad_token_id, [tokenizer.eos_token_id])
-    if scale.sharding == "none":
+    if not scale.shards_weights:
         return HuggingFaceEngine(model, *ends, stage.generate_batch_rows)
     return Synced(Replica(copy.deepcopy(model), *ends, stage.generate_batch_rows))
 

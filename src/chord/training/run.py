@@ -102,7 +102,7 @@ def _train(spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialSt
     model = load_weights(inputs["start"], torch.float32)
     sequences = encode_experts(tokenizer, rows.get("experts", []))
     _check_lengths(sequences, rows.get("experts", []), model)
-    copied = None if spec.scale.sharding == "none" else whole_copy(model, precision)
+    copied = whole_copy(model, precision) if spec.scale.shards_weights else None
     trainer = build_trainer(spec, model, tokenizer, rows.get("prompts", []), sequences, checkpoints, copied)
     validate_with = OverRanks(_engine(model, tokenizer, spec.validation.batch_rows, copied), ranks)
 
@@ -167,7 +167,7 @@ def build_trainer(
 ) -> Trainer:
     """The stage's trainer with the optimizer and the saving that the spec asks for.
 
-    copied: where ranks shard the model, a whole copy of it to sample from.
+    copied: where no rank holds whole weights, a copy of the model to sample from.
     """
     stage = spec.stage
     optimizer = stage.optimizer
