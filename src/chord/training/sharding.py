@@ -91,6 +91,8 @@ def _deepspeed(scale: Scale) -> dict:
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,  # torch's AdamW, as without sharding
         "bf16": {"enabled": "auto"},
+        "data_types": {"grad_accum_dtype": "fp32"},
+        "communication_data_type": "fp32",
         "gradient_clipping": "auto",
         "gradient_accumulation_steps": "auto",
         "train_micro_batch_size_per_gpu": "auto",

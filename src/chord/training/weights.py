@@ -6,6 +6,9 @@ from pathlib import Path
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
+from transformers.utils import CONFIG_NAME
+
+from chord.files import read_json, write_json
 
 
 def whole_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
@@ -32,3 +35,7 @@ def save_whole(model: PreTrainedModel, folder: Path | None) -> None:
             weights[name] = weight.cpu()
     if folder:
         model.save_pretrained(folder, state_dict=weights)
+        # transformers notes the dtype that the model computes with, which under DeepSpeed is not that of its weights.
+        config = read_json(folder / CONFIG_NAME)
+        if config["dtype"] != (dtype := str(next(iter(weights.values())).dtype).removeprefix("torch.")):
+            write_json(folder / CONFIG_NAME, config | {"dtype": dtype})
