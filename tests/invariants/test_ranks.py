@@ -1,4 +1,4 @@
-"""Two ranks (gloo, real processes) train what one rank trains."""
+"""Two ranks (gloo, real processes) train what one rank trains, whatever they share of the model."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.invariants.conftest import LUFFY, SRFT, hybrid_stage, sft_stage
+from tests.invariants.conftest import LUFFY, SRFT, hybrid_stage, needs_deepspeed, sft_stage
 
 STAGES = {
     "hybrid": hybrid_stage(steps=3),
@@ -19,12 +19,14 @@ STAGES = {
     "few groups": hybrid_stage(steps=3, prompts_per_step=2, schedule={"name": "constant", "value": 0.0}),
     "trinity": hybrid_stage(steps=2, normalisation="trinity", micro_batch_rows=1),
     "reward driven": hybrid_stage(schedule={"name": "reward_driven", "threshold": 0.8}),
+    "mu": hybrid_stage(steps=2, token_weight={"name": "one"}),
     "entropy top": hybrid_stage(steps=2, token_weight={"name": "entropy_top", "share": 0.05}),
     "luffy": hybrid_stage(**LUFFY),
     "srft": hybrid_stage(**LUFFY | SRFT),
     "sasr": hybrid_stage(steps=4, schedule={"name": "sasr", "warmup": 1, "gamma": 1.0}),
     "sft": sft_stage(micro_batch_rows=2),
 }
+SHARDED = ("hybrid", "few groups", "mu", "entropy top", "sft")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,11 @@ def outputs(start, prompts, experts, traces, tmp_path_factory):
             "prompts": prompts,
             "experts": experts,
             "traces": traces[::-1],  # in the order of the prompts
-            "stages": {name: stage.model_dump(mode="json") for name, stage in STAGES.items()},
+            "stages": {
+                name: stage.model_dump(mode="json")
+                for name, stage in STAGES.items()
+                if sharding == "none" or name in SHARDED
+            },
             "out": str(folder),
         }
         (folder / "job.json").write_text(json.dumps(job))
@@ -59,8 +65,14 @@ def outputs(start, prompts, experts, traces, tmp_path_factory):
     return train
 
 
-@pytest.mark.parametrize("sharding", ["none", "fsdp2"])
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize(
+    ("name", "sharding"),
+    [
+        *((name, "none") for name in STAGES),
+        *((name, "fsdp2") for name in SHARDED),
+        *(pytest.param(name, zero, marks=needs_deepspeed) for zero in ("zero2", "zero3") for name in SHARDED),
+    ],
+)
 def test_two_ranks_equal_one(name, sharding, outputs):
     folders = outputs(1), outputs(2, sharding)
     one, two = (load_file(folder / f"{name}.safetensors") for folder in folders)
