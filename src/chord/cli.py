@@ -23,6 +23,7 @@ from chord.devices import claim_gpus
 from chord.disk import explained
 from chord.errors import UserError
 from chord.files import write_text
+from chord.launch import end_with_launcher, in_rank, launch, let_the_first_rank_speak
 from chord.training.scale import Scale
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ JOBS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     options = _parser().parse_args(arguments)
+    options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return options.do(options) or 0
     except UserError as error:
@@ -209,6 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(lines: Iterable[str]) -> int:
+    let_the_first_rank_speak()
     for line in lines:
         print(f"chord: error: {line}", file=sys.stderr)
     return 2
@@ -276,7 +279,7 @@ def _add_study(command: argparse.ArgumentParser, nargs: str | None = None) -> No
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
 
 
-def _run_job(job: Job, options: argparse.Namespace) -> None:
+def _run_job(job: Job, options: argparse.Namespace) -> int | None:
     spec = _read_spec(options.spec) if job.has_spec else {}
     inputs = [getattr(options, option) for option in job.inputs]
     more = {option: given for option in [*job.optional, *job.also] if (given := getattr(options, option)) is not None}
@@ -286,9 +289,12 @@ def _run_job(job: Job, options: argparse.Namespace) -> None:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder")
     if job.computes:
+        end_with_launcher()
         scale = Scale.model_validate(spec.get("scale", {}))
         backend = spec.get("backend", {}).get("tensor_parallel_size", 1)
         claim_gpus(max(scale.gpus, backend), server=scale.rollouts.gpus)
+        if scale.ranks > 1 and not in_rank():
+            return launch(scale.ranks, options.arguments)
     try:
         with explained(options.out):
             importlib.import_module(job.module).run(spec, *inputs, options.out, **more)
@@ -296,6 +302,7 @@ def _run_job(job: Job, options: argparse.Namespace) -> None:
         if not error.filename or not any(Path(error.filename).is_relative_to(path) for path in paths):
             raise
         raise UserError(f"{error.filename}: deleted, or never there; give the command that makes it again") from error
+    return None
 
 
 def _read_spec(text: str) -> dict:

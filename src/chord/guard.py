@@ -17,6 +17,11 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SECONDS = 10  # to end in an orderly way
 
 
+def end_with_parent(number: signal.Signals) -> None:
+    """From here on the system sends this process the signal when its parent has ended, in whatever way (Linux)."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+
+
 def _end(*_: object) -> None:
     # Once: it comes again for each thread of the parent that the system had meanwhile given the guard to.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -26,7 +31,7 @@ def _end(*_: object) -> None:
 def main(parent: int, folder: str, command: list[str]) -> int:
     """Exit code of the command; -SIGKILL where it did not end by itself."""
     signal.signal(signal.SIGTERM, _end)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent(signal.SIGTERM)
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         if os.getppid() != parent:  # ended before it could be asked to tell

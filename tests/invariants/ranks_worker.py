@@ -7,24 +7,46 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from accelerate.state import AcceleratorState
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.training.hybrid import HybridTrainer
+from chord.training.replica import Replica, whole_copy
+from chord.training.scale import Scale
 from chord.training.sequences import encode_experts
 from chord.training.sft import SftTrainer
+from chord.training.sharding import is_sharded, sharding_arguments, start_ranks
 from chord.training.spec import HybridStage, SftStage
+from chord.training.sync import SyncedEngine
+from chord.training.weights import whole_weights
 from tests.invariants.conftest import COMMON, SEED_PARTS, coin
+
+
+def engine_of(model, tokenizer, stage, scale, texts):
+    ends = (tokenizer.pad_token_id, [tokenizer.eos_token_id])
+    if not scale.shards_weights:
+        return HuggingFaceEngine(model, *ends, stage.generate_batch_rows)
+    return SyncedEngine(Replica(whole_copy(model, "fp32"), *ends, stage.generate_batch_rows), texts, "float32")
 
 
 def train(job: dict, name: str, settings: dict) -> None:
     world_size = int(os.environ["WORLD_SIZE"])
+    AcceleratorState._reset_state(reset_partial_state=True)  # of the stage before
+    unset_hf_deepspeed_config()  # likewise
     tokenizer = AutoTokenizer.from_pretrained(job["start"])
     model = AutoModelForCausalLM.from_pretrained(job["start"], dtype=torch.float32)
     experts = encode_experts(tokenizer, job["experts"])
-    common = COMMON | {"output_dir": job["out"], "ddp_backend": "gloo"}
+    scale = Scale(ranks=world_size, sharding=job["sharding"])
+    start_ranks(scale, "fp32")
+    sharding = sharding_arguments(scale)
+    if scale.sharding == "zero3":  # DeepSpeed keeps small weights whole, which all of this model's are
+        sharding["deepspeed"]["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+    common = COMMON | {"output_dir": job["out"], "ddp_backend": "gloo"} | sharding
+    engine = None
     if settings["kind"] == "sft":
         stage = SftStage.model_validate(settings)
         args = SftTrainer.config(stage, world_size, **common)
@@ -33,12 +55,15 @@ def train(job: dict, name: str, settings: dict) -> None:
         stage = HybridStage.model_validate(settings)
         if stage.router.joins:
             experts = encode_experts(tokenizer, job["traces"])
-        engine = HuggingFaceEngine(model, tokenizer.pad_token_id, [tokenizer.eos_token_id], stage.generate_batch_rows)
+        engine = engine_of(model, tokenizer, stage, scale, [one.input_ids for one in experts[:2]])
         args = HybridTrainer.config(stage, world_size, **common)
         trainer = HybridTrainer(model, tokenizer, args, stage, engine, job["prompts"], experts, SEED_PARTS)
+    if isinstance(engine, SyncedEngine):
+        engine.follow(trainer)
     trainer.train()
+    assert is_sharded(trainer.accelerator) == (scale.sharding != "none")
+    weights = dict(whole_weights(trainer.accelerator.unwrap_model(trainer.model)))
     if trainer.is_world_process_zero():
-        weights = trainer.accelerator.unwrap_model(trainer.model).state_dict()
         save_file({key: value.contiguous() for key, value in weights.items()}, f"{job['out']}/{name}.safetensors")
         keys = ("loss", "mu", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
         lines = [{key: line[key] for key in keys if key in line} for line in trainer.state.log_history]

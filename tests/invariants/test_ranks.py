@@ -1,15 +1,17 @@
-"""Two ranks (gloo, real processes) train what one rank trains."""
+"""Two ranks (gloo, real processes) train what one rank trains, whatever they share of the model."""
 
 import json
 import os
 import subprocess
 import sys
+from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.invariants.conftest import LUFFY, SRFT, hybrid_stage, sft_stage
+from tests.invariants.conftest import LUFFY, SRFT, hybrid_stage, needs_deepspeed, sft_stage
 
 STAGES = {
     "hybrid": hybrid_stage(steps=3),
@@ -17,26 +19,34 @@ STAGES = {
     "few groups": hybrid_stage(steps=3, prompts_per_step=2, schedule={"name": "constant", "value": 0.0}),
     "trinity": hybrid_stage(steps=2, normalisation="trinity", micro_batch_rows=1),
     "reward driven": hybrid_stage(schedule={"name": "reward_driven", "threshold": 0.8}),
+    "mu": hybrid_stage(steps=2, token_weight={"name": "one"}),
     "entropy top": hybrid_stage(steps=2, token_weight={"name": "entropy_top", "share": 0.05}),
     "luffy": hybrid_stage(**LUFFY),
     "srft": hybrid_stage(**LUFFY | SRFT),
     "sasr": hybrid_stage(steps=4, schedule={"name": "sasr", "warmup": 1, "gamma": 1.0}),
     "sft": sft_stage(micro_batch_rows=2),
 }
+SHARDED = ("hybrid", "few groups", "mu", "entropy top", "sft")
 
 
 @pytest.fixture(scope="module")
 def outputs(start, prompts, experts, traces, tmp_path_factory):
-    """Folder with the results of all stages, for each number of ranks."""
-    folders = {}
-    for ranks in (1, 2):
-        folder = folders[ranks] = tmp_path_factory.mktemp(f"ranks-{ranks}")
+    """(number of ranks, sharding) -> folder with the results of all stages."""
+
+    @cache
+    def train(ranks: int, sharding: str = "none") -> Path:
+        folder = tmp_path_factory.mktemp(f"ranks-{ranks}-{sharding}")
         job = {
+            "sharding": sharding,
             "start": str(start),
             "prompts": prompts,
             "experts": experts,
             "traces": traces[::-1],  # in the order of the prompts
-            "stages": {name: stage.model_dump(mode="json") for name, stage in STAGES.items()},
+            "stages": {
+                name: stage.model_dump(mode="json")
+                for name, stage in STAGES.items()
+                if sharding == "none" or name in SHARDED
+            },
             "out": str(folder),
         }
         (folder / "job.json").write_text(json.dumps(job))
@@ -50,14 +60,24 @@ def outputs(start, prompts, experts, traces, tmp_path_factory):
             check=False,
         )
         assert done.returncode == 0, done.stderr[-3000:]
-    return folders
+        return folder
+
+    return train
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_two_ranks_equal_one(name, outputs):
-    one, two = (load_file(outputs[ranks] / f"{name}.safetensors") for ranks in (1, 2))
+@pytest.mark.parametrize(
+    ("name", "sharding"),
+    [
+        *((name, "none") for name in STAGES),
+        *((name, "fsdp2") for name in SHARDED),
+        *(pytest.param(name, zero, marks=needs_deepspeed) for zero in ("zero2", "zero3") for name in SHARDED),
+    ],
+)
+def test_two_ranks_equal_one(name, sharding, outputs):
+    folders = outputs(1), outputs(2, sharding)
+    one, two = (load_file(folder / f"{name}.safetensors") for folder in folders)
     for weight in one:
         torch.testing.assert_close(two[weight], one[weight], rtol=0, atol=1e-5)
-    one_log, two_log = (json.loads((outputs[ranks] / f"{name}.json").read_text()) for ranks in (1, 2))
+    one_log, two_log = (json.loads((folder / f"{name}.json").read_text()) for folder in folders)
     for line_one, line_two in zip(one_log, two_log, strict=True):
         assert line_two == pytest.approx(line_one, abs=1e-4)

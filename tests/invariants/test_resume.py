@@ -262,7 +262,8 @@ def test_the_command_runs_on_two_ranks(job, tmp_path):
     """The weights equal one rank's but for rounding, and only the first rank writes."""
     one, two = tmp_path / "one", tmp_path / "two"
     finish(start_run(job, one))
-    finish(start_run(job, two, ranks=2))
+    on_two = json.dumps(json.loads(job[0]) | {"scale": {"ranks": 2}})
+    finish(start_run([on_two, *job[1:]], two, ranks=2))
     assert sorted(path.name for path in two.iterdir()) == sorted(path.name for path in one.iterdir())
     assert json.loads((two / "manifest.json").read_text())["ranks"] == 2
     for column in ("expert_rows", "rollouts", "expert_tokens"):

@@ -99,6 +99,7 @@ class HuggingFaceEngine:
                 logits_processor=LogitsProcessorList([sampler]),
                 stopping_criteria=StoppingCriteriaList([_HalfEnded(ends)]),
                 past_key_values=cache,
+                synced_gpus=False,  # the weights are whole, also where a trainer of this process shards others
             )
             new = sequences[:, start:]
             for found, values in zip((tokens, logps, entropies), (new, *sampler.records(new.shape[1])), strict=True):

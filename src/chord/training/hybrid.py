@@ -10,7 +10,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from statistics import fmean
@@ -29,6 +29,7 @@ from chord.rollouts import Engine, Sample, encode_prompts
 from chord.seeds import derive_seed
 from chord.tasks import judge_samples
 from chord.training.sequences import Sequence, collate
+from chord.training.sharding import accumulating, is_sharded
 from chord.training.spec import HybridStage
 from chord.training.streams import row_order
 
@@ -54,6 +55,9 @@ class MicroBatch:
     term: Term
     indices: list[int]
     scale: float  # one over the global token count (or what a compat rule says)
+    padding: bool = (
+        False  # only there because another rank has as many: sharded ranks must make equal numbers of passes
+    )
 
 
 @dataclass(frozen=True)
@@ -310,7 +314,11 @@ class HybridTrainer(GRPOTrainer):
             if kept := [i for i in chunk if term.live[i]]:
                 batches.append(MicroBatch(term, kept, scale))
         # A rank without a live row still takes part in the backward pass, with a gradient that is exactly zero.
-        return batches or [MicroBatch(terms[0], [0], 0.0)]
+        batches = batches or [MicroBatch(terms[0], [0], 0.0)]
+        if is_sharded(self.accelerator):
+            most = max(gather_object([len(batches)]))
+            batches += [MicroBatch(terms[0], [0], 0.0, padding=True)] * (most - len(batches))
+        return batches
 
     def _forward(self, model, rows: list[Sequence]) -> FusedCausalLMOutput:
         """Log-probs and entropies without the whole logits tensor (TRL)."""
@@ -324,15 +332,16 @@ class HybridTrainer(GRPOTrainer):
         terms = {batch.term.name for batch in batches}
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64, device=device))
         for number, batch in enumerate(batches, start=1):
-            # Gradients cross ranks once a step, in the last backward pass; ranks may differ in their number of passes.
-            with nullcontext() if number == len(batches) else self.accelerator.no_sync(model):
+            with accumulating(self.accelerator, model, last=number == len(batches)):
                 rows = [batch.term.rows[i] for i in batch.indices]
                 outputs = self._forward(model, rows)
                 mask = outputs.label_mask
                 per_token, values = batch.term.loss(outputs, batch.indices)
                 term_loss = (per_token * mask).sum() * batch.scale
-                # DDP averages gradients over ranks; the scale is already global.
+                # Gradients are averaged over ranks; the scale is already global.
                 self.accelerator.backward(batch.term.weight * term_loss * self.accelerator.num_processes)
+            if batch.padding:
+                continue
             sums["loss"] += batch.term.weight * term_loss.detach()
             sums[f"{batch.term.name}_loss"] += term_loss.detach()
             sums["train_tokens"] += sum(map(len, rows))

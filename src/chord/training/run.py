@@ -1,6 +1,5 @@
 """One run: a stage from a start model to weights, curves and a manifest; goes on where a killed one stopped."""
 
-import os
 import resource
 import shutil
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from chord.rollouts import Engine, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.seeds import derive_seed
 from chord.training import finished
+from chord.training.accumulation import PROBES, CheckAccumulation
 from chord.training.adapters import add_adapters
 from chord.training.checkpoints import (
     MarkComplete,
@@ -39,9 +39,10 @@ from chord.training.interruption import StopAfterStep
 from chord.training.scale import Scale
 from chord.training.sequences import Sequence, encode_experts
 from chord.training.sft import SftTrainer
+from chord.training.sharding import sharding_arguments, start_ranks
 from chord.training.spec import SftStage, TrainSpec
 from chord.training.sync import open_synced
-from chord.training.validation import Validate, best_step
+from chord.training.validation import OverRanks, Validate, best_step
 from chord.training.weights import save_whole
 
 # The code that decides a run's numbers: a checkpoint made by other code is not gone on from.
@@ -60,14 +61,14 @@ def run(
     """Train `spec` (a TrainSpec) from the model folder `start` into the run folder `out` (docs/architecture.md).
 
     prompts, experts and traces (expert trajectories for the prompts) are needed where the stage reads them (its
-    `inputs`), and left out otherwise. Under torchrun or accelerate every rank calls this; the first one writes.
+    `inputs`), and left out otherwise. Each of the spec's ranks calls this (chord.launch); the first one writes.
     """
     settings = TrainSpec.model_validate(spec)
     given = {"prompts": prompts, "experts": experts, "traces": traces}
     rows = {name: given[name] for name in settings.stage.inputs}
     if missing := [name for name, path in rows.items() if path is None]:
         raise UserError(f"train: --{missing[0]}: missing; expected the rows that a {settings.stage.kind} stage reads")
-    ranks = PartialState(cpu=not torch.cuda.is_available())
+    ranks = start_ranks(settings.scale, _hardware(settings.scale)[1])
     with ExitStack() as closing:
         with held(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
             try:
@@ -117,9 +118,10 @@ def _train(
     _check_lengths(sequences, rows.get("experts", []), model)
     # Texts with answers where there are some; any token shows an output layer that is not the model's.
     texts = [one.input_ids for one in sequences] or encode_prompts(tokenizer, rows["validation"])
-    synced = open_synced(spec, inputs["start"], out, stop_tokens(model, tokenizer)[1], texts, precision)
+    synced = open_synced(spec, model, inputs["start"], out, stop_tokens(model, tokenizer), texts, precision)
     trainer = build_trainer(spec, model, tokenizer, rows.get("prompts", []), sequences, checkpoints, synced)
     validate_with = synced or _engine(model, tokenizer, spec.validation.batch_rows, precision)
+    validate_with = OverRanks(validate_with, ranks)
     if synced:
         closing.callback(synced.close)
         synced.follow(trainer)
@@ -135,6 +137,9 @@ def _train(
         Validate(trainer, measure, spec.stage.validate_every, best=checkpoints if keeps_best else None)
     )
     trainer.add_callback(MarkComplete(check))
+    if spec.scale.cpu_offload:
+        texts = encode_prompts(tokenizer, rows["validation"][:PROBES])
+        trainer.add_callback(CheckAccumulation(trainer, [Sequence(ids[:1], ids[1:]) for ids in texts]))
     if ranks.is_main_process:
         if not resumed:
             shutil.rmtree(out / "tensorboard", ignore_errors=True)  # of an earlier run that is not gone on from
@@ -144,22 +149,24 @@ def _train(
     trainer.add_callback(stop)
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     if stop.stopped:
+        ranks.wait_for_everyone()  # the first one that ends takes the others with it, and the checkpoint must be whole
         done = f"step {trainer.state.global_step} of {trainer.state.max_steps}"
         raise UserError(f"{out}: stopped by SIGTERM and saved after {done}; the same command goes on from there")
-    if not ranks.is_main_process:
-        return
-
     counted = "experts" if isinstance(spec.stage, SftStage) else "prompts"
     per_step = spec.stage.expert_rows_per_step if counted == "experts" else spec.stage.prompts_per_step
     more = SYNC_COLUMNS if synced else ()
     curves = curve_rows(trainer.state.log_history, per_step, len(rows[counted]), more)
     delivered = best_step(curves) if keeps_best else trainer.state.global_step
+    if not ranks.is_main_process:
+        if not keeps_best:
+            save_whole(model, None)
+        return
     check()
     with atomic_folder(out / "model") as folder:
         if keeps_best:
             shutil.copytree(checkpoints / f"best-{delivered}", folder, dirs_exist_ok=True)
         else:
-            save_whole(trainer.accelerator.unwrap_model(trainer.model), folder)
+            save_whole(model, folder)
         tokenizer.save_pretrained(folder)
     write_curves(out / "curves.csv", curves)
     times = {"started": started, "resumed_after_step": step_of(resumed) if resumed else None, "finished": utc_now()}
@@ -205,8 +212,9 @@ def build_trainer(
         "save_total_limit": 2,
         "report_to": "none",
         "disable_tqdm": True,
+        **sharding_arguments(spec.scale),
     }
-    world_size = int(os.environ.get("WORLD_SIZE", "1"))  # set by torchrun and accelerate
+    world_size = spec.scale.ranks
     seed_parts = (spec.study_seed, spec.seed_index)
     trained = add_adapters(model, stage.lora, derive_seed(*seed_parts, "adapters")) if stage.lora else model
     if isinstance(stage, SftStage):

@@ -64,8 +64,15 @@ class Scale(Settings):
         """Of one training job."""
         return self.ranks + self.rollouts.gpus
 
+    @property
+    def shards_weights(self) -> bool:
+        """Whether no rank holds whole weights."""
+        return self.sharding in ("fsdp2", "zero3")
+
     @model_validator(mode="after")
-    def _offload_has_a_way(self) -> "Scale":
+    def _shares_are_of_something(self) -> "Scale":
         if self.cpu_offload and self.sharding == "none":
             raise ValueError("cpu_offload: expected a sharding (fsdp2, zero2 or zero3) beside it")
+        if self.sharding != "none" and self.ranks == 1:
+            raise ValueError(f"sharding: expected none for one rank, or more ranks; got {self.sharding}")
         return self

@@ -8,13 +8,14 @@ from typing import Protocol
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
-from transformers import Trainer
+from transformers import PreTrainedModel, Trainer
 
 from chord.devices import server_gpus
 from chord.rollouts import Decoding, Engine, Sample
 from chord.rollouts.parity import check_parity, probe_texts
 from chord.rollouts.vllm import VllmEngine
 from chord.training.own_server import OwnServer
+from chord.training.replica import Replica, whole_copy
 from chord.training.scale import OwnRollouts, ServerRollouts
 from chord.training.sequences import Sequence, collate
 from chord.training.spec import TrainSpec
@@ -41,27 +42,30 @@ class WeightedEngine(Engine, Protocol):
 
 def open_synced(
     spec: TrainSpec,
+    model: PreTrainedModel,
     start: Path,
     out: Path,
-    end_tokens: list[int],
+    stops: tuple[int, list[int]],
     texts: list[list[int]],
     precision: str,
 ) -> "SyncedEngine | None":
     """The engine with weights of its own that the spec asks for; None where the model in training samples itself.
 
-    start: model folder, whose weights it loads first. out: the run's folder. texts: token sequences to compare on.
-    precision: "fp32" or "bf16", of the passes in training.
+    model: before a trainer shards it. start: its folder. out: the run's folder. stops: padding token, end tokens.
+    texts: token sequences to compare on. precision: "fp32" or "bf16", of the passes in training.
     """
-    settings = spec.scale.rollouts
+    settings, (pad, ends), dtype = spec.scale.rollouts, stops, DTYPES[precision]
     if isinstance(settings, OwnRollouts):
-        return None
-    dtype = DTYPES[precision]
-    if isinstance(settings, ServerRollouts):
-        gpus = server_gpus(spec.scale.ranks, settings.gpus)
-        engine = OwnServer(start, end_tokens, dtype, settings, out, gpus)
+        if not spec.scale.shards_weights:
+            return None
+        rows = [spec.validation.batch_rows, getattr(spec.stage, "generate_batch_rows", spec.validation.batch_rows)]
+        engine = Replica(whole_copy(model, precision), pad, ends, min(rows))
+    elif isinstance(settings, ServerRollouts):
+        engine = OwnServer(start, ends, dtype, settings, out, server_gpus(spec.scale.ranks, settings.gpus))
     else:
-        engine = VllmEngine(start, end_tokens, dtype, settings, in_training=True)
-    longest = None if settings.max_model_len is None else settings.max_model_len - 1  # to score takes one more
+        engine = VllmEngine(start, ends, dtype, settings, in_training=True)
+    limit = getattr(settings, "max_model_len", None)
+    longest = None if limit is None else limit - 1  # to score takes one more
     return SyncedEngine(engine, [text[:longest] for text in probe_texts(texts)], dtype)
 
 

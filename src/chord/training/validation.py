@@ -2,15 +2,37 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
+from accelerate import PartialState
+from accelerate.utils import gather_object
 from transformers import Trainer, TrainerCallback
 
 from chord.files import atomic_folder
+from chord.rollouts import Decoding, Engine, Sample
 from chord.training.weights import save_whole
 
 # () -> (accuracy, mean response tokens) of the current weights
 Measure = Callable[[], tuple[float, float]]
+
+
+class OverRanks:
+    """Generation that the ranks share: each samples some of the prompts and gets the samples of all.
+
+    So all ranks know the same accuracy, to the last bit, and decide alike which weights are the best.
+    """
+
+    def __init__(self, engine: Engine, ranks: PartialState):
+        self.engine = engine
+        self.ranks = ranks
+
+    def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
+        """As of `Engine`. Every rank calls it with the same arguments."""
+        first, every = self.ranks.process_index, self.ranks.num_processes
+        samples = gather_object(self.engine.generate(prompt_ids[first::every], seeds[first::every], decoding))
+        order = [i for rank in range(every) for i in range(rank, len(prompt_ids), every)]
+        return [sample for _, sample in sorted(zip(order, samples, strict=True), key=lambda pair: pair[0])]
 
 
 def best_step(log: list[dict]) -> int | None:
@@ -43,9 +65,11 @@ class Validate(TrainerCallback):
         values = self._values()
         # The trainer's log holds all earlier values, and the checkpoint holds the log: nothing to remember here.
         line = {"step": state.global_step, **values}
-        if self.best and state.is_world_process_zero and best_step([*state.log_history, line]) == state.global_step:
-            with atomic_folder(self.best / f"best-{state.global_step}") as folder:
-                save_whole(self.trainer.accelerator.unwrap_model(self.trainer.model), folder)
+        if self.best and best_step([*state.log_history, line]) == state.global_step:
+            model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+            main = state.is_world_process_zero
+            with atomic_folder(self.best / f"best-{state.global_step}") if main else nullcontext() as folder:
+                save_whole(model, folder)
         for name, value in values.items():
             self.trainer._metrics["train"][name].append(value)
 

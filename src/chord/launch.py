@@ -1,0 +1,90 @@
+"""The ranks of one training job: processes on this machine that run the same command and end together.
+
+torch's agent starts and watches them, as it does under `accelerate launch`, which starts several ranks on GPUs only.
+It runs in the process of the command itself: a scheduler knows one process, its signal reaches all ranks, and these
+die with it.
+"""
+
+import logging
+import os
+import signal
+import sys
+import time
+
+import psutil
+
+from chord.guard import end_with_parent
+
+LAUNCHER = "CHORD_LAUNCHER"  # number of the process that started this rank
+PATIENCE_SECONDS = 10.0
+
+
+def in_rank() -> bool:
+    """Whether a launcher, ours or another, started this process as one of several."""
+    return "RANK" in os.environ
+
+
+def launch(ranks: int, arguments: list[str]) -> int:
+    """Run `chord <arguments>` as so many ranks, which share this job's threads. Returns the exit code.
+
+    Whatever the first rank to fail has said is on standard error.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
+    os.environ["OMP_NUM_THREADS"] = str(max(1, threads // ranks))
+    os.environ[LAUNCHER] = str(os.getpid())
+    signal.signal(signal.SIGTERM, _pass_on)
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it repeats what the ranks say
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=ranks,
+        run_id=str(os.getpid()),
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",  # a free port: several jobs may share the machine
+        local_addr="localhost",
+        max_restarts=0,  # the scheduler's business
+        signals_to_handle="SIGINT,SIGHUP,SIGQUIT",  # at SIGTERM the agent would kill after 30 s; a step takes longer
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "chord", *arguments)
+    except ChildFailedError as error:
+        return _exit_code({rank: failure.exitcode for rank, failure in error.failures.items()}, ranks)
+    return 0
+
+
+def end_with_launcher() -> None:
+    """From here on the system kills this rank when its launcher is gone, however that ended."""
+    if LAUNCHER in os.environ and sys.platform == "linux":
+        end_with_parent(signal.SIGKILL)
+        if os.getppid() != int(os.environ[LAUNCHER]):  # it was gone before
+            raise SystemExit(1)
+
+
+def let_the_first_rank_speak() -> None:
+    """Before a rank says what is wrong: mostly it is so on all ranks, and the others end when the first has ended."""
+    if os.environ.get("RANK", "0") != "0":
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        time.sleep(PATIENCE_SECONDS)
+
+
+def _pass_on(*_) -> None:
+    """SIGTERM is for the ranks: they save, stop and fail, and then so does this process."""
+    children = psutil.Process().children()
+    for child in children:
+        child.terminate()
+    if not children:
+        raise SystemExit(128 + signal.SIGTERM)
+
+
+def _exit_code(codes: dict[int, int], ranks: int) -> int:
+    """That of the rank which failed by itself; the agent ends the others by SIGTERM. codes: below 0, a signal."""
+    rank = next((rank for rank, code in codes.items() if code != -signal.SIGTERM), min(codes))
+    code = codes[rank]
+    if code == 2:  # the rank has said why
+        return code
+    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}, see above"
+    print(f"chord: error: rank {rank} of {ranks}: {how}", file=sys.stderr)
+    return 128 - code if code < 0 else code

@@ -1,0 +1,138 @@
+"""`chord train` on two ranks that share the model: started, cut off at any moment, resumed, refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from safetensors.torch import load_file
+
+from chord.errors import UserError
+from chord.files import write_jsonl
+from chord.training.checkpoints import newest_checkpoint
+from chord.training.scale import Scale
+from chord.training.sharding import start_ranks
+from tests.invariants.conftest import hybrid_stage, needs_deepspeed, sft_stage
+from tests.invariants.test_resume import VALIDATION, curves
+
+OFFLOADED = {"ranks": 2, "sharding": "fsdp2", "cpu_offload": True}
+
+
+@pytest.fixture(scope="module")
+def command(start, prompts, experts, tmp_path_factory):
+    """(scale, run folder, stage) -> the command."""
+    folder = tmp_path_factory.mktemp("rows")
+    world = [row | {"task": "world"} for row in prompts]
+    for name, rows in (("prompts", world), ("experts", experts), ("validation", world[:5])):
+        write_jsonl(folder / f"{name}.jsonl", rows)
+
+    def arguments(scale: dict, out: Path, stage=None) -> list[str]:
+        stage = stage or hybrid_stage(steps=7, keep="best", validate_every=3)
+        spec = {
+            "study_seed": 3,
+            "seed_index": 1,
+            "stage": stage.model_dump(mode="json"),
+            "validation": VALIDATION,
+            "save_every": 2,
+            "scale": scale,
+        }
+        files = {name: folder / f"{name}.jsonl" for name in ("validation", *stage.inputs)}
+        rows = [text for name, path in files.items() for text in (f"--{name}", str(path))]
+        return ["train", "--spec", json.dumps(spec), "--start", str(start), *rows, "--out", str(out)]
+
+    return arguments
+
+
+def begin(arguments: list[str], *module: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", *(module or ["chord"]), *arguments],
+        env=os.environ | {"OMP_NUM_THREADS": "2", "DS_ACCELERATOR": "cpu"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen) -> tuple[int, list[str]]:
+    """Exit code, and the lines for the user."""
+    _, errors = process.communicate(timeout=300)
+    return process.returncode, [line for line in errors.splitlines() if line.startswith("chord: error")]
+
+
+def signal_at(process: subprocess.Popen, path: Path, how: signal.Signals) -> list[psutil.Process]:
+    """Send it to the job's process, and to no rank, when the path is there. Returns the ranks."""
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1][-3000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    ranks = psutil.Process(process.pid).children()
+    process.send_signal(how)
+    return ranks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "scale",
+    [
+        OFFLOADED,
+        pytest.param({"ranks": 2, "sharding": "zero2", "cpu_offload": True}, marks=needs_deepspeed),
+        pytest.param({"ranks": 2, "sharding": "zero3"}, marks=needs_deepspeed),
+    ],
+    ids=lambda scale: scale["sharding"],
+)
+def test_ranks_that_were_cut_off_end_like_straight_ones(scale, command, tmp_path):
+    straight, cut = tmp_path / "straight", tmp_path / "cut"
+    assert end(begin(command(scale, straight))) == (0, [])
+
+    checkpoints = cut / "checkpoints"
+    process = begin(command(scale, cut))
+    ranks = signal_at(process, checkpoints / "checkpoint-2" / "complete", signal.SIGKILL)
+    assert len(ranks) == 2
+    assert psutil.wait_procs(ranks, timeout=10)[1] == []  # they do not outlive their launcher
+    process.communicate()
+
+    process = begin(command(scale, cut))
+    signal_at(process, checkpoints / "checkpoint-4", signal.SIGTERM)
+    said = f"{cut}: stopped by SIGTERM and saved after step 5 of 7; the same command goes on from there"
+    assert end(process) == (2, [f"chord: error: {said}"])  # once, not by each rank
+    assert newest_checkpoint(checkpoints).name == "checkpoint-5"
+    assert end(begin(command(scale, cut))) == (0, [])
+
+    for path in (straight / "model").iterdir():
+        assert (cut / "model" / path.name).read_bytes() == path.read_bytes(), path.name
+    assert {str(weight.dtype) for weight in load_file(straight / "model/model.safetensors").values()} == {
+        "torch.float32"
+    }
+    assert curves(cut) == curves(straight)
+    assert json.loads((cut / "manifest.json").read_text())["resumed_after_step"] == 5
+    assert not checkpoints.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [OFFLOADED, pytest.param(OFFLOADED | {"sharding": "zero3"}, marks=needs_deepspeed)])
+def test_gradients_that_do_not_add_up_are_refused(scale, command, tmp_path):
+    launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "tests.invariants.forgetful")
+    arguments = command(scale, tmp_path / "run", sft_stage(micro_batch_rows=4))
+    code, lines = end(begin([json.dumps(arguments)], *launcher))
+    assert code == 1  # torchrun's
+    (line,) = lines
+    assert line.startswith("chord: error: scale.cpu_offload: gradients of 4 passes do not add up to that of one pass")
+    assert not (tmp_path / "run" / "manifest.json").exists()
+
+
+def test_ranks_of_another_number_are_refused():
+    with pytest.raises(UserError, match=r"scale.ranks: the specification says 2, but 1 were started"):
+        start_ranks(Scale(ranks=2), "fp32")
+
+
+@pytest.mark.skipif(not needs_deepspeed.args[0], reason="DeepSpeed is installed")
+def test_deepspeed_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=r"scale.sharding: zero2 needs DeepSpeed"):
+        start_ranks(Scale(ranks=2, sharding="zero2"), "fp32")
