@@ -33,10 +33,11 @@ def save_whole(model: Module, folder: Path | None) -> None:
         if folder and name not in model.all_tied_weights_keys:
             weights[name] = weight.cpu()
     if folder:
-        model.save_pretrained(folder, state_dict=weights)
+        dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
+        model.save_pretrained(folder, state_dict=weights)  # which takes them out of it
         # transformers notes the dtype that the model computes with, which under DeepSpeed is not that of its weights.
         config = read_json(folder / CONFIG_NAME)
-        if config["dtype"] != (dtype := str(next(iter(weights.values())).dtype).removeprefix("torch.")):
+        if config["dtype"] != dtype:
             write_json(folder / CONFIG_NAME, config | {"dtype": dtype})
 
 
