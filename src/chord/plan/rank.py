@@ -27,7 +27,7 @@ KEPT = {"fp32": (24, 16, 16), "bf16": (26, 8, 8)}
 # projected to their rank.
 KEPT_WITH_ADAPTERS = {"fp32": (16, 16, 16), "bf16": (18, 8, 10)}
 PRODUCTS = 7
-BUCKET = 5e8  # values that DeepSpeed reduces at a time, by its default
+BUCKET, LIVE = 5e8, 1e9  # gradients that DeepSpeed reduces, and weights that ZeRO-3 keeps gathered: its defaults
 CPU_PROCESS = 0.6 * GIB  # a training process before its model: torch, transformers, TRL
 GPU_PROCESS = 1.0 * GIB  # context and kernels; assumed
 VLLM_ASLEEP = 1.0 * GIB  # what stays on a GPU: captured graphs and buffers; assumed
@@ -144,14 +144,15 @@ class Rank:
     @property
     def _copies(self) -> float:
         """In an update: casts of the weights, gathered layers, and gradients on their way to the other ranks."""
-        bucket = self.width * min(self.trained, BUCKET)
-        if self.scale.sharding == "zero2":
-            return bucket
-        if self.shares_weights:
+        if self.scale.sharding.startswith("zero"):
+            # Of the bucket a CPU only gives what is written to.
+            bucket = BUCKET if self.on_gpu else min(BUCKET, self.trained)
+            gathered = min(LIVE, self.shape.parameters()) if self.shares_weights else 0
+            return self.width * (bucket + gathered)
+        if self.scale.sharding == "fsdp2":
             table = self.shape.vocab_size * self.shape.hidden_size  # the output layer, and at the ends the embedding
-            gathered = self.width * (table + max(2 * self.layer, table))  # one layer while the next is on its way
-            layers_gradient = FP32 * self.trained / self.shape.num_hidden_layers
-            return gathered + (bucket if self.scale.sharding == "zero3" else layers_gradient)
+            gathered = table + max(2 * self.layer, table)  # one layer while the next is on its way
+            return self.width * gathered + FP32 * self.trained / self.shape.num_hidden_layers
         if self.width == FP32:
             return 0
         # Autocast keeps casts for the backward pass; of weights that are not trained it has nothing to remember.

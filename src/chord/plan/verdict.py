@@ -138,6 +138,8 @@ def _scales(study: Study) -> Iterator[dict]:
         if count >= study.settings.training.scale.ranks and not any(stage.unshared(count) for stage in stages)
     ]
     yield again
+    if any(stage.lora for stage in stages):  # adapters are not shared
+        return
     for more in ({}, again, again | {"cpu_offload": True}):
         for count in ranks:
             yield {"ranks": count, "sharding": "fsdp2"} | more
@@ -145,7 +147,9 @@ def _scales(study: Study) -> Iterator[dict]:
 
 def _adapters(study: Study, need: Need, room: float) -> str | None:
     stage, scale = study.methods[need.jobs[0]].stage, study.settings.training.scale
-    if stage.lora or need.phase != "update" or study.shape.num_local_experts > 1:  # adapters are for linear layers
+    if stage.lora or need.phase != "update":
+        return None
+    if study.shape.num_local_experts > 1 or scale.sharding != "none":  # adapters are for linear layers, of whole models
         return None
     again = scale.model_copy(update={"gradient_checkpointing": True})
     trained = replace(rank(study, stage, again), lora=ADAPTERS)
