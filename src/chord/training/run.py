@@ -108,7 +108,8 @@ def _train(
     _check_lengths(sequences, rows.get("experts", []), model)
     # Texts with answers where there are some; any token shows an output layer that is not the model's.
     texts = [one.input_ids for one in sequences] or encode_prompts(tokenizer, rows["validation"])
-    synced = open_synced(spec, inputs["start"], out, stop_tokens(model, tokenizer)[1], texts, precision)
+    ends, positions = stop_tokens(model, tokenizer)[1], model.config.max_position_embeddings
+    synced = open_synced(spec, inputs["start"], out, ends, texts, positions, precision)
     trainer = build_trainer(spec, model, tokenizer, rows.get("prompts", []), sequences, checkpoints, synced)
     validate_with = synced or _engine(model, tokenizer, spec.validation.batch_rows)
     if synced:

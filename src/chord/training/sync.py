@@ -13,8 +13,6 @@ from transformers import Trainer
 from chord.devices import server_gpus
 from chord.rollouts import Decoding, Engine, Sample
 from chord.rollouts.parity import check_parity, probe_texts
-from chord.rollouts.vllm import VllmEngine
-from chord.training.own_server import OwnServer
 from chord.training.scale import OwnRollouts, ServerRollouts
 from chord.training.sequences import Sequence, collate
 from chord.training.spec import TrainSpec
@@ -45,23 +43,28 @@ def open_synced(
     out: Path,
     end_tokens: list[int],
     texts: list[list[int]],
+    positions: int,
     precision: str,
 ) -> "SyncedEngine | None":
     """The engine with weights of its own that the spec asks for; None where the model in training samples itself.
 
     start: model folder, whose weights it loads first. out: the run's folder. texts: token sequences to compare on.
-    precision: "fp32" or "bf16", of the passes in training.
+    positions: of the model. precision: "fp32" or "bf16", of the passes in training.
     """
     settings = spec.scale.rollouts
     if isinstance(settings, OwnRollouts):
         return None
     dtype = DTYPES[precision]
     if isinstance(settings, ServerRollouts):
+        from chord.training.own_server import OwnServer
+
         gpus = server_gpus(spec.scale.ranks, settings.gpus)
         engine = OwnServer(start, end_tokens, dtype, settings, out, gpus)
     else:
+        from chord.rollouts.vllm import VllmEngine
+
         engine = VllmEngine(start, end_tokens, dtype, settings, in_training=True)
-    longest = None if settings.max_model_len is None else settings.max_model_len - 1  # to score takes one more
+    longest = (settings.max_model_len or positions) - 1  # to score, vLLM makes one more
     return SyncedEngine(engine, [text[:longest] for text in probe_texts(texts)], dtype)
 
 
