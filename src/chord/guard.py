@@ -29,7 +29,7 @@ def _end(*_: object) -> None:
 
 
 def main(parent: int, folder: str, command: list[str]) -> int:
-    """Exit code of the command; -SIGKILL where it did not end by itself."""
+    """Exit code of the command."""
     signal.signal(signal.SIGTERM, _end)
     end_with_parent(signal.SIGTERM)
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)

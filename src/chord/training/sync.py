@@ -13,8 +13,6 @@ from transformers import PreTrainedModel, Trainer
 from chord.devices import server_gpus
 from chord.rollouts import Decoding, Engine, Sample
 from chord.rollouts.parity import check_parity, probe_texts
-from chord.rollouts.vllm import VllmEngine
-from chord.training.own_server import OwnServer
 from chord.training.replica import Replica, whole_copy
 from chord.training.scale import OwnRollouts, ServerRollouts
 from chord.training.sequences import Sequence, collate
@@ -61,12 +59,16 @@ def open_synced(
         rows = [spec.validation.batch_rows, getattr(spec.stage, "generate_batch_rows", spec.validation.batch_rows)]
         engine = Replica(whole_copy(model, precision), pad, ends, min(rows))
     elif isinstance(settings, ServerRollouts):
+        from chord.training.own_server import OwnServer
+
         engine = OwnServer(start, ends, dtype, settings, out, server_gpus(spec.scale.ranks, settings.gpus))
     else:
+        from chord.rollouts.vllm import VllmEngine
+
         engine = VllmEngine(start, ends, dtype, settings, in_training=True)
-    limit = getattr(settings, "max_model_len", None)
-    longest = None if limit is None else limit - 1  # to score takes one more
-    return SyncedEngine(engine, [text[:longest] for text in probe_texts(texts)], dtype)
+    positions = getattr(settings, "max_model_len", None) or model.config.max_position_embeddings
+    # One less, as vLLM makes a token more to score.
+    return SyncedEngine(engine, [text[: positions - 1] for text in probe_texts(texts)], dtype)
 
 
 class SyncedEngine:
