@@ -14,6 +14,7 @@ import time
 
 import psutil
 
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # Snakemake sets them to the `threads` of a job
 LAUNCHER = "CHORD_LAUNCHER"  # number of the process that started this rank
 PR_SET_PDEATHSIG = 1  # prctl(2)
 PATIENCE_SECONDS = 10.0
@@ -32,8 +33,9 @@ def launch(ranks: int, arguments: list[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
-    os.environ["OMP_NUM_THREADS"] = str(max(1, threads // ranks))
+    for name in THREADS:
+        threads = int(os.environ.get(name) or os.cpu_count())
+        os.environ[name] = str(max(1, threads // ranks))
     os.environ[LAUNCHER] = str(os.getpid())
     signal.signal(signal.SIGTERM, _pass_on)
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it repeats what the ranks say

@@ -1,6 +1,5 @@
 """One rank of `test_ranks.py`, started by torchrun: trains the stages of a JSON file and writes weights and logs."""
 
-import copy
 import json
 import os
 import sys
@@ -9,7 +8,6 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from accelerate.state import AcceleratorState
-from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
@@ -17,12 +15,12 @@ from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.training.hybrid import HybridTrainer
 from chord.training.sequences import encode_experts
-from chord.training.replica import Replica, Synced
+from chord.training.replica import Replica, Synced, whole_copy
 from chord.training.scale import Scale
 from chord.training.sft import SftTrainer
 from chord.training.sharding import is_sharded, sharding_arguments, start_ranks
 from chord.training.spec import HybridStage, SftStage
-from chord.training.weights import whole_weights
+from chord.training.weights import save_whole
 from tests.invariants.conftest import COMMON, SEED_PARTS, coin
 
 
@@ -30,7 +28,7 @@ def engine_of(model, tokenizer, stage, scale):
     ends = (tokenizer.pad_token_id, [tokenizer.eos_token_id])
     if not scale.shards_weights:
         return HuggingFaceEngine(model, *ends, stage.generate_batch_rows)
-    return Synced(Replica(copy.deepcopy(model), *ends, stage.generate_batch_rows))
+    return Synced(Replica(whole_copy(model, "fp32"), *ends, stage.generate_batch_rows), model)
 
 
 def train(job: dict, name: str, settings: dict) -> None:
@@ -46,7 +44,6 @@ def train(job: dict, name: str, settings: dict) -> None:
     if scale.sharding == "zero3":  # DeepSpeed keeps small weights whole, which all of this model's are
         sharding["deepspeed"]["zero_optimization"]["stage3_param_persistence_threshold"] = 0
     common = COMMON | {"output_dir": job["out"], "ddp_backend": "gloo"} | sharding
-    engine = None
     if settings["kind"] == "sft":
         stage = SftStage.model_validate(settings)
         args = SftTrainer.config(stage, world_size, **common)
@@ -58,13 +55,10 @@ def train(job: dict, name: str, settings: dict) -> None:
         engine = engine_of(model, tokenizer, stage, scale)
         args = HybridTrainer.config(stage, world_size, **common)
         trainer = HybridTrainer(model, tokenizer, args, stage, engine, job["prompts"], experts, SEED_PARTS)
-    if isinstance(engine, Synced):
-        trainer.add_callback(engine)
     trainer.train()
     assert is_sharded(trainer.accelerator) == (scale.sharding != "none")
-    weights = dict(whole_weights(trainer.accelerator.unwrap_model(trainer.model)))
+    save_whole(model, Path(job["out"], name) if trainer.is_world_process_zero() else None)
     if trainer.is_world_process_zero():
-        save_file({key: value.contiguous() for key, value in weights.items()}, f"{job['out']}/{name}.safetensors")
         keys = ("loss", "mu", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
         lines = [{key: line[key] for key in keys if key in line} for line in trainer.state.log_history]
         Path(f"{job['out']}/{name}.json").write_text(json.dumps(lines))
