@@ -66,7 +66,7 @@ def end_with_launcher() -> None:
 
 
 def let_the_first_rank_speak() -> None:
-    """Before a rank says what is wrong: mostly it is so on all ranks, and when the first has ended, so do the others."""
+    """Before a rank says what is wrong: mostly it is so on all ranks, and when the first ends, the others are ended."""
     if os.environ.get("RANK", "0") != "0":
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         time.sleep(PATIENCE_SECONDS)
@@ -82,7 +82,7 @@ def _pass_on(*_) -> None:
 
 
 def _exit_code(codes: dict[int, int], ranks: int) -> int:
-    """That of the rank which failed by itself; the agent ends the others by SIGTERM. codes: minus the signal, if one."""
+    """That of the rank which failed by itself; the agent ends the others by SIGTERM. codes: below 0, minus a signal."""
     rank = next((rank for rank, code in codes.items() if code != -signal.SIGTERM), min(codes))
     code = codes[rank]
     if code == 2:  # the rank has said why

@@ -1,4 +1,4 @@
-"""`chord <a JSON list>` as one of several ranks whose gradients forget: each pass starts by dropping what earlier ones left."""
+"""`chord <a JSON list>` as one of several ranks whose gradients forget: each pass drops what earlier ones left."""
 
 import json
 import sys

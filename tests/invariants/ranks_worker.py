@@ -14,9 +14,9 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.training.hybrid import HybridTrainer
-from chord.training.sequences import encode_experts
 from chord.training.replica import Replica, Synced, whole_copy
 from chord.training.scale import Scale
+from chord.training.sequences import encode_experts
 from chord.training.sft import SftTrainer
 from chord.training.sharding import is_sharded, sharding_arguments, start_ranks
 from chord.training.spec import HybridStage, SftStage

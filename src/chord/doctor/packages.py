@@ -1,4 +1,4 @@
-"""The packages that pyproject.toml pins, in the Python that runs this; vLLM and DeepSpeed where the study needs them."""
+"""The packages that pyproject.toml pins, in the Python that runs this; vLLM and DeepSpeed where a study needs them."""
 
 import platform
 import tomllib

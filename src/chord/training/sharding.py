@@ -49,7 +49,9 @@ def _joined(scale: Scale, precision: str) -> PartialState:
     cuda = torch.cuda.is_available()
     if scale.sharding in ZERO_STAGES:
         if importlib.util.find_spec("deepspeed") is None:
-            raise UserError(f"scale.sharding: {scale.sharding} needs DeepSpeed: pip install -e '.[deepspeed]'; or fsdp2")
+            raise UserError(
+                f"scale.sharding: {scale.sharding} needs DeepSpeed; pip install -e '.[deepspeed]', or fsdp2"
+            )
         os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
         return PartialState(backend="nccl" if cuda else "gloo", timeout=PATIENCE)
     if scale.sharding == "none":
