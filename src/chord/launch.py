@@ -15,6 +15,7 @@ import psutil
 
 from chord.guard import end_with_parent
 
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # Snakemake sets them to the `threads` of a job
 LAUNCHER = "CHORD_LAUNCHER"  # number of the process that started this rank
 PATIENCE_SECONDS = 10.0
 
@@ -32,8 +33,9 @@ def launch(ranks: int, arguments: list[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
-    os.environ["OMP_NUM_THREADS"] = str(max(1, threads // ranks))
+    for name in THREADS:
+        threads = int(os.environ.get(name) or os.cpu_count())
+        os.environ[name] = str(max(1, threads // ranks))
     os.environ[LAUNCHER] = str(os.getpid())
     signal.signal(signal.SIGTERM, _pass_on)
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it repeats what the ranks say
@@ -64,7 +66,7 @@ def end_with_launcher() -> None:
 
 
 def let_the_first_rank_speak() -> None:
-    """Before a rank says what is wrong: mostly it is so on all ranks, and the others end when the first has ended."""
+    """Before a rank says what is wrong: mostly it is so on all ranks, and when the first ends, the others are ended."""
     if os.environ.get("RANK", "0") != "0":
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         time.sleep(PATIENCE_SECONDS)
@@ -80,7 +82,7 @@ def _pass_on(*_) -> None:
 
 
 def _exit_code(codes: dict[int, int], ranks: int) -> int:
-    """That of the rank which failed by itself; the agent ends the others by SIGTERM. codes: below 0, a signal."""
+    """That of the rank which failed by itself; the agent ends the others by SIGTERM. codes: below 0, minus a signal."""
     rank = next((rank for rank, code in codes.items() if code != -signal.SIGTERM), min(codes))
     code = codes[rank]
     if code == 2:  # the rank has said why

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from accelerate.state import AcceleratorState
-from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
@@ -22,7 +21,7 @@ from chord.training.sft import SftTrainer
 from chord.training.sharding import is_sharded, sharding_arguments, start_ranks
 from chord.training.spec import HybridStage, SftStage
 from chord.training.sync import SyncedEngine
-from chord.training.weights import whole_weights
+from chord.training.weights import save_whole
 from tests.invariants.conftest import COMMON, SEED_PARTS, coin
 
 
@@ -46,7 +45,6 @@ def train(job: dict, name: str, settings: dict) -> None:
     if scale.sharding == "zero3":  # DeepSpeed keeps small weights whole, which all of this model's are
         sharding["deepspeed"]["zero_optimization"]["stage3_param_persistence_threshold"] = 0
     common = COMMON | {"output_dir": job["out"], "ddp_backend": "gloo"} | sharding
-    engine = None
     if settings["kind"] == "sft":
         stage = SftStage.model_validate(settings)
         args = SftTrainer.config(stage, world_size, **common)
@@ -62,9 +60,8 @@ def train(job: dict, name: str, settings: dict) -> None:
         engine.follow(trainer)
     trainer.train()
     assert is_sharded(trainer.accelerator) == (scale.sharding != "none")
-    weights = dict(whole_weights(trainer.accelerator.unwrap_model(trainer.model)))
+    save_whole(model, Path(job["out"], name) if trainer.is_world_process_zero() else None)
     if trainer.is_world_process_zero():
-        save_file({key: value.contiguous() for key, value in weights.items()}, f"{job['out']}/{name}.safetensors")
         keys = ("loss", "mu", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
         lines = [{key: line[key] for key in keys if key in line} for line in trainer.state.log_history]
         Path(f"{job['out']}/{name}.json").write_text(json.dumps(lines))

@@ -75,7 +75,7 @@ def outputs(start, prompts, experts, traces, tmp_path_factory):
 )
 def test_two_ranks_equal_one(name, sharding, outputs):
     folders = outputs(1), outputs(2, sharding)
-    one, two = (load_file(folder / f"{name}.safetensors") for folder in folders)
+    one, two = (load_file(folder / name / "model.safetensors") for folder in folders)
     for weight in one:
         torch.testing.assert_close(two[weight], one[weight], rtol=0, atol=1e-5)
     one_log, two_log = (json.loads((folder / f"{name}.json").read_text()) for folder in folders)

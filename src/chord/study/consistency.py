@@ -38,6 +38,14 @@ def of_parts(settings: StudyFile, benchmarks: Mapping[str, Benchmark | None]) ->
                 yield ("comparisons", name, "tables"), f"{table}: no benchmark of this study has parts"
 
 
+def of_sharding(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tuple[Keys, str]]:
+    """methods: those without a problem of their own."""
+    sharding = settings.training.scale.sharding
+    adapted = [name for name, method in methods.items() if method.stage and method.stage.lora]
+    if adapted and sharding != "none":
+        yield ("training", "scale", "sharding"), f"expected none beside lora ({', '.join(adapted)}), got {sharding}"
+
+
 def of_paper_setting(settings: StudyFile, reported: Path) -> Iterator[tuple[Keys, str]]:
     """reported: the file with the paper's numbers."""
     if settings.paper_setting is None:

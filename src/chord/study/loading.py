@@ -104,6 +104,7 @@ class _Loader:
         if settings.base_model is not None:
             pretrain = self._section(PretrainSpec, settings.base_model, ("base_model",), seed=settings.seed)
         self._say_all(consistency.of_ranks(settings, methods))
+        self._say_all(consistency.of_sharding(settings, methods))
         self._say_all(consistency.of_tuning(settings, methods))
         self._check_claims(settings)
         self._say_all(consistency.of_paper_setting(settings, self.root / "config/paper/reported.yaml"))

@@ -43,7 +43,7 @@ class CheckAccumulation(TrainerCallback):
         if not difference <= tolerance * size:
             raise UserError(
                 f"scale.cpu_offload: gradients of {len(self.rows)} passes do not add up to that of one pass (they "
-                f"differ by {difference / size:.2g} of its norm; expected at most {tolerance:g}); set it to false"
+                f"differ by {difference / size:.2g} of its norm; expected at most {tolerance:g}); expected false"
             )
 
     def _gradient(self, passes: list[list[Sequence]]) -> list[Tensor]:
@@ -63,7 +63,7 @@ class CheckAccumulation(TrainerCallback):
                 else:
                     accelerator.backward(loss)
         if by_deepspeed:
-            return _take_deepspeeds(model)
+            return _take_deepspeeds(model, accelerator.process_index, accelerator.num_processes)
         found = [_local(parameter.grad) for parameter in model.parameters() if parameter.grad is not None]
         model.zero_grad()
         return found
@@ -74,11 +74,17 @@ def _local(gradient: Tensor) -> Tensor:
     return part.detach().to("cpu", torch.float32, copy=True)
 
 
-def _take_deepspeeds(engine: nn.Module) -> list[Tensor]:
-    """Its whole gradients; afterwards it has none, by an update at rate 0 that leaves the moments as they were."""
+def _take_deepspeeds(engine: nn.Module, rank: int, ranks: int) -> list[Tensor]:
+    """Gradients of every so manyth parameter. Afterwards there are none: an update at rate 0, which leaves the moments
+    as they were, ends the step.
+    """
     from deepspeed.utils import safe_get_full_grad
 
-    found = [safe_get_full_grad(parameter).to("cpu", torch.float32) for parameter in engine.parameters()]
+    found = []
+    for number, parameter in enumerate(engine.parameters()):
+        gradient = safe_get_full_grad(parameter)  # every rank asks for each
+        if number % ranks == rank:
+            found.append(gradient.to("cpu", torch.float32))
     optimizer = engine.optimizer.optimizer
     moments = {part: copy.deepcopy(state) for part, state in optimizer.state.items()}
     rates = [group["lr"] for group in optimizer.param_groups]

@@ -55,9 +55,7 @@ class MicroBatch:
     term: Term
     indices: list[int]
     scale: float  # one over the global token count (or what a compat rule says)
-    padding: bool = (
-        False  # only there because another rank has as many: sharded ranks must make equal numbers of passes
-    )
+    padding: bool = False  # there because another rank makes as many passes, which sharded weights need of all
 
 
 @dataclass(frozen=True)

@@ -132,14 +132,14 @@ def _train(
         return accuracy(validate_with, tokenizer, rows["validation"], settings.k, *seeds, settings.decoding)
 
     keeps_best = spec.stage.keep == "best"
+    if spec.scale.cpu_offload:
+        texts = encode_prompts(tokenizer, (rows["validation"] * PROBES)[:PROBES])
+        trainer.add_callback(CheckAccumulation(trainer, [Sequence(ids[:1], ids[1:]) for ids in texts]))
     trainer.add_callback(Clock(trainer))
     trainer.add_callback(
         Validate(trainer, measure, spec.stage.validate_every, best=checkpoints if keeps_best else None)
     )
     trainer.add_callback(MarkComplete(check))
-    if spec.scale.cpu_offload:
-        texts = encode_prompts(tokenizer, rows["validation"][:PROBES])
-        trainer.add_callback(CheckAccumulation(trainer, [Sequence(ids[:1], ids[1:]) for ids in texts]))
     if ranks.is_main_process:
         if not resumed:
             shutil.rmtree(out / "tensorboard", ignore_errors=True)  # of an earlier run that is not gone on from
@@ -152,6 +152,7 @@ def _train(
         ranks.wait_for_everyone()  # the first one that ends takes the others with it, and the checkpoint must be whole
         done = f"step {trainer.state.global_step} of {trainer.state.max_steps}"
         raise UserError(f"{out}: stopped by SIGTERM and saved after {done}; the same command goes on from there")
+
     counted = "experts" if isinstance(spec.stage, SftStage) else "prompts"
     per_step = spec.stage.expert_rows_per_step if counted == "experts" else spec.stage.prompts_per_step
     more = SYNC_COLUMNS if synced else ()

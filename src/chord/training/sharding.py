@@ -26,13 +26,18 @@ ZERO_STAGES = {"zero2": 2, "zero3": 3}
 def start_ranks(scale: Scale, precision: str) -> PartialState:
     """Join the other ranks, in the way that the sharding needs. Call it before anything else asks accelerate.
 
-    precision: "bf16" or "fp32". UserError if the processes are not as many as `scale.ranks`, or DeepSpeed is missing.
+    precision: "bf16" or "fp32". UserError if the processes are not as many as `scale.ranks`, the GPUs fewer, or
+    DeepSpeed is missing.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != scale.ranks:
         raise UserError(
             f"scale.ranks: the specification says {scale.ranks}, but {started} were started; "
             "expected `chord train`, which starts them, or a launcher with the same number"
+        )
+    if 0 < torch.cuda.device_count() < scale.ranks:
+        raise UserError(
+            f"scale.ranks: {scale.ranks} need a GPU each; {torch.cuda.device_count()} are visible on this machine"
         )
     ranks = _joined(scale, precision)
     if ranks.num_processes > 1 and not torch.cuda.is_available():
@@ -45,7 +50,7 @@ def _joined(scale: Scale, precision: str) -> PartialState:
     if scale.sharding in ZERO_STAGES:
         if importlib.util.find_spec("deepspeed") is None:
             raise UserError(
-                f"scale.sharding: {scale.sharding} needs DeepSpeed: pip install -e '.[deepspeed]'; or fsdp2"
+                f"scale.sharding: {scale.sharding} needs DeepSpeed; pip install -e '.[deepspeed]', or fsdp2"
             )
         os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
         return PartialState(backend="nccl" if cuda else "gloo", timeout=PATIENCE)

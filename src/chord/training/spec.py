@@ -194,3 +194,9 @@ class TrainSpec(Settings):
     validation: Validation
     save_every: PositiveInt = Field(description="steps between two checkpoints")
     scale: Scale = Scale()
+
+    @model_validator(mode="after")
+    def _adapters_are_not_sharded(self) -> "TrainSpec":
+        if self.stage.lora and self.scale.sharding != "none":
+            raise ValueError(f"scale.sharding: expected none beside lora, got {self.scale.sharding}")
+        return self
