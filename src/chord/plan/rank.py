@@ -109,10 +109,6 @@ class Rank:
     def trained(self) -> int:
         return self.shape.adapter_parameters(self.lora.rank) if self.lora else self.shape.parameters()
 
-    @property
-    def shares_weights(self) -> bool:
-        return self.scale.sharding in ("fsdp2", "zero3")
-
     @cached_property
     def held(self) -> Memory:
         """Weights, gradients and moments, wherever they lie."""
@@ -120,7 +116,7 @@ class Rank:
         share = 1 if self.scale.sharding == "none" else self.scale.ranks
         deepspeed = self.scale.sharding.startswith("zero")
         return Memory(
-            weights=(self.width if deepspeed else FP32) * values / (share if self.shares_weights else 1),
+            weights=(self.width if deepspeed else FP32) * values / (share if self.scale.shards_weights else 1),
             gradients=FP32 * self.trained / share + self._buckets,
             optimizer=(3 if deepspeed else 2) * FP32 * self.trained / share,
         )
@@ -135,7 +131,7 @@ class Rank:
         """The parts of `held` that lie in the machine's memory."""
         if not self.scale.cpu_offload:
             return ()
-        return ("gradients", "optimizer", *(("weights",) if self.shares_weights else ()))
+        return ("gradients", "optimizer", *(("weights",) if self.scale.shards_weights else ()))
 
     @property
     def _on_device(self) -> Memory:
@@ -147,7 +143,7 @@ class Rank:
         if self.scale.sharding.startswith("zero"):
             # Of the bucket a CPU only gives what is written to.
             bucket = BUCKET if self.on_gpu else min(BUCKET, self.trained)
-            gathered = min(LIVE, self.shape.parameters()) if self.shares_weights else 0
+            gathered = min(LIVE, self.shape.parameters()) if self.scale.shards_weights else 0
             return self.width * (bucket + gathered)
         if self.scale.sharding == "fsdp2":
             table = self.shape.vocab_size * self.shape.hidden_size  # the output layer, and at the ends the embedding
@@ -201,7 +197,7 @@ class Rank:
     @property
     def _sampled_from(self) -> float:
         """Beside the weights in training: a whole replica where they are shared, or autocast's casts of them."""
-        if self.shares_weights:
+        if self.scale.shards_weights:
             return self.width * self.shape.parameters()
         return BF16 * self.shape.parameters() if self.width == BF16 and self.scale.sharding == "none" else 0
 
@@ -222,7 +218,7 @@ class Rank:
         offloaded, and with fsdp2 a checkpoint that the first rank gathers to write it.
         """
         ranks, parameters = self.scale.ranks, self.shape.parameters()
-        copied = self.shares_weights and isinstance(self.scale.rollouts, OwnRollouts)
+        copied = self.scale.shards_weights and isinstance(self.scale.rollouts, OwnRollouts)
         loading = Memory(weights=ranks * FP32 * parameters * (1 + copied), process=ranks * CPU_PROCESS)
         first = {"weights": parameters, "optimizer": 2 * self.trained} if self.scale.sharding == "fsdp2" else {}
         later = {
