@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -33,7 +32,7 @@ def command(start, prompts, experts, tmp_path_factory):
         write_jsonl(folder / f"{name}.jsonl", rows)
 
     def arguments(scale: dict, out: Path, stage=None) -> list[str]:
-        stage = stage or hybrid_stage(steps=7, keep="best", validate_every=3)
+        stage = stage or hybrid_stage(steps=5, keep="best", validate_every=3)
         spec = {
             "study_seed": 3,
             "seed_index": 1,
@@ -65,16 +64,14 @@ def end(process: subprocess.Popen) -> tuple[int, list[str]]:
     return process.returncode, [line for line in errors.splitlines() if line.startswith("chord: error")]
 
 
-def signal_at(process: subprocess.Popen, path: Path, how: signal.Signals) -> list[psutil.Process]:
-    """Send it to the job's process, and to no rank, when the path is there. Returns the ranks."""
+def terminate_at(process: subprocess.Popen, path: Path) -> None:
+    """SIGTERM to the job's process, and to no rank, when the path is there."""
     deadline = time.monotonic() + 120
     while not path.exists():
         assert process.poll() is None, process.communicate()[1][-3000:]
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    ranks = psutil.Process(process.pid).children()
-    process.send_signal(how)
-    return ranks
+    process.terminate()
 
 
 @pytest.mark.slow
@@ -91,18 +88,11 @@ def test_ranks_that_were_cut_off_end_like_straight_ones(scale, command, tmp_path
     straight, cut = tmp_path / "straight", tmp_path / "cut"
     assert end(begin(command(scale, straight))) == (0, [])
 
-    checkpoints = cut / "checkpoints"
     process = begin(command(scale, cut))
-    ranks = signal_at(process, checkpoints / "checkpoint-2" / "complete", signal.SIGKILL)
-    assert len(ranks) == 2
-    assert psutil.wait_procs(ranks, timeout=10)[1] == []  # they do not outlive their launcher
-    process.communicate()
-
-    process = begin(command(scale, cut))
-    signal_at(process, checkpoints / "checkpoint-4", signal.SIGTERM)
-    said = f"{cut}: stopped by SIGTERM and saved after step 5 of 7; the same command goes on from there"
+    terminate_at(process, cut / "checkpoints/checkpoint-2")
+    said = f"{cut}: stopped by SIGTERM and saved after step 3 of 5; the same command goes on from there"
     assert end(process) == (2, [f"chord: error: {said}"])  # once, not by each rank
-    assert newest_checkpoint(checkpoints).name == "checkpoint-5"
+    assert newest_checkpoint(cut / "checkpoints").name == "checkpoint-3"
     assert end(begin(command(scale, cut))) == (0, [])
 
     for path in (straight / "model").iterdir():
@@ -110,8 +100,23 @@ def test_ranks_that_were_cut_off_end_like_straight_ones(scale, command, tmp_path
     weights = load_file(straight / "model/model.safetensors")
     assert {weight.dtype for weight in weights.values()} == {torch.float32}
     assert curves(cut) == curves(straight)
-    assert json.loads((cut / "manifest.json").read_text())["resumed_after_step"] == 5
-    assert not checkpoints.exists()
+    assert json.loads((cut / "manifest.json").read_text())["resumed_after_step"] == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_ranks_do_not_outlive_their_launcher():
+    rank = "from chord.launch import end_with_launcher; end_with_launcher(); print(os.getpid(), flush=True); sleep(60)"
+    job = (
+        "import os, subprocess, sys; from chord.launch import LAUNCHER; os.environ[LAUNCHER] = str(os.getpid());"
+        f"subprocess.run([sys.executable, '-c', 'import os; from time import sleep; {rank}'])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", job], env=os.environ | {"PYTHONPATH": "src"}, stdout=subprocess.PIPE, text=True
+    )
+    started = psutil.Process(int(process.stdout.readline()))
+    process.kill()
+    process.wait()
+    assert psutil.wait_procs([started], timeout=10)[1] == []
 
 
 @pytest.mark.slow

@@ -109,6 +109,24 @@ def test_a_problem_names_the_file_that_it_stands_in(root, overlay, expected):
     assert expected in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [
+        ({"sharding": "fsdp2"}, "sharding: expected none for one rank, or more ranks; got fsdp2"),
+        ({"ranks": 2, "cpu_offload": True}, r"cpu_offload: expected a sharding \(fsdp2, zero2 or zero3\) beside it"),
+        (
+            {"ranks": 2, "sharding": "zero2"},
+            r"training.scale.sharding: expected none beside lora \(rl, sft_rl, decay\), got",
+        ),
+    ],
+)
+def test_shares_of_a_model_that_nobody_could_train(root, scale, message):
+    root.set(STUDY_FILE, "training", "hybrid", "lora", value={"rank": 4, "alpha": 8})
+    root.set(STUDY_FILE, "training", "scale", value=scale)
+    with pytest.raises(UserError, match=message):
+        load(root)
+
+
 def test_a_fault_below_is_not_blamed_on_the_study_on_top(root):
     root.write("config/studies/other.yaml", {"base": "small", "training": {"hybrid": {"steps": 3}}})
     root.set(STUDY_FILE, "training", "hybrid", "clip", value=7)

@@ -150,6 +150,8 @@ def _train(
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     if stop.stopped:
         ranks.wait_for_everyone()  # the first one that ends takes the others with it, and the checkpoint must be whole
+        if not ranks.is_main_process:
+            raise SystemExit(2)  # as the first one ends, which says why
         done = f"step {trainer.state.global_step} of {trainer.state.max_steps}"
         raise UserError(f"{out}: stopped by SIGTERM and saved after {done}; the same command goes on from there")
 
