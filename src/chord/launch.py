@@ -5,6 +5,7 @@ It runs in the process of the command itself: a scheduler knows one process, its
 die with it.
 """
 
+import ctypes
 import logging
 import os
 import signal
@@ -13,10 +14,9 @@ import time
 
 import psutil
 
-from chord.guard import end_with_parent
-
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # Snakemake sets them to the `threads` of a job
 LAUNCHER = "CHORD_LAUNCHER"  # number of the process that started this rank
+PR_SET_PDEATHSIG = 1  # prctl(2)
 PATIENCE_SECONDS = 10.0
 
 
@@ -60,7 +60,7 @@ def launch(ranks: int, arguments: list[str]) -> int:
 def end_with_launcher() -> None:
     """From here on the system kills this rank when its launcher is gone, however that ended."""
     if LAUNCHER in os.environ and sys.platform == "linux":
-        end_with_parent(signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != int(os.environ[LAUNCHER]):  # it was gone before
             raise SystemExit(1)
 

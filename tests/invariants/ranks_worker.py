@@ -56,8 +56,8 @@ def train(job: dict, name: str, settings: dict) -> None:
         engine = engine_of(model, tokenizer, stage, scale, [one.input_ids for one in experts[:2]])
         args = HybridTrainer.config(stage, world_size, **common)
         trainer = HybridTrainer(model, tokenizer, args, stage, engine, job["prompts"], experts, SEED_PARTS)
-    if isinstance(engine, SyncedEngine):
-        engine.follow(trainer)
+        if isinstance(engine, SyncedEngine):
+            engine.follow(trainer)
     trainer.train()
     assert is_sharded(trainer.accelerator) == (scale.sharding != "none")
     save_whole(model, Path(job["out"], name) if trainer.is_world_process_zero() else None)

@@ -119,6 +119,13 @@ def conda_environment(rule: str) -> str:
     return "../envs/gpu.yml" if STUDY.resources(rule).gpus else "../../environment.yml"
 
 
+def entry_of_the_queue(wildcards) -> str | None:
+    """Short runs share one, where a profile gives the group a size; long ones together might need more time than a
+    partition allows."""
+    short = STUDY.resources("train").minutes <= 60
+    return "training" if short and "training" in workflow.group_settings.group_components else None
+
+
 def one_of(names) -> str:
     """A wildcard constraint: these names and no others."""
     return "|".join(re.escape(str(name)) for name in names) or "(?!)"

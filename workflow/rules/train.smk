@@ -2,13 +2,6 @@
 # outputs of a job that was cut off: the next attempt goes on from them, or delivers what they end with.
 
 
-def entry_of_the_queue(wildcards) -> str | None:
-    """Short runs share one, where a profile gives the group a size; long ones together might need more time than a
-    partition allows."""
-    short = STUDY.resources("train").minutes <= 60
-    return "training" if short and "training" in workflow.group_settings.group_components else None
-
-
 rule train:
     input:
         unpack(training_rows),
