@@ -22,6 +22,8 @@ STAGES = {
     "mu": hybrid_stage(steps=2, token_weight={"name": "one"}),
     "entropy top": hybrid_stage(steps=2, token_weight={"name": "entropy_top", "share": 0.05}),
     "luffy": hybrid_stage(**LUFFY),
+    # likewise, while its traces have one
+    "few joined groups": hybrid_stage(steps=6, prompts_per_step=2, rollouts_per_prompt=2, **LUFFY),
     "srft": hybrid_stage(**LUFFY | SRFT),
     "sasr": hybrid_stage(steps=4, schedule={"name": "sasr", "warmup": 1, "gamma": 1.0}),
     "sft": sft_stage(micro_batch_rows=2),

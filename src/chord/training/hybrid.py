@@ -311,8 +311,9 @@ class HybridTrainer(GRPOTrainer):
         for (term, chunk), scale in zip(chunks, scales, strict=True):
             if kept := [i for i in chunk if term.live[i]]:
                 batches.append(MicroBatch(term, kept, scale))
-        # A rank without a live row still takes part in the backward pass, with a gradient that is exactly zero.
-        batches = batches or [MicroBatch(terms[0], [0], 0.0)]
+        # A rank without a live row of a term still takes part in it, with a gradient that is exactly zero.
+        passed = {batch.term.name for batch in batches}
+        batches += [MicroBatch(term, [0], 0.0) for term in terms if term.name not in passed]
         if is_sharded(self.accelerator):
             most = max(gather_object([len(batches)]))
             batches += [MicroBatch(terms[0], [0], 0.0, padding=True)] * (most - len(batches))
