@@ -116,13 +116,10 @@ def test_a_killed_run_ends_like_a_straight_one(straight, spec, tmp_path):
         assert (tmp_path / "model" / name).read_bytes() == (straight / "runs/chord_mu/seed-0/model" / name).read_bytes()
 
 
-def test_two_ranks_each_with_an_engine_train_what_one_trains(straight, spec, tmp_path):
-    spec = spec | {"scale": spec["scale"] | {"ranks": 2}}
-    names = ("rl", "experts", "validation")
-    rows = [straight / f"data/{name}.jsonl" for name in names]
-    worker = ["tests.invariants.run_worker", json.dumps(spec), ROOT / "models/world-base", *rows, tmp_path, "experts"]
-    ranks = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
-    ended(started(*ranks, *worker, stderr=subprocess.PIPE, text=True))
+@pytest.mark.parametrize("more", [{}, {"sharding": "fsdp2", "gradient_checkpointing": True}], ids=["ddp", "fsdp2"])
+def test_two_ranks_each_with_an_engine_train_what_one_trains(straight, spec, more, tmp_path):
+    """Sharded and with layers computed again is how the paper's studies run."""
+    ended(train(spec | {"scale": spec["scale"] | {"ranks": 2} | more}, straight / "data", tmp_path))
     for two, one in zip(curves(tmp_path), curves(straight / "runs/chord_mu/seed-0"), strict=True):
         ignored = {*SYNC_COLUMNS, "train_tokens"}  # a rank without a live row computes one more
         for name in one.keys() - ignored:
