@@ -127,6 +127,15 @@ def test_two_ranks_each_with_an_engine_train_what_one_trains(straight, spec, mor
         assert two["parity_max"] < 1e-3
 
 
+def test_adapters_reach_the_engine_merged(straight, spec, tmp_path):
+    """After a step, when they are no longer 0."""
+    stage = spec["stage"] | {"lora": {"rank": 4, "alpha": 8}}
+    ended(train(spec | {"stage": stage}, straight / "data", tmp_path))
+    for row in curves(tmp_path):
+        assert row["parity_max"] < 1e-3
+        assert row["step"] == 0 or row["grad_norm"] > 0
+
+
 def test_a_server_of_the_job_gives_the_same_run_and_ends_with_it(straight, spec, tmp_path):
     server = {"kind": "vllm_server"} | SETTINGS
     before = set(SHARED_MEMORY.iterdir())
