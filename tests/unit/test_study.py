@@ -12,6 +12,7 @@ from chord.objectives.schedules import Constant, Cosine
 from chord.rollouts import Decoding
 from chord.study import load_study
 from chord.study.reading import merge
+from chord.training.spec import TrainSpec
 from tests.unit.study_files import CLAIMS_FILE, STUDY_FILE, Root
 
 
@@ -508,6 +509,14 @@ def test_vllm_beside_the_trainer_has_limits(root, rollouts, problem):
     (line,) = str(caught.value).splitlines()
     assert line.endswith(problem)
     assert line.startswith(f"{STUDY_FILE}:")
+
+
+def test_one_process_and_no_adapters_are_in_no_specification(root):
+    """Nor in what a run's manifest records of it, whose hash stands in tables: it is that of runs from before."""
+    spec = load(root).spec("train", ["rl", "0"])
+    for values in (spec, TrainSpec.model_validate(spec).values()):
+        assert "scale" not in values
+        assert "lora" not in values["stage"]
 
 
 def test_who_samples_is_in_the_specification(root):

@@ -28,7 +28,6 @@ from chord.study.problems import unknown
 from chord.study.reading import merge, nested
 from chord.study.settings import BASE, Comparison, Resources, Search, StudyFile
 from chord.training.pretrain_spec import LearningGates, PretrainSpec
-from chord.training.scale import Scale
 from chord.training.spec import Stage, TrainSpec
 
 # The jobs that have a specification, and what names one of them.
@@ -325,11 +324,8 @@ class Study:
             validation=self.settings.validation,
             save_every=self.settings.save_every,
             scale=self.settings.training.scale,
-        ).model_dump(mode="json")
-        spec["stage"] = stage.used()
-        if spec["scale"] == Scale().model_dump(mode="json"):  # one process, which no specification ever named
-            del spec["scale"]
-        return spec
+        ).values()
+        return spec | {"stage": stage.used()}
 
 
 def in_order(methods: Sequence[Method]) -> dict[str, Method]:

@@ -92,9 +92,7 @@ def _train(
     """
     started = utc_now()
     device, precision = _hardware(spec.scale)
-    provenance = manifest(
-        spec.model_dump(mode="json"), inputs, device=device, precision=precision, ranks=ranks.num_processes
-    )
+    provenance = manifest(spec.values(), inputs, device=device, precision=precision, ranks=ranks.num_processes)
     identity = {key: provenance[key] for key in ("spec", "inputs", "environment", "device", "precision", "ranks")}
     checkpoints = out / "checkpoints"
     if ranks.is_main_process:

@@ -195,6 +195,16 @@ class TrainSpec(Settings):
     save_every: PositiveInt = Field(description="steps between two checkpoints")
     scale: Scale = Scale()
 
+    def values(self) -> dict:
+        """As JSON values, without a `scale` or adapters that are not there: the hash of what was run before there were
+        any stays the same."""
+        values = self.model_dump(mode="json")
+        if self.scale == Scale():
+            del values["scale"]
+        if self.stage.lora is None:
+            del values["stage"]["lora"]
+        return values
+
     @model_validator(mode="after")
     def _adapters_are_not_sharded(self) -> "TrainSpec":
         if self.stage.lora and self.scale.sharding != "none":
