@@ -66,7 +66,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
                 os.replace(aside, path)
             raise
         _sync(path.parent)
-        _remove(aside)
+        remove(aside)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -74,7 +74,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 def remove_partials(folder: str | Path) -> None:
     """Delete what killed processes left half-written directly in `folder`. Call it only while no other writes there."""
     for item in Path(folder).glob(f"{PARTIAL}*"):
-        _remove(item)
+        remove(item)
 
 
 def visible_files(folder: str | Path) -> list[Path]:
@@ -92,7 +92,8 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Delete a file, a link or a folder with all that is in it; nothing where there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from chord.errors import UserError
-from chord.files import atomic_folder, read_json
+from chord.files import atomic_folder, read_json, remove
 from chord.provenance import file_sha256, folder_sha256
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def keep(out: Path, checkpoints: Path) -> None:
         _place(out, folder)
     for old in checkpoints.iterdir():
         if old.name not in (FINISHED, IDENTITY):
-            _remove(old)
+            remove(old)
 
 
 def is_kept(checkpoints: Path) -> bool:
@@ -49,7 +49,7 @@ def deliver(checkpoints: Path, out: Path) -> None:
     """Put the kept result back into the run's folder `out`."""
     log.info("%s: was finished before; delete %s to train it again", out, checkpoints)
     for name in RESULT:
-        _remove(out / name)
+        remove(out / name)
     _place(checkpoints / FINISHED, out)
 
 
@@ -71,10 +71,3 @@ def _link(source: str | Path, target: str | Path) -> None:
         os.link(source, target)
     except OSError:  # a file system without links
         shutil.copy2(source, target)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
