@@ -58,9 +58,9 @@ class OwnServer(ServerEngine):
         super().__init__(backend, eos_token_ids, Path(place) / "socket", gives_logps=True)
         if self.ranks.is_main_process:
             self.process = self._start(folder, place, dtype, settings, gpus)
-            # Twice: they may be stored in half of the precision.
-            needed = 2 * sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-            self.weights_in = Path(place) if shutil.disk_usage(place).free > 2 * needed else out
+            stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+            largest = 2 * stored  # in bytes, where they are stored in half of the precision
+            self.weights_in = Path(place) if shutil.disk_usage(place).free > 2 * largest else out  # half for others
 
     def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
         with self._naming_the_log():

@@ -118,8 +118,7 @@ def _train(
     texts = [one.input_ids for one in sequences] or encode_prompts(tokenizer, rows["validation"])
     synced = open_synced(spec, model, inputs["start"], out, stop_tokens(model, tokenizer), texts, precision)
     trainer = build_trainer(spec, model, tokenizer, rows.get("prompts", []), sequences, checkpoints, synced)
-    validate_with = synced or _engine(model, tokenizer, spec.validation.batch_rows, precision)
-    validate_with = OverRanks(validate_with, ranks)
+    validate_with = OverRanks(synced or _engine(model, tokenizer, spec.validation.batch_rows, precision), ranks)
     if synced:
         closing.callback(synced.close)
         synced.follow(trainer)
