@@ -11,12 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from chord.files import read_json, read_jsonl
 from chord.training.curves import CLOCK, SYNC_COLUMNS
+from tests.conftest import save_tiny_model
 from tests.integration.workflow import ROOT, snakemake
 from tests.vllm.conftest import SETTINGS
 
@@ -180,22 +179,8 @@ def test_a_server_that_cannot_start_is_one_line(straight, spec, tmp_path):
 
 def test_a_tied_output_layer_is_synced_and_a_stale_one_ends_the_run(straight, spec, tiny_tokenizer, tmp_path):
     """An SFT stage, whose validation vLLM answers, with the mend for tied layers and without it."""
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=len(tiny_tokenizer),
-        hidden_size=128,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        tie_word_embeddings=True,
-        bos_token_id=tiny_tokenizer.bos_token_id,
-        eos_token_id=tiny_tokenizer.eos_token_id,
-        pad_token_id=tiny_tokenizer.pad_token_id,
-    )
-    Qwen2ForCausalLM(config).save_pretrained(tmp_path / "start")
-    tiny_tokenizer.save_pretrained(tmp_path / "start")
+    larger = {"hidden_size": 128, "intermediate_size": 128, "initializer_range": 0.02}
+    save_tiny_model(tmp_path / "start", tiny_tokenizer, tie_word_embeddings=True, **larger)
     shared = {name: spec["stage"][name] for name in ("optimizer", "expert_rows_per_step", "keep")}
     sft = {"kind": "sft", "epochs": 1, "micro_batch_rows": 8, "validate_every": 1, **shared}
     given = (spec | {"stage": sft}, straight / "data")
