@@ -59,7 +59,7 @@ def test_malformed_lines_are_named_and_the_others_graded(grade):
             {"gold": "\\frac{1", "prediction": "5"},
             '{"gold": NaN, "prediction": "5"}',
             '{"gold": 1e999, "prediction": "5"}',
-            {"gold": "\\binom{10^9}{10^8}", "prediction": "5"},
+            {"gold": "\\int_0^1 \\binom{10^9}{10^8} dx", "prediction": "5"},
             {"gold": "6", "prediction": "5"},
         ],
     )

@@ -1,7 +1,6 @@
 """The tasks `math` and `math_trinity`: rewards by hand, equal answers in many forms, real reference answers."""
 
 import json
-import random
 import subprocess
 import sys
 
@@ -9,7 +8,8 @@ import pytest
 
 from chord import tasks
 from chord.errors import GraderError
-from chord.tasks import math, math_grader, math_text, math_trinity, verdict, verdicts
+from chord.tasks import math, math_grader, math_trinity, verdict, verdicts
+from chord.tasks.answers import typography
 from chord.tasks.verdict import Verdict
 
 WELL = "<think>\nhm</think>\n"
@@ -75,6 +75,7 @@ RIGHT = [
     ("\\pm 2", "2, -2"),
     ("\\frac{\\pi}{4}", "\\pi/4"),
     ("x<2", "(-\\infty,2)"),
+    ("\\int_0^1 x dx", "\\frac{1}{2}"),  # by math-verify
     ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{bmatrix}1\\\\2\\end{bmatrix}"),
 ]
 WRONG = [
@@ -86,8 +87,11 @@ WRONG = [
     ("5", "9^{9^{9^9}}", "too_complex"),
     ("5", "\\sqrt{", "unparsed"),
     ("5", "\x00", "unreadable"),
-    ("4:40 a.m.", "5", "gold_as_text"),
-    ("5", "\\binom{10^9}{10^8}", "grader_timeout"),
+    ("4:40 a.m.", "5", "wrong"),
+    ("5", "\\binom{10^9}{10^8}", "wrong"),
+    ("5", "\\square", "unreadable"),
+    ("\\forall x: x > 0", "5", "undecided"),
+    ("\\int_0^1 x dx", "\\frac{1}{3}", "wrong"),
 ]
 
 
@@ -107,7 +111,7 @@ def test_a_gold_that_cannot_be_used_is_an_error_that_names_its_row(gold):
 
 def test_a_gold_that_cannot_be_computed_is_an_error_too():
     with pytest.raises(GraderError, match=r"row 'm-1': .* cannot be computed in time"):
-        verdict(row("\\binom{10^9}{10^8}+1"), "\\boxed{5}", False)
+        verdict(row("\\int_0^1 \\binom{10^9}{10^8} dx"), "\\boxed{5}", False)
 
 
 def test_verdicts_come_in_order_over_tasks_and_blocks(monkeypatch):
@@ -128,8 +132,8 @@ def test_responses_and_bare_answers():
         ("7", "I cannot say"),
     ]
     found = math_grader.judge_responses(pairs)
-    assert [judgement.reason for judgement in found] == ["correct"] * 4 + ["wrong", "unparsed"]
-    assert [judgement.extracted for judgement in found][4:] == ["8", None]
+    assert [judgement.reason for judgement in found] == ["correct"] * 4 + ["wrong", "wrong"]
+    assert [judgement.extracted for judgement in found][4:] == ["8", "I cannot say"]
 
 
 def real_answers(folder) -> list[str]:
@@ -149,7 +153,7 @@ def real_answers(folder) -> list[str]:
         for line in (folder / path).read_text(encoding="utf-8").splitlines():
             value = json.loads(line)[key]
             text = value[0] if isinstance(value, list) else str(value).rpartition("#### ")[2]
-            if math_text.is_balanced(text):
+            if typography.is_balanced(text):
                 answers[text] = None
     return list(answers)
 
@@ -158,29 +162,6 @@ def test_every_real_reference_answer_is_right_for_itself_and_no_other_is(benchma
     golds = real_answers(benchmark_data)
     assert len(golds) > 1500
     assert all(found.correct for found in math_grader.judge_answers([(gold, gold) for gold in golds]))
-
-
-@pytest.mark.slow
-def test_exact_comparison_agrees_with_math_verify_on_real_reference_answers(benchmark_data):
-    """Both ways: as they are, and each changed or paired with another's."""
-    draw = random.Random(0)
-    numbers = [gold for gold in map(math_text.tidy, real_answers(benchmark_data)) if math_text._number(gold)]
-    changed = [
-        (gold, draw.choice([gold + "0", "-" + gold, gold + ".0", f"({gold})", "0" + gold, draw.choice(numbers)]))
-        for gold in numbers
-    ]
-    pairs = [
-        pair for pair in [*((gold, gold) for gold in numbers), *changed] if None not in map(math_text._number, pair)
-    ]
-    exact = [math_text.same_exactly(*pair) for pair in pairs]
-    replies = math_grader._pool().map([(gold, answer, "answer") for gold, answer in pairs])
-    differ = [
-        (pair, same, reply)
-        for pair, same, reply in zip(pairs, exact, replies, strict=True)
-        if same is not None and same != (reply[0] == "correct")
-    ]
-    assert len(pairs) > 1000
-    assert differ == []
 
 
 def test_scoring_does_not_import_math_verify_here():

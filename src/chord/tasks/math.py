@@ -7,7 +7,7 @@ one pair of think tags and a \boxed{} answer: a response that ends without one h
 from collections.abc import Iterable, Iterator
 
 from chord.errors import GraderError
-from chord.tasks import math_text
+from chord.tasks.answers import extraction
 from chord.tasks.math_grader import GOLD_FAILED, Judgement, clean_gold, judge_answers
 from chord.tasks.verdict import CORRECT, TRUNCATED, UNPARSED, WRONG, Verdict
 
@@ -44,11 +44,11 @@ def verdicts(items: Iterable[tuple[dict, str, bool]]) -> Iterator[Verdict]:
 
 
 def judged(items: Iterable[tuple[dict, str, bool]]) -> Iterator[tuple[str, bool, Judgement | None]]:
-    """(text, truncated, judgement of the last box) of each item; None where there is no box."""
+    """(text, truncated, judgement of the final box) of each item; None where there is no box."""
     items = list(items)
     for row, _, _ in items:
         check(row)
-    boxes = [math_text.last_box(text) for _, text, _ in items]
+    boxes = [extraction.final_box(text) for _, text, _ in items]
     answered = [(row["gold"], box) for (row, _, _), box in zip(items, boxes, strict=True) if box is not None]
     judgements = iter(judge_answers(answered))
     for (row, text, truncated), box in zip(items, boxes, strict=True):
@@ -65,4 +65,4 @@ def _verdict(text: str, truncated: bool, judgement: Judgement | None) -> Verdict
         return Verdict(UNPARSED, False, False, "unparsed")
     if judgement.correct:
         return Verdict(CORRECT, True, True, judgement.reason)
-    return Verdict(WRONG if math_text.is_well_formed(text) else UNPARSED, False, True, judgement.reason)
+    return Verdict(WRONG if extraction.is_well_formed(text) else UNPARSED, False, True, judgement.reason)

@@ -1,7 +1,13 @@
-"""Is an answer to a mathematical question right? Plain numbers exactly, the rest by math-verify in worker processes."""
+"""Is an answer to a mathematical question right? `chord.tasks.answers` decides; what it cannot read goes to math-verify.
+
+math-verify 0.9 reads much that is no mathematics as some (8:30 as a quotient, `even` as a product), so it is asked only
+about formulas with operations that `answers` does not compute, and its yes counts only where case cannot mislead it.
+What nobody decides is `undecided`: counted, and never right.
+"""
 
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
@@ -9,34 +15,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chord.errors import GraderError
-from chord.tasks import math_text
+from chord.tasks.answers import comparison, extraction, reading, typography
 from chord.tasks.grader_pool import Death, WorkerPool
 
 log = logging.getLogger(__name__)
 
 MAX_WORKERS = 8  # each holds about 100 MB
-MAX_RESPONSE_CHARACTERS = 20_000  # of a response without a box that math-verify searches for an answer
 MAX_REMEMBERED = 200_000
 GOLD_FAILED = "gold_failed"  # the gold alone cannot be computed: an error of the data, nothing about the answer
 
-# Pairs whose verdict is known; between them they go through every part of math-verify that answers need.
+# Pairs whose verdict by math-verify is known.
 CANARIES = [
-    (("\\frac{1}{2}", "0.5", "answer"), ["correct", None]),
-    (("\\sqrt{8}", "2\\sqrt{2}", "answer"), ["correct", None]),
-    (("1,2", "2,1", "answer"), ["correct", None]),
-    (("[1,2)", "[1,2]", "answer"), ["wrong", None]),
-    (("15\\%", "15", "answer"), ["correct", None]),  # not with every version of antlr4-python3-runtime
-    (("5", "2+4", "answer"), ["wrong", None]),
-    (("5", "9^{9^9}", "answer"), ["wrong", None]),
-    (("7", "The answer is 7.", "response"), ["correct", "7"]),
+    (("\\int_0^1 x dx", "\\frac{1}{2}"), "correct"),
+    (("\\lim_{x \\to 0} \\frac{\\sin x}{x}", "1"), "correct"),
+    (("\\int_0^1 x dx", "2"), "wrong"),
 ]
 
 
 class Judgement(NamedTuple):
-    """reason: `correct`; `wrong`; `unparsed` (no answer in the response); `unreadable` (the answer is no mathematics,
-    and not the gold's text); `gold_as_text` (the gold is none, and the answer is not its text); `too_complex` (not
-    computed, see `math_text.is_too_complex`); `grader_timeout`, `grader_crash`, `grader_error` (it could not be
-    computed); GOLD_FAILED. extracted: the text taken for the answer.
+    """reason: `correct`; `wrong`; `undecided` (neither could be shown); `unparsed` (no answer in the response);
+    `unreadable` (the answer is no mathematics, and not the gold's text); `too_complex` (not computed, see
+    `typography.is_too_complex`); `grader_timeout`, `grader_crash`, `grader_error` (math-verify could not compute it);
+    GOLD_FAILED. extracted: the text taken for the answer.
     """
 
     correct: bool
@@ -45,13 +45,14 @@ class Judgement(NamedTuple):
 
 
 def clean_gold(gold: str) -> str:
-    """The reference answer as it is compared: its last box if it has one, tidied. GraderError if it cannot be used."""
-    text = math_text.tidy(gold if (box := math_text.last_box(gold)) is None else box)
+    """The reference answer as it is compared: its last box if it has one, uniform. GraderError if it cannot be used."""
+    boxes = extraction.boxes(gold)
+    text = typography.uniform(boxes[-1].content if boxes else gold)
     if not text:
         raise GraderError(f"the reference answer {gold!r} is empty")
-    if not math_text.is_balanced(text):
+    if not typography.is_balanced(text):
         raise GraderError(f"the reference answer {gold!r} has unbalanced braces")
-    if math_text.is_too_complex(text):
+    if typography.is_too_complex(text):
         raise GraderError(f"the reference answer {gold[:80]!r} is too long, too deeply nested or a tower of powers")
     return text
 
@@ -61,71 +62,101 @@ _clean_gold = lru_cache(maxsize=65536)(clean_gold)
 
 def judge_answers(pairs: Iterable[tuple[str, str]]) -> list[Judgement]:
     """Judgement of each (gold, answer); an answer is the content of a box. GraderError if a gold cannot be used."""
-    return _judge([(gold, answer, "answer") for gold, answer in pairs])
+    return _judge(list(pairs))
 
 
 def judge_responses(pairs: Iterable[tuple[str, str]]) -> list[Judgement]:
     """Judgement of each (gold, prediction): a full response, or a bare answer.
 
-    Its last box counts. Without one a short text that is no sentence is the answer if that is right, and else whatever
-    math-verify finds in the text.
+    The box or boxes of the final statement count, and without one what `extraction.stated` finds. What is unreadable
+    there was no answer: the response is `unparsed`.
     """
     pairs = list(pairs)
-    requests = []
-    for gold, text in pairs:
-        box = math_text.last_box(text)
-        bare = box is None and math_text.is_bare(math_text.tidy(text))
-        requests.append((gold, text, "answer" if bare else "response") if box is None else (gold, box, "box"))
-    judged = _judge([(gold, text, "answer" if form == "box" else form) for gold, text, form in requests])
-    again = [number for number, (_, _, form) in enumerate(requests) if form == "answer" and not judged[number].correct]
-    for number, found in zip(again, _judge([(*pairs[number], "response") for number in again]), strict=True):
-        if found.correct or judged[number].reason == "unreadable":
-            judged[number] = found
+    candidates = [_candidates(text) for _, text in pairs]
+    judged = [Judgement(False, "unparsed", None)] * len(pairs)
+    for turn in range(max(map(len, candidates), default=0)):
+        # a later candidate is a part of an earlier one that could not be read
+        open_ = [
+            number
+            for number, texts in enumerate(candidates)
+            if turn < len(texts) and (turn == 0 or judged[number].reason in ("unparsed", "undecided"))
+        ]
+        found = _judge([(pairs[number][0], candidates[number][turn]) for number in open_])
+        for number, judgement in zip(open_, found, strict=True):
+            if judgement.reason != "unreadable":
+                judged[number] = judgement
     return judged
 
 
-def _judge(requests: Sequence[tuple[str, str, str]]) -> list[Judgement]:
-    """Judgement of each (gold, text, form) with the forms of `math_worker.judge`."""
-    judged: list[Judgement | None] = [None] * len(requests)
-    places: dict[tuple[str, str, str], list[int]] = {}  # of what only math-verify can tell
-    for number, (gold, text, form) in enumerate(requests):
-        gold, answer = _clean_gold(gold), math_text.tidy(text)
-        same = math_text.same_exactly(gold, answer)
-        if same is not None:
-            judged[number] = Judgement(same, "correct" if same else "wrong", text)
-        elif math_text.is_too_complex(answer) if form == "answer" else len(text) > MAX_RESPONSE_CHARACTERS:
-            judged[number] = Judgement(False, "too_complex", text if form == "answer" else None)
-        else:
-            places.setdefault((gold, answer if form == "answer" else text, form), []).append(number)
-    for (key, numbers), (reason, shown) in zip(places.items(), _computed(list(places)), strict=True):
+def _candidates(text: str) -> list[str]:
+    box = extraction.final_box(text)
+    return extraction.stated(text) if box is None else [box]
+
+
+def _judge(pairs: Sequence[tuple[str, str]]) -> list[Judgement]:
+    reasons: list[str] = []
+    places: dict[tuple[str, str], list[int]] = {}  # of what only math-verify can tell
+    for number, pair in enumerate(pairs):
+        gold, answer = _clean_gold(pair[0]), typography.uniform(pair[1])
+        reason = _reason(gold, answer)
+        reasons.append(reason)
+        if reason == _ASK:
+            places.setdefault((gold, answer), []).append(number)
+    for numbers, reason in zip(places.values(), _computed(list(places)), strict=True):
         for number in numbers:
-            extracted = requests[number][1] if key[2] == "answer" else shown
-            judged[number] = Judgement(reason == "correct", reason, extracted)
-    return judged
+            reasons[number] = reason
+    return [Judgement(reason == "correct", reason, text) for reason, (_, text) in zip(reasons, pairs, strict=True)]
 
 
-_remembered: dict[tuple[str, str, str], tuple[str, str | None]] = {}
+_ASK = "ask math-verify"
 
 
-def _computed(requests: list[tuple[str, str, str]]) -> list[tuple[str, str | None]]:
-    """(reason, text that was read) of each different request, from the workers or from an earlier call."""
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _reason(gold: str, answer: str) -> str:
+    if gold == answer:
+        return "correct"
+    if typography.is_too_complex(answer):
+        return "too_complex"
+    verdict = comparison.same(gold, answer)
+    if verdict is not None:
+        return "correct" if verdict else "wrong"
+    if _is_for_library(gold, answer):
+        return _ASK
+    return "unreadable" if isinstance(reading.read(answer), reading.Opaque) else "undecided"
+
+
+_BEYOND = re.compile(r"\\(?:int|iint|oint|lim|sum|prod|partial|begin\s*\{cases\})(?![a-z])|\\frac\s*\{d\}")
+
+
+def _is_for_library(gold: str, answer: str) -> bool:
+    """Whether a pair has an operation that `answers` does not compute, and no letter in both cases."""
+    if not (_BEYOND.search(gold) or _BEYOND.search(answer)):
+        return False
+    letters = set(re.sub(r"\\[A-Za-z]+", "", gold + answer))
+    return not any(letter.swapcase() in letters for letter in letters if letter.isalpha())
+
+
+_remembered: dict[tuple[str, str], str] = {}
+
+
+def _computed(requests: list[tuple[str, str]]) -> list[str]:
+    """Reason of each different request, from the workers or from an earlier call."""
     if len(_remembered) + len(requests) > MAX_REMEMBERED:
         _remembered.clear()
     new = [request for request in requests if request not in _remembered]
     failed: Counter[str] = Counter()
     for request, reply in zip(new, _pool().map(new), strict=True):
         if isinstance(reply, Death):
-            reply = _reason_of_death(request[0], reply), None
-        reason, shown = reply[0].partition(":")[0], reply[1]
-        failed[reply[0]] += reason.startswith("grader_")
-        _remembered[request] = (reason, shown)
+            reply = _reason_of_death(request[0], reply)
+        failed[reply] += reply.startswith("grader_")
+        _remembered[request] = reply.partition(":")[0]
     if +failed:
         log.warning("answers that could not be graded and count as wrong: %s", dict(+failed))
     return [_remembered[request] for request in requests]
 
 
 def _reason_of_death(gold: str, death: Death) -> str:
-    (alone,) = _pool().map([(gold, "0", "answer")])
+    (alone,) = _pool().map([(gold, "0")])
     if isinstance(alone, Death):
         return GOLD_FAILED
     return "grader_timeout" if death.timeout else "grader_crash"

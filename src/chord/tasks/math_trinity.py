@@ -7,7 +7,7 @@ normalised strings.
 
 from collections.abc import Iterable, Iterator
 
-from chord.tasks import math_text
+from chord.tasks.answers import extraction
 from chord.tasks.math import check, judged, messages
 from chord.tasks.verdict import Verdict
 
@@ -24,6 +24,6 @@ def verdicts(items: Iterable[tuple[dict, str, bool]]) -> Iterator[Verdict]:
     """Verdicts in order; GraderError names a row whose gold cannot be used."""
     for text, truncated, judgement in judged(items):
         correct = judgement is not None and judgement.correct
-        reward = float(correct) - (0.0 if math_text.is_well_formed(text) else FORMAT_PENALTY)
+        reward = float(correct) - (0.0 if extraction.is_well_formed(text) else FORMAT_PENALTY)
         missing = "truncated" if truncated else "unparsed"
         yield Verdict(reward, correct, judgement is not None, judgement.reason if judgement else missing)

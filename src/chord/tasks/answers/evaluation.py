@@ -1,0 +1,385 @@
+"""What formulas are worth, and whether two of them are the same function: exactly where that can be, else to many digits.
+
+Rational numbers are computed as fractions. Everything else is computed by mpmath to `DIGITS` digits, and to more where
+the numbers inside are large enough to hide a difference; a formula with variables at some points. Two equal values
+there are taken for an identity: no two different formulas of an answer's length agree to fifty digits by chance.
+"""
+
+import math
+from fractions import Fraction
+from functools import lru_cache
+
+import mpmath
+
+from chord.tasks.answers.expression import Tree, has_decimal, names, operations
+from chord.tasks.answers.numerals import ROUNDING
+
+DIGITS = 50
+MAX_DIGITS = 1200
+MAX_BITS = 200_000  # of a fraction that is written out
+MAX_TERMS = 2000  # of a sum
+MAX_EXPONENT = 10**12
+LOG_BASES = {"e": mpmath.e, "10": mpmath.mpf(10)}  # what \log without a base may mean
+
+
+class NotComputed(Exception):
+    """No value: undefined there, too large, or an operation that nobody here computes."""
+
+
+_FAILURES = (NotComputed, ZeroDivisionError, ValueError, OverflowError, mpmath.libmp.NoConvergence)
+
+
+def same(first: Tree, second: Tree) -> bool | None:
+    """Whether two trees are equal; None where that cannot be told. Capital and small letters are different variables.
+
+    A `\\log` without a base is natural or decimal; it means the same on both sides.
+    """
+    if first == second:
+        return True
+    bases = ("e", "10") if "log" in operations(first) | operations(second) else ("e",)
+    verdicts = [_same(first, second, base) for base in bases]
+    return True if True in verdicts else None if None in verdicts else False
+
+
+def _same(first: Tree, second: Tree, base: str) -> bool | None:
+    if not _free(first) | _free(second):
+        values = exact(first), exact(second)
+        if None not in values and not (has_decimal(first) or has_decimal(second)):
+            return values[0] == values[1]
+        return _same_values(first, second, {}, base)
+    points = _points(_free(first) | _free(second), operations(first) | operations(second))
+    verdicts = [_same_values(first, second, point, base) for point in points]
+    real = [verdict for verdict in verdicts if verdict is not None]
+    if False in real:
+        return False
+    return True if len(real) >= min(3, len(points)) else None
+
+
+_CONSTANTS = {"\\pi", "e", "i", "log base"}
+
+
+def _free(tree: Tree) -> set[str]:
+    return names(tree) - _CONSTANTS
+
+
+def _points(variables: set[str], used: set[str]) -> list[dict[str, mpmath.mpf]]:
+    """Values for each variable: whole numbers where a formula counts, and some negative ones where it does not."""
+    ordered = sorted(variables)
+    counts = used & _COUNTING
+    points = []
+    for number in range(4):
+        if counts:
+            values = [mpmath.mpf(3 + (number * 2 + place * 5) % 11) for place in range(len(ordered))]
+        else:
+            with mpmath.workdps(MAX_DIGITS):
+                values = [
+                    mpmath.mpf(_PRIMES[(number * 7 + place * 3) % 24]).sqrt() / (2 + number)
+                    for place in range(len(ordered))
+                ]
+            if number == 3:
+                values = [-value if place % 2 == 0 else value for place, value in enumerate(values)]
+        points.append(dict(zip(ordered, values, strict=True)))
+    return points
+
+
+# (-1)^n among them: a power of a negative number
+_COUNTING = {"sum", "product", "gcd", "lcm", "floor", "ceil", "alternating"}
+_PRIMES = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89]
+
+
+def _same_values(first: Tree, second: Tree, point: dict, base: str) -> bool | None:
+    """Whether both have one value at a point; None where either has none, or its digits do not suffice."""
+    tolerance = _rounding(first, second)
+    digits = DIGITS
+    while True:
+        computer = _Computer(point, base)
+        try:
+            one, other = _value(computer, first, digits), _value(computer, second, digits)
+        except _FAILURES:
+            return None
+        with mpmath.workdps(digits + 10):
+            largest = max(abs(one), abs(other))
+            allowed = largest * mpmath.mpf(10) ** -digits if tolerance is None else tolerance(largest)
+            same = abs(one - other) <= allowed
+            if point and not same and (_is_complex(one) or _is_complex(other)):
+                return None  # off the reals roots and logarithms have branches
+        needed = DIGITS + computer.magnitude
+        if not same or tolerance or needed <= digits:
+            return bool(same)
+        if needed > MAX_DIGITS:
+            return None
+        digits = needed
+
+
+def _rounding(first: Tree, second: Tree):
+    """How far two values may be apart, as a function of the larger one, where a decimal stands for a rounded value.
+
+    That is where only one side has decimals, or where a plain decimal stands beside a formula.
+    """
+    units = [tree[2] for tree in (first, second) if tree[0] == "number" and tree[2]]
+    if has_decimal(first) == has_decimal(second) and len(units) != 1:
+        return None
+    share = mpmath.mpf(ROUNDING.numerator) / ROUNDING.denominator
+    unit = mpmath.mpf(units[0].numerator) / units[0].denominator if units else mpmath.inf
+    return lambda largest: min(share * largest, unit)
+
+
+def _value(computer: "_Computer", tree: Tree, digits: int):
+    """Value to so many digits. What more digits make smaller still is zero."""
+    with mpmath.workdps(digits + 10):
+        value = computer.value(tree)
+        if not mpmath.isfinite(value):
+            raise NotComputed
+        if not value or abs(value) > mpmath.mpf(10) ** (-digits // 2):
+            return value
+    with mpmath.workdps(2 * digits + 10):
+        again = computer.value(tree)
+        return mpmath.mpf(0) if abs(again) < abs(value) * mpmath.mpf(10) ** (-digits // 3) else value
+
+
+def _is_complex(value) -> bool:
+    return isinstance(value, mpmath.mpc) and abs(value.imag) > abs(value.real) * mpmath.mpf(10) ** (-DIGITS)
+
+
+@lru_cache(maxsize=16384)
+def exact(tree: Tree) -> Fraction | None:
+    """Value of a formula of rational numbers; None where it is none, or has more than MAX_BITS bits."""
+    try:
+        return _fraction(tree)
+    except (NotComputed, ZeroDivisionError, OverflowError):
+        return None
+
+
+def _fraction(tree: Tree) -> Fraction:
+    operation, parts = tree[0], tree[1:]
+    if operation == "number":
+        return tree[1]
+    if operation in (
+        "add",
+        "mul",
+        "neg",
+        "div",
+        "abs",
+        "floor",
+        "ceil",
+        "pow",
+        "factorial",
+        "max",
+        "min",
+        "gcd",
+        "lcm",
+    ):
+        values = [_fraction(part) for part in parts]
+        return _small(_RATIONAL[operation](*values))
+    if operation == "call" and parts[0] in ("binomial", "permutations"):
+        above, below = (_whole(_fraction(part)) for part in parts[1:])
+        return Fraction({"binomial": math.comb, "permutations": math.perm}[parts[0]](_bounded(above), _bounded(below)))
+    raise NotComputed
+
+
+def _small(value: Fraction) -> Fraction:
+    if value.numerator.bit_length() + value.denominator.bit_length() > MAX_BITS:
+        raise NotComputed
+    return value
+
+
+def _whole(value: Fraction) -> int:
+    if value.denominator != 1 or value < 0:
+        raise NotComputed
+    return int(value)
+
+
+def _bounded(value: int) -> int:
+    if value > 3000:
+        raise NotComputed
+    return value
+
+
+def _power(base: Fraction, exponent: Fraction) -> Fraction:
+    if (
+        exponent.denominator != 1
+        or (base.numerator.bit_length() + base.denominator.bit_length()) * abs(exponent) > MAX_BITS
+    ):
+        raise NotComputed
+    return base ** int(exponent)
+
+
+_RATIONAL = {
+    "add": lambda *values: sum(values, Fraction(0)),
+    "mul": lambda one, other: one * other,
+    "neg": lambda one: -one,
+    "div": lambda one, other: one / other,
+    "abs": abs,
+    "floor": lambda one: Fraction(math.floor(one)),
+    "ceil": lambda one: Fraction(math.ceil(one)),
+    "pow": _power,
+    "factorial": lambda one: Fraction(math.factorial(_bounded(_whole(one)))),
+    "max": max,
+    "min": min,
+    "gcd": lambda *values: Fraction(math.gcd(*map(_whole, values))),
+    "lcm": lambda *values: Fraction(math.lcm(*map(_whole, values))),
+}  # fmt: skip
+
+
+class _Computer:
+    """Values by mpmath at its current precision. magnitude: digits of the largest number met, which cancel at worst."""
+
+    def __init__(self, point: dict, base: str):
+        self.point, self.base, self.magnitude = point, LOG_BASES[base], 0
+
+    def value(self, tree: Tree):
+        value = self._value(tree)
+        # not of sin(pi): what is left of zero is no number inside
+        if tree[0] in ("number", "pow", "factorial", "exp", "call", "div") and value and mpmath.isfinite(value):
+            size = mpmath.mag(value)
+            self.magnitude = max(self.magnitude, min(int(abs(size) * 0.302), MAX_DIGITS + 1))
+        return value
+
+    def _value(self, tree: Tree):
+        operation, parts = tree[0], tree[1:]
+        if operation == "number":
+            return mpmath.mpf(tree[1].numerator) / tree[1].denominator
+        if operation == "name":
+            return self.name(parts[0])
+        if operation in ("sum", "product"):
+            return self.series(operation, *parts)
+        if operation == "call":
+            return self.call(parts[0], [self.value(part) for part in parts[1:]])
+        if operation not in _NUMERIC:
+            raise NotComputed
+        return _NUMERIC[operation](*[self.value(part) for part in parts])
+
+    def name(self, name: str):
+        if name in self.point:
+            return self.point[name]
+        if name == "log base":
+            return self.base
+        return {"\\pi": mpmath.pi, "e": mpmath.e, "i": mpmath.mpc(0, 1)}[name] * 1
+
+    def series(self, operation: str, index: str, first: Tree, last: Tree, body: Tree):
+        begin, end = (self.value(bound) for bound in (first, last))
+        if not (_is_whole(begin) and _is_whole(end)) or end - begin > MAX_TERMS:
+            raise NotComputed
+        total = mpmath.mpf(operation == "product")
+        outer = self.point
+        for number in range(int(begin), int(end) + 1):
+            self.point = outer | {index: mpmath.mpf(number)}
+            term = self.value(body)
+            total = total + term if operation == "sum" else total * term
+        self.point = outer
+        return total
+
+    def call(self, name: str, values: list):
+        if name == "binomial":
+            return mpmath.binomial(*values)
+        if name == "permutations":
+            return mpmath.ff(*values)
+        # an unknown function: any fixed one will do, as long as it is no simple one
+        total = mpmath.mpf(sum(map(ord, name)))
+        for value in values:
+            total = mpmath.sin(total * 3 + value * 7) + total / 5 + value * value
+        return total
+
+
+def _is_whole(value) -> bool:
+    return not isinstance(value, mpmath.mpc) and mpmath.isint(value)
+
+
+def _pow(base, exponent):
+    if abs(exponent) > MAX_EXPONENT:
+        raise NotComputed
+    if not base and not exponent:
+        raise NotComputed
+    return mpmath.power(base, exponent)
+
+
+def _factorial(value):
+    if isinstance(value, mpmath.mpc) or (value < 0 and mpmath.isint(value)) or abs(value) > 10**9:
+        raise NotComputed
+    return mpmath.factorial(value)
+
+
+def _root(index, radicand):
+    if _is_whole(index) and int(index) % 2 and not isinstance(radicand, mpmath.mpc) and radicand < 0:
+        return -mpmath.power(-radicand, 1 / index)  # the real one
+    return mpmath.power(radicand, 1 / index)
+
+
+def _whole_numbers(function):
+    def of(*values):
+        if not all(map(_is_whole, values)):
+            raise NotComputed
+        return mpmath.mpf(function(*map(int, values)))
+
+    return of
+
+
+def _real(function):
+    def of(*values):
+        if any(isinstance(value, mpmath.mpc) for value in values):
+            raise NotComputed
+        return function(*values)
+
+    return of
+
+
+_NUMERIC = {
+    "add": lambda *values: mpmath.fsum(values),
+    "mul": lambda one, other: one * other,
+    "neg": lambda one: -one,
+    "div": lambda one, other: one / other,
+    "pow": _pow,
+    "root": _root,
+    "degrees": lambda one: one * mpmath.pi / 180,
+    "factorial": _factorial,
+    "abs": abs,
+    "floor": _real(mpmath.floor),
+    "ceil": _real(mpmath.ceil),
+    "log": lambda base, value: mpmath.log(value) / mpmath.log(base),
+    "ln": mpmath.log,
+    "exp": lambda one: _pow(mpmath.e * 1, one),
+    "max": _real(max),
+    "min": _real(min),
+    "gcd": _whole_numbers(math.gcd),
+    "lcm": _whole_numbers(math.lcm),
+    "sin": mpmath.sin, "cos": mpmath.cos, "tan": mpmath.tan,
+    "cot": mpmath.cot, "sec": mpmath.sec, "csc": mpmath.csc,
+    "arcsin": mpmath.asin, "arccos": mpmath.acos, "arctan": mpmath.atan, "arccot": mpmath.acot,
+    "sinh": mpmath.sinh, "cosh": mpmath.cosh, "tanh": mpmath.tanh,
+    "Re": mpmath.re, "Im": mpmath.im, "arg": mpmath.arg,
+}  # fmt: skip
+
+
+def real(tree: Tree) -> mpmath.mpf | None:
+    """Value of a formula without variables, to DIGITS digits; None where it has none on the real line."""
+    if _free(tree):
+        return None
+    try:
+        value = _value(_Computer({}, "e"), tree, DIGITS)
+    except _FAILURES:
+        return None
+    return None if isinstance(value, mpmath.mpc) else value
+
+
+def proportional(first: Tree, second: Tree, positive: bool) -> bool | None:
+    """Whether one formula is a constant times the other, and the constant is not zero (positive: above zero)."""
+    points = _points(_free(first) | _free(second), operations(first) | operations(second))
+    values = []
+    for point in points:
+        try:
+            values.append(tuple(_value(_Computer(point, "e"), tree, DIGITS) for tree in (first, second)))
+        except _FAILURES:
+            continue
+    values = [pair for pair in values if any(pair)]
+    if len(values) < 3:
+        return None
+    with mpmath.workdps(DIGITS + 10):
+        one, other = values[0]
+        if not one or not other:
+            return False
+        for left, right in values[1:]:
+            if abs(left * other - right * one) > mpmath.mpf(10) ** (-DIGITS + 5) * max(
+                abs(left * other), abs(right * one)
+            ):
+                return False
+        return not positive or (not isinstance(one / other, mpmath.mpc) and one / other > 0)

@@ -1,0 +1,487 @@
+r"""Formulas in LaTeX or plain text, read into trees. What is not understood whole is refused, never half read.
+
+A tree is a tuple: ("number", Fraction, unit of the last decimal place or 0), ("name", text), or (operation, *trees). Operations: add,
+mul, pow, neg, div, degrees, factorial, abs, floor, ceil, root (index, radicand), log (base, argument), call (name,
+arguments ...), sum and product (index name, first, last, body), and the functions of `FUNCTIONS`.
+"""
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+
+from chord.tasks.answers.numerals import NUMBER, token
+
+Tree = tuple
+
+FUNCTIONS = {
+    name: name
+    for name in "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln exp max min gcd lcm det arg Re Im".split()
+} | {"tg": "tan", "ctg": "cot", "cotg": "cot", "arctg": "arctan", "cosec": "csc", "asin": "arcsin", "acos": "arccos",
+     "atan": "arctan", "sh": "sinh", "ch": "cosh", "th": "tanh", "arcctg": "arccot", "arccot": "arccot",
+     "sqrt": "sqrt", "abs": "abs", "floor": "floor", "ceil": "ceil"}  # fmt: skip
+SEVERAL = {"max", "min", "gcd", "lcm"}
+GREEK = set(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon "
+    "phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar".split()
+)
+APPLIED = set("fghFGH")  # letters that in front of a parenthesis are functions, not factors
+MAX_DEPTH = 60
+
+
+class Unreadable(Exception):
+    """The text is no formula that this reader understands."""
+
+
+_TOKEN = re.compile(
+    rf"\s*(?:(?P<number>{NUMBER})|(?P<text>\\(?:text|operatorname\*?)\s*\{{[^{{}}]*\}})|(?P<command>\\[A-Za-z]+|\\[{{}}%|])"
+    r"|(?P<power>\*\*)|(?P<sign>[-+*/^_!()\[\]{}|,=<>:;'.&])|(?P<letter>[A-Za-z]))"
+)
+_WORD = re.compile(r"[A-Za-z]{2,}")
+_CAPITALS = re.compile(r"(?<![\\A-Za-z])[A-Z]{2,}(?![A-Za-z])")
+_CALLS = sorted([*FUNCTIONS, "log", "lg"], key=len, reverse=True)
+
+
+def _tokens(text: str) -> list[tuple[str, str, bool]]:
+    """(kind, text, whether a space stands before it) of each token."""
+    tokens, place = [], 0
+    text = text.rstrip()
+    capitals = len(set(_CAPITALS.findall(text)))
+    while place < len(text):
+        found = _TOKEN.match(text, place)
+        if not found:
+            raise Unreadable(f"{text[place : place + 10]!r}")
+        kind, value = found.lastgroup, found[found.lastgroup]
+        end = found.end()
+        spaced = found.start(kind) > place
+        if kind == "letter" and (word := _WORD.match(text, found.start(kind))):
+            # sin x, sqrt(2), pi: functions and constants that are written without a backslash
+            if word[0].isupper() and capitals > 1:  # AB and CD are segments where there are several
+                tokens.append(("name", word[0], spaced))
+                place = word.end()
+                continue
+            name = next((call for call in _CALLS if word[0].startswith(call) and _may_call(text, word, call)), None)
+            if name:
+                kind, value, end = "command", f"\\{name}", word.start() + len(name)
+            elif word[0] in ("pi", "theta", "alpha", "beta", "lambda"):
+                kind, value, end = "command", f"\\{word[0]}", word.end()
+        tokens.append((kind, value, spaced))
+        place = end
+    return tokens
+
+
+def _may_call(text: str, word: re.Match, call: str) -> bool:
+    """`sin`, `sqrt` and the like are calls alone, or with one letter behind them (`sinx`)."""
+    if len(word[0]) == len(call):
+        return True
+    return call in ("sin", "cos", "tan", "ln", "log") and len(word[0]) == len(call) + 1
+
+
+@lru_cache(maxsize=65536)
+def read(text: str, loose: bool = False) -> Tree:
+    """Tree of a tidy formula; Unreadable where it is none. loose: `1/2x` is (1/2)x, not 1/(2x)."""
+    reader = _Reader(_tokens(text), loose)
+    tree = reader.sum_()
+    if reader.place != len(reader.tokens):
+        raise Unreadable(f"{reader.tokens[reader.place][1]!r} is left over")
+    return tree
+
+
+def is_slash_ambiguous(text: str) -> bool:
+    """Whether the text has a factor written right behind a divisor: `1/2x`."""
+    return _SLASH.search(text) is not None
+
+
+_SLASH = re.compile(r"/\s*(?:[\d.]+|[A-Za-z]|\\[a-z]+)\s*(?:[A-Za-z(]|\\(?:pi|sqrt|frac|alpha|theta))")
+
+
+def names(tree: Tree) -> set[str]:
+    """Names of the variables in a tree; sums bind their index."""
+    if tree[0] == "name":
+        return {tree[1]}
+    if tree[0] in ("sum", "product"):
+        return names(tree[2]) | names(tree[3]) | (names(tree[4]) - {tree[1]})
+    return set().union(*(names(part) for part in tree[1:] if isinstance(part, tuple)))
+
+
+def has_decimal(tree: Tree) -> bool:
+    if tree[0] == "number":
+        return bool(tree[2])
+    return any(has_decimal(part) for part in tree[1:] if isinstance(part, tuple))
+
+
+def operations(tree: Tree) -> set[str]:
+    """All operations in a tree, the functions called by name; `alternating` is a power of a negative number."""
+    own = {tree[1] if tree[0] == "call" else tree[0]}
+    if tree[0] == "pow" and tree[1][0] == "neg" and names(tree[2]):
+        own.add("alternating")
+    return own.union(*(operations(part) for part in tree[1:] if isinstance(part, tuple)))
+
+
+def number(value: int | Fraction) -> Tree:
+    return ("number", Fraction(value), Fraction(0))
+
+
+class _Reader:
+    """Recursive descent: sum > term > factors side by side > power > atom."""
+
+    def __init__(self, tokens: list[tuple[str, str, bool]], loose: bool):
+        self.tokens, self.loose, self.place, self.depth = tokens, loose, 0, 0
+        self.bars = 0  # how many |...| are open
+
+    def peek(self, offset: int = 0) -> str | None:
+        place = self.place + offset
+        return self.tokens[place][1] if place < len(self.tokens) else None
+
+    def kind(self) -> str | None:
+        return self.tokens[self.place][0] if self.place < len(self.tokens) else None
+
+    def take(self, *wanted: str) -> str | None:
+        if self.peek() in wanted:
+            self.place += 1
+            return self.tokens[self.place - 1][1]
+        return None
+
+    def expect(self, wanted: str) -> None:
+        if not self.take(wanted):
+            raise Unreadable(f"expected {wanted!r}, got {self.peek()!r}")
+
+    def sum_(self) -> Tree:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Unreadable("nested too deeply")
+        terms = [self.term()]
+        while sign := self.take("+", "-"):
+            term = self.term()
+            terms.append(("neg", term) if sign == "-" else term)
+        self.depth -= 1
+        return terms[0] if len(terms) == 1 else ("add", *terms)
+
+    def term(self) -> Tree:
+        sign = 1
+        while mark := self.take("+", "-"):
+            sign = -sign if mark == "-" else sign
+        value = self.factors()
+        while True:
+            if self.take("*", "\\cdot", "\\times", "\\ast"):
+                value = ("mul", value, self.signed())
+            elif self.take("/", "\\div"):
+                value = ("div", value, self.divisor())
+            elif self.loose and self.starts_factor():
+                value = ("mul", value, self.factors())
+            else:
+                return ("neg", value) if sign < 0 else value
+
+    def signed(self) -> Tree:
+        """A factor behind an operator, which may have a sign: 3 * -2."""
+        if self.take("-"):
+            return ("neg", self.signed())
+        self.take("+")
+        return self.factors()
+
+    def divisor(self) -> Tree:
+        if self.take("-"):
+            return ("neg", self.divisor())
+        return self.power(self.atom()) if self.loose else self.factors()
+
+    def factors(self) -> Tree:
+        """Factors without an operator between them: 2x(x+1), 3\\sqrt{2}; a number before a fraction is a mixed one."""
+        was_group = self.group_number()
+        value = self.power(self.atom())
+        while self.starts_factor():
+            before = self.tokens[self.place - 1]
+            kind, text, _ = self.tokens[self.place]
+            if kind == "number" and before[0] == "number":
+                raise Unreadable("two numbers side by side")
+            if kind == "number" and text != "{" and before[1] not in (")", "}", "]", "!"):
+                raise Unreadable("a number behind a letter")
+            group = self.group_number()
+            if group and was_group:
+                raise Unreadable("two numbers side by side")
+            was_group = group
+            if text == "\\frac" and value[0] == "number" and before[0] == "number":
+                value = self.mixed(value)
+                continue
+            value = ("mul", value, self.power(self.atom()))
+        return value
+
+    def group_number(self) -> bool:
+        """Whether a number alone in braces stands here: {1}{2} is no product."""
+        return self.peek() == "{" and self.peek(2) == "}" and self.tokens[self.place + 1][0] == "number"
+
+    def mixed(self, whole: Tree) -> Tree:
+        part = self.power(self.atom())
+        if part[0] == "div" and part[1][0] == part[2][0] == "number" and not (whole[2] or has_decimal(part)):
+            above, below = part[1][1], part[2][1]
+            if 0 < above < below:
+                return number(whole[1] + above / below)
+        if part[0] == "div" and part[1][0] == part[2][0] == "number":
+            raise Unreadable("a number before a fraction that is no mixed number")
+        return ("mul", whole, part)
+
+    def starts_factor(self) -> bool:
+        if self.place >= len(self.tokens):
+            return False
+        kind, text, _ = self.tokens[self.place]
+        if kind in ("number", "letter", "name"):
+            return True
+        if kind == "command":
+            return text[1:] in _FACTORS or text[1:] in FUNCTIONS or text[1:] in GREEK
+        return text in ("(", "{", "[") or (text == "|" and not self.bars)
+
+    def power(self, base: Tree) -> Tree:
+        """base with its exponents, factorials and degree marks."""
+        while True:
+            if self.take("!"):
+                if self.peek() == "!":
+                    raise Unreadable("a double factorial")
+                base = ("factorial", base)
+            elif self.take("^", "**"):
+                if self.is_degree():
+                    base = ("degrees", base)
+                    continue
+                base = ("pow", base, self.exponent())
+            elif self.take("\\degree"):
+                base = ("degrees", base)
+            else:
+                return base
+
+    def is_degree(self) -> bool:
+        if self.take("\\circ"):
+            return True
+        if self.peek() == "{" and self.peek(1) == "\\circ" and self.peek(2) == "}":
+            self.place += 3
+            return True
+        return False
+
+    def exponent(self) -> Tree:
+        if self.take("-"):
+            return ("neg", self.exponent())
+        self.take("+")
+        # one power behind another without braces, 2^3^2, is read upwards
+        return self.power(self.atom())
+
+    def group(self, close: str) -> Tree:
+        bars, self.bars = self.bars, 0
+        value = self.sum_()
+        self.expect(close)
+        self.bars = bars
+        return value
+
+    def argument(self) -> Tree:
+        r"""What follows \frac or \sqrt: a group, or one digit, letter or command."""
+        if self.take("{"):
+            return self.group("}")
+        kind, text, _ = self.tokens[self.place] if self.place < len(self.tokens) else (None, None, False)
+        if kind == "number" and text.isdigit():
+            if len(text) == 1:
+                self.place += 1
+            else:  # \frac12: the first digit
+                self.tokens[self.place] = (kind, text[1:], False)
+            return number(int(text[0]))
+        if kind in ("letter", "command"):
+            return self.atom()
+        raise Unreadable(f"no argument in {text!r}")
+
+    def atom(self) -> Tree:
+        if self.place >= len(self.tokens):
+            raise Unreadable("it ends early")
+        kind, text, _ = self.tokens[self.place]
+        self.place += 1
+        if kind == "number":
+            return ("number", *token(text))
+        if text in ("(", "{", "["):
+            return self.group({"(": ")", "{": "}", "[": "]"}[text])
+        if text == "|":
+            self.bars += 1
+            value = self.sum_()
+            self.expect("|")
+            self.bars -= 1
+            return ("abs", value)
+        if kind == "letter":
+            return self.letter(text)
+        if kind == "name":
+            return ("name", text)
+        if kind == "command":
+            return self.command(text[1:])
+        raise Unreadable(f"{text!r} stands where a value belongs")
+
+    def letter(self, text: str) -> Tree:
+        if text in "CAP" and self.peek() == "(" and (pair := self.pair()):
+            return ("call", {"C": "binomial", "P": "permutations", "A": "permutations"}[text], *pair)
+        if text in "CA" and self.peek() == "_" and (pair := self.indexed_pair()):
+            return ("call", {"C": "binomial", "A": "permutations"}[text], *pair)
+        return self.named(text)
+
+    def named(self, text: str) -> Tree:
+        """A name with its index and primes; f, g, h in front of a parenthesis are functions."""
+        if self.take("_"):
+            text += "_" + self.index()
+        while self.take("'"):
+            text += "'"
+        if text[0] in APPLIED and self.peek() == "(":
+            self.place += 1
+            arguments = [self.sum_()]
+            while self.take(","):
+                arguments.append(self.sum_())
+            self.expect(")")
+            return ("call", text, *arguments)
+        return ("name", text)
+
+    def index(self) -> str:
+        if not self.take("{"):
+            kind, text, _ = self.tokens[self.place] if self.place < len(self.tokens) else (None, "", False)
+            if kind not in ("number", "letter", "text") and text[1:] not in GREEK:
+                raise Unreadable("no index")
+            self.place += 1
+            return _plain(text)
+        parts = []
+        while not self.take("}"):
+            if self.place >= len(self.tokens):
+                raise Unreadable("an index that does not end")
+            parts.append(_plain(self.tokens[self.place][1]))
+            self.place += 1
+        return "".join(parts)
+
+    def pair(self) -> tuple[Tree, Tree] | None:
+        """(a, b) right here; the place stays where there is none."""
+        place = self.place
+        try:
+            self.expect("(")
+            first = self.sum_()
+            self.expect(",")
+            second = self.sum_()
+            self.expect(")")
+        except Unreadable:
+            self.place = place
+            return None
+        return first, second
+
+    def indexed_pair(self) -> tuple[Tree, Tree] | None:
+        """C_9^4: lower and upper numbers."""
+        place = self.place
+        try:
+            self.expect("_")
+            first = self.argument()
+            self.expect("^")
+            second = self.argument()
+        except Unreadable:
+            self.place = place
+            return None
+        if first[0] == second[0] == "number":
+            return first, second
+        self.place = place
+        return None
+
+    def command(self, name: str) -> Tree:
+        if name == "frac":
+            return ("div", self.argument(), self.argument())
+        if name in ("binom", "dbinom", "tbinom"):
+            return ("call", "binomial", self.argument(), self.argument())
+        if name == "sqrt":
+            return self.root()
+        if name in ("log", "lg"):
+            return self.logarithm(name)
+        if name in ("sum", "prod"):
+            return self.series(name)
+        if name in _BRACKETS:
+            operation, close = _BRACKETS[name]
+            return (operation, self.group(close))
+        if name == "pi":
+            return ("name", "\\pi")
+        if name in ("imath",):
+            return ("name", "i")
+        if name in FUNCTIONS:
+            return self.function(FUNCTIONS[name])
+        if name in GREEK:
+            return self.named(f"\\{name}")
+        raise Unreadable(f"\\{name}")
+
+    def root(self) -> Tree:
+        index = number(2)
+        if self.take("["):
+            index = self.group("]")
+        radicand = self.group(")") if self.take("(") else self.argument()
+        return ("root", index, radicand)
+
+    def logarithm(self, name: str) -> Tree:
+        base: Tree = number(10) if name == "lg" else ("name", "log base")
+        if self.take("_"):
+            base = self.argument()
+        power = self.exponent() if self.take("^", "**") else None
+        value = ("log", base, self.operand())
+        return value if power is None else ("pow", value, power)
+
+    def function(self, name: str) -> Tree:
+        power = None
+        if self.take("^", "**"):
+            power = self.exponent()
+        if name in SEVERAL:
+            arguments = self.arguments()
+            value: Tree = (name, *arguments)
+        elif name == "sqrt":
+            value = ("root", number(2), self.operand())
+        else:
+            value = (name, self.operand())
+        if power is None:
+            return value
+        if power == ("neg", number(1)) and f"arc{name}" in FUNCTIONS.values():
+            return (f"arc{name}", *value[1:])
+        return ("pow", value, power)
+
+    def arguments(self) -> list[Tree]:
+        close = {"(": ")", "\\{": "\\}", "{": "}"}.get(self.take("(", "\\{", "{") or "")
+        if close is None:
+            raise Unreadable("a function of several values without parentheses")
+        found = [self.sum_()]
+        while self.take(","):
+            found.append(self.sum_())
+        self.expect(close)
+        return found
+
+    def operand(self) -> Tree:
+        r"""Argument of a function without parentheses: \sin 2x is the sine of 2x, \sin x \cos x a product."""
+        if self.take("("):
+            value = self.group(")")
+            return self.power(value) if self.peek() in ("!",) else value
+        if self.take("-"):
+            return ("neg", self.operand())
+        value = self.power(self.atom())
+        while self.starts_factor():
+            kind, text, _ = self.tokens[self.place]
+            if text in ("(", "[", "|") or (kind == "command" and (text[1:] in FUNCTIONS or text[1:] in ("log", "lg"))):
+                break
+            value = ("mul", value, self.power(self.atom()))
+        if self.peek() == "/" and value[0] in ("number", "name"):  # \cos \pi/3
+            self.place += 1
+            value = ("div", value, self.power(self.atom()))
+        return value
+
+    def series(self, name: str) -> Tree:
+        self.expect("_")
+        self.expect("{")
+        if self.kind() != "letter":
+            raise Unreadable("a sum without an index")
+        index = self.peek()
+        self.place += 1
+        self.expect("=")
+        first = self.group("}")
+        self.expect("^")
+        last = self.argument()
+        body = self.factors()
+        while True:
+            if self.take("*", "\\cdot", "\\times"):
+                body = ("mul", body, self.factors())
+            elif self.take("/"):
+                body = ("div", body, self.factors())
+            else:
+                break
+        return ("sum" if name == "sum" else "product", index, first, last, body)
+
+
+_BRACKETS = {"lfloor": ("floor", "\\rfloor"), "lceil": ("ceil", "\\rceil"), "lvert": ("abs", "\\rvert")}
+_FACTORS = {"frac", "binom", "dbinom", "tbinom", "sqrt", "log", "lg", "sum", "prod", "pi", "imath", *_BRACKETS}
+
+
+def _plain(text: str) -> str:
+    found = re.fullmatch(r"\\(?:text|operatorname\*?)\s*\{([^{}]*)\}", text)
+    return found[1].strip() if found else text

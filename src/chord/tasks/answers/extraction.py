@@ -1,0 +1,150 @@
+r"""Which part of a response is its answer: the box or boxes of the final statement, or, without a box, what is stated last.
+
+What stands in the thinking is no answer, and neither is a box that never closes or a value that the response denies.
+"""
+
+import re
+from typing import NamedTuple
+
+_BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_OPEN_THINK, _CLOSE_THINK = "<think>", "</think>"
+
+
+class Box(NamedTuple):
+    """start and end of the whole box in its text; content: between its braces."""
+
+    start: int
+    end: int
+    content: str
+
+
+def is_well_formed(text: str) -> bool:
+    """Exactly one <think> and after it exactly one </think> (Trinity-RFT, validate_think_pattern)."""
+    return text.count(_OPEN_THINK) == text.count(_CLOSE_THINK) == 1 and text.find(_OPEN_THINK) < text.find(_CLOSE_THINK)
+
+
+def answer_part(text: str) -> str:
+    """What follows the last `</think>`: all of it where no thinking is marked, nothing where it never ends."""
+    part = text.rpartition(_CLOSE_THINK)[2]
+    return "" if _OPEN_THINK in part else part
+
+
+def boxes(text: str) -> list[Box]:
+    r"""Every \boxed{...} or \fbox{...} whose braces are balanced; of nested ones the inner one. Linear in the text."""
+    starts = {match.end(): match.start() for match in _BOX.finditer(text)} if "box" in text else {}
+    if not starts:
+        return []
+    found: list[Box] = []
+    opened: list[int] = []
+    for brace in _BRACE.finditer(text, min(starts) - 1):
+        if brace.group() == "{":
+            opened.append(brace.end())
+        elif brace.group() == "}" and opened:
+            begin = opened.pop()
+            if begin in starts and not (found and found[-1].start > starts[begin]):
+                found.append(Box(starts[begin], brace.end(), text[begin : brace.start()]))
+    return found
+
+
+# What may stand between two boxes of one statement: and, or, a comma, the name of the next value.
+_BETWEEN = re.compile(
+    r"[\s$.,;&\\()\[\]]*(?:(?:and|or|\\text\s*\{\s*,?\s*(?:and|or)\s*\}|\\(?:quad|qquad|land|lor))[\s$,;\\()\[\]]*)*"
+    r"(?:also )?(?P<name>[A-Za-z](?:_\{?\w+\}?)?'?\s*=)?[\s$\\()\[\]]*"
+)
+_NAME_BEFORE = re.compile(r"(?P<name>[A-Za-z](?:_\{?\w+\}?)?'?)\s*=\s*\$?\s*$")
+_DENIED = re.compile(
+    r"\b(?:not|cannot|can't|isn't|isn\u2019t|aren't|never)(?:\s+(?:be|equal|equal to|simply|just|actually))?[\s$:*\\(]*$",
+    re.IGNORECASE,
+)
+
+
+def final_box(text: str) -> str | None:
+    """The answer in boxes: that of the last one, and of those before it in the same statement. None without a box."""
+    part = answer_part(text)
+    found = [box for box in boxes(part) if not _DENIED.search(part, max(0, box.start - 40), box.start)]
+    if not found:
+        return None
+    last = len(found) - 1
+    first = last
+    while first > 0 and _joined(part[found[first - 1].end : found[first].start]):
+        first -= 1
+    statement = list(dict.fromkeys(_with_name(part, box, many=first < last) for box in found[first:]))
+    return ", ".join(statement)
+
+
+def _joined(between: str) -> bool:
+    return len(between) < 60 and "\n\n" not in between and _BETWEEN.fullmatch(between) is not None
+
+
+def _with_name(text: str, box: Box, many: bool) -> str:
+    """x = \\boxed{2} and y = \\boxed{5}: with several boxes the names before them count."""
+    if not many or not (name := _NAME_BEFORE.search(text[max(0, box.start - 12) : box.start])):
+        return box.content
+    return f"{name['name']} = {box.content}"
+
+
+_TAGGED = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL | re.IGNORECASE)
+_HASHES = re.compile(r"^\s*####\s*(.+?)\s*$", re.MULTILINE)
+_STATED = re.compile(
+    r"(?:\b(?:final\s+)?(?:answer|result|total|solution|value|sum|product)s?\b(?:\s+(?:to|of|for)\s+[^.:=\n]{1,60}?)?\s*(?:\*\*)?"
+    r"(?:\s+(?:is|are|equals|becomes|comes\s+to|must\s+be|will\s+be|would\s+be)\b\s*:?|\s*[:=])(?:\*\*)?)"
+    r"\s*(?:therefore|thus|approximately|about|indeed|exactly)?\s*(?P<answer>[^\n]+?)\s*(?=$|\n|(?<!\d)\.\s|\.\s+[A-Z]|\.$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'(*$\\])|\n+")
+_NUMBER_WORDS = re.compile(
+    r"-?\\?\$?\d[\d,]*(?:\.\d+)?(?:\s+\d+/\d+|/\d+)?(?:[eE][+-]?\d+)?\s*\\?%?(?:\s*(?:million|billion|thousand))?"
+)
+# A clause with one of these states no value, or another one than its number.
+_DENYING = re.compile(
+    r"\b(?:not|cannot|can't|isn't|isn\u2019t|aren't|never|wrong|incorrect|false|unless|less than|more than|greater than|fewer than"
+    r"|smaller than|larger than|bigger than|at least|at most|impossible|neither|nor|doubt|or)\b",
+    re.IGNORECASE,
+)
+_CLAUSES = re.compile(r";\s+|,?\s+\b(?:but|rather|instead|so|hence|thus|therefore|however)\b,?\s+", re.IGNORECASE)
+_CONNECTIVE = re.compile(
+    r"^(?:\*\*)?(?:hence|thus|so|therefore|then|finally|(?:final )?answer|total|result)\b[,:]?(?:\*\*)?:?\s+",
+    re.IGNORECASE,
+)
+_TWO_WORDS = re.compile(r"(?<![\\\w])[A-Za-z]{2,} [A-Za-z]{2,}")
+MAX_BARE_CHARACTERS = 200
+MAX_RESPONSE_CHARACTERS = 20_000
+
+
+def stated(text: str) -> list[str]:
+    """What a response without a box may state as its answer; the first that can be read counts, no later one.
+
+    After `####` (GSM8K), between answer tags, the whole text where it is short, after "the answer is", and the last formula
+    or number of the last sentence, in a clause that does not deny it.
+    """
+    part = answer_part(text).strip()[-MAX_RESPONSE_CHARACTERS:]
+    if not part or _BOX.search(part):  # a box that never closes states nothing
+        return []
+    if found := _HASHES.search(part):
+        return [found[1]]
+    if tagged := _TAGGED.findall(part):
+        return [tagged[-1]]
+    part = _CONNECTIVE.sub("", part)
+    whole = [part] if len(part) <= MAX_BARE_CHARACTERS and "\n" not in part else []
+    if whole and not _TWO_WORDS.search(part):
+        return whole  # an answer and no sentence about one
+    if found := list(_STATED.finditer(part)):
+        return [*whole, *_clause_values(found[-1]["answer"], itself=True)]
+    sentences = [sentence for sentence in _SENTENCE.split(part) if sentence.strip()]
+    return [*whole, *_clause_values(sentences[-1], itself=False)]
+
+
+def _clause_values(sentence: str, itself: bool) -> list[str]:
+    """The last clause that denies nothing, if it may be an answer itself, and the last formula or number in it."""
+    clauses = [clause for clause in _CLAUSES.split(sentence) if clause.strip() and not _DENYING.search(clause)]
+    if not clauses:
+        return []
+    last = clauses[-1].strip()
+    values = [last] if itself else []
+    formulas = [next(group for group in found if group) for found in _FORMULA.findall(last)]
+    if formulas:
+        return [*values, formulas[-1]]
+    numbers = _NUMBER_WORDS.findall(last)
+    return [*values, numbers[-1].strip()] if numbers else values

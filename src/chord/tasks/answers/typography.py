@@ -1,0 +1,315 @@
+r"""Uniform text of an answer: one way to write each sign, no typesetting, no Markdown, no decoration around it.
+
+Uniform text has ASCII only, LaTeX commands for symbols, `\frac` and `\text` as the only commands of their families,
+`\{ \}` for braces that show, single spaces, and numbers without spaces inside.
+"""
+
+import ast
+import json
+import re
+import unicodedata
+
+from chord.tasks.answers.expression import FUNCTIONS
+
+# Beyond these a text is no answer that a reader would check: real reference answers have at most 150 characters and
+# nest 4 deep.
+MAX_CHARACTERS, MAX_NESTING = 1000, 12
+
+
+class _Characters(dict):
+    """Table for str.translate: digits of all scripts, signs, vulgar fractions, letters of alphabets for mathematics."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = found = self._of(chr(code))
+        return found
+
+    @staticmethod
+    def _of(character: str) -> str:
+        if character.isdecimal():
+            return str(unicodedata.decimal(character))
+        if unicodedata.category(character) == "Cf":  # zero-width and direction marks
+            return ""
+        kind, *codes = unicodedata.decomposition(character).split() or [""]
+        plain = "".join(chr(int(code, 16)) for code in codes)
+        above, _, below = plain.partition("\u2044")
+        if kind == "<fraction>" and below:
+            return rf"\frac{{{above}}}{{{below}}}"
+        if kind in ("<wide>", "<font>", "<noBreak>", "<compat>") and plain.isascii():
+            return plain
+        return character
+
+
+_SIGNS = {
+    "\u2212\u2012\u2013\ufe63\uff0d\u2010\u2011": "-", "\u2044\u2215": "/", "\u00d7\u2a2f": "\\times ", "\u00b7\u22c5\u2219\u2022": "\\cdot ",
+    "\u00f7": "\\div ", "\u2264\u2a7d": "\\le ", "\u2265\u2a7e": "\\ge ", "\u2260": "\\ne ", "\u2248\u2245": "\\approx ",
+    "\u2261": "\\equiv ", "\u221e": "\\infty ", "\u03c0": "\\pi ", "\u00b1": "\\pm ", "\u2213": "\\mp ", "\u222a": "\\cup ",
+    "\u2229": "\\cap ", "\u2208": "\\in ", "\u2205\u00d8": "\\emptyset ", "\u2216": "\\setminus ", "\u211d": "\\mathbb{R} ",
+    "\u2124": "\\mathbb{Z} ", "\u2115": "\\mathbb{N} ", "\u27e8\u2329\u3008": "\\langle ", "\u27e9\u232a\u3009": "\\rangle ",
+    "\u2032\u2019\u00b4": "'", "\u2033": "''", "\u2018": "'", "\u201c\u201d": '"', "\u2026": "\\ldots ", "\u230a": "\\lfloor ",
+    "\u230b": "\\rfloor ", "\u2308": "\\lceil ", "\u2309": "\\rceil ", "\u00b0\u00ba": "^{\\circ}", "\u20ac": "\\text{EUR}", "\u00a3": "\\text{GBP}",
+    "\u00a5": "\\text{JPY}", "\u20b9": "\\text{INR}", "\u00a2": "\\text{cents}", "\u3001": ",", "\u3002": ".", "\u2192": "\\to ",
+    "\u2223\u2223": "|", "\u00b5": "\\mu ", "\u2032": "'",
+}  # fmt: skip
+_GREEK = {
+    chr(code): f"\\{unicodedata.name(chr(code)).rsplit(' ', 1)[1].lower().replace('lamda', 'lambda')} "
+    for code in range(0x3B1, 0x3CA) if code != 0x3C2 and chr(code) not in "\u03bf\u03c0"
+} | {"\u0394": "\\Delta ", "\u03a9": "\\Omega ", "\u03a3": "\\Sigma ", "\u03a6": "\\Phi ", "\u0398": "\\Theta "}  # fmt: skip
+_CHARACTERS = _Characters(
+    {ord(character): text for characters, text in _SIGNS.items() for character in characters}
+    | {ord(character): text for character, text in _GREEK.items()}
+)
+_RAISED = str.maketrans(
+    "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b\u207f\u2071", "0123456789+-ni"
+)
+_LOWERED = str.maketrans("\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089", "0123456789")
+_RAISED_RUN = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u207b\u207f\u2071]+")
+_LOWERED_RUN = re.compile("[\u2080-\u2089]+")
+_RADICAL = re.compile(r"([\u221a\u221b\u221c])\s*(\([^()]*\)|\d+(?:\.\d+)?|[A-Za-z]|\{[^{}]*\})?")
+_RADICALS = {"\u221a": "\\sqrt", "\u221b": "\\sqrt[3]", "\u221c": "\\sqrt[4]"}
+
+
+def _ascii(text: str) -> str:
+    text = _RAISED_RUN.sub(lambda found: f"^{{{found[0].translate(_RAISED)}}}", text)
+    text = _LOWERED_RUN.sub(lambda found: f"_{{{found[0].translate(_LOWERED)}}}", text)
+    if "\u221a" in text or "\u221b" in text or "\u221c" in text:
+        text = _RADICAL.sub(lambda found: f"{_RADICALS[found[1]]}{{{(found[2] or '').strip('(){}')}}}", text)
+    return text.translate(_CHARACTERS)
+
+
+_SAME = {  # commands that mean another one
+    "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "leq": "\\le", "leqslant": "\\le", "geq": "\\ge", "geqslant": "\\ge", "lt": "<",
+    "gt": ">", "neq": "\\ne", "simeq": "\\approx", "sim": "\\approx", "thickapprox": "\\approx", "doteq": "\\approx",
+    "varnothing": "\\emptyset", "lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]", "vert": "|",
+    "lvert": "|", "rvert": "|", "mid": "|", "colon": ":", "rightarrow": "\\to", "implies": "\\to", "cdotp": "\\cdot",
+    "dots": "\\ldots", "cdots": "\\ldots", "dotsc": "\\ldots", "dotsb": "\\ldots", "land": "\\text{ and }", "lor": "\\text{ or }",
+    "wedge": "\\text{ and }", "vee": "\\text{ or }", "backslash": "\\setminus", "smallsetminus": "\\setminus",
+    "R": "\\mathbb{R}", "reals": "\\mathbb{R}", "prime": "'", "degree": "^{\\circ}", "degrees": "^{\\circ}", "textdegree": "^{\\circ}",
+    "euro": "\\text{EUR}", "pounds": "\\text{GBP}", "textdollar": "\\$", "bullet": "\\cdot", "ast": "*", "star": "*",
+    "notin": "\\not\\in", "dot": "\\overline", "bar": "\\overline", "textendash": "-", "lg": "\\lg", "bmod": "\\pmod", "mod": "\\pmod",
+    "sqsubset": "", "choose": "\\choose",
+}  # fmt: skip
+_SPACES = set("quad qquad enspace thinspace enskip hfill medspace thickspace negthinspace space".split())
+_DROPPED = set(
+    "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle "
+    "limits nolimits tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge bf rm it sf tt cal "
+    "mathstrut strut centering noindent bfseries boldmath itshape".split()
+)
+_UNWRAPPED = set(
+    "mathbf boldsymbol bm mathit mathsf mathtt underline pmb overbrace underbrace cancel bold mathnormal mathds emph "
+    "boxed fbox uline displaylines ensuremath smash mathop mathopen mathclose mathord mathrel mathbin".split()
+)
+_TEXTS = set(
+    "text textrm textbf textit textsf texttt textup textnormal mathrm mbox hbox operatorname unit textsc mathop".split()
+)
+_COMMAND = re.compile(r"\\([A-Za-z]+)\*?|\\(.)", re.DOTALL)
+_ARGUMENT = re.compile(r"\s*\{")
+_COLOUR = re.compile(r"\\(?:textcolor|colorbox|color)\s*(?:\[[^\]]*\])?\{[^{}]*\}")
+_SPACING = re.compile(
+    r"\\(?:[hv]space|[hv]skip|kern|mspace)\s*\*?(?:\{[^{}]*\}|-?[\d.]+\s*(?:pt|em|ex|mu|cm|mm))|\\[hv]?phantom\{[^{}]*\}"
+)
+
+
+def _commands(text: str) -> str:
+    """The text with each command in its one form; commands of fonts and sizes are gone, their contents stay."""
+    if "\\" not in text:
+        return text
+    text = _SPACING.sub(" ", _COLOUR.sub("", text))
+    parts, place = [], 0
+    while found := _COMMAND.search(text, place):
+        parts.append(text[place : found.start()])
+        place = found.end()
+        name, sign = found[1], found[2]
+        if sign is not None:
+            parts.append(_SIGN_COMMANDS.get(sign, f"\\{sign}"))
+        elif name in _DROPPED:
+            if text.startswith(".", place) and name in ("left", "right"):  # an invisible bracket
+                place += 1
+        elif name in _SPACES:
+            parts.append(" ")
+        elif name in _UNWRAPPED:
+            continue  # the braces stay as a group
+        elif name in _TEXTS and (opened := _ARGUMENT.match(text, place)) and (end := _closing(text, opened.end())):
+            parts.append(_text(name, text[opened.end() : end]))
+            place = end + 1
+        elif name in _TEXTS:  # \text 5, \mathrm x
+            continue
+        elif name in _SAME:
+            parts.append(_SAME[name])
+            if _SAME[name][-1:].isalpha() and text[place : place + 1].isalpha():
+                parts.append(" ")
+        else:
+            parts.append(f"\\{name}")
+            if text[place : place + 1].isalpha() and text[found.end() - 1] == "*":
+                parts.append(" ")
+    parts.append(text[place:])
+    return "".join(parts)
+
+
+_SIGN_COMMANDS = {
+    ",": "\\,",
+    ";": "\\,",
+    ":": "\\,",
+    "!": "",
+    " ": " ",
+    "\n": " ",
+    "(": "",
+    ")": "",
+    "[": "",
+    "]": "",
+    "|": "|",
+    "-": "",
+    "/": "",
+    "_": "_",
+    "#": "#",
+    "&": "&",
+}
+
+
+def _closing(text: str, place: int) -> int | None:
+    """Place of the brace that closes the one opened before `place`."""
+    depth = 1
+    for found in _BRACE.finditer(text, place):
+        depth += (found[0] == "{") - (found[0] == "}")
+        if not depth:
+            return found.start()
+    return None
+
+
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_LETTER_CONSTANT = re.compile(r"[ei]")
+_NUMBER_FIRST = re.compile(r"([+-]?\d[\d.,]*(?:/\d+)?)\s*(\D+)", re.DOTALL)
+_MATHEMATICAL = re.compile(r"[\s(+-]*[\d.][\d\s.,%/^:{}()+-]*|\\.*|.*\$.*")
+
+
+def _text(name: str, content: str) -> str:
+    r"""\text{...} around words; numbers and single letters that \mathrm sets upright are mathematics."""
+    inner = _commands(content)
+    stripped = inner.strip()
+    if _LETTER_CONSTANT.fullmatch(stripped):
+        return stripped
+    if name in ("mathrm", "operatorname") and stripped in _NAMED_FUNCTIONS:
+        return f"\\{stripped} "
+    if not stripped:
+        return " "
+    if _MATHEMATICAL.fullmatch(stripped.replace("\\,", "")) and not re.search(r"[A-Za-z]", stripped.replace("\\", "")):
+        return f" {stripped} " if inner != stripped else stripped
+    if number := _NUMBER_FIRST.fullmatch(stripped):  # \text{52 cows}
+        words = number[2].strip()
+        return f"{number[1]}\\%" if words in ("%", "\\%") else f"{number[1]} \\text{{{_flat(words)}}}"
+    return f"\\text{{{_flat(inner)}}}"
+
+
+_NAMED_FUNCTIONS = {*FUNCTIONS, "log", "lg"}
+
+
+def _flat(text: str) -> str:
+    r"""Text of \text without dollars, inner \text and braces: words are read, not typeset."""
+    text = text.replace("\\,", " ").replace("\\$", " USD ").replace("\\%", " percent ")
+    return re.sub(r"[{}$]|\\text", "", text)
+
+
+_MARKDOWN = re.compile(r"\*\*([^*]+)\*\*|__([^_]+)__|`([^`]+)`|\*([^*\s][^*]*)\*")
+_THIN_COMMA = re.compile(r",\\!\s*(\d{3})(?!\d)")
+_SPACE = re.compile(r"(?<!\\)\\(?=\s|$)")
+_DOLLAR = re.compile(r"(?<!\\)\$")
+_GROUPS = re.compile(r"(?<![\d.,])(\d{1,3})((?:(?:\\,| |~|\{,\}|')\d{3})+)(?![\d])")
+_DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d+)\{,\}(\d+)(?![\d])")
+_OVER = re.compile(
+    r"\{([^{}]*)\\(over|choose|atop)(?![a-z])\s*([^{}]*)\}|^([^{}\\]*)\\(over|choose)(?![a-z])\s*([^{}\\]*)$"
+)
+_PRIMES = re.compile(r"\^\s*(?:\{\s*('+)\s*\}|('+))")
+_BRACED_SIGN = re.compile(r"\{([:;=+<>-])\}")
+_UNIT_FRACTION = re.compile(
+    r"\\frac\s*\{\s*(\\text\{[^{}]*\}[^{}]*)\}\s*\{\s*(\\text\{[^{}]*\}(?:[^{}]|\{[^{}]*\})*)\}"
+)
+_CHOOSE = re.compile(r"(?:\{\s*\})?[_^]\s*\{?(\d+)\}?\s*([CP])\s*_\s*\{?(\d+)\}?")  # {}_9C_4
+_LONE_LETTER = re.compile(r"\\text\{\s*([a-z])\s*\}")
+_AROUND = re.compile(r"^(?:[=:~,;]|\\approx|\\,|\s|\\to(?![a-z]))+|(?:[,;:~]|\\,|\s|(?<!\\)\\\\)+$")
+
+
+def uniform(text: str) -> str:
+    """The answer `text` in uniform writing; longer than MAX_CHARACTERS it is only stripped.
+
+    A list as computers write it, ["4", "9"], becomes 4, 9.
+    """
+    text = " ".join(_SPACE.sub(" ", text).split())
+    if len(text) > MAX_CHARACTERS:
+        return text
+    if (listed := _listed(text)) is not None:
+        return ", ".join(map(uniform, listed))
+    if not text.isascii():
+        text = _ascii(text)
+    if "*" in text or "`" in text or "__" in text:
+        bold = _MARKDOWN.fullmatch(text.strip(" ."))
+        text = next(group for group in bold.groups() if group) if bold else text
+    text = _DOLLAR.sub("", _commands(_THIN_COMMA.sub(r",\1", text)).replace("~", " "))
+    if "\\" in text or "'" in text:
+        text = _OVER.sub(_fraction, _PRIMES.sub(lambda found: found[1] or found[2], text))
+        text = _LONE_LETTER.sub(r"\1", text) if _LONE_LETTER.fullmatch(text) else text
+        text = _UNIT_FRACTION.sub(r"\1/\2", text)
+    text = _CHOOSE.sub(r"\2(\1,\3)", _BRACED_SIGN.sub(r"\1", text)) if "_" in text else _BRACED_SIGN.sub(r"\1", text)
+    text = _GROUPS.sub(lambda found: found[1] + re.sub(r"\D", "", found[2]), text)
+    text = _DECIMAL_COMMA.sub(r"\1.\2", text).replace("{,}", ",")
+    text = text.replace("\\,", " ")
+    return _strip(" ".join(text.split()))
+
+
+def _fraction(found: re.Match) -> str:
+    above, command, below = found.groups()[:3] if found[2] else found.groups()[3:]
+    return f"\\{'frac' if command == 'over' else 'binom'}{{{above.strip()}}}{{{below.strip()}}}"
+
+
+_QUOTED = re.compile(r"""^\[\s*(?:"[^"]*"|'[^']*')""")
+
+
+def _listed(text: str) -> list[str] | None:
+    """Texts of a list in JSON or Python's writing; a backslash in it is one of LaTeX, doubled or not."""
+    if not _QUOTED.match(text) or not text.endswith("]"):
+        return None
+    doubled = re.sub(r"(?<!\\)\\(?!\\)", r"\\\\", text)
+    for read in (json.loads, ast.literal_eval):
+        try:
+            values = read(doubled)
+        except (ValueError, SyntaxError):
+            continue
+        return [str(value) for value in values] if isinstance(values, list) else None
+    return None
+
+
+def _strip(text: str) -> str:
+    """Without what stands around an answer: a relation sign before it, stops behind it, braces that hold all of it."""
+    while True:
+        before = text
+        text = _AROUND.sub("", text).strip()
+        if text.endswith(".") and not text.endswith(".."):
+            text = text[:-1].rstrip()
+        if text.startswith("{") and _closing(text, 1) == len(text) - 1:
+            text = text[1:-1]
+        if text == before:
+            return text
+
+
+_BRACKETS = re.compile(r"[()\[\]{}]")
+# a^{b^{c^...: three powers on top of each other
+_TOWER = re.compile(r"(?:(?:\^|\*\*)\s*(?:[({][^(){}^]*|[\w.\\]+\s*)){2}(?:\^|\*\*)")
+
+
+def is_too_complex(text: str) -> bool:
+    """A uniform text that is too long, too deeply nested or a tower of powers, so that nobody tries to compute it."""
+    if len(text) > MAX_CHARACTERS:
+        return True
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(text):
+        depth += 1 if bracket in "([{" else -1
+        deepest = max(deepest, depth)
+    return deepest > MAX_NESTING or _TOWER.search(text) is not None
+
+
+def is_balanced(text: str) -> bool:
+    """Every brace that opens closes; escaped ones do not count."""
+    depth = 0
+    for brace in _BRACE.findall(text):
+        depth += (brace == "{") - (brace == "}")
+        if depth < 0:
+            return False
+    return depth == 0
