@@ -11,8 +11,8 @@ from functools import lru_cache
 
 import mpmath
 
-from chord.tasks.answers.expression import Tree, has_decimal, names, operations
 from chord.tasks.answers.numerals import ROUNDING
+from chord.tasks.answers.trees import Tree, has_decimal, names, operations
 
 DIGITS = 50
 MAX_DIGITS = 1200

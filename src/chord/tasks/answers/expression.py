@@ -1,124 +1,23 @@
-r"""Formulas in LaTeX or plain text, read into trees. What is not understood whole is refused, never half read.
-
-A tree is a tuple: ("number", Fraction, unit of the last decimal place or 0), ("name", text), or (operation, *trees). Operations: add,
-mul, pow, neg, div, degrees, factorial, abs, floor, ceil, root (index, radicand), log (base, argument), call (name,
-arguments ...), sum and product (index name, first, last, body), and the functions of `FUNCTIONS`.
-"""
+r"""Formulas in LaTeX or plain text, read into `trees`. What is not understood whole is refused, never half read."""
 
 import re
-from fractions import Fraction
 from functools import lru_cache
 
-from chord.tasks.answers.numerals import NUMBER, token
+from chord.tasks.answers.numerals import token
+from chord.tasks.answers.tokens import APPLIED, FUNCTIONS, GREEK, SEVERAL, Unreadable, tokens_of
+from chord.tasks.answers.trees import Tree, has_decimal, number
 
-Tree = tuple
-
-FUNCTIONS = {
-    name: name
-    for name in "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln exp max min gcd lcm det arg Re Im".split()
-} | {"tg": "tan", "ctg": "cot", "cotg": "cot", "arctg": "arctan", "cosec": "csc", "asin": "arcsin", "acos": "arccos",
-     "atan": "arctan", "sh": "sinh", "ch": "cosh", "th": "tanh", "arcctg": "arccot", "arccot": "arccot",
-     "sqrt": "sqrt", "abs": "abs", "floor": "floor", "ceil": "ceil"}  # fmt: skip
-SEVERAL = {"max", "min", "gcd", "lcm"}
-GREEK = set(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon "
-    "phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar".split()
-)
-APPLIED = set("fghFGH")  # letters that in front of a parenthesis are functions, not factors
 MAX_DEPTH = 60
-
-
-class Unreadable(Exception):
-    """The text is no formula that this reader understands."""
-
-
-_TOKEN = re.compile(
-    rf"\s*(?:(?P<number>{NUMBER})|(?P<text>\\(?:text|operatorname\*?)\s*\{{[^{{}}]*\}})|(?P<command>\\[A-Za-z]+|\\[{{}}%|])"
-    r"|(?P<power>\*\*)|(?P<sign>[-+*/^_!()\[\]{}|,=<>:;'.&])|(?P<letter>[A-Za-z]))"
-)
-_WORD = re.compile(r"[A-Za-z]{2,}")
-_CAPITALS = re.compile(r"(?<![\\A-Za-z])[A-Z]{2,}(?![A-Za-z])")
-_CALLS = sorted([*FUNCTIONS, "log", "lg"], key=len, reverse=True)
-
-
-def _tokens(text: str) -> list[tuple[str, str, bool]]:
-    """(kind, text, whether a space stands before it) of each token."""
-    tokens, place = [], 0
-    text = text.rstrip()
-    capitals = len(set(_CAPITALS.findall(text)))
-    while place < len(text):
-        found = _TOKEN.match(text, place)
-        if not found:
-            raise Unreadable(f"{text[place : place + 10]!r}")
-        kind, value = found.lastgroup, found[found.lastgroup]
-        end = found.end()
-        spaced = found.start(kind) > place
-        if kind == "letter" and (word := _WORD.match(text, found.start(kind))):
-            # sin x, sqrt(2), pi: functions and constants that are written without a backslash
-            if word[0].isupper() and capitals > 1:  # AB and CD are segments where there are several
-                tokens.append(("name", word[0], spaced))
-                place = word.end()
-                continue
-            name = next((call for call in _CALLS if word[0].startswith(call) and _may_call(text, word, call)), None)
-            if name:
-                kind, value, end = "command", f"\\{name}", word.start() + len(name)
-            elif word[0] in ("pi", "theta", "alpha", "beta", "lambda"):
-                kind, value, end = "command", f"\\{word[0]}", word.end()
-        tokens.append((kind, value, spaced))
-        place = end
-    return tokens
-
-
-def _may_call(text: str, word: re.Match, call: str) -> bool:
-    """`sin`, `sqrt` and the like are calls alone, or with one letter behind them (`sinx`)."""
-    if len(word[0]) == len(call):
-        return True
-    return call in ("sin", "cos", "tan", "ln", "log") and len(word[0]) == len(call) + 1
 
 
 @lru_cache(maxsize=65536)
 def read(text: str, loose: bool = False) -> Tree:
     """Tree of a tidy formula; Unreadable where it is none. loose: `1/2x` is (1/2)x, not 1/(2x)."""
-    reader = _Reader(_tokens(text), loose)
+    reader = _Reader(tokens_of(text), loose)
     tree = reader.sum_()
     if reader.place != len(reader.tokens):
         raise Unreadable(f"{reader.tokens[reader.place][1]!r} is left over")
     return tree
-
-
-def is_slash_ambiguous(text: str) -> bool:
-    """Whether the text has a factor written right behind a divisor: `1/2x`."""
-    return _SLASH.search(text) is not None
-
-
-_SLASH = re.compile(r"/\s*(?:[\d.]+|[A-Za-z]|\\[a-z]+)\s*(?:[A-Za-z(]|\\(?:pi|sqrt|frac|alpha|theta))")
-
-
-def names(tree: Tree) -> set[str]:
-    """Names of the variables in a tree; sums bind their index."""
-    if tree[0] == "name":
-        return {tree[1]}
-    if tree[0] in ("sum", "product"):
-        return names(tree[2]) | names(tree[3]) | (names(tree[4]) - {tree[1]})
-    return set().union(*(names(part) for part in tree[1:] if isinstance(part, tuple)))
-
-
-def has_decimal(tree: Tree) -> bool:
-    if tree[0] == "number":
-        return bool(tree[2])
-    return any(has_decimal(part) for part in tree[1:] if isinstance(part, tuple))
-
-
-def operations(tree: Tree) -> set[str]:
-    """All operations in a tree, the functions called by name; `alternating` is a power of a negative number."""
-    own = {tree[1] if tree[0] == "call" else tree[0]}
-    if tree[0] == "pow" and tree[1][0] == "neg" and names(tree[2]):
-        own.add("alternating")
-    return own.union(*(operations(part) for part in tree[1:] if isinstance(part, tuple)))
-
-
-def number(value: int | Fraction) -> Tree:
-    return ("number", Fraction(value), Fraction(0))
 
 
 class _Reader:

@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 
-from chord.tasks.answers.expression import FUNCTIONS
+from chord.tasks.answers.tokens import FUNCTIONS
 
 # Beyond these a text is no answer that a reader would check: real reference answers have at most 150 characters and
 # nest 4 deep.

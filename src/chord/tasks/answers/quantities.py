@@ -1,0 +1,202 @@
+r"""Numbers and formulas with their units: how they are read and compared."""
+
+import re
+from fractions import Fraction
+
+from chord.tasks.answers import evaluation, expression, numerals, trees, units
+from chord.tasks.answers.kinds import Value
+from chord.tasks.answers.splitting import depths, enclosed, split
+from chord.tasks.answers.tokens import Unreadable
+from chord.tasks.answers.trees import Tree
+from chord.tasks.answers.units import NONE
+from chord.tasks.answers.verdicts import Verdict, either
+from chord.tasks.answers.words import is_symbolic, is_word
+
+
+def tree_of(text: str) -> Tree | None:
+    """Tree of a number or formula, None for anything else."""
+    if numeral := numerals.read(text):
+        return ("number", numeral.value, numeral.unit if numeral.decimal else numerals.Fraction(0))
+    if len(text) > MAX_FORMULA or "\\text" in text or is_word(text) or _is_pair(text):
+        return None
+    try:
+        return expression.read(text)
+    except Unreadable:
+        return None
+
+
+MAX_FORMULA = 600
+
+
+def _is_pair(text: str) -> bool:
+    """(2,600) is a pair or an interval, and no number in brackets."""
+    content = enclosed(text, "(", ")")
+    return content is not None and len(split(content, {","})) > 1
+
+
+def value_of(text: str) -> Value | None:
+    tree = tree_of(text)
+    return None if tree is None else Value(tree, NONE, text)
+
+
+_CURRENCY = re.compile(
+    r"^(?P<minus>-?)\s*(?P<sign>\\\$|(?:\\text\{\s*US\s*\}|US)?\s*\\\$|\\text\{\s*(?:EUR|GBP|JPY|INR|(?:US\s*)?USD|RMB|CNY|Rs\.?)\s*\}|(?:USD|EUR|GBP|JPY|INR|US\\\$|Rs\.?)(?=[\s\d]))\s*(?P<rest>.+)$"
+)
+_WORD = re.compile(
+    r"\\text\{[^{}]*\}|(?<![\\A-Za-z])[A-Za-z]{2,}|\\?%|\\\$|\^\{\s*\\circ\s*\}|\^\\circ|(?<=\d)'{1,2}(?![A-Za-z])"
+)
+_ORDINAL = re.compile(r"^(\d+)\s*(?:\^?\s*\{?\s*(?:\\text\{)?(?:st|nd|rd|th)\}?\}?)$")
+
+
+def read_quantity(text: str) -> Value | None:
+    """A number or formula with words or a unit behind it, or a currency sign before it."""
+    if found := _ORDINAL.match(text):
+        return value_of(found[1])
+    before = NONE
+    if (found := _CURRENCY.match(text)) and (read := units.read(words_of(found["sign"]))):
+        before, text = read[1], found["minus"] + found["rest"]
+    if (compound := _compound(text)) is not None:
+        return compound
+    place = _words_place(text)
+    if place is None or _FUNCTION_BEFORE.search(text[:place]):
+        value = value_of(text)
+        return value and value._replace(unit=before)
+    head = text[:place].strip().rstrip("-").rstrip(",").strip() if not text[:place].strip().endswith("\\") else ""
+    read = units.read(words_of(text[place:]))
+    tree = tree_of(head) if head else None
+    if tree is None or read is None:
+        return value_of(text) if before is NONE else None
+    factor, unit = read
+    if unit.is_stated and before.is_stated and unit.dimensions != before.dimensions:
+        return None
+    return Value(scaled(tree, factor), unit if unit.is_stated else before, head)
+
+
+_FUNCTION_BEFORE = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|tg|ctg)(?![a-z])|(?<![a-z\\])(?:sin|cos|tan)(?![a-z])")
+
+
+def _words_place(text: str) -> int | None:
+    """Where the words behind a value begin."""
+    levels = {place: depth for place, _, depth in depths(text)}
+    for found in _WORD.finditer(text):
+        if levels.get(found.start(), 0) == 0 and (found[0][0] in "\\^%'" or not is_symbolic(found[0])):
+            # a unit's letter may stand before the first long word: m in m/s is one, and so is 5 L of water
+            head = text[: found.start()]
+            short = re.search(r"(?<=\d)\s+[A-Za-z]\s*(?:/\s*)?$", head)
+            return short.start() if short else found.start()
+    return None
+
+
+def words_of(text: str) -> str:
+    text = re.sub(r"\^\{\s*\\circ\s*\}|\^\\circ", " degree ", text)
+    text = re.sub(r"^'' *", " arcsecond ", re.sub(r"^'(?!')", " arcminute ", text))
+    return re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text)
+
+
+_PART = re.compile(
+    r"\s*(?:and\s+|\\text\{\s*and\s*\}\s*|,\s*)?(\d+(?:\.\d+)?(?:\s*\\frac\{\d+\}\{\d+\})?)\s*((?:\\text\{[^{}\d]*\}|\^\{\\circ\}|'{1,2}|[A-Za-z.]+|\s)+)"
+)
+
+
+def _compound(text: str) -> Value | None:
+    """2 hours 30 minutes: several quantities of one dimension, in the first one's unit."""
+    parts, place = [], 0
+    plain = re.sub(r"\\text\{([^{}]*\d[^{}]*)\}", r"\1", text)
+    while place < len(plain):
+        found = _PART.match(plain, place)
+        if not found:
+            return None
+        words = re.sub(r"\band\s*$", "", words_of(found[2]).strip()).strip()
+        number, read = numerals.read(found[1]), units.read(words)
+        if number is None or read is None or not read[1].is_stated:
+            return None
+        parts.append((number.value * read[0], read[1]))
+        place = found.end()
+    if len(parts) < 2:
+        return None
+    first = parts[0][1]
+    if any(unit.dimensions != first.dimensions or not unit.dimensions for _, unit in parts):
+        return None
+    sizes = [unit.size for _, unit in parts]
+    if sorted(set(sizes), reverse=True) != sizes:  # 90 and 60 degrees are two values
+        return None
+    total = sum(value * unit.size / first.size for value, unit in parts)
+    return Value(trees.number(total), first, text)
+
+
+def loosely(value: Value) -> Value | None:
+    """5 m as five metres, not five times m: a number and a unit of one letter, or several without \\text."""
+    found = re.fullmatch(
+        r"(?P<number>-?[\d.,]+(?:\s*\\frac\{\d+\}\{\d+\}|/\d+)?)\s*(?P<unit>[A-Za-z][A-Za-z/^{}\d\s\\-]*)", value.text
+    )
+    if not found or value.unit.is_stated:
+        return None
+    tree, read = tree_of(found["number"]), units.read(found["unit"])
+    if tree is None or read is None or not read[1].dimensions or read[1].words:
+        return None
+    return Value(tree, read[1], found["number"])
+
+
+def same_values(gold: Value, answer: Value) -> Verdict:
+    if not gold.unit.is_stated or not answer.unit.is_stated:
+        # 5 m beside 5: a letter that is a unit, where the other side has no such variable
+        loose_gold, loose_answer = gold, answer
+        if trees.names(answer.tree) - trees.names(gold.tree):
+            loose_answer = loosely(answer) or answer
+        if trees.names(gold.tree) - trees.names(answer.tree):
+            loose_gold = loosely(gold) or gold
+        gold, answer = loose_gold, loose_answer
+    factor = units.agree(gold.unit, answer.unit)
+    if factor is None:
+        return None if _only_gold_is_stated(gold, answer) else False
+    verdict = _same_formulas(gold, answer, factor)
+    if verdict is True:
+        return True
+    stated = [value for value in (gold, answer) if value.unit.is_stated]
+    if len(stated) == 1 and stated[0].unit.dimensions == (("share", 1),):
+        other = answer if stated[0] is gold else gold
+        return either((verdict, same_trees(scaled(stated[0].tree, Fraction(1, 100)), other.tree)))
+    if len(stated) == 1 and stated[0].unit.dimensions == (("angle", 1),) and not stated[0].unit.words:
+        other = answer if stated[0] is gold else gold
+        if "\\pi" in trees.names(other.tree) and stated[0].unit.size == 1:
+            return either((verdict, same_trees(("degrees", stated[0].tree), other.tree)))
+    return verdict
+
+
+def _only_gold_is_stated(gold: Value, answer: Value) -> bool:
+    return gold.unit.is_stated and not answer.unit.is_stated
+
+
+def _same_formulas(gold: Value, answer: Value, factor: Fraction) -> Verdict:
+    """Equal formulas, also where a slash before a product can be read in two ways."""
+    verdicts = [same_trees(gold.tree, scaled(answer.tree, factor))]
+    if verdicts[0] is not True:
+        for one, other in ((gold, answer), (answer, gold)):
+            if _SLASH.search(one.text) and (loose := _loose(one.text)):
+                verdicts.append(same_trees(loose, other.tree))
+    return either(verdicts)
+
+
+# A factor right behind a divisor: 1/2x.
+_SLASH = re.compile(r"/\s*(?:[\d.]+|[A-Za-z]|\\[a-z]+)\s*(?:[A-Za-z(]|\\(?:pi|sqrt|frac|alpha|theta))")
+
+
+def _loose(text: str) -> Tree | None:
+    try:
+        return expression.read(text, loose=True)
+    except Unreadable:
+        return None
+
+
+def scaled(tree: Tree, factor: Fraction | int) -> Tree:
+    if factor == 1:
+        return tree
+    if tree[0] == "number":
+        return ("number", tree[1] * factor, tree[2] * factor)
+    return ("mul", tree, trees.number(factor))
+
+
+def same_trees(first: Tree, second: Tree) -> Verdict:
+    if first[0] == second[0] == "number":
+        return numerals.same(*(numerals.Numeral(tree[1], bool(tree[2]), tree[2]) for tree in (first, second)))
+    return evaluation.same(first, second)

@@ -1,0 +1,239 @@
+r"""Parts of the real line: intervals, unions, inequalities for one name, what is left without some points."""
+
+import re
+
+from chord.tasks.answers import evaluation
+from chord.tasks.answers.kinds import WHOLE, Answer, Items, Piece, Reals, Value
+from chord.tasks.answers.names import is_name
+from chord.tasks.answers.quantities import same_trees, tree_of
+from chord.tasks.answers.splitting import enclosed, split
+from chord.tasks.answers.trees import Tree
+from chord.tasks.answers.verdicts import Verdict, every, in_any_order
+
+
+def _endpoint(text: str) -> tuple[Tree | None] | None:
+    """(tree,) of an endpoint, (None,) of an infinity, None for anything else."""
+    plain = text.replace(" ", "").removeprefix("+")
+    if plain in ("\\infty", "-\\infty", "oo", "-oo", "inf", "-inf", "infinity", "-infinity"):
+        return (None,)
+    tree = tree_of(text)
+    return None if tree is None else (tree,)
+
+
+def interval(text: str) -> Piece | None:
+    if len(text) < 5 or text[0] not in "([" or text[-1] not in ")]":
+        return None
+    parts = [part for _, part in split(text[1:-1], {",", ";"})]
+    if len(parts) != 2:
+        return None
+    low, high = _endpoint(parts[0]), _endpoint(parts[1])
+    if low is None or high is None:
+        return None
+    return Piece(low[0], high[0], text[0] == "[" and low[0] is not None, text[-1] == "]" and high[0] is not None)
+
+
+_LINE = re.compile(r"^(?:\\mathbb\s*\{?\s*R\s*\}?|\\text\{R\})$")
+MEMBER = re.compile(r"^(?:[A-Za-z]|\\[a-z]+|[a-z]\([a-z]\))\s*\\in(?![a-z])\s*(?P<rest>.+)$")
+
+
+def read_reals(text: str) -> Reals | None:
+    """Unions of intervals, the real line, and what is left of it without some points."""
+    if found := MEMBER.match(text):
+        text = found["rest"].strip()
+        if piece := interval(text):
+            return Reals((piece,))
+    removed = split(text, {"\\setminus", "-"} if "\\mathbb" in text else {"\\setminus"})
+    if len(removed) == 2 and removed[0][1]:
+        base = _union([removed[0][1]]) or read_reals(removed[0][1])
+        content = enclosed(removed[1][1], "\\{", "\\}")
+        if base is None or content is None:
+            return None
+        points = tuple(tree_of(part) for _, part in split(content, {","}))
+        return None if None in points else Reals(base.pieces, points)
+    if _LINE.match(text):
+        return WHOLE
+    parts = [part for _, part in split(text, {"\\cup"})]
+    if len(parts) > 1:
+        return _union(parts)
+    piece = interval(text)
+    return Reals((piece,)) if piece and (piece.low is None or piece.high is None) else None
+
+
+def _union(parts: list[str]) -> Reals | None:
+    """Intervals, sets of points and unions in round brackets."""
+    pieces: list[Piece] = []
+    for part in parts:
+        if (found := interval(part)) is not None:
+            pieces.append(found)
+        elif (content := enclosed(part, "\\{", "\\}")) is not None:
+            points = [tree_of(item) for _, item in split(content, {","})]
+            if None in points:
+                return None
+            pieces += [Piece(point, point, True, True) for point in points]
+        elif (inner := enclosed(part, "(", ")")) is not None and (nested := read_reals(inner)) is not None:
+            pieces += nested.pieces
+        else:
+            return None
+    return Reals(tuple(pieces))
+
+
+_SIGNS = {"<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!=", "=": "=", "\\approx": "~"}
+
+
+def sides_of(text: str) -> tuple[list[str], list[str]] | None:
+    """Sides of a chain of relations and the signs between them."""
+    text = re.sub(r"\\not\s*=", "\\\\ne ", text).replace("<=", "\\le ").replace(">=", "\\ge ").replace("!=", "\\ne ")
+    parts = split(text, set(_SIGNS))
+    if len(parts) < 2 or any(not part for _, part in parts):
+        return None
+    return [part for _, part in parts], [_SIGNS[sign] for sign, _ in parts[1:]]
+
+
+def read_inequality(text: str) -> Reals | None:
+    """Inequalities for one name: a < x <= b, x < 3, x != 0."""
+    found = sides_of(text)
+    if found is None:
+        return None
+    sides, signs = found
+    places = [place for place, side in enumerate(sides) if is_name(side)]
+    if len(places) != 1 or "=" in signs or "~" in signs:
+        return None
+    place = places[0]
+    ends = [_endpoint(side) if number != place else (None,) for number, side in enumerate(sides)]
+    if any(end is None for end in ends):
+        return None
+    if len(sides) == 2:
+        sign, end = signs[0], ends[1 - place][0]
+        if sign == "!=":
+            return None if end is None else Reals(WHOLE.pieces, (end,))
+        below = sign.startswith("<") == (place == 0)
+        closed = sign.endswith("=") and end is not None
+        return Reals((Piece(None, end, False, closed) if below else Piece(end, None, closed, False),))
+    if len(sides) == 3 and place == 1 and "!=" not in signs and signs[0][0] == signs[1][0]:
+        low, high = (0, 2) if signs[0][0] == "<" else (2, 0)
+        order = signs if low == 0 else signs[::-1]
+        return Reals((Piece(ends[low][0], ends[high][0], order[0].endswith("="), order[1].endswith("=")),))
+    return None
+
+
+def joined_reals(parts: list[str], joined: set[str]) -> Reals | None:
+    found = [read_reals(part) or read_inequality(part) or ("or" in joined and _point(part)) for part in parts]
+    if not all(found):
+        return None
+    if all(part.without and part.pieces == WHOLE.pieces for part in found):
+        return Reals(WHOLE.pieces, tuple(point for part in found for point in part.without))
+    if "and" in joined or (not joined and "or" not in joined):
+        bounds = [piece for part in found for piece in part.pieces]
+        without = tuple(point for part in found for point in part.without)
+        bounds = [piece for piece in bounds if piece != WHOLE.pieces[0]]
+        if len(bounds) == 1:
+            return Reals(tuple(bounds), without)
+        if len(bounds) == 2 and (bounds[0].low is None) != (bounds[1].low is None) and "and" in joined:
+            upper, lower = sorted(bounds, key=lambda piece: piece.low is not None)
+            return Reals((Piece(lower.low, upper.high, lower.with_low, upper.with_high),), without)
+        if joined:
+            return None
+    return Reals(
+        tuple(piece for part in found for piece in part.pieces),
+        tuple(point for part in found for point in part.without),
+    )
+
+
+def _point(text: str) -> Reals | None:
+    """x = 1 among inequalities."""
+    parts = [part for _, part in split(text, {"="})]
+    tree = tree_of(parts[1]) if len(parts) == 2 and is_name(parts[0]) else None
+    return None if tree is None else Reals((Piece(tree, tree, True, True),))
+
+
+def as_reals(answer: Answer) -> Reals | None:
+    if isinstance(answer, Reals):
+        return answer
+    if not isinstance(answer, Items) or not all(isinstance(item, Value) for item in answer.items):
+        return None
+    trees = [item.tree for item in answer.items]
+    if answer.brackets == "{}":
+        return Reals(tuple(Piece(tree, tree, True, True) for tree in trees))
+    if answer.brackets in ("()", "[]", "(]", "[)") and len(trees) == 2:
+        return Reals((Piece(*trees, answer.brackets[0] == "[", answer.brackets[1] == "]"),))
+    return None
+
+
+def same_reals(gold: Answer, answer: Answer) -> Verdict:
+    first, second = as_reals(gold), as_reals(answer)
+    if first is None or second is None:
+        return False
+    pieces = _ordered(first), _ordered(second)
+    if None in pieces:  # ends with names in them stay where they are
+        if first.without or second.without:
+            points = in_any_order(first.without, second.without, same_trees)
+            return every((in_any_order(first.pieces, second.pieces, _pieces), points))
+        return in_any_order(first.pieces, second.pieces, _pieces)
+    if len(pieces[0]) != len(pieces[1]):
+        return False
+    return every(_pieces(*pair) for pair in zip(*pieces, strict=True))
+
+
+def _pieces(first: Piece, second: Piece) -> Verdict:
+    if (first.with_low, first.with_high) != (second.with_low, second.with_high):
+        return False
+    return every(_ends(*ends) for ends in ((first.low, second.low), (first.high, second.high)))
+
+
+def _ends(first, second) -> Verdict:
+    if first is None or second is None:
+        return first is second
+    return same_trees(first, second)
+
+
+def _ordered(reals: Reals) -> list[Piece] | None:
+    """Disjoint pieces from left to right, cut at the points left out; None where an end is no number."""
+    places = {}
+    for piece in reals.pieces:
+        for end in (piece.low, piece.high):
+            if end is not None and (place := evaluation.real(end)) is None:
+                return None
+            if end is not None:
+                places[end] = place
+    for point in reals.without:
+        if (place := evaluation.real(point)) is None:
+            return None
+        places[point] = place
+
+    def low(piece: Piece) -> tuple:
+        return (float("-inf") if piece.low is None else places[piece.low], not piece.with_low)
+
+    merged: list[Piece] = []
+    for piece in sorted(reals.pieces, key=low):
+        last = merged[-1] if merged else None
+        if last and _touch(last, piece, places):
+            further = piece.high is None or (
+                last.high is not None and (places[piece.high], piece.with_high) > (places[last.high], last.with_high)
+            )
+            if last.high is not None and further:
+                merged[-1] = last._replace(high=piece.high, with_high=piece.with_high)
+        else:
+            merged.append(piece)
+    for point in reals.without:
+        merged = [part for piece in merged for part in _cut(piece, point, places)]
+    return sorted(merged, key=low)
+
+
+def _touch(left: Piece, right: Piece, places: dict) -> bool:
+    if left.high is None or right.low is None:
+        return left.high is None or right.low is None
+    if places[left.high] == places[right.low]:
+        return left.with_high or right.with_low
+    return places[left.high] > places[right.low]
+
+
+def _cut(piece: Piece, point, places: dict) -> list[Piece]:
+    inside_low = piece.low is None or places[piece.low] < places[point]
+    inside_high = piece.high is None or places[point] < places[piece.high]
+    if inside_low and inside_high:
+        return [piece._replace(high=point, with_high=False), piece._replace(low=point, with_low=False)]
+    if piece.low is not None and places[piece.low] == places[point]:
+        return [piece._replace(with_low=False)] if piece.low != piece.high else []
+    if piece.high is not None and places[piece.high] == places[point]:
+        return [piece._replace(with_high=False)]
+    return [piece]
