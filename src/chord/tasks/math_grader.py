@@ -1,4 +1,4 @@
-"""Is an answer to a mathematical question right? `chord.tasks.answers` decides; what it cannot read goes to math-verify.
+"""Is an answer to a mathematical question right? `chord.tasks.answers` decides, math-verify what that cannot compute.
 
 math-verify 0.9 reads much that is no mathematics as some (8:30 as a quotient, `even` as a product), so it is asked only
 about formulas with operations that `answers` does not compute, and its yes counts only where case cannot mislead it.

@@ -74,7 +74,7 @@ def _serve(replies: int) -> None:
 
 
 def judge(gold: str, answer: str) -> str:
-    """`correct`, `wrong`, `undecided` (the gold cannot be read), `unreadable` (the answer cannot), or `grader_error:...`."""
+    """`correct`, `wrong`, `undecided` (the gold cannot be read), `unreadable` (the answer), or `grader_error:...`."""
     try:
         wanted, found = _parse(gold), _parse(answer)
     except Exception as error:  # noqa: BLE001  whatever a parser raises is a finding about this text

@@ -1,7 +1,7 @@
 """Whether two answers state the same: yes, no, or undecided (None), which is never rewarded.
 
-Both sides are read into kinds (`reading`); a pair of kinds has its rule, here or beside its reader. What neither rules nor
-formulas settle is undecided.
+Both sides are read into kinds (`reading`); a pair of kinds has its rule, here or beside its reader. What neither
+rules nor formulas settle is undecided.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What formulas are worth, and whether two of them are the same function: exactly where that can be, else to many digits.
+"""Values of formulas, and whether two formulas are the same function: exactly where possible, else to many digits.
 
 Rational numbers are computed as fractions. Everything else is computed by mpmath to `DIGITS` digits, and to more where
 the numbers inside are large enough to hide a difference; a formula with variables at some points. Two equal values

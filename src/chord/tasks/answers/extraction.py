@@ -1,4 +1,4 @@
-r"""Which part of a response is its answer: the box or boxes of the final statement, or, without a box, what is stated last.
+r"""The part of a response that is its answer: the boxes of the final statement, or without a box what is stated last.
 
 What stands in the thinking is no answer, and neither is a box that never closes or a value that the response denies.
 """
@@ -54,7 +54,8 @@ _BETWEEN = re.compile(
 )
 _NAME_BEFORE = re.compile(r"(?P<name>[A-Za-z](?:_\{?\w+\}?)?'?)\s*=\s*\$?\s*$")
 _DENIED = re.compile(
-    r"\b(?:not|cannot|can't|isn't|isn\u2019t|aren't|never)(?:\s+(?:be|equal|equal to|simply|just|actually))?[\s$:*\\(]*$",
+    r"\b(?:not|cannot|can't|isn't|isn\u2019t|aren't|never)"
+    r"(?:\s+(?:be|equal|equal to|simply|just|actually))?[\s$:*\\(]*$",
     re.IGNORECASE,
 )
 
@@ -99,7 +100,8 @@ _NUMBER_WORDS = re.compile(
 )
 # A clause with one of these states no value, or another one than its number.
 _DENYING = re.compile(
-    r"\b(?:not|cannot|can't|isn't|isn\u2019t|aren't|never|wrong|incorrect|false|unless|less than|more than|greater than|fewer than"
+    r"\b(?:not|cannot|can't|isn't|isn\u2019t|aren't|never|wrong|incorrect|false|unless"
+    r"|less than|more than|greater than|fewer than"
     r"|smaller than|larger than|bigger than|at least|at most|impossible|neither|nor|doubt|or)\b",
     re.IGNORECASE,
 )
@@ -116,8 +118,8 @@ MAX_RESPONSE_CHARACTERS = 20_000
 def stated(text: str) -> list[str]:
     """What a response without a box may state as its answer; the first that can be read counts, no later one.
 
-    After `####` (GSM8K), between answer tags, the whole text where it is short, after "the answer is", and the last formula
-    or number of the last sentence, in a clause that does not deny it.
+    After `####` (GSM8K), between answer tags, the whole text where it is short, after "the answer is", and the last
+    formula or number of the last sentence, in a clause that does not deny it.
     """
     part = answer_part(text).strip()[-MAX_RESPONSE_CHARACTERS:]
     if not part or _BOX.search(part):  # a box that never closes states nothing

@@ -1,4 +1,4 @@
-r"""Plain numbers as texts: integers with grouped thousands, decimals, repeating decimals, scientific notation, fractions."""
+r"""Plain numbers: integers with grouped thousands, decimals, repeating decimals, scientific notation, fractions."""
 
 import re
 from fractions import Fraction
@@ -9,7 +9,7 @@ MAX_DIGITS = 1000
 
 _REPEAT = r"\.\d*\\(?:overline|bar|dot)\s*\{?\s*\d+\s*\}?"
 _EXPONENT = r"[eE][+-]?\d{1,4}(?![\w^.])"
-# One number, unsigned, as a token of a formula. A repeating part is marked; e with digits right behind it is a power of ten.
+# One number, unsigned, as a token of a formula. e with digits right behind it is a power of ten.
 NUMBER = rf"\d*{_REPEAT}|(?:\d{{1,3}}(?:,\d{{3}})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+|\.(?=\s*[/*]))?|\.\d+)(?:{_EXPONENT})?"
 
 

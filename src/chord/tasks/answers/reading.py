@@ -30,8 +30,10 @@ def read(text: str) -> Answer:
 
 
 _PHRASE = re.compile(
-    r"^(?:\\text\{)?\s*(?:(?:so |thus |hence |therefore,? )?(?:the )?(?:final |correct |exact )?(?:answer|result|value|solution|total)s?"
-    r"(?: is| are|:| =| equals)+|(?:is )?(?:approximately|about|roughly|around|exactly|equals?|only|simply|just|nearly|approx\.?)(?: equal to)?)"
+    r"^(?:\\text\{)?\s*(?:"
+    r"(?:so |thus |hence |therefore,? )?(?:the )?(?:final |correct |exact )?(?:answer|result|value|solution|total)s?"
+    r"(?: is| are|:| =| equals)+"
+    r"|(?:is )?(?:approximately|about|roughly|around|exactly|equals?|only|simply|just|nearly|approx\.?)(?: equal to)?)"
     r"(?=[\s:}\d\\])\s*:?\s*(?P<close>\}?)\s*(?P<rest>.+)$",
     re.IGNORECASE,
 )  # fmt: skip

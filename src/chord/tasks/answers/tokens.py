@@ -6,13 +6,16 @@ from chord.tasks.answers.numerals import NUMBER
 
 FUNCTIONS = {
     name: name
-    for name in "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln exp max min gcd lcm det arg Re Im".split()
+    for name in (
+        "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln exp max min gcd lcm det arg Re Im".split()
+    )
 } | {"tg": "tan", "ctg": "cot", "cotg": "cot", "arctg": "arctan", "cosec": "csc", "asin": "arcsin", "acos": "arccos",
      "atan": "arctan", "sh": "sinh", "ch": "cosh", "th": "tanh", "arcctg": "arccot", "arccot": "arccot",
      "sqrt": "sqrt", "abs": "abs", "floor": "floor", "ceil": "ceil"}  # fmt: skip
 SEVERAL = {"max", "min", "gcd", "lcm"}
 GREEK = set(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon "
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
+    "upsilon "
     "phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar".split()
 )
 APPLIED = set("fghFGH")  # letters that in front of a parenthesis are functions, not factors

@@ -40,57 +40,67 @@ class _Characters(dict):
 
 
 _SIGNS = {
-    "\u2212\u2012\u2013\ufe63\uff0d\u2010\u2011": "-", "\u2044\u2215": "/", "\u00d7\u2a2f": "\\times ", "\u00b7\u22c5\u2219\u2022": "\\cdot ",
-    "\u00f7": "\\div ", "\u2264\u2a7d": "\\le ", "\u2265\u2a7e": "\\ge ", "\u2260": "\\ne ", "\u2248\u2245": "\\approx ",
-    "\u2261": "\\equiv ", "\u221e": "\\infty ", "\u03c0": "\\pi ", "\u00b1": "\\pm ", "\u2213": "\\mp ", "\u222a": "\\cup ",
-    "\u2229": "\\cap ", "\u2208": "\\in ", "\u2205\u00d8": "\\emptyset ", "\u2216": "\\setminus ", "\u211d": "\\mathbb{R} ",
-    "\u2124": "\\mathbb{Z} ", "\u2115": "\\mathbb{N} ", "\u27e8\u2329\u3008": "\\langle ", "\u27e9\u232a\u3009": "\\rangle ",
-    "\u2032\u2019\u00b4": "'", "\u2033": "''", "\u2018": "'", "\u201c\u201d": '"', "\u2026": "\\ldots ", "\u230a": "\\lfloor ",
-    "\u230b": "\\rfloor ", "\u2308": "\\lceil ", "\u2309": "\\rceil ", "\u00b0\u00ba": "^{\\circ}", "\u20ac": "\\text{EUR}", "\u00a3": "\\text{GBP}",
-    "\u00a5": "\\text{JPY}", "\u20b9": "\\text{INR}", "\u00a2": "\\text{cents}", "\u3001": ",", "\u3002": ".", "\u2192": "\\to ",
-    "\u2223\u2223": "|", "\u00b5": "\\mu ", "\u2032": "'",
+    "\u2212\u2012\u2013\u2010\u2011\ufe63\uff0d": "-",  # minus signs, dashes and hyphens
+    "\u2044\u2215": "/",
+    "\u2018\u2019\u2032\u00b4": "'",
+    "\u2033": "''",
+    "\u201c\u201d": '"',
+    "\u2223": "|",
+    "、": ",",
+    "。": ".",
+    "×⨯": "\\times ", "·⋅∙•": "\\cdot ", "÷": "\\div ", "±": "\\pm ", "∓": "\\mp ",
+    "≤⩽": "\\le ", "≥⩾": "\\ge ", "≠": "\\ne ", "≈≅": "\\approx ", "≡": "\\equiv ", "→": "\\to ",
+    "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ", "∅Ø": "\\emptyset ", "∖": "\\setminus ",
+    "ℝ": "\\mathbb{R} ", "ℤ": "\\mathbb{Z} ", "ℕ": "\\mathbb{N} ",
+    "⟨〈": "\\langle ", "⟩〉": "\\rangle ", "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ",
+    "∞": "\\infty ", "π": "\\pi ", "…": "\\ldots ", "°º": "^{\\circ}", "µ": "\\mu ",
+    "€": "\\text{EUR}", "£": "\\text{GBP}", "¥": "\\text{JPY}", "₹": "\\text{INR}", "¢": "\\text{cents}",
 }  # fmt: skip
 _GREEK = {
     chr(code): f"\\{unicodedata.name(chr(code)).rsplit(' ', 1)[1].lower().replace('lamda', 'lambda')} "
-    for code in range(0x3B1, 0x3CA) if code != 0x3C2 and chr(code) not in "\u03bf\u03c0"
-} | {"\u0394": "\\Delta ", "\u03a9": "\\Omega ", "\u03a3": "\\Sigma ", "\u03a6": "\\Phi ", "\u0398": "\\Theta "}  # fmt: skip
+    for code in range(ord("α"), ord("ω") + 1)
+    if chr(code) not in "ςοπ"
+} | {"Δ": "\\Delta ", "Ω": "\\Omega ", "Σ": "\\Sigma ", "Φ": "\\Phi ", "Θ": "\\Theta "}
 _CHARACTERS = _Characters(
     {ord(character): text for characters, text in _SIGNS.items() for character in characters}
     | {ord(character): text for character, text in _GREEK.items()}
 )
-_RAISED = str.maketrans(
-    "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b\u207f\u2071", "0123456789+-ni"
-)
-_LOWERED = str.maketrans("\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089", "0123456789")
-_RAISED_RUN = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u207b\u207f\u2071]+")
-_LOWERED_RUN = re.compile("[\u2080-\u2089]+")
-_RADICAL = re.compile(r"([\u221a\u221b\u221c])\s*(\([^()]*\)|\d+(?:\.\d+)?|[A-Za-z]|\{[^{}]*\})?")
-_RADICALS = {"\u221a": "\\sqrt", "\u221b": "\\sqrt[3]", "\u221c": "\\sqrt[4]"}
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ", "0123456789+-ni")
+_LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_RAISED_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ]+")
+_LOWERED_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+_RADICAL = re.compile(r"([√∛∜])\s*(\([^()]*\)|\d+(?:\.\d+)?|[A-Za-z]|\{[^{}]*\})?")
+_RADICALS = {"√": "\\sqrt", "∛": "\\sqrt[3]", "∜": "\\sqrt[4]"}
 
 
 def _ascii(text: str) -> str:
     text = _RAISED_RUN.sub(lambda found: f"^{{{found[0].translate(_RAISED)}}}", text)
     text = _LOWERED_RUN.sub(lambda found: f"_{{{found[0].translate(_LOWERED)}}}", text)
-    if "\u221a" in text or "\u221b" in text or "\u221c" in text:
+    if "√" in text or "∛" in text or "∜" in text:
         text = _RADICAL.sub(lambda found: f"{_RADICALS[found[1]]}{{{(found[2] or '').strip('(){}')}}}", text)
     return text.translate(_CHARACTERS)
 
 
 _SAME = {  # commands that mean another one
-    "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "leq": "\\le", "leqslant": "\\le", "geq": "\\ge", "geqslant": "\\ge", "lt": "<",
-    "gt": ">", "neq": "\\ne", "simeq": "\\approx", "sim": "\\approx", "thickapprox": "\\approx", "doteq": "\\approx",
-    "varnothing": "\\emptyset", "lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]", "vert": "|",
-    "lvert": "|", "rvert": "|", "mid": "|", "colon": ":", "rightarrow": "\\to", "implies": "\\to", "cdotp": "\\cdot",
-    "dots": "\\ldots", "cdots": "\\ldots", "dotsc": "\\ldots", "dotsb": "\\ldots", "land": "\\text{ and }", "lor": "\\text{ or }",
-    "wedge": "\\text{ and }", "vee": "\\text{ or }", "backslash": "\\setminus", "smallsetminus": "\\setminus",
-    "R": "\\mathbb{R}", "reals": "\\mathbb{R}", "prime": "'", "degree": "^{\\circ}", "degrees": "^{\\circ}", "textdegree": "^{\\circ}",
-    "euro": "\\text{EUR}", "pounds": "\\text{GBP}", "textdollar": "\\$", "bullet": "\\cdot", "ast": "*", "star": "*",
-    "notin": "\\not\\in", "dot": "\\overline", "bar": "\\overline", "textendash": "-", "lg": "\\lg", "bmod": "\\pmod", "mod": "\\pmod",
-    "sqsubset": "", "choose": "\\choose",
+    "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac",
+    "lt": "<", "gt": ">", "leq": "\\le", "leqslant": "\\le", "geq": "\\ge", "geqslant": "\\ge", "neq": "\\ne",
+    "simeq": "\\approx", "sim": "\\approx", "thickapprox": "\\approx", "doteq": "\\approx",
+    "varnothing": "\\emptyset", "notin": "\\not\\in", "backslash": "\\setminus", "smallsetminus": "\\setminus",
+    "R": "\\mathbb{R}", "reals": "\\mathbb{R}",
+    "lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]",
+    "vert": "|", "lvert": "|", "rvert": "|", "mid": "|", "colon": ":",
+    "rightarrow": "\\to", "implies": "\\to", "cdotp": "\\cdot", "bullet": "\\cdot", "ast": "*", "star": "*",
+    "dots": "\\ldots", "cdots": "\\ldots", "dotsc": "\\ldots", "dotsb": "\\ldots",
+    "land": "\\text{ and }", "wedge": "\\text{ and }", "lor": "\\text{ or }", "vee": "\\text{ or }",
+    "prime": "'", "degree": "^{\\circ}", "degrees": "^{\\circ}", "textdegree": "^{\\circ}", "textendash": "-",
+    "euro": "\\text{EUR}", "pounds": "\\text{GBP}", "textdollar": "\\$",
+    "dot": "\\overline", "bar": "\\overline",  # over repeating decimals
+    "bmod": "\\pmod", "mod": "\\pmod",
 }  # fmt: skip
 _SPACES = set("quad qquad enspace thinspace enskip hfill medspace thickspace negthinspace space".split())
 _DROPPED = set(
-    "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle "
+    "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle "
+    "scriptstyle "
     "limits nolimits tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge bf rm it sf tt cal "
     "mathstrut strut centering noindent bfseries boldmath itshape".split()
 )

@@ -16,7 +16,8 @@ _UNITS: dict[str, dict[str, tuple[str, str]]] = {
         "millimeter": ("1/1000", "mm millimetre"), "micrometer": ("1/1000000", "um micron"),
         "nanometer": ("1/1000000000", "nm"), "decimeter": ("1/10", "dm"), "inch": ("0.0254", "in inches"),
         "foot": ("0.3048", "ft feet"), "yard": ("0.9144", "yd"), "mile": ("1609.344", "mi"),
-        "angstrom": ("1/10000000000", ""), "parsec": ("30856775814913673", "pc"), "lightyear": ("9460730472580800", "ly"),
+        "angstrom": ("1/10000000000", ""), "parsec": ("30856775814913673", "pc"),
+        "lightyear": ("9460730472580800", "ly"),
     },
     "time": {
         "second": ("1", "s sec"), "minute": ("60", "min"), "hour": ("3600", "h hr"), "day": ("86400", "d"),
@@ -36,17 +37,22 @@ _UNITS: dict[str, dict[str, tuple[str, str]]] = {
         "joule": ("1", "J"), "kilojoule": ("1000", "kJ"), "erg": ("1/10000000", ""), "calorie": ("4.184", "cal"),
         "electronvolt": ("1.602176634e-19", "eV"), "kilowatthour": ("3600000", "kWh"),
     },
-    "power": {"watt": ("1", "W"), "kilowatt": ("1000", "kW"), "megawatt": ("1000000", "MW"), "horsepower": ("745.7", "hp")},
-    "frequency": {"hertz": ("1", "Hz"), "kilohertz": ("1000", "kHz"), "megahertz": ("1000000", "MHz"), "gigahertz": ("1000000000", "GHz")},
-    "pressure": {"pascal": ("1", "Pa"), "kilopascal": ("1000", "kPa"), "atmosphere": ("101325", "atm"), "bar": ("100000", "")},
+    "power": {"watt": ("1", "W"), "kilowatt": ("1000", "kW"), "megawatt": ("1000000", "MW"),
+    "horsepower": ("745.7", "hp")},
+    "frequency": {"hertz": ("1", "Hz"), "kilohertz": ("1000", "kHz"), "megahertz": ("1000000", "MHz"),
+    "gigahertz": ("1000000000", "GHz")},
+    "pressure": {"pascal": ("1", "Pa"), "kilopascal": ("1000", "kPa"), "atmosphere": ("101325", "atm"),
+    "bar": ("100000", "")},
     "charge": {"coulomb": ("1", "C")},
     "voltage": {"volt": ("1", "V"), "millivolt": ("1/1000", "mV"), "kilovolt": ("1000", "kV")},
     "current": {"ampere": ("1", "A amp"), "milliampere": ("1/1000", "mA")},
     "resistance": {"ohm": ("1", "\u03a9"), "kiloohm": ("1000", "")},
     "amount": {"mole": ("1", "mol")},
-    "kelvin": {"kelvin": ("1", "K")}, "celsius": {"celsius": ("1", "degC")}, "fahrenheit": {"fahrenheit": ("1", "degF")},
+    "kelvin": {"kelvin": ("1", "K")}, "celsius": {"celsius": ("1", "degC")},
+    "fahrenheit": {"fahrenheit": ("1", "degF")},
     "angle": {
-        "degree": ("1", "deg"), "arcminute": ("1/60", ""), "arcsecond": ("1/3600", ""), "radian": ("57.29577951308232", "rad"),
+        "degree": ("1", "deg"), "arcminute": ("1/60", ""), "arcsecond": ("1/3600", ""),
+        "radian": ("57.29577951308232", "rad"),
     },
     "share": {"percent": ("1", "% pct")},
     "dollar": {"dollar": ("1", "$ USD usd buck"), "cent": ("1/100", "cents \u00a2")},
@@ -65,11 +71,13 @@ def _table() -> dict[str, tuple[str, Fraction]]:
 
 
 _SIZES = _table()
-_COMPOUND = {"mph": "mile/hour", "kph": "kilometer/hour", "kmh": "kilometer/hour", "kmph": "kilometer/hour", "mps": "meter/second",
+_COMPOUND = {"mph": "mile/hour", "kph": "kilometer/hour", "kmh": "kilometer/hour", "kmph": "kilometer/hour",
+"mps": "meter/second",
              "fps": "foot/second", "cc": "cm^3", "sqft": "ft^2", "rpm": "revolution/minute", "ph": ""}  # fmt: skip
 # Of these a reference that states one wants one, whatever it is behind.
 ESSENTIAL = set(
-    "am pm a.m p.m north south east west n s e w northeast northwest southeast southwest up down left right above below win loss "
+    "am pm a.m p.m north south east west n s e w northeast northwest southeast southwest up down left right above "
+    "below win loss "
     "profit gain clockwise counterclockwise anticlockwise bc ad bce ce".split()
 )
 _EMPTY = set(
@@ -78,14 +86,16 @@ _EMPTY = set(
 _SQUARE, _CUBIC = ("square", "sq", "sq."), ("cubic", "cu")
 # Behind a number these make it another one, or no statement.
 _CHANGING = set(
-    "and or not no if when where factorial over minus plus times divided power choose root modulo mod half halves third thirds quarter "
-    "quarters fourth fourths fifth fifths sixth sixths more less fewer remainder log to through below above between than "
+    "and or not no if when where factorial over minus plus times divided power choose root modulo mod half halves "
+    "third thirds quarter "
+    "quarters fourth fourths fifth fifths sixth sixths more less fewer remainder log to through below above between "
+    "than "
     "is are was were wrong incorrect right correct true false".split()
 )
 
 
 class Unit(NamedTuple):
-    """dimensions: name to power, of known units; size: in terms of each dimension's first unit; words: what else is there."""
+    """dimensions: (name, power) of known units; size: in each dimension's first unit; words: what else is there."""
 
     dimensions: tuple[tuple[str, int], ...] = ()
     size: Fraction = Fraction(1)

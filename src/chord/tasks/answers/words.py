@@ -34,11 +34,14 @@ _MATHEMATICAL = {
     "beta",
     "lambda",
 }
-_SHORT_WORDS = {"cm", "mm", "km", "kg", "mg", "ft", "lb", "yd", "hr", "pm", "am", "lbs", "yds", "and", "all", "mph", "kph", "dm", "nm", "th", "nd", "st", "rd", "by", "cats", "ml", "ms", "ns", "gal", "mln", "fps", "rad", "days", "sq"}  # fmt: skip
+_SHORT_WORDS = {
+    "cm", "mm", "km", "kg", "mg", "ft", "lb", "yd", "hr", "pm", "am", "lbs", "yds", "and", "all", "mph", "kph", "dm",
+    "nm", "th", "nd", "st", "rd", "by", "cats", "ml", "ms", "ns", "gal", "mln", "fps", "rad", "days", "sq",
+}  # fmt: skip
 
 
 def is_word(text: str) -> bool:
-    """Whether a run of letters in the text is a word. Two or three capitals beside an operator are none: 2RC + C, AB + BC."""
+    """Whether a run of letters in the text is a word. Capitals beside an operator are none: 2RC + C, AB + BC."""
     formula = re.search(r"[\d+*/^=\\]|\s-", text) is not None
     runs = re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", text)
     return any(not (is_symbolic(run) or (formula and run.isupper() and len(run) <= 3)) for run in runs)
@@ -85,7 +88,8 @@ _EVERYTHING = {
 NUMBER_WORDS = {
     word: value
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen "
         "eighteen nineteen twenty".split()
     )
 }
