@@ -330,6 +330,9 @@ def _intervals(read: Shape) -> Iterator[Answer]:
         yield "inequality", f"x {not_high} {high}"
         yield "one side only", f"({high},\\infty)"
     yield "one side only", "(-\\infty,\\infty)"
+    yield "one side only", "\\mathbb{R}"
+    yield "inequality", f"x \\neq {low if from_low else high}"
+    yield "inequality", f"x = {low if from_low else high}"
     for rule, (one, other) in _element_changes(read.parts):
         if ("infty" in one) == (not from_low) and ("infty" in other) == (not to_high) and "\\infty" not in (one, other[1:]):
             yield rule, f"{read.opened}{one},{other}{read.closed}"
