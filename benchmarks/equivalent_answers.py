@@ -322,7 +322,9 @@ def _rewritten(text: str) -> Iterator[Answer]:
     yield "times", dotted.replace("\\cdot", "\\times")
     yield "times", text.replace("\\cdot", "\\times")
     yield "times", re.sub(r" ?\\cdot ?", " * ", text)
-    if found := re.fullmatch(r"(-?)\\[dt]?frac ?\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\} ?\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}", text):
+    if found := re.fullmatch(
+        r"(-?)\\[dt]?frac ?\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\} ?\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}", text
+    ):
         sign, above, below = found.groups()
         yield "quotient", f"{sign}({above})/({below})"
         yield "form of \\frac", f"{sign}{{{above} \\over {below}}}"
@@ -474,9 +476,7 @@ def _intervals(read: Shape) -> Iterator[Answer]:
     yield "element of", f"x\\in\\left{read.opened}{read.parts[0]}, {read.parts[1]}\\right{read.closed}"
     if "+" not in inner:
         yield "infinity", inner.replace(",\\infty", ",+\\infty")
-    yield from (
-        ("elements", f"{read.opened}{one},{other}{read.closed}") for one, other in _other_elements(read.parts)
-    )
+    yield from (("elements", f"{read.opened}{one},{other}{read.closed}") for one, other in _other_elements(read.parts))
 
 
 def _unions(read: Shape) -> Iterator[Answer]:

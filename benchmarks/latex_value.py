@@ -45,10 +45,7 @@ _FUNCTIONS = {
     "\\arcsin": mpmath.asin,
     "\\log": mpmath.log10,
 }
-_GREEK = {
-    f"\\{name}"
-    for name in "alpha beta gamma delta Delta zeta theta lambda rho sigma tau omega hbar".split()
-}
+_GREEK = {f"\\{name}" for name in "alpha beta gamma delta Delta zeta theta lambda rho sigma tau omega hbar".split()}
 _END = set("+-)]},=") | {"\\pm", "\\cup", "/", "\\cdot", "\\times", "*", "\\rfloor", "\\rceil", ""}
 
 

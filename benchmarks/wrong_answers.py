@@ -334,7 +334,11 @@ def _intervals(read: Shape) -> Iterator[Answer]:
     yield "inequality", f"x \\neq {low if from_low else high}"
     yield "inequality", f"x = {low if from_low else high}"
     for rule, (one, other) in _element_changes(read.parts):
-        if ("infty" in one) == (not from_low) and ("infty" in other) == (not to_high) and "\\infty" not in (one, other[1:]):
+        if (
+            ("infty" in one) == (not from_low)
+            and ("infty" in other) == (not to_high)
+            and "\\infty" not in (one, other[1:])
+        ):
             yield rule, f"{read.opened}{one},{other}{read.closed}"
 
 
