@@ -6,11 +6,11 @@ given out only where `latex_value` finds the same value; typesetting changes non
 
 import re
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 
-from latex_value import equal, split, values
-from references import Answer, Number, Shape, bare, choose, exact, number, shape
-
+from equivalent_numbers import numbers
+from latex_value import equal, values
+from references import Answer, Shape, choose, number, shape
+from typesetting import spacing, typesetting
 
 MATHEMATICAL = 5  # of what is chosen for a reference, where its kind has as many rules; the rest is typesetting
 
@@ -20,8 +20,8 @@ def all_equivalent(reference: str) -> tuple[list[Answer], list[Answer]]:
     read = shape(reference)
     known = {reference, read.text}
     rules = _RULES[read.kind](read)
-    typesetting = _spacing(reference.strip()) if read.kind == "other" else _typesetting(read)
-    return _once(rules, known), _once(typesetting, known)
+    set_otherwise = spacing(reference.strip()) if read.kind == "other" else typesetting(read)
+    return _once(rules, known), _once(set_otherwise, known)
 
 
 def _once(ways: Iterable[Answer], known: set[str]) -> list[Answer]:
@@ -34,261 +34,9 @@ def _once(ways: Iterable[Answer], known: set[str]) -> list[Answer]:
 
 
 def some_equivalent(reference: str, count: int, seed: int) -> list[Answer]:
-    rules, typesetting = all_equivalent(reference)
+    rules, set_otherwise = all_equivalent(reference)
     chosen = choose(rules, min(MATHEMATICAL, count), f"{seed} {reference}")
-    return [*chosen, *choose(typesetting, count - len(chosen), f"{seed} {reference}")]
-
-
-# Typesetting
-
-
-def _spacing(text: str) -> Iterator[Answer]:
-    """What may stand around any text at all."""
-    for form in ("~%s", "%s~", "\\,%s\\,", "\\;%s", "%s\\ ", "\\quad %s"):
-        yield "space", form % text
-    yield "outer braces", f"{{{text}}}"
-    yield "full stop", f"{text.removesuffix('.')}."
-    yield "comma at the end", f"{text.removesuffix('.')},"
-
-
-def _typesetting(read: Shape) -> Iterator[Answer]:
-    text = read.text
-    yield from (way for way in _spacing(text) if read.kind != "list" or way[0] != "comma at the end")
-    yield "outer braces", f"{{{{{text}}}}}"
-    yield "delimiters", f"${text}$"
-    yield "delimiters", f"\\({text}\\)"
-    yield "colour", f"\\color{{red}}{{{text}}}"
-    yield "colour", f"\\textcolor{{blue}}{{{text}}}"
-    yield "size", f"\\displaystyle {text}"
-    yield "size", f"\\large {text}"
-    yield "underlined", f"\\underline{{{text}}}"
-    yield "box in the box", f"\\boxed{{{text}}}"
-    if read.kind in ("text", "option"):
-        return
-    yield "bold", f"\\boldsymbol{{{text}}}"
-    if read.kind in ("number", "pair", "interval", "list"):
-        yield "bold", f"\\mathbf{{{text}}}"
-        yield "bold", f"{{\\bf {text}}}"
-    yield from _commands(text)
-
-
-def _commands(text: str) -> Iterator[Answer]:
-    """Another command, or other braces and spaces, for the same signs."""
-    words = "\\text" in text or "\\mbox" in text
-    if "\\frac" in text:
-        yield "form of \\frac", text.replace("\\frac", "\\dfrac")
-        yield "form of \\frac", text.replace("\\frac", "\\tfrac")
-    if "\\dfrac" in text:
-        yield "form of \\frac", text.replace("\\dfrac", "\\frac")
-    yield "braces", re.sub(r"\\frac ?(\d) ?(\d)", r"\\frac{\1}{\2}", text)
-    yield "braces", re.sub(r"\\frac\{(\d)\}\{(\d)\}(?!\d)", r"\\frac\1\2", text)
-    yield "braces", re.sub(r"\^(\w)", r"^{\1}", text)
-    yield "braces", re.sub(r"\^\{(\w)\}(?!\d)", r"^\1", text)
-    yield "braces", re.sub(r"\\sqrt\{(\d)\}(?!\w)", r"\\sqrt\1", text)
-    yield "braces", re.sub(r"\\sqrt(\d)", r"\\sqrt{\1}", text)
-    if "\\sqrt[" not in text and "\\begin" not in text:
-        for opened, closed in (("\\left", "\\right"), ("\\bigl", "\\bigr")):
-            sized = re.sub(r"((?:\\(?=\{))?(?<![\\a-z])[(\[]|\\\{)", lambda found, mark=opened: mark + found[1], text)
-            sized = re.sub(r"([)\]]|\\\})", lambda found, mark=closed: mark + found[1], sized)
-            if sized.count(opened) == sized.count(closed):
-                yield "size of brackets", sized
-    if not words:
-        yield "spaces", re.sub(r" (?![a-zA-Z])|(?<![a-zA-Z]) ", "", text)
-        if not re.search(r"\d,\d{3}(?!\d)", text):
-            yield "spaces", re.sub(r" *([,=]) *", r" \1 ", text)
-            yield "spaces", text.replace("-", " - ").replace("+", " + ").strip()
-        yield "Unicode", _unicode(text)
-    yield "Unicode", text.replace("-", "\u2212")
-
-
-_SIGNS = {
-    "\\pi": "π", "\\infty": "∞", "\\cup": "∪", "\\cdot": "·", "\\times": "×", "\\pm": "±", "\\geqslant": "≥",
-    "^\\circ": "°", "^{\\circ}": "°", "\\alpha": "α", "\\omega": "ω", "\\lambda": "λ", "\\tau": "τ", "\\sigma": "σ",
-    "^{2}": "²", "^2": "²", "^{3}": "³", "^3": "³",
-}  # fmt: skip
-
-
-def _unicode(text: str) -> str:
-    text = re.sub(r"\\sqrt(?:\{(\d+)\}|(\d))(?![\d^])", lambda found: f"√{found[1] or found[2]}", text)
-    for command, sign in _SIGNS.items():
-        text = re.sub(re.escape(command) + (r"(?![a-zA-Z])" if command[-1].isalpha() else r"(?!\d)"), sign, text)
-    return text
-
-
-# Numbers
-
-
-def _numbers(read: Shape) -> Iterator[Answer]:
-    found = read.number
-    if found.before:
-        yield from _dollars(found)
-    elif found.after:
-        yield from _units(found)
-    else:
-        yield "equals sign", f"= {read.text}"
-        yield "name", f"x = {read.text}"
-        yield "name", f"n={read.text}"
-        yield "in words", f"\\text{{The answer is }}{read.text}"
-        yield from _plain(found.body, found.value)
-
-
-def _plain(body: str, value: Fraction) -> Iterator[Answer]:
-    sign, size = "-" * (value < 0), abs(value)
-    if re.fullmatch(r"[-+]?[\d.]*e[-+]?\d+", body):
-        yield from _scientific(body, value)
-    elif "." in body and "/" not in body:
-        yield from _decimals(body, value)
-    elif value.denominator == 1:
-        yield from _integers(f"{sign}{size}", value)
-    else:
-        yield from _fractions(value)
-        if "." not in body:
-            places = next((n for n in range(1, 5) if (size * 10**n).denominator == 1), None)
-            if places:
-                yield "decimal", f"{sign}{float(size):.{places}f}"
-
-
-def _integers(text: str, value: Fraction) -> Iterator[Answer]:
-    yield "zero places", f"{text}.0"
-    yield "zero places", f"{text}.00"
-    yield "in \\text", f"\\text{{{text}}}"
-    yield "in \\text", f"\\mathrm{{{text}}}"
-    yield "round brackets", f"({text})"
-    yield "fraction", f"\\frac{{{2 * int(value)}}}{{2}}"
-    yield "fraction", f"{text}/1"
-    yield "unit", f"{text}\\text{{ units}}"
-    yield "unit", f"{text}~\\mathrm{{cm}}"
-    yield "unit", f"{text} apples"
-    if value >= 0:
-        yield "currency", f"\\${text}"
-        yield "currency", f"{text}\\text{{ dollars}}"
-        yield "sign", f"+{text}"
-    if abs(value) >= 1000:
-        grouped = f"{int(value):,}"
-        for mark in (",", "{,}", "\\,", " ", "\\ ", ",\\!"):
-            yield "thousands", grouped.replace(",", mark)
-    digits = str(abs(int(value)))
-    if len(digits) > 4 and len(digits.rstrip("0")) < 4:
-        yield from _powers_of_ten(value)
-
-
-def _powers_of_ten(value: Fraction) -> Iterator[Answer]:
-    digits, exponent = _mantissa(value)
-    yield "power of ten in LaTeX", f"{digits}\\times 10^{{{exponent}}}"
-    yield "power of ten in LaTeX", f"{digits} \\cdot 10^{{{exponent}}}"
-    yield "plain exponent", f"{digits}e{exponent}"
-    yield "plain exponent", f"{digits}E{exponent}"
-    yield "power of ten in plain text", f"{digits} \u00d7 10^{exponent}"
-    yield "power of ten in plain text", f"{digits} x 10^{exponent}"
-    yield "power of ten in plain text", f"{digits}*10^{exponent}"
-    if digits == "1":
-        yield "power of ten in LaTeX", f"10^{{{exponent}}}"
-
-
-def _mantissa(value: Fraction) -> tuple[str, int]:
-    """The decimal digits of a finite decimal with one of them before the point, and the exponent."""
-    exponent, size = 0, abs(value)
-    while size >= 10:
-        size, exponent = size / 10, exponent + 1
-    while size and size < 1:
-        size, exponent = size * 10, exponent - 1
-    places = next(n for n in range(40) if (size * 10**n).denominator == 1)
-    digits = str(int(size * 10**places))
-    return "-" * (value < 0) + digits[0] + (f".{digits[1:]}" if places else ""), exponent
-
-
-def _scientific(body: str, value: Fraction) -> Iterator[Answer]:
-    yield from ((rule, text) for rule, text in _powers_of_ten(value) if text != body)
-    digits, exponent = _mantissa(value)
-    yield "other mantissa", f"{_shifted(digits)}\\times10^{{{exponent - 1}}}"
-    yield "unit", f"{digits}\\times 10^{{{exponent}}}\\ \\mathrm{{kg}}"
-    yield "unit", f"{digits} \\times 10^{{{exponent}}} \\text{{ m/s}}"
-    yield "approximately", f"\\approx {digits} \\times 10^{{{exponent}}}"
-    yield "expanded", _expanded(value)
-
-
-def _shifted(digits: str) -> str:
-    """Ten times a mantissa."""
-    whole, _, places = digits.partition(".")
-    return f"{whole}{places[:1] or '0'}" + (f".{places[1:]}" if places[1:] else "")
-
-
-def _expanded(value: Fraction) -> str:
-    """A finite decimal with all of its digits."""
-    places = next(n for n in range(60) if (value * 10**n).denominator == 1)
-    digits = str(int(abs(value) * 10**places)).rjust(places + 1, "0")
-    return "-" * (value < 0) + (f"{digits[:-places]}.{digits[-places:]}" if places else digits)
-
-
-def _decimals(body: str, value: Fraction) -> Iterator[Answer]:
-    yield "zero places", f"{body}0"
-    yield "approximately", f"\\approx {body}"
-    yield "in \\text", f"\\text{{{body}}}"
-    yield "in \\text", f"\\mathrm{{{body}}}"
-    yield "fraction", _fraction(value)
-    yield "unit", f"{body}\\ \\mathrm{{m/s^2}}"
-    yield "unit", f"{body} \\text{{ km/h}}"
-    yield "unit", f"{body}~\\mathrm{{kg}}"
-    yield "zero before the point", body.replace("0.", ".", 1) if re.match(r"-?0\.", body) else body
-    yield "zero before the point", re.sub(r"^(-?)\.", r"\g<1>0.", body)
-    whole, _, places = body.partition(".")
-    if whole and len(places) != 3:
-        yield "decimal comma", f"{whole}{{,}}{places}"
-    if abs(value) < Fraction(1, 100):
-        yield from _powers_of_ten(value)
-
-
-def _fraction(value: Fraction) -> str:
-    return f"{'-' * (value < 0)}\\frac{{{abs(value.numerator)}}}{{{value.denominator}}}"
-
-
-def _fractions(value: Fraction) -> Iterator[Answer]:
-    sign, above, below = "-" * (value < 0), abs(value.numerator), value.denominator
-    yield "quotient", f"{sign}{above}/{below}"
-    yield "form of \\frac", f"{sign}{{{above} \\over {below}}}"
-    yield "form of \\frac", _fraction(value)
-    yield "form of \\frac", f"{sign}\\dfrac{{{above}}}{{{below}}}"
-    yield "form of \\frac", f"{sign}\\frac {{{above}}} {{{below}}}"
-    yield "fraction", f"{sign}\\frac{{{3 * above}}}{{{3 * below}}}"
-    yield "round brackets", f"({sign}{above}/{below})"
-    if sign:
-        yield "sign", f"\\frac{{-{above}}}{{{below}}}"
-        yield "sign", f"\\frac{{{above}}}{{-{below}}}"
-    whole, rest = divmod(above, below)
-    if whole:
-        yield "mixed number", f"{sign}{whole} {rest}/{below}"
-        yield "mixed number", f"{sign}{whole}\\frac{{{rest}}}{{{below}}}"
-        yield "mixed number", f"{sign}{whole} \\frac{{{rest}}}{{{below}}}"
-
-
-def _dollars(found: Number) -> Iterator[Answer]:
-    amount = found.body
-    yield "currency", amount
-    yield "currency", f"\\$ {amount}"
-    yield "currency", f"\\text{{\\$}}{amount}"
-    yield "currency", f"\\text{{USD }}{amount}"
-    yield "currency", f"{amount}\\text{{ dollars}}"
-    yield "currency", f"{amount} dollars"
-    yield "name", f"x = \\${amount}"
-    yield "zero places", f"\\${amount}" + (".00" if "." not in amount else "0")
-
-
-def _units(found: Number) -> Iterator[Answer]:
-    body, after = found.body, found.after
-    if "circ" in after or "degrees" in after:
-        for form in ("^{\\circ}", "^\\circ", "\u00b0", "\\degree", "\\text{ degrees}", "", "^{\\circ }", " degrees"):
-            yield "degrees", f"{body}{form}"
-    elif "%" in after:
-        for form in ("\\%", "%", " \\%", "\\text{ percent}", "\\text{\\%}", "~\\%"):
-            yield "per cent", f"{body}{form}"
-    elif "cents" in after:
-        for form in ("", " cents", "\\ \\text{cents}", "\\text{ cents}", "~\\mathrm{cents}"):
-            yield "unit", f"{body}{form}"
-    elif "cm" in after:
-        for form in ("", "\\text{ cm}^2", "\\text{ cm}^{2}", "\\ \\mathrm{cm^2}", "\\text{ square centimeters}"):
-            yield "unit", f"{body}{form}"
-    yield "name", f"x = {body}{after}"
-    yield "equals sign", f"={body}{after}"
+    return [*chosen, *choose(set_otherwise, count - len(chosen), f"{seed} {reference}")]
 
 
 # Expressions
@@ -310,6 +58,10 @@ def _expressions(read: Shape) -> Iterator[Answer]:
         except ValueError:
             continue
     yield from _notation(text)
+
+
+_GROUP = r"\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}"
+_FRACTION = re.compile(rf"(-?)\\[dt]?frac ?{_GROUP} ?{_GROUP}")
 
 
 def _rewritten(text: str) -> Iterator[Answer]:
@@ -485,7 +237,8 @@ def _unions(read: Shape) -> Iterator[Answer]:
     yield "spaces", "\\cup".join(part.replace(" ", "") for part in read.parts)
     yield "element of", f"x \\in {read.text}"
     if all(part.kind in ("interval", "pair") for part in parts):
-        chains = [_inequality(part._replace(opened=text[0], closed=text[-1])) for part, text in zip(parts, read.parts)]
+        both = zip(parts, read.parts, strict=True)
+        chains = [_inequality(part._replace(opened=text[0], closed=text[-1])) for part, text in both]
         yield "inequality", " \\text{ or } ".join(chains)
         yield "inequality", " \\text{ or } ".join(chains[::-1])
         yield "set by condition", "\\{x \\mid " + " \\text{ or } ".join(chains) + "\\}"
@@ -523,7 +276,7 @@ def _texts(read: Shape) -> Iterator[Answer]:
 
 
 _RULES = {
-    "number": _numbers,
+    "number": numbers,
     "base": _bases,
     "option": _options,
     "text": _texts,

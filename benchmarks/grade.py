@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-
 from equivalent_answers import some_equivalent
 from references import FILES, read
 from wrong_answers import some_wrong
@@ -35,8 +34,6 @@ from chord import tasks
 from chord.evaluation import columns, score
 from chord.files import write_jsonl
 from chord.tasks import math_grader
-
-DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # Kinds of reference answers and their shares among 2,298 of OlympiadBench, MATH-500 and DeepScaleR.
 KINDS = {"integer": 0.57, "fraction": 0.15, "decimal": 0.02, "expression": 0.17, "tuple": 0.06, "text": 0.03}
@@ -303,9 +300,8 @@ def main() -> None:
     counts = {"adversarial": 300, "equivalent": None, "answers": 10_000, "hostile": 10_000, "score": 1_000_000}
     parser.add_argument("part", choices=parts)
     parser.add_argument("--count", type=int, help="items; references of each set for `equivalent` (defaults as above)")
-    parser.add_argument(
-        "--data", type=Path, default=os.environ.get("CHORD_TEST_DATA") or DATA, help="folder of real rows"
-    )
+    data = os.environ.get("CHORD_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data"
+    parser.add_argument("--data", type=Path, default=data, help="folder of real rows (CHORD_TEST_DATA)")
     parser.add_argument("--profile", action="store_true", help="score: where the time goes (slower)")
     arguments = parser.parse_args()
     arguments.count = arguments.count or counts.get(arguments.part)

@@ -219,7 +219,7 @@ def values(text: str) -> tuple:
             try:
                 found.append(parser.sum())
             except (ZeroDivisionError, OverflowError, TypeError) as error:
-                raise ValueError(f"{text}: {error}") from error
+                raise ValueError(f"{text} has no value: {error!r}") from error
             if parser.next():
                 raise ValueError(f"{text}: {parser.next()!r} is left over")
     return tuple(found)
