@@ -33,6 +33,8 @@ def typesetting(read: Shape) -> Iterator[Answer]:
     if read.kind in ("number", "pair", "interval", "list"):
         yield "bold", f"\\mathbf{{{text}}}"
         yield "bold", f"{{\\bf {text}}}"
+    if read.kind == "number" and "e" in read.number.body:
+        return  # -5 is an exponent in 1e-5, and `1e - 5` a difference
     yield from _commands(text)
 
 
