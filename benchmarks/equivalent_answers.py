@@ -93,8 +93,8 @@ def _rewritten(text: str) -> Iterator[Answer]:
 def _notation(text: str) -> Iterator[Answer]:
     """Another notation for the same function or constant."""
     if "\\hbar" not in text:  # where e is a charge
-        yield "notation", re.sub(r"(?<![\\a-zA-Z_{])e\^", r"\\mathrm{e}^", text)
-        yield "notation", re.sub(r"(?<![\\a-zA-Z_{])e\^\{([^{}]+)\}", r"\\exp(\1)", text)
+        yield "notation", re.sub(r"(?<![\\a-zA-Z_])(?<!_\{)e\^", r"\\mathrm{e}^", text)
+        yield "notation", re.sub(r"(?<![\\a-zA-Z_])(?<!_\{)e\^\{([^{}]+)\}", r"\\exp(\1)", text)
     if not re.search(r"_\{?i", text):
         yield "notation", re.sub(r"(?<![\\a-zA-Z])i(?![a-zA-Z])", r"\\mathrm{i}", text)
     yield "notation", re.sub(r"\\ln (\d+|\w)", r"\\log_e \1", text)

@@ -238,6 +238,7 @@ def test_nothing_is_both_wrong_and_right(reference):
         ("y = 2x + 3", {"2x + 3", "y=2x + 3", "y = 3+2x"}),
         ("\\sqrt{51}", {"√51", "{51}^{1/2}", "{{\\sqrt{51}}}"}),
         ("e^{t} / 3", {"\\mathrm{e}^{t} / 3", "\\exp(t) / 3", "\\frac{e^{t}}{3}"}),
+        ("\\frac{e^{-1} e^{-s}}{s}", {"\\frac{\\mathrm{e}^{-1} \\mathrm{e}^{-s}}{s}"}),
         ("(-2,1)", {"(-2,~1)", "\\mathbf{(-2,1)}", "\\bigl(-2,1\\bigr)"}),
     ],
 )
