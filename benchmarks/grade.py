@@ -1,15 +1,19 @@
-"""Speed of the mathematics grader, and whether it survives answers that were made to break it.
+"""The mathematics grader: whether its verdicts are right, its speed, and whether it survives hostile answers.
 
+    python benchmarks/grade.py adversarial   ten close but wrong answers to each of 300 real references
+    python benchmarks/grade.py equivalent    each real reference written in eight other ways
     python benchmarks/grade.py answers       distinct typical answers a second, and where the time goes
-    python benchmarks/grade.py adversarial   10,000 answers: towers of powers, megabytes, deep nesting, odd Unicode, NaN
+    python benchmarks/grade.py hostile       10,000 answers: towers of powers, megabytes, deep nesting, odd Unicode, NaN
     python benchmarks/grade.py score         `chord score` on a million completions of 1 KB with 20,000 distinct pairs
     python benchmarks/grade.py rollouts      what judging the 256 rollouts of a training step costs
 
-CPU seconds are of this process and of its workers: what other processes take shows only in the wall time.
+CPU seconds are of this process and of its workers: what other processes take shows only in the wall time. The first
+two read MATH-500, Minerva, OlympiadBench and GSM8K from --data, laid out as the tests have them.
 """
 
 import argparse
 import cProfile
+import os
 import pstats
 import random
 import resource
@@ -19,8 +23,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
+from equivalent_answers import some_equivalent
+from references import FILES, read
+from wrong_answers import some_wrong
 
 from chord import tasks
 from chord.evaluation import columns, score
@@ -94,8 +102,12 @@ def _workers_cpu() -> float:
 def answers(arguments: argparse.Namespace) -> None:
     draw = random.Random(0)
     pairs = list(dict.fromkeys(typical(draw) for _ in range(arguments.count)))
-    math_grader.judge_answers(pairs[:200])  # warm: workers started, parser's tables built
     timed = pairs[200:]
+    here, workers = time.process_time(), _workers_cpu()
+    math_grader.judge_answers(timed)
+    cpu = time.process_time() - here + _workers_cpu() - workers
+    print(f"all, with the start of the workers: {len(timed) / cpu:,.0f} answers a CPU second")
+    math_grader.judge_answers(pairs[:200])  # warm: workers started, parser's tables built
     for shown, chosen in (("all", timed), *((kind, [pair for pair in timed if _kind(pair) == kind]) for kind in KINDS)):
         math_grader._remembered.clear()
         wall = time.perf_counter()
@@ -103,7 +115,7 @@ def answers(arguments: argparse.Namespace) -> None:
         wall = time.perf_counter() - wall
         reasons = dict(Counter(judgement.reason for judgement in found))
         print(f"{shown:12} {len(chosen):7,} answers {wall:7.2f} s wall {len(chosen) / wall:10,.0f} /s  {reasons}")
-    _profile_worker([pair for pair in timed if math_grader.math_text.same_exactly(*pair) is None][:300])
+    _profile_worker([pair for pair in timed if _kind(pair) in ("expression", "tuple")][:300])
 
 
 def _kind(pair: tuple[str, str]) -> str:
@@ -126,7 +138,55 @@ def _profile_worker(pairs: list[tuple[str, str]]) -> None:
     )
 
 
+class Case(NamedTuple):
+    dataset: str
+    rule: str
+    gold: str
+    answer: str
+
+
 def adversarial(arguments: argparse.Namespace) -> None:
+    """Half of the references of each set, so that GSM8K's many numbers do not crowd MATH-500's forms out."""
+    draw = random.Random(0)
+    cases = []
+    for dataset in ("math_500", "gsm8k"):
+        for gold in draw.sample(read(arguments.data, dataset), arguments.count // 2):
+            wrong = some_wrong(gold, 10, seed=0)
+            assert len(wrong) == 10, f"{gold}: {len(wrong)} wrong answers"
+            cases += [Case(dataset, rule, gold, answer) for rule, answer in wrong]
+    _table(cases, expected=False, target=0.001)
+
+
+def equivalent(arguments: argparse.Namespace) -> None:
+    cases = []
+    for dataset in FILES:
+        for gold in read(arguments.data, dataset)[: arguments.count]:
+            ways = some_equivalent(gold, 8, seed=0)
+            assert len(ways) == 8, f"{gold}: {len(ways)} ways"
+            cases += [Case(dataset, rule, gold, answer) for rule, answer in ways]
+    _table(cases, expected=True, target=0.005)
+
+
+def _table(cases: list[Case], expected: bool, target: float) -> None:
+    """Verdicts other than `expected`, by rule and by dataset, and each of them."""
+    wall = time.perf_counter()
+    found = math_grader.judge_answers([(case.gold, case.answer) for case in cases])
+    wall = time.perf_counter() - wall
+    missed = [(case, verdict) for case, verdict in zip(cases, found, strict=True) if verdict.correct != expected]
+    verb = "rejected" if expected else "accepted"
+    for title in ("dataset", "rule"):
+        counts = Counter(getattr(case, title) for case in cases)
+        lost = Counter(getattr(case, title) for case, _ in missed)
+        print(f"{title:28} answers {verb:>9}")
+        for name, number in sorted(counts.items(), key=lambda item: (-lost[item[0]], -item[1], item[0])):
+            print(f"{name:28} {number:7,} {lost[name]:9,}")
+    for case, verdict in missed:
+        print(f"{verb} ({case.dataset}, {case.rule}; {verdict.reason}): {case.gold!r} {case.answer!r}")
+    share = len(missed) / len(cases)
+    print(f"{len(missed):,} of {len(cases):,} {verb} ({share:.2%}; at most {target:.1%} wanted) in {wall:.1f} s")
+
+
+def survive(arguments: argparse.Namespace) -> None:
     cases = list(hostile(arguments.count, seed=0))
     items = [({"id": str(n), "task": "math", "gold": gold}, text, False) for n, (gold, text, _) in enumerate(cases)]
     wall, here, workers = time.perf_counter(), time.process_time(), _workers_cpu()
@@ -229,13 +289,22 @@ def rollouts(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"answers": answers, "adversarial": adversarial, "score": score_million, "rollouts": rollouts}
-    counts = {"answers": 10_000, "adversarial": 10_000, "score": 1_000_000, "rollouts": 0}
+    parts = {
+        "adversarial": adversarial,
+        "equivalent": equivalent,
+        "answers": answers,
+        "hostile": survive,
+        "score": score_million,
+        "rollouts": rollouts,
+    }
+    counts = {"adversarial": 300, "equivalent": None, "answers": 10_000, "hostile": 10_000, "score": 1_000_000}
     parser.add_argument("part", choices=parts)
-    parser.add_argument("--count", type=int, help="items (defaults as above)")
+    parser.add_argument("--count", type=int, help="items; references of each set for `equivalent` (defaults as above)")
+    data = os.environ.get("CHORD_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data"
+    parser.add_argument("--data", type=Path, default=data, help="folder of real rows (CHORD_TEST_DATA)")
     parser.add_argument("--profile", action="store_true", help="score: where the time goes (slower)")
     arguments = parser.parse_args()
-    arguments.count = arguments.count or counts[arguments.part]
+    arguments.count = arguments.count or counts.get(arguments.part)
     parts[arguments.part](arguments)
 
 
