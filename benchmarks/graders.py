@@ -18,7 +18,8 @@ from types import ModuleType
 from typing import NamedTuple
 
 from chord.files import read_jsonl
-from chord.tasks import math_grader, math_text
+from chord.tasks import math_grader
+from chord.tasks.answers import extraction
 
 
 class Pair(NamedTuple):
@@ -72,11 +73,11 @@ def main() -> None:
         ours = [found.correct for found in math_grader.judge_responses([pair[:2] for pair in pairs])]
         print(f"{title}: {len(pairs)} pairs, {sum(ours)} right by ours")
         for name, grader in graders.items():
-            theirs = [grader(pair, math_text.last_box(pair.response) or "") for pair in pairs]
+            theirs = [grader(pair, extraction.final_box(pair.response) or "") for pair in pairs]
             others = [pair for pair, one, other in zip(pairs, ours, theirs, strict=True) if one != other]
             print(f"  {name}: {len(pairs) - len(others)} the same, others:")
             for pair in others:
-                print(f"    reference {pair.gold!r}, answer {math_text.last_box(pair.response)!r}")
+                print(f"    reference {pair.gold!r}, answer {extraction.final_box(pair.response)!r}")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ class Judgement(NamedTuple):
     extracted: str | None
 
 
+@lru_cache(maxsize=65536)
 def clean_gold(gold: str) -> str:
     """The reference answer as it is compared: its last box if it has one, uniform. GraderError if it cannot be used."""
     boxes = extraction.boxes(gold)
@@ -55,9 +56,6 @@ def clean_gold(gold: str) -> str:
     if typography.is_too_complex(text):
         raise GraderError(f"the reference answer {gold[:80]!r} is too long, too deeply nested or a tower of powers")
     return text
-
-
-_clean_gold = lru_cache(maxsize=65536)(clean_gold)
 
 
 def judge_answers(pairs: Iterable[tuple[str, str]]) -> list[Judgement]:
@@ -93,11 +91,15 @@ def _candidates(text: str) -> list[str]:
     return extraction.stated(text) if box is None else [box]
 
 
+# Models repeat themselves, and long texts are no answers.
+_uniform = lru_cache(maxsize=65536)(typography.uniform)
+
+
 def _judge(pairs: Sequence[tuple[str, str]]) -> list[Judgement]:
     reasons: list[str] = []
     places: dict[tuple[str, str], list[int]] = {}  # of what only math-verify can tell
     for number, pair in enumerate(pairs):
-        gold, answer = _clean_gold(pair[0]), typography.uniform(pair[1])
+        gold, answer = clean_gold(pair[0]), _uniform(pair[1])
         reason = _reason(gold, answer)
         reasons.append(reason)
         if reason == _ASK:
