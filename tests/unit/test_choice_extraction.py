@@ -1,4 +1,4 @@
-"""Which option a response chose: the ways in which models write it, near misses, retractions, odd options, odd texts."""
+"""Which option a response chose: as models write it, near misses, retractions, odd options, odd texts."""
 
 import json
 import random

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from chord.tasks.choice_cues import ALONE, STATED
 from chord.tasks.choice_statements import AMBIGUOUS, LETTERS, NO_OPTION, NO_SUCH_OPTION, Statement, statements
-from chord.tasks.choice_text import BOX, Options, boxed, content, plain, split_boxes
+from chord.tasks.choice_text import BOX, Options, beside, boxed, content, plain, split_boxes
 
 __all__ = ["LETTERS", "answer_part", "boxed", "extract", "number"]
 
@@ -19,12 +19,8 @@ _ANNOUNCED = re.compile(
     r"^(?:the\s+)?(?:final\s+|correct\s+)?(?:answer|option|choice)(?:\s+is)?\s*[:=-]?\s*", re.IGNORECASE
 )
 _LETTER = re.compile(r"[\[({<\"“'‘]*\s?([A-Za-z])\s?[\])}>\"”'’.:;!]*")
-_LABELLED = re.compile(  # (D) 10 s, D. 10 s, D 10 s
-    r"(?:[\[({<\"]?(?P<bracketed>[A-Za-z])[\])}>\"]+\s*[.:,–—-]*|(?P<pointed>[A-Za-z])\s*[.:,–—-]+"
-    r"|(?P<bare>[A-Z])(?=\s))\s*(?P<text>\S.*)"
-)
+_LABELLED = re.compile(r"[\[({<\"]?(?P<letter>[A-Za-z])(?P<text>(?:[\])}>\"]|\s*[.:,–—-]).*\S|(?<=[A-Z])\s.*\S)")
 _LABEL_BEHIND = re.compile(r"(?P<text>.*\S)\s*[(\[](?:option )?(?P<letter>[A-Z])[)\]]\.?")
-_BRACKETED = re.compile(r"[(\[](.*)[)\]]$")
 _NUMBER = re.compile(r"[(\[]?([0-9]{1,3})[)\]]?\.?")
 _TURNS = re.compile(
     r"\b(?:(?:no|wait|hmm+)(?=[,.!?;:—–-])|wait,? no|no,? wait|nope|actually|correct(?:ion|ed|ing)|mistaken?|misread"
@@ -38,8 +34,9 @@ _LEADS_ON = re.compile(
     re.IGNORECASE,
 )
 _TAKEN_BACK = re.compile(
-    r"\b(?:(?:wait|hmm+)(?=[,.!?;:—–-]|$)|scratch that|correction\b|I (?:have )?(?:misread|misspoke)|oops"
-    r"|on second thought|I was wrong|I made an? (?:\w+ )?(?:mistake|error)|let me (?:re|double|check|think|start|try)\w*)",
+    r"\b(?:(?:wait|hmm+)(?=[,.!?;:—–-]|$)|scratch that|correction\b|oops|on second thought|I was wrong"
+    r"|I (?:have )?(?:misread|misspoke)|I made an? (?:\w+ )?(?:mistake|error)"
+    r"|let me (?:re|double|check|think|start|try)\w*)",
     re.IGNORECASE,
 )
 _TAKEN_BACK_AT_ONCE = re.compile(
@@ -141,13 +138,11 @@ def read(text: str, options: Options, numbers: bool) -> tuple[int | None, str]:
     if named:
         return (named[0], "text") if len(named) == 1 else (None, AMBIGUOUS)
     if label := _LABELLED.fullmatch(text) or _LABEL_BEHIND.fullmatch(text):
-        parts = label.groupdict()
-        name = next(parts[key] for key in ("bracketed", "pointed", "bare", "letter") if parts.get(key))
-        position = LETTERS.index(name.upper())
-        named = options.named(_BRACKETED.sub(r"\1", parts["text"]))
-        if position in named:
+        position = LETTERS.index(label.group("letter").upper())
+        named = [options.named(rest) for rest in beside(label.group("text"))]
+        if any(position in places for places in named):
             return position, "letter"
-        return None, AMBIGUOUS if named else UNREADABLE
+        return None, AMBIGUOUS if any(named) else UNREADABLE
     found = _NUMBER.fullmatch(text)
     if found and numbers and not options.have_value(found.group(1)):
         position = int(found.group(1))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chord.tasks.choice_cues import AFTER, CUES, FILLER, LETTER, NAMED, NOUN, STATED, WITH_TEXT
-from chord.tasks.choice_text import Options
+from chord.tasks.choice_text import Options, beside
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -150,9 +150,10 @@ def _is_shared(match: re.Match, rest: str, options: Options) -> bool:
     also = _ALSO.match(rest)
     if also and also.group("letter").isupper() and also.group("letter") != letter.upper():
         return True
-    beside = _SENTENCE_END.split(rest.lstrip(" .),:;-–—="), maxsplit=1)[0].strip(" ()")
-    named = options.named(beside)
-    return bool(named) and LETTERS.index(letter.upper()) not in named
+    named = [options.named(text) for text in beside(_SENTENCE_END.split(rest.lstrip(".) "), maxsplit=1)[0])]
+    named += [options.named(text) for text in beside(_SENTENCE_END.split(rest, maxsplit=1)[0])]
+    position = LETTERS.index(letter.upper())
+    return any(named) and not any(position in places for places in named)
 
 
 def _denied(text: str, start: int) -> bool:

@@ -114,5 +114,14 @@ class Options:
         return number in self._numbers
 
 
+def beside(rest: str) -> list[str]:
+    """What may be the text beside a label: signs at its beginning separate the two, or are its own (`-5`, `.20`)."""
+    rest = rest.strip()
+    less = rest.lstrip(')]}>"”')
+    least = less.lstrip(" .:;,–—-")
+    texts = [rest, less.strip(), less[1:].strip() if less[:1] in ".:;,–—-" else less, least]
+    return [*texts, least.strip("()[]")]
+
+
 def _key(text: str) -> str:
     return re.sub(r"[\s{}\"“”]", "", text).rstrip(".,;")

@@ -7,7 +7,7 @@ Where the last finds nothing that code takes a random option; here there is none
 import re
 
 _FIRST = re.compile(r"answer is \(?([A-J])\)?")
-_SECOND = re.compile(r"[aA]nswer:\s*([A-J])")
+_SECOND = re.compile(r"[aA]nswer:\s*(?=([A-J]))")  # a letter may begin the next "Answer:"
 _LAST = re.compile(r"\b[A-J]\b")
 
 
