@@ -6,6 +6,7 @@ For graders of finished predictions. What the reward of training demands is Tool
 import ast
 import re
 from collections.abc import Iterator
+from json import JSONDecoder
 from typing import Any
 
 from chord.errors import UserError
@@ -16,6 +17,7 @@ _MORE = {"type", "id", "call_id", "index", "status"}  # what an API says of a ca
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)```", re.DOTALL)
 _SIGNS = re.compile(r"<\|?[\w｜▁ /]{1,30}\|?>|\[/?TOOL_CALLS?\]|\bfunctools(?=\[)")  # marks of chat templates
 _CALL = re.compile(r"\[?\s*[A-Za-z_][\w.]*\s*\(.*\)\s*\]?", re.DOTALL)
+_OPENING = re.compile(r"[\[{]")
 _LONG = 20_000  # characters of Python that are parsed
 
 
@@ -35,7 +37,7 @@ def calls_in(prediction: Any, offered: set[str]) -> list[dict] | None:
 
 
 def read_calls(value: Any) -> list[dict]:
-    """The calls of a value of JSON; NoCallError if it is neither a call, nor a list of them, nor a message with them."""
+    """The calls of a value of JSON: a call, a list of them, or a message with them. Else NoCallError."""
     if isinstance(value, dict) and "tool_calls" in value:
         value = value["tool_calls"] or []
     elif isinstance(value, dict):
@@ -117,10 +119,8 @@ def _offered(value: Any, offered: set[str]) -> list[dict] | None:
 
 def _values(text: str) -> Iterator[Any]:
     """Each list or object of JSON that stands in a text, outermost only."""
-    from json import JSONDecoder
-
     decoder, place, failures = JSONDecoder(), 0, 0
-    while failures < 100 and (opening := re.compile(r"[\[{]").search(text, place)):
+    while failures < 100 and (opening := _OPENING.search(text, place)):
         try:
             value, place = decoder.raw_decode(text, opening.start())
         except (ValueError, RecursionError):

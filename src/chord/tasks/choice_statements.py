@@ -89,7 +89,8 @@ def _after_cue(text: str, start: int, match: re.Match, strength: int, options: O
     rest = text[match.end() : match.end() + _REST]
     if _QUESTION.match(rest) or _CONDITION.match(rest) or not _is_choice(match, rest, options):
         return
-    whole = options.named(match.group("letter") + rest.partition("\n")[0])
+    line = rest.partition("\n")[0]
+    whole = options.named(match.group("letter") + line) if line.strip(" .)") else []
     if len(whole) == 1:  # "E. coli" is an option, and no letter
         yield Statement(start, match.end(), strength, whole[0], "stated")
     else:

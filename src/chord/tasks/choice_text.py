@@ -24,7 +24,7 @@ _MARKS = re.compile(
     r"|</?(?:b|strong|i|em|u|p|br|span|code|center|div|mark)(?:\s[^<>]{0,60})?/?>"
 )
 _MAY_BE_MARKED = re.compile(r"[*_`$\\<\u200b\u2060\ufeff]")
-_SPACES = re.compile(r"(?:\\[ ,;:!]|\\q?quad(?![A-Za-z])|[~\t\r\f\v]|  +)+")
+_SPACES = re.compile(r"(?:\\[ ,;:!]|\\q?quad(?![A-Za-z])|(?<=[\w}])~(?=[\w\\])|[\t\r\f\v]|  +)+")
 _BLANK_LINES = re.compile(r"\s*\n\s*\n\s*")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
