@@ -91,6 +91,14 @@ def test_several_calls(prediction):
     assert calls_in(prediction, OFFERED) == [CALL, OTHER]
 
 
+@pytest.mark.parametrize(
+    "text", ["```json\n[{}]\n```", "I call {} now.", "<tool_call>{}</tool_call>", "[send(to='x')]", "{}"]
+)
+def test_a_call_of_a_function_that_is_not_offered_is_a_call(text):
+    call = {"name": "send", "arguments": {"to": "x"}}
+    assert calls_in(text.replace("{}", json.dumps(call)), OFFERED) == [call]
+
+
 @pytest.mark.parametrize("prediction", [[], "[]", "<tool_call>[]</tool_call>", {"content": "No.", "tool_calls": None}])
 def test_an_empty_list(prediction):
     assert calls_in(prediction, OFFERED) == []

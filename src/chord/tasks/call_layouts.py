@@ -109,12 +109,17 @@ def _holds_objects(value: list | dict) -> bool:
 
 
 def _offered(value: Any, offered: set[str]) -> list[dict] | None:
-    """The calls of a value between sentences, which may be any JSON: calls are those of functions that there are."""
+    """The calls of a value between sentences, which may be any JSON.
+
+    `{name: arguments}` is one only with the name of a function that there is.
+    """
     try:
         calls = read_calls(value)
     except NoCallError:
         return None
-    return calls if calls and any(call["name"] in offered for call in calls) else None
+    items = value if isinstance(value, list) else [value]
+    plain = any({"name", "arguments"} <= item.keys() or {"function", "tool_calls"} & item.keys() for item in items)
+    return calls if calls and (plain or any(call["name"] in offered for call in calls)) else None
 
 
 def _values(text: str) -> Iterator[Any]:
@@ -143,7 +148,7 @@ def _python(text: str, offered: set[str]) -> list[dict] | None:
     if not all(isinstance(node, ast.Call) for node in nodes):
         return None
     names = [ast.unparse(node.func) for node in nodes]
-    if not offered & set(names):
+    if not (isinstance(tree, ast.List) or offered & set(names)):
         return None
     calls = []
     for name, node in zip(names, nodes, strict=True):
