@@ -390,6 +390,147 @@ It is not C; the answer is D.
 The answer is not C. The answer is D.
 The answer is not C, it is D.
 C is wrong; the answer is D.
+After careful analysis, the best answer would be D.
+Among the given options, D is the correct answer.
+Among the choices, the correct one is D.
+The correct one is D.
+The correct one is (D).
+So the correct answer would be option D, 10 s.
+So our final answer is: D
+Thus the final choice: (D)
+Hence, the correct answer is option (D): 10 s.
+The answer, therefore, is (D).
+The answer, based on the above, is D.
+The final answer is therefore $\boxed{\text{(D)}}$.
+**The correct answer is: D. 10 s**
+**Answer:** (D) 10 s
+**Final Answer**: D
+**Final Answer**\n\n$\boxed{D}$
+# Answer\nD
+## Answer: D
+> Answer: D
+- Answer: D
+Answer: D ✅
+Answer: D\n\n---
+Answer: **(D)** because speed is constant
+Answer: "D"
+Answer: 'D'
+Answer: [D]
+Answer: <D>
+Answer: {D}
+Answer: $D$
+Answer: \(D\)
+Answer: \text{D}
+Answer: D)
+Answer is: D
+answer=D
+Answer:- D
+Answer :- (D)
+Correct Option: (D)
+Correct choice: d
+The correct option is d)
+the answer is d
+the answer is d.
+the answer is (d)
+the answer is option d
+i choose d
+I think it is D.
+I think it's (D).
+I believe it is D.
+I believe D is correct.
+I believe that D is the correct answer.
+I am confident the answer is D.
+I'm fairly sure that the answer is D.
+It seems that the answer is D.
+It must be D.
+It has to be (D).
+This is option D.
+This is (D).
+That's D.
+That is choice D.
+This matches option (D).
+This gives 10 s, which is option D.
+This gives t = 10 s, i.e., option D.
+This is closest to option D.
+which is choice (D).
+Therefore, it's D.
+Therefore it is option D.
+Therefore the correct option is D
+∴ D
+=> D
+→ D
+So, option D.
+Thus, D.
+Thus D is the answer.
+Hence option D.
+Hence the correct option is (D) i.e. 10 s.
+Conclusion: option D is correct.
+Option D: 10 s
+Option D. 10 s
+Option (D) 10 s
+Choice (D): 10 s
+Choice D is correct.
+Only option D fits. The answer is D.
+Only option D is right.
+We can eliminate A, B, C. So the answer is D.
+By elimination, D.
+By elimination, the answer is D.
+By process of elimination, D is correct.
+That leaves D.
+This leaves option D.
+This leaves us with D as the answer.
+leaving only D as the correct answer
+Thus, we select D.
+We therefore choose (D).
+I'd pick D.
+I would select (D).
+I will choose option (D).
+I'm going with D.
+My answer: D
+My answer would be D.
+The answer I choose is D.
+The answer I get is D.
+The answer we get is (D).
+The answer that fits is D.
+The answer must therefore be D.
+The answer can only be D.
+The answer will be D.
+The answer ought to be D.
+The answer = D
+The answer: D
+The answer - D
+The answer (D)
+the answer D.
+Selected: D
+I selected D.
+I answer: D
+\text{Answer: D}
+\boxed{D}.
+\boxed{D} is the answer.
+\boxed{D} \quad \text{(10 s)}
+\boxed{\text{D}} \text{ is correct}
+$$\boxed{D}$$
+\[ \boxed{\textbf{D}} \]
+\boxed{\text{D. }10\text{ s}}
+\boxed{\mathrm{D}\ 10\ \mathrm{s}}
+\boxed{\text{(D)}\; 10\,\text{s}}
+\boxed{D \text{ (10 s)}}
+\boxed{\textrm{D}}
+\boxed{\operatorname{D}}
+\boxed{D}$.
+\framebox{D}
+The answer is A. No. The answer is D.
+The answer is A.\n\nWait.\n\nThe answer is D.
+Answer: A\n\nHold on, that contradicts. Answer: D
+Answer: A (initial guess). Final answer: D
+I initially chose A, but the answer is D.
+Not A, but D. The answer is D.
+The answer is A? Let's check: no. The answer is D.
+Is the answer A? No. The answer is D.
+Is it A? No, it is D.
+First guess: A. Final answer: D
+Answer: A\nAfter rechecking: Answer: D
+\boxed{A}\n\nLet me re-check. ... So the correct answer is \boxed{D}
 """
 
 # None of these chooses an option.
@@ -653,6 +794,87 @@ The answer is C. \boxed{D}
 <answer>C</answer><answer>D</answer>
 <answer>C, D</answer>
 <think>\boxed{D
+The correct answer is not listed.
+The correct answer is none of the above.
+The correct answer is unclear to me.
+The correct answer isn't among the options.
+I choose not to answer.
+I select none.
+I pick nothing.
+We choose a coordinate system.
+We choose A and B as constants.
+Choose D such that it is positive.
+Let A be the area.
+Point A is the best reference point.
+Section D is long.
+Answer in a word.
+Answer the question.
+Answer choices are A, B, C and D.
+Answer: see above
+Answer: see option A and B
+The answer depends on A.
+The answer depends on whether A or B is correct.
+The answer requires D to be known.
+The answer is given in section B and D.
+The answer is based on A.
+The answer is about D.
+The answer is in D.
+The answer is at least D.
+The answer is more than D.
+The answer is A + B.
+The answer is A times B.
+The answer is A*B.
+The answer is A^2.
+The answer is 2A.
+The answer is AB.
+The answer is a b.
+The answer is A/B.
+The answer is A-B.
+The answer is A - B.
+The answer is f(D).
+The answer is D(x).
+The answer is D_0.
+The answer is I/O.
+It is I who asks.
+I is the current.
+A is the area.
+So A is the area.
+So I think.
+Thus I believe so.
+B is a constant.
+D is a constant.
+D is the distance.
+D is the right side.
+D is the best-known example.
+This is a D.
+This corresponds to D flat.
+which is B flat
+That is a lot.
+That is I think wrong.
+Therefore, a new approach is needed.
+Therefore, I cannot answer.
+Hence I stop.
+Thus, A + B = C.
+\boxed{A+B}
+\boxed{A=5}
+\boxed{D=10}
+\boxed{\frac{A}{B}}
+\boxed{A \cup B}
+\boxed{A, B, C, D}
+\boxed{A-D}
+\boxed{\text{None}}
+\boxed{\text{neither B nor D}}
+\boxed{?}
+\boxed{\text{I don't know}}
+\boxed{\text{A constant}}
+The answer is A. The answer is B. The answer is C. The answer is D.
+A B C D
+ABCD
+A, B, C or D
+D?
+(D)?
+Maybe D?
+D or C?
 """
 
 

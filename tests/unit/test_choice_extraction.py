@@ -125,7 +125,7 @@ def test_long_and_hostile_texts_end_soon(text, chosen):
 
 
 def test_every_real_option_in_twelve_layouts(benchmark_data):
-    """Each question's right option by letter, or letter and text; and by another letter, which must never be it."""
+    """The right option of every fourth question by letter, or letter and text; and by another letter, which must never be it."""
     layouts = (
         "The answer is ({letter}).",
         "{letter}",
@@ -142,7 +142,7 @@ def test_every_real_option_in_twelve_layouts(benchmark_data):
     )
     draw = random.Random(0)
     asked, right, wrong = 0, 0, 0
-    for line in (benchmark_data / "mmlu_pro" / "test.jsonl").read_text(encoding="utf-8").splitlines():
+    for line in (benchmark_data / "mmlu_pro" / "test.jsonl").read_text(encoding="utf-8").splitlines()[::4]:
         row = json.loads(line)
         options, gold = row["options"], row["answer_index"]
         other = draw.choice([place for place in range(len(options)) if place != gold])
@@ -152,7 +152,7 @@ def test_every_real_option_in_twelve_layouts(benchmark_data):
             right += extract(text, options)[0] == gold
             text = layout.format(letter=LETTERS[other], text=options[gold])
             wrong += extract(text, options)[0] == gold
-    assert asked == 12 * 2800
+    assert asked == 12 * 700
     assert right / asked > 0.999
     assert wrong == 0
 

@@ -13,7 +13,7 @@ ALONE, NEARBY, NAMED, STATED = range(1, 5)
 
 LETTER = (
     r"(?P<open>[(\[{<\"“”'‘«]{0,3})\s?(?P<letter>[A-Za-z])(?P<close>\s?[)\]}>\"”'’»]{1,3})?"
-    r"(?![A-Za-z0-9_'’^=+*(\[{]|-\w|\.\w)"
+    r"(?![A-Za-z0-9_'’^=+*(\[{]|[-/.]\w)"
 )
 _NOUNS = ("answer", "ans", "choice", "option", "selection", "response", "pick", "letter")
 NOUN = rf"(?:{'|'.join(_NOUNS)})"
@@ -65,13 +65,13 @@ CUES = (
     # the answer (to this question) is D, the correct option must be D
     _cue(
         STATED,
-        _NOUNS,
+        (*_NOUNS, "correct one", "right one", "best one"),
         rf"(?![A-Za-z]|\s+[(\[]?(?-i:[A-HJ-Z])\b)(?P<gap>[^.:;?!\n]{{0,80}}?)\s(?:is|be|was|remains|becomes)\b,?\s*{FILLER}",
     ),
     # Answer: D, Answer - D, "answer": "D", a heading Answer with D below
     _cue(
         STATED,
-        (*_NOUNS, "conclusion", "final", "correct"),
+        (*_NOUNS, "conclusion", "final", "correct", "selected"),
         rf"[\"”']?(?:\.|\s*(?::|=>?|-+>?|–|—|→|⇒|\n)){{1,4}}\s*{FILLER}",
     ),
     _cue(STATED, ("答案",), r"(?:应该|应該|應該|应|應)?(?:是|为|為|选|選)?\s*:?\s*"),
@@ -109,6 +109,12 @@ CUES = (
         STATED,
         ("no", "wait", "actually", "correction", "corrected", "sorry", "rather"),
         rf"[,:—–-]*\s+(?:it['’]?s |it is )?{FILLER}",
+        end=_END,
+    ),
+    _cue(
+        NEARBY,
+        ("i.e.", "namely", "elimination", "leaves", "closest to", "∴", "=>", "→"),
+        rf",?\s*(?:us with\s+)?{FILLER}",
         end=_END,
     ),
     _cue(

@@ -24,7 +24,7 @@ _LABEL_BEHIND = re.compile(r"(?P<text>.*\S)\s*[(\[](?:option )?(?P<letter>[A-Z])
 _NUMBER = re.compile(r"[(\[]?([0-9]{1,3})[)\]]?\.?")
 _TURNS = re.compile(
     r"\b(?:(?:no|wait|hmm+)(?=[,.!?;:—–-])|wait,? no|no,? wait|nope|actually|correct(?:ion|ed|ing)|mistaken?|misread"
-    r"|misspoke|sorry|oops|scratch that|second thought|re-?check\w*|re-?consider\w*|re-?read\w*|re-?evaluat\w*"
+    r"|misspoke|sorry|oops|hold on|scratch that|second thought|re-?check\w*|re-?consider\w*|re-?read\w*|re-?evaluat\w*"
     r"|double-?check\w*|(?:is|was|am|that['’]s) (?:incorrect|wrong|not right|not correct))\b",
     re.IGNORECASE,
 )
@@ -34,7 +34,7 @@ _LEADS_ON = re.compile(
     re.IGNORECASE,
 )
 _TAKEN_BACK = re.compile(
-    r"\b(?:(?:wait|hmm+)(?=[,.!?;:—–-]|$)|scratch that|correction\b|oops|on second thought|I was wrong"
+    r"\b(?:(?:wait|hmm+)(?=[,.!?;:—–-]|$)|scratch that|correction\b|oops|hold on|on second thought|I was wrong"
     r"|I (?:have )?(?:misread|misspoke)|I made an? (?:\w+ )?(?:mistake|error)"
     r"|let me (?:re|double|check|think|start|try)\w*)",
     re.IGNORECASE,

@@ -54,7 +54,8 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _DENIED_GAP = re.compile(
-    r"\b(?:not|never|cannot|could|may|might|can|nor|neither|unlikely|either|both|none)\b|n['’]t\b", re.IGNORECASE
+    r"\b(?:not|never|cannot|could|may|might|can(?! only)|nor|neither|unlikely|either|both|none)\b|n['’]t\b",
+    re.IGNORECASE,
 )
 _CLAUSE = re.compile(
     r"[.,;:!?\n]|(?-i:(?=\bThe\b))|\b(?:so|therefore|thus|hence|then|but|and|because|since)\b", re.IGNORECASE
@@ -62,9 +63,20 @@ _CLAUSE = re.compile(
 _CONDITION = re.compile(r"\s*[)\]]?,?\s*(?:only\s+)?(?:if|unless|provided|assuming)\b", re.IGNORECASE)
 _QUESTION = re.compile(r"[\s)\]]*\?")
 _SENTENCE_END = re.compile(r"[.;!?](?=\s|$)|\n")
+_ARITHMETIC = re.compile(r"\s*[-–+]\s*\W?[A-Za-z](?![A-Za-z])")
 _STANDS_ALONE = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z](?![A-Za-z0-9_])")
 _OPENED = re.compile(r"[(\[{<\"“”'‘«]{1,3}\s?$")
 _NAMED = re.compile(rf"\b{NOUN}\s+$", re.IGNORECASE)
+_CLAUSE_BEGINS = re.compile(  # what a bare letter follows, which is else the name of a point, a vitamin ...
+    r"(?:^|[^\w\s]\s*|\n\s*|\b(?:so|therefore|thus|hence|then|and|but|that|only|think|believe|conclude|say|since|because|with"
+    r"|or|nor|is)\s+)$",
+    re.IGNORECASE,
+)
+_PRAISE_ENDS = re.compile(
+    r"\s*(?:[^\w\s-]|$|(?:because|since|as|for|here|in|and|but|given|based|among|by|according|to|of|when|answer|choice"
+    r"|option|one|response|statement)\b)",
+    re.IGNORECASE,
+)
 _SHARED_BEFORE = re.compile(r"[A-Z]\W*(?:and|or|nor|[/&])\s*\W?$")
 _REST, _NEAR = 300, 120  # characters after and before a statement that may change it
 
@@ -108,8 +120,12 @@ def _before_praise(text: str, options: Options) -> Iterator[Statement]:
         noun = _NAMED.search(text, max(0, start - 20), start)
         start = noun.start() if noun else start
         rest = text[match.end() : match.end() + _REST]
-        capital = noun or opened or letter.group().isupper()
-        if capital and not (_denied(text, start) or _QUESTION.match(rest) or _CONDITION.match(rest)):
+        named = noun or opened or (letter.group().isupper() and _CLAUSE_BEGINS.search(text, max(0, start - 20), start))
+        if (
+            named
+            and _PRAISE_ENDS.match(rest)
+            and not (_denied(text, start) or _QUESTION.match(rest) or _CONDITION.match(rest))
+        ):
             shared = _SHARED_BEFORE.search(text, max(0, start - 20), start) is not None
             yield _of_letter(start, match, NAMED, options, shared)
 
@@ -125,8 +141,11 @@ def _of_letter(start: int, match: re.Match, strength: int, options: Options, sha
 
 def _is_choice(match: re.Match, rest: str, options: Options) -> bool:
     """Whether the letter is one, and not a word, a variable or the beginning of a name."""
-    if match.group("open").strip("\"“”'‘") and match.group("close"):
+    close = (match.group("close") or "").strip()
+    if match.group("open").strip("\"“”'‘") and close:
         return True
+    if _ARITHMETIC.match(rest) or (close in ("'", "’") and not match.group("open")):
+        return False
     if not re.match(r"[^\S\n]+\S", rest):
         return True
     letter = match.group("letter")

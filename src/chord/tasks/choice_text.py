@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 BOX = "\ue000"  # stands in a text for a box; a private character that no response needs
 
-_TOKENS = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
+_TOKENS = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{|\\.|[{}]", re.DOTALL)
 _TAGS = re.compile(r"<(final_?|)answer>(.{0,2000}?)</\1answer>", re.DOTALL | re.IGNORECASE)
-_INNER_BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
+_INNER_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?=\{)")
 _WRAPPER = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt|bb|cal|normal)|operatorname|boldsymbol|bm|mbox|hbox|emph"
     r"|underline)\s*\{([^{}]*)\}"
