@@ -125,7 +125,7 @@ def test_long_and_hostile_texts_end_soon(text, chosen):
 
 
 def test_every_real_option_in_twelve_layouts(benchmark_data):
-    """The right option of every fourth question by letter, or letter and text; and by another letter, which must never be it."""
+    """The right option of every fourth question by letter, or letter and text; and by a letter that is not its own."""
     layouts = (
         "The answer is ({letter}).",
         "{letter}",
