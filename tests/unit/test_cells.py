@@ -62,6 +62,27 @@ def test_estimates_by_hand(tmp_path: Path) -> None:
     assert np.isnan(value.loc[("hard", "accuracy"), "low"])  # one question: nothing to estimate its variance from
 
 
+def test_agreement_with_an_official_extraction_by_hand(tmp_path: Path) -> None:
+    """There where every answer of every run has such a verdict; other benchmarks have no such cells."""
+    paths = []
+    for seed, official in ((0, [True, True, True, True, False, False]), (1, [False] * 6)):
+        frame = fake_study.score_frame(A0).assign(
+            official_correct=official
+        )  # ours: right, wrong, right, right, wrong, wrong
+        path = tmp_path / "runs" / "a" / f"seed-{seed}" / "world.scores.parquet"
+        paths.append(fake_study.write_scores(path, frame, method="a", seed_index=seed, benchmark="world", k=2))
+    found, _ = results(tmp_path, spec("a"), paths)
+    value = found.set_index("metric")
+    assert list(value.loc["official_agreement", "seed_estimates"]) == pytest.approx([5 / 6, 3 / 6])
+    paths[1] = score(tmp_path, "a", 1, A1)
+    found, _ = results(tmp_path, spec("a"), paths)
+    assert "official_agreement" not in set(found["metric"])
+    frame = fake_study.score_frame(A0).assign(official_correct=pd.array([None] * 6, dtype="boolean"))
+    fake_study.write_scores(paths[0], frame, method="a", seed_index=0, benchmark="world", k=2)
+    found, _ = results(tmp_path, spec("a"), paths[:1])
+    assert "official_agreement" not in set(found["metric"])
+
+
 def test_parts_of_the_uncertainty_by_hand(tmp_path: Path) -> None:
     paths = [score(tmp_path, "a", 0, A0), score(tmp_path, "a", 1, A1)]
     found, _ = results(tmp_path, spec("a"), paths)

@@ -61,6 +61,24 @@ def files(tmp_path):
     return run
 
 
+@pytest.mark.parametrize("task", ["mmlu_pro", "mmlu_pro_letter"])
+def test_multiple_choice_has_the_official_verdict_beside_ours(task, tmp_path):
+    rows, given, out = tmp_path / "rows.jsonl", tmp_path / "completions.parquet", tmp_path / "scores.parquet"
+    options = {"options": ["a0", "b0", "c0"]}
+    write_jsonl(
+        rows,
+        [{"id": "t-0", "messages": [], "gold": "1", "task": task, "group": "T0", "meta": options}],
+    )
+    texts = ["The answer is (B). \\boxed{1}", "The answer is (A). No, wait: the answer is (B).", "plan B", "none"]
+    items = [item | {"text": text} for item, text in zip(completions(("t-0",)), texts, strict=True)]
+    columns.write(given, pa.Table.from_pylist(items, schema=columns.COMPLETIONS), RECORD)
+    score.run({}, given, rows, out)
+    table = pq.read_table(out)
+    assert table["official_correct"].to_pylist() == [True, False, True, False]
+    ours = [True, task == "mmlu_pro_letter", False, False]
+    assert table["correct"].to_pylist() == ours
+
+
 @pytest.mark.parametrize("chunk", [5, 65536])
 def test_scores_and_their_record(files, chunk, monkeypatch):
     monkeypatch.setattr(score, "CHUNK_ROWS", chunk)
@@ -70,6 +88,7 @@ def test_scores_and_their_record(files, chunk, monkeypatch):
     assert table["correct"].to_pylist() == [True, False, False, False] * 3
     assert table["parsed"].to_pylist() == [True, True, False, False] * 3
     assert table["reason"].to_pylist() == ["correct", "wrong", "unparsed", "truncated"] * 3
+    assert table["official_correct"].to_pylist() == [None] * 12
     assert table["tokens"].to_pylist() == [5, 6, 7, 8] * 3
     assert table["group"].to_pylist() == ["T0"] * 4 + ["T1"] * 4 + ["T0"] * 4
     record = json.loads(table.schema.metadata[b"chord"])

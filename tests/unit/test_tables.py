@@ -59,6 +59,25 @@ def make(comparison: Path, out: Path, name: str, **arguments) -> Path:
     return out
 
 
+def test_agreement_with_an_official_extraction_is_a_column_of_benchmarks_that_have_one(comparison, tmp_path):
+    header = next(csv.reader((make(comparison, tmp_path, "diagnostics") / "diagnostics.csv").open(encoding="utf-8")))
+    rows, record = cell_files.read(comparison / "cells.parquet")
+    more = [
+        row | {"metric": "official_agreement", "estimate": 0.75, "low": 0.5, "high": 0.875}
+        for row in rows
+        if (row["benchmark"], row["metric"]) == ("skills", "accuracy")
+    ]
+    cell_files.write(tmp_path / "cells.parquet", rows + more, cell_files.CELL, record)
+    shutil.copy(comparison / "differences.parquet", tmp_path / "differences.parquet")
+    assert "official" not in (tmp_path / "diagnostics.md").read_text(encoding="utf-8")
+    make(tmp_path, tmp_path, "diagnostics")
+    shown = (tmp_path / "diagnostics.md").read_text(encoding="utf-8")
+    assert shown.count("same verdict by the official extraction") == 1
+    assert "Skills, same verdict by the official extraction" in shown
+    assert "75.0" in shown
+    assert next(csv.reader((tmp_path / "diagnostics.csv").open(encoding="utf-8"))) == header
+
+
 @pytest.mark.parametrize("name", list(TABLES))
 def test_every_table_in_every_format_and_twice_the_same(comparison: Path, tmp_path: Path, name: str) -> None:
     make(comparison, tmp_path / "one", name)

@@ -151,6 +151,10 @@ def test_bfcl(text, reason):
     [
         ("irrelevance", reply([]), True, True),
         ("irrelevance", "None of the functions fits.", True, False),
+        ("irrelevance", reply(CALLS[1]), False, False),  # one call without its list is a call
+        ("irrelevance", json.dumps(CALLS), False, False),
+        ("live_irrelevance", json.dumps({"tool_calls": [{"function": CALLS[1]}]}), False, False),
+        ("irrelevance", reply([{"name": "ping"}]), True, False),
         ("live_irrelevance", reply([CALLS[1]]), False, True),
         ("live_relevance", reply([CALLS[1]]), True, True),
         ("live_relevance", reply([]), False, True),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from chord.analysis.specs import Metric
+from chord.analysis.specs import Measured
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class TableDefinition:
     paper: str | None  # where the paper has it
     title: str
     kind: Literal["estimates", "differences", "precision", "costs"]  # costs: of the runs, the others of their scores
-    metrics: tuple[Metric, ...] = ()
+    metrics: tuple[Measured, ...] = ()
     whole_benchmarks: bool = False  # leave out columns of single groups
     parts: bool = False  # columns are the benchmarks' `parts` and not their `columns`
 
@@ -41,7 +41,7 @@ TABLES = {
             None,
             "pass@k, responses cut off and responses without a readable answer",
             "estimates",
-            ("pass@k", "truncated", "unparsed"),
+            ("pass@k", "truncated", "unparsed", "official_agreement"),
             whole_benchmarks=True,
         ),
         TableDefinition(
@@ -66,14 +66,17 @@ class Measure:
     scale: float = 1.0  # tables show the value times this
     caption: str = "In percent"
     unit: str = "percentage points"  # of differences
+    everywhere: bool = True  # or of some benchmarks only: the others have no column of it
 
 
-METRICS: dict[Metric, Measure] = {
+METRICS: dict[Measured, Measure] = {
     "accuracy": Measure("accuracy", share=True, scale=100.0),
     "pass@k": Measure("pass@k", share=True, scale=100.0),
     "response_tokens": Measure("tokens", caption="In tokens", unit="tokens"),
     "truncated": Measure("cut off", share=True, scale=100.0),
     "unparsed": Measure("unreadable", share=True, scale=100.0),
+    # With the reading that a benchmark's authors publish.
+    "official_agreement": Measure("same verdict by the official extraction", share=True, scale=100.0, everywhere=False),
     # Of a rubric within [0, 1], of mathematics from -1 to 1: a number, and no share of anything.
     "reward": Measure("reward", scale=100.0, caption="Reward times 100", unit="hundredths of the reward"),
 }

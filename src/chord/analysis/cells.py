@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from chord.analysis.catalogue import METRICS
 from chord.analysis.cell_files import CELL, DIFFERENCE, write
 from chord.analysis.components import components
 from chord.analysis.run_records import run_name
@@ -54,7 +53,7 @@ def benchmark_cells(scores: BenchmarkScores, methods: list[str], pass_k: int | N
         for group in scores.group_names():
             member = scores.members(group)
             stratum = strata(scores.groups[member])
-            for metric, measure in METRICS.items():
+            for metric, measure in scores.measures():
                 values = scores.matrix(metric, method, seeds)[:, member]
                 interval = mean_interval(values, stratum, share=measure.share)
                 noise = scores.noise(metric, method, seeds)[:, member]
@@ -93,7 +92,7 @@ def benchmark_differences(scores: BenchmarkScores, methods: list[str], reference
             for group in scores.group_names():
                 member = scores.members(group)
                 stratum = strata(scores.groups[member])
-                for metric, measure in METRICS.items():
+                for metric, measure in scores.measures():
                     found = paired_difference(
                         scores.matrix(metric, method, seeds)[:, member],
                         scores.matrix(metric, reference, seeds)[:, member],

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from chord import parquet
+from chord.analysis.catalogue import METRICS, Measure
 from chord.analysis.run_records import run_name
-from chord.analysis.specs import ALL
+from chord.analysis.specs import ALL, Measured
 from chord.analysis.statistics import Array, pass_at_k
 from chord.errors import UserError
 
 COLUMNS = ["prompt_id", "group", "sample", "tokens", "truncated", "reward", "correct", "parsed"]
+OFFICIAL = "official_correct"  # not in files of earlier versions
 METADATA = ("method", "seed_index", "benchmark", "k", "spec_hash")
 
 
@@ -37,7 +39,8 @@ class RunScores:
 
 
 def read_scores(path: Path) -> RunScores:
-    table = parquet.read(path, columns=COLUMNS)
+    there = OFFICIAL in parquet.read_schema(path).names
+    table = parquet.read(path, columns=[*COLUMNS, OFFICIAL] if there else COLUMNS)
     try:
         chord = json.loads((table.schema.metadata or {})[b"chord"])
         found = {key: chord[key] for key in METADATA} | {"decoding": chord["generate"]["spec"]["decoding"]}
@@ -81,6 +84,15 @@ class BenchmarkScores:
         if group == ALL:
             return np.ones(len(self.groups), dtype=bool)
         return (self.groups == group) | np.char.startswith(self.groups, f"{group}/")
+
+    def measures(self) -> list[tuple[Measured, Measure]]:
+        """The metrics that every run has."""
+        runs = [(method, seed) for method, seeds in self.runs.items() for seed in seeds]
+        return [
+            (metric, measure)
+            for metric, measure in METRICS.items()
+            if all(seed in self.metrics[metric].get(method, {}) for method, seed in runs)
+        ]
 
     def matrix(self, metric: str, method: str, seeds: list[int]) -> Array:
         """(S, Q)"""
@@ -145,7 +157,11 @@ def _per_question(scores: RunScores, pass_k: int) -> dict[str, PerQuestion]:
         for name in ("correct", "tokens", "truncated", "parsed", "reward")
     )
     reached = pass_at_k(correct.sum(axis=1).astype(np.int64), scores.k, pass_k)
-    return {
+    official = {}
+    if OFFICIAL in frame and frame[OFFICIAL].notna().all():
+        same = frame[OFFICIAL].to_numpy(dtype=np.float64).reshape(-1, scores.k) == correct
+        official = {"official_agreement": _mean(same.astype(np.float64))}
+    return official | {
         "accuracy": _mean(correct),
         # No mean over samples: with k = n there is one value a question, and nothing to tell its noise from.
         "pass@k": PerQuestion(reached, np.full_like(reached, np.nan)),

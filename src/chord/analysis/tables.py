@@ -96,7 +96,13 @@ def _estimates(
     reported: Reported | None,
 ) -> Table:
     found = {(cell["benchmark"], cell["group"], cell["method"], cell["metric"]): cell for cell in cells}
-    places = [(column, metric) for metric in definition.metrics for column in columns]
+    measured = {(cell["benchmark"], cell["metric"]) for cell in cells}
+    places = [
+        (column, metric)
+        for metric in definition.metrics
+        for column in columns
+        if METRICS[metric].everywhere or (column.benchmark, metric) in measured
+    ]
     rows, records, used, apart = [], [], [], []
     for method in spec.methods:
         entries = []

@@ -14,17 +14,19 @@ from chord.data.hub_folder import data_files, read_data_file
 from chord.data.rendering import render, row, user_text
 from chord.data.spec import BfclSource
 from chord.errors import UserError
+from chord.tasks.bfcl_checker import check_question
 
 ANSWERS = "possible_answer"
 
 
 def bfcl_files(source: BfclSource, folder: Path) -> dict[str, tuple[Path, Path | None]]:
     """Category -> its file of questions and that of answers; None where no call is the right answer."""
-    found = data_files(folder, source.globs)
+    found = data_files(folder, [*source.globs, *(f"*BFCL_v3_{category}.parquet" for category in source.categories)])
     files = {}
     for category in source.categories:
         name = f"BFCL_v3_{category}.json"
-        named = {path.parent.name == ANSWERS: path for path in found if path.name == name}
+        names = (name, f"BFCL_v3_{category}.parquet")
+        named = {path.parent.name == ANSWERS: path for path in found if path.name in names}
         if False not in named:
             raise UserError(f"{folder}: no file {name}; expected one for the category {category!r}")
         if True not in named and not category.endswith("irrelevance"):
@@ -39,9 +41,10 @@ def bfcl_rows(source: BfclSource, folder: Path) -> Iterator[dict]:
     Groups are live/<category> and non_live/<category>, so that tables have both halves and the categories.
     """
     for category, (questions, answers) in bfcl_files(source, folder).items():
-        truths = {}
+        truths: dict[str, list] = {}
         for place, raw in read_data_file(answers) if answers else ():
-            truths[values.label(place, raw, "id")] = _list(place, raw, "ground_truth")
+            truth = truths[values.label(place, raw, "id")] = _list(place, raw, "ground_truth")
+            _check(place, "ground_truth", truth, [], truth)
         for place, raw in read_data_file(questions):
             row_id = values.label(place, raw, "id")
             if answers and row_id not in truths:
@@ -51,6 +54,7 @@ def bfcl_rows(source: BfclSource, folder: Path) -> Iterator[dict]:
                 raise UserError(f"{place}: column question: expected one turn, got {len(turns)}")
             messages = values.messages(place, {"question": turns[0]}, "question")
             functions = _list(place, raw, "function")
+            _check(place, "function", functions, functions, [])
             yield row(
                 row_id,
                 render("bfcl", messages, functions),
@@ -61,6 +65,15 @@ def bfcl_rows(source: BfclSource, folder: Path) -> Iterator[dict]:
                 functions=functions,
                 category=category,
             )
+
+
+def _check(place: str, column: str, found: list, functions: list, truth: list) -> None:
+    if not all(isinstance(item, dict) for item in found):
+        raise values.wrong(place, column, "a list of objects", found)
+    try:
+        check_question(functions, truth)
+    except UserError as error:
+        raise UserError(f"{place}: column {column}: {error}") from None
 
 
 def _list(place: str, raw: dict, column: str) -> list:

@@ -30,7 +30,12 @@ def column_rows(source: ColumnRows, folder: Path, name: str) -> Iterator[dict]:
             meta["rubric"] = values.criteria(place, raw, columns.rubric)
         if not messages or not question.strip():
             raise UserError(f"{place}: column {columns.messages}: expected a message of the user before the answer")
-        gold = "" if columns.answer is None else values.answer(place, raw, columns.answer, source.answers)
+        if columns.answer is None:
+            gold = ""
+        elif source.task == "tool_call":
+            gold = values.calls(place, raw, columns.answer)
+        else:
+            gold = values.answer(place, raw, columns.answer, source.answers)
         if "options" in meta and not (gold.isdecimal() and int(gold) < len(meta["options"])):
             raise UserError(
                 f"{place}: column {columns.answer}: expected the index of one of {len(meta['options'])} options, "

@@ -83,4 +83,14 @@ def _read_parquet(path: Path) -> Iterator[dict]:
     from chord import parquet  # half a second that JSON Lines do not need
 
     for batch in parquet.read_batches(path, BATCH_ROWS):
-        yield from batch.to_pylist()
+        for row in batch.to_pylist():
+            yield {name: _without_padding(value) for name, value in row.items()}
+
+
+def _without_padding(value: object) -> object:
+    """Arrow gives each struct the keys of all rows; those that a row did not have are null, and go."""
+    if isinstance(value, dict):
+        return {key: _without_padding(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_padding(inner) for inner in value]
+    return value

@@ -5,7 +5,9 @@ import re
 from typing import Any
 
 from chord.errors import UserError
+from chord.tasks.call_layouts import NoCallError, read_calls
 from chord.tasks.rubric import is_criterion
+from chord.tasks.tool_format import read_json
 
 _INTEGER = re.compile(r"[-+]?\d+(?:\.0*)?")
 _HASHES = re.compile(r"####[ \t]*([^\n]+?)\s*$")
@@ -79,6 +81,15 @@ def answer(place: str, row: dict, column: str, form: str) -> str:
     if isinstance(found, bool) or not isinstance(found, str | int | float) or not str(found).strip():
         raise wrong(place, column, "text or a number", found)
     return str(found).strip()
+
+
+def calls(place: str, row: dict, column: str) -> str:
+    """Calls of tools that an answer must be, as JSON text of [{name, arguments}]; arguments may be JSON text there."""
+    found = value(place, row, column)
+    try:
+        return json.dumps(read_calls(read_json(found) if isinstance(found, str) else found), ensure_ascii=False)
+    except NoCallError:
+        raise wrong(place, column, "a list of calls {name, arguments}, or its JSON text", found) from None
 
 
 def _integer(shown: str) -> str | None:

@@ -30,6 +30,7 @@ SCORES = pa.schema(
         "correct": pa.bool_(),
         "parsed": pa.bool_(),  # an answer was found
         "reason": pa.string(),
+        "official_correct": pa.bool_(),  # as the benchmark's authors read the answer; null where that is not known
     }
 )
 # What names the run of a file at the top level of its record.

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 from chord.errors import GraderError, UserError
 from chord.files import atomic_path
 from chord.tasks import choice_extraction, math_grader
-from chord.tasks.bfcl_checker import check
+from chord.tasks.bfcl_checker import check, check_question
+from chord.tasks.call_layouts import calls_in
+from chord.tasks.choice_extraction import LETTERS
 
 
 class Grade(NamedTuple):
@@ -126,6 +128,8 @@ def _read_choice(pair: dict) -> tuple[int, list[str], str]:
     options = _get(pair, "options", (list,), "a list of texts")
     if not options or not all(isinstance(option, str) for option in options):
         raise UserError("options: expected a list of texts, at least one")
+    if len(options) > len(LETTERS):
+        raise UserError(f"options: expected at most {len(LETTERS)}, one a letter, got {len(options)}")
     gold = _place(_text(pair, "gold"), len(options))
     if gold is None:
         last = len(options) - 1
@@ -156,26 +160,22 @@ def _read_bfcl(pair: dict) -> tuple[list[dict], list[dict], list[dict] | None]:
     _get(pair, "question", (str, list), "a text or messages")
     functions = _get(pair, "function", (list, dict), "a function document or a list of them")
     truth = _get(pair, "ground_truth", (list,), "a list of {function: {parameter: [values]}}")
-    prediction = _get(pair, "prediction", (list, str), "a list of {name, arguments}, or its JSON text")
+    prediction = _get(
+        pair,
+        "prediction",
+        (list, dict, str),
+        "a list of {name, arguments}, or its JSON text, or calls in another layout",
+    )
     functions = functions if isinstance(functions, list) else [functions]
     for key, values in (("function", functions), ("ground_truth", truth)):
         if not all(isinstance(value, dict) for value in values):
             raise UserError(f"{key}: expected objects in the list")
-    return functions, truth, _calls(prediction)
-
-
-def _calls(prediction: list | str) -> list[dict] | None:
-    """The calls of a prediction, None if it holds none that can be read: then that is what is wrong with it."""
-    if isinstance(prediction, str):
-        try:
-            prediction = json.loads(prediction)
-        except (ValueError, RecursionError):
-            return None
-    shaped = isinstance(prediction, list) and all(
-        isinstance(call, dict) and isinstance(call.get("name"), str) and isinstance(call.get("arguments"), dict)
-        for call in prediction
-    )
-    return prediction if shaped else None
+    check_question(functions, truth)
+    try:
+        calls = calls_in(prediction, {function["name"] for function in functions})
+    except UserError as error:
+        raise UserError(f"prediction: {error}") from None
+    return functions, truth, calls
 
 
 def _judge_bfcl(items: list[tuple[list[dict], list[dict], list[dict] | None]]) -> list[Grade | UserError]:

@@ -15,7 +15,7 @@ from chord.evaluation import columns
 from chord.evaluation.rows import read_rows
 from chord.evaluation.spec import ScoreSpec
 from chord.provenance import manifest, source_sha256
-from chord.tasks import Verdict, grading_record, verdicts
+from chord.tasks import Verdict, grading_record, official_correct, verdicts
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _first_double(items: list[tuple[str, int]]) -> tuple[str, int]:
 
 def _scored(completions: Path, by_id: dict[str, dict]) -> Iterator[pa.RecordBatch]:
     # Models repeat themselves: of a million completions some ten thousand may differ, and a grader may be slow.
-    known: dict[tuple[str, bytes, bool], Verdict] = {}
+    known: dict[tuple[str, bytes, bool], tuple[Verdict, bool | None]] = {}
     for chunk in parquet.read_batches(completions, CHUNK_ROWS):
         first, again = _distinct(chunk)
         picked = chunk.take(pa.array(first))
@@ -100,10 +100,11 @@ def _scored(completions: Path, by_id: dict[str, dict]) -> Iterator[pa.RecordBatc
         new = [place for place, key in enumerate(keys) if key not in known]
         items = ((by_id[asked[0][place]], asked[1][place], asked[2][place]) for place in new)
         for place, verdict in zip(new, verdicts(items), strict=True):
-            known[keys[place]] = verdict
+            known[keys[place]] = verdict, official_correct(by_id[asked[0][place]], asked[1][place])
         passed = [chunk.column(name) for name in ("prompt_id", "group", "sample", "tokens", "truncated")]
-        values = zip(*(known[key] for key in keys), strict=True)
-        found = [pa.array(column).take(pa.array(again)) for column in values]
+        values = zip(*((*verdict, official) for verdict, official in map(known.get, keys)), strict=True)
+        kinds = [field.type for field in columns.SCORES][len(passed) :]
+        found = [pa.array(column, kind).take(pa.array(again)) for column, kind in zip(values, kinds, strict=True)]
         yield pa.RecordBatch.from_arrays([*passed, *found], schema=columns.SCORES)
 
 

@@ -8,7 +8,18 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from chord.errors import GraderError, UserError
-from chord.tasks import bfcl, choice, math, math_trinity, mmlu_pro, mmlu_pro_letter, rubric, tool_call, world
+from chord.tasks import (
+    bfcl,
+    choice,
+    math,
+    math_trinity,
+    mmlu_pro,
+    mmlu_pro_letter,
+    mmlu_pro_official,
+    rubric,
+    tool_call,
+    world,
+)
 from chord.tasks.verdict import CORRECT, WRONG, Verdict
 
 if TYPE_CHECKING:  # the types only: scoring must not load transformers
@@ -51,6 +62,11 @@ MANY: dict[str, Callable[[Iterable[Item]], Iterator[Verdict]]] = {
     "math_trinity": math_trinity.verdicts,
     "rubric": rubric.verdicts,
 }
+# Of tasks for which the benchmark's authors publish how they read an answer: whether it is right by that.
+OFFICIAL: dict[str, Callable[[dict, str], bool]] = {
+    "mmlu_pro": mmlu_pro_official.correct,
+    "mmlu_pro_letter": mmlu_pro_official.correct,
+}
 # Of tasks whose verdicts hang on something outside the code.
 RECORDS: dict[str, Callable[[], dict]] = {"rubric": rubric.record}
 BLOCK_ITEMS = 8192  # judged at a time: bounds memory, changes no verdict
@@ -64,6 +80,7 @@ __all__ = [
     "fault",
     "grading_record",
     "judge_samples",
+    "official_correct",
     "verdict",
     "verdicts",
 ]
@@ -89,6 +106,12 @@ def verdicts(items: Iterable[Item]) -> Iterator[Verdict]:
             judge = MANY.get(task) or _one_by_one
             judged.update(zip(members, judge(block[place] for place in members), strict=True))
         yield from (judged[place] for place in range(len(block)))
+
+
+def official_correct(row: dict, text: str) -> bool | None:
+    """Whether a response is right as the authors of its benchmark read it; None where no such reading is known."""
+    official = OFFICIAL.get(_known_task(row))
+    return official(row, text) if official else None
 
 
 def fault(row: dict) -> str | None:

@@ -6,7 +6,9 @@ bfcl_reason_support.patch (Apache-2.0, by NVIDIA and the authors), on gorilla cd
 
 import json
 
+from chord.errors import UserError
 from chord.tasks.bfcl_checker import check
+from chord.tasks.call_layouts import calls_in
 from chord.tasks.tool_format import blocks, is_call_list, split_system, tool_lines
 from chord.tasks.verdict import CORRECT, WRONG, Verdict
 
@@ -56,12 +58,22 @@ def verdict(row: dict, text: str, truncated: bool) -> Verdict:
     """1 or 0 by the first closed `<tool_call>` block, which must hold a list. Thinking is not looked at.
 
     Where no call is wanted, a reply without a readable one is right, also a plain sentence; `parsed` tells them apart.
+    A call in any layout that `call_layouts` reads is wrong there.
     """
     calls = _calls(text)
+    if calls is None and row["meta"]["category"].endswith("irrelevance") and _calls_anyhow(text, row):
+        return Verdict(WRONG, False, False, "call")
     right, reason = check(row["meta"]["functions"], json.loads(row["gold"]), calls or [], row["meta"]["category"])
     if calls is None and not right:
         reason = "truncated" if truncated else "unparsed"
     return Verdict(CORRECT if right else WRONG, right, calls is not None, reason)
+
+
+def _calls_anyhow(text: str, row: dict) -> bool:
+    try:
+        return bool(calls_in(text, {function["name"] for function in row["meta"]["functions"]}))
+    except UserError:  # objects in no known layout: as a sentence to the rules
+        return False
 
 
 def _calls(text: str) -> list[dict] | None:

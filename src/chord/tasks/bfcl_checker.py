@@ -6,6 +6,7 @@ scores. Words: an *answer* maps each parameter to its *alternatives*, the list o
 them means that the parameter may be left out.
 """
 
+import json
 from typing import Any
 
 from chord.errors import UserError
@@ -42,7 +43,7 @@ def check(
     cannot read.
     """
     _check_category(category)
-    _check_question(functions, ground_truth)
+    check_question(functions, ground_truth)
     readable = is_call_list(calls) and all(isinstance(call["arguments"], dict) for call in calls)
     if "relevance" in (category or "") or not (ground_truth or category):
         called = readable and bool(calls)
@@ -69,13 +70,33 @@ def _check_category(category: str | None) -> None:
     raise UserError(f"BFCL category {category!r} is unknown; expected one of {', '.join(CATEGORIES)}")
 
 
-def _check_question(functions: list[dict], ground_truth: list[dict]) -> None:
+def check_question(functions: list[dict], ground_truth: list[dict]) -> None:
+    """UserError for documents and answers in which the rules cannot find what they look for."""
     for function in functions:
-        if not ("name" in function and isinstance(function.get("parameters", {}).get("properties"), dict)):
+        parameters = function.get("parameters")
+        if not (
+            isinstance(function.get("name"), str)
+            and isinstance(parameters, dict)
+            and isinstance(parameters.get("properties"), dict)
+            and isinstance(parameters.get("required") or [], list)
+        ):
             raise UserError(f"expected a function with `name` and `parameters.properties`; found {function}")
     for truth in ground_truth:
         if len(truth) != 1 or not all(isinstance(answer, dict) for answer in truth.values()):
             raise UserError(f"ground truth: expected {{function name: {{parameter: [values]}}}}; found {truth}")
+        ((name, answer),) = truth.items()
+        for parameter, alternatives in answer.items():
+            _check_alternatives(f"{name}, {parameter}", alternatives)
+            for alternative in alternatives:
+                for item in alternative if isinstance(alternative, list) else [alternative]:
+                    for key, inner in item.items() if isinstance(item, dict) else ():
+                        _check_alternatives(f"{name}, {parameter}.{key}", inner)
+
+
+def _check_alternatives(place: str, alternatives: Any) -> None:
+    if not isinstance(alternatives, list):
+        shown = json.dumps(alternatives, ensure_ascii=False)
+        raise UserError(f"ground truth: {place}: expected a list of the values that are right; found {shown[:80]}")
 
 
 def _expected(functions: list[dict], truth: dict[str, dict], category: str | None) -> tuple[dict, dict]:
@@ -105,7 +126,7 @@ def _call_problem(function: dict, answer: dict[str, list], call: dict) -> str:
     if call["name"] != function["name"]:
         return "name"
     parameters, arguments = function["parameters"], call["arguments"]
-    if any(name not in arguments for name in parameters.get("required", ())):
+    if any(name not in arguments for name in parameters.get("required") or ()):
         return "missing"
     for name, value in arguments.items():
         if name not in parameters["properties"] or name not in answer:

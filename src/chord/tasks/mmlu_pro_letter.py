@@ -1,12 +1,14 @@
 """Task `mmlu_pro_letter`: MMLU-Pro as it is commonly asked, with lettered options and "The answer is (X)" at the end.
 
 After TIGER-AI-Lab/MMLU-Pro, evaluate_from_api.py and its form without examples. The prompt leaves the subject out, and
-where that code takes the last capital letter of the text, or a random option, we find no answer.
+where that code takes the last capital letter of the text, or a random option, we find no answer. What its own
+extraction gives is in `mmlu_pro_official`.
 """
 
-from chord.tasks.choice_extraction import LETTERS, answer_part, letter, stated
+from chord.tasks import choice_extraction
 from chord.tasks.verdict import Verdict, judge
 
+LETTERS = choice_extraction.LETTERS[:10]  # MMLU-Pro has at most ten options
 INSTRUCTION = (
     "The following is a multiple choice question (with answer). Think step by step and then output the answer in the "
     'format of "The answer is (X)" at the end.'
@@ -21,14 +23,8 @@ def messages(question: str, options: list[str]) -> list[dict]:
 
 
 def extract(text: str, options: list[str]) -> int | None:
-    """Position of the last letter after "answer is" or "Answer:", else of a letter alone on the last line.
-
-    None where neither is there, or where no option has this letter.
-    """
-    part = answer_part(text).strip()
-    positions = stated(part)
-    chosen = positions[-1] if positions else letter(part.rpartition("\n")[2])
-    return chosen if chosen is not None and chosen < len(options) else None
+    """Position of the option that the response states, by the rules of `choice_extraction`; a number is none."""
+    return choice_extraction.extract(text, options, numbers=False)[0]
 
 
 def verdict(row: dict, text: str, truncated: bool) -> Verdict:
