@@ -83,6 +83,18 @@ def test_agreement_with_an_official_extraction_by_hand(tmp_path: Path) -> None:
     assert "official_agreement" not in set(found["metric"])
 
 
+def test_undecided_answers_are_counted_where_there_are_any(tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "a" / "seed-0" / "world.scores.parquet"
+    identity = {"method": "a", "seed_index": 0, "benchmark": "world", "k": 2}
+    reasons = ["correct", "undecided", "correct", "correct", "grader_timeout", "wrong"]
+    fake_study.write_scores(path, fake_study.score_frame(A0).assign(reason=reasons), **identity)
+    found, _ = results(tmp_path, spec("a"), [path])
+    assert found.set_index("metric").loc["undecided", "estimate"] == pytest.approx(2 / 6)
+    fake_study.write_scores(path, fake_study.score_frame(A0), **identity)
+    found, _ = results(tmp_path, spec("a"), [path])
+    assert "undecided" not in set(found["metric"])
+
+
 def test_parts_of_the_uncertainty_by_hand(tmp_path: Path) -> None:
     paths = [score(tmp_path, "a", 0, A0), score(tmp_path, "a", 1, A1)]
     found, _ = results(tmp_path, spec("a"), paths)

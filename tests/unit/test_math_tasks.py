@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -134,6 +135,17 @@ def test_responses_and_bare_answers():
     found = math_grader.judge_responses(pairs)
     assert [judgement.reason for judgement in found] == ["correct"] * 4 + ["wrong", "wrong"]
     assert [judgement.extracted for judgement in found][4:] == ["8", "I cannot say"]
+
+
+CASES = Path(__file__).parents[1] / "data" / "cases" / "math.jsonl"
+
+
+def test_cases_from_reports_and_their_neighbours():
+    """Each kind of mistake that was found once, further members of it, and near misses."""
+    cases = [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
+    found = math_grader.judge_responses((str(case["gold"]), str(case["prediction"])) for case in cases)
+    wrong = [case["id"] for case, judgement in zip(cases, found, strict=True) if judgement.correct != case["expected"]]
+    assert wrong == []
 
 
 def real_answers(folder) -> list[str]:

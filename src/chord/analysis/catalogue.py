@@ -39,9 +39,9 @@ TABLES = {
         TableDefinition(
             "diagnostics",
             None,
-            "pass@k, responses cut off and responses without a readable answer",
+            "pass@k, responses cut off, without a readable answer, or with one that could not be judged",
             "estimates",
-            ("pass@k", "truncated", "unparsed", "official_agreement"),
+            ("pass@k", "truncated", "unparsed", "undecided", "official_agreement"),
             whole_benchmarks=True,
         ),
         TableDefinition(
@@ -75,6 +75,7 @@ METRICS: dict[Measured, Measure] = {
     "response_tokens": Measure("tokens", caption="In tokens", unit="tokens"),
     "truncated": Measure("cut off", share=True, scale=100.0),
     "unparsed": Measure("unreadable", share=True, scale=100.0),
+    "undecided": Measure("undecided", share=True, scale=100.0, everywhere=False),
     # With the reading that a benchmark's authors publish.
     "official_agreement": Measure("same verdict by the official extraction", share=True, scale=100.0, everywhere=False),
     # Of a rubric within [0, 1], of mathematics from -1 to 1: a number, and no share of anything.

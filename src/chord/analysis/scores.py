@@ -14,8 +14,9 @@ from chord.analysis.run_records import run_name
 from chord.analysis.specs import ALL, Measured
 from chord.analysis.statistics import Array, pass_at_k
 from chord.errors import UserError
+from chord.tasks.verdict import UNDECIDED
 
-COLUMNS = ["prompt_id", "group", "sample", "tokens", "truncated", "reward", "correct", "parsed"]
+COLUMNS = ["prompt_id", "group", "sample", "tokens", "truncated", "reward", "correct", "parsed", "reason"]
 OFFICIAL = "official_correct"  # not in files of earlier versions
 METADATA = ("method", "seed_index", "benchmark", "k", "spec_hash")
 
@@ -86,12 +87,13 @@ class BenchmarkScores:
         return (self.groups == group) | np.char.startswith(self.groups, f"{group}/")
 
     def measures(self) -> list[tuple[Measured, Measure]]:
-        """The metrics that every run has."""
+        """The metrics that every run has; undecided answers where there are any."""
         runs = [(method, seed) for method, seeds in self.runs.items() for seed in seeds]
         return [
             (metric, measure)
             for metric, measure in METRICS.items()
             if all(seed in self.metrics[metric].get(method, {}) for method, seed in runs)
+            and (metric != "undecided" or any(self.metrics[metric][method][seed].value.any() for method, seed in runs))
         ]
 
     def matrix(self, metric: str, method: str, seeds: list[int]) -> Array:
@@ -156,6 +158,7 @@ def _per_question(scores: RunScores, pass_k: int) -> dict[str, PerQuestion]:
         frame[name].to_numpy(dtype=np.float64).reshape(-1, scores.k)
         for name in ("correct", "tokens", "truncated", "parsed", "reward")
     )
+    undecided = frame["reason"].isin(UNDECIDED).to_numpy(dtype=np.float64).reshape(-1, scores.k)
     reached = pass_at_k(correct.sum(axis=1).astype(np.int64), scores.k, pass_k)
     official = {}
     if OFFICIAL in frame and frame[OFFICIAL].notna().all():
@@ -168,6 +171,7 @@ def _per_question(scores: RunScores, pass_k: int) -> dict[str, PerQuestion]:
         "response_tokens": _mean(tokens),
         "truncated": _mean(truncated),
         "unparsed": _mean(1.0 - parsed),
+        "undecided": _mean(undecided),
         "reward": _mean(reward),
     }
 

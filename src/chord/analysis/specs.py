@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from chord.settings import Settings
 
 Metric = Literal["accuracy", "pass@k", "response_tokens", "truncated", "unparsed", "reward"]
-Measured = Metric | Literal["official_agreement"]  # the last of some benchmarks only
+Measured = Metric | Literal["undecided", "official_agreement"]  # these two of some benchmarks only
 ALL = "all"  # the group that holds every question of a benchmark
 
 

@@ -16,6 +16,7 @@ from chord.evaluation.rows import read_rows
 from chord.evaluation.spec import ScoreSpec
 from chord.provenance import manifest, source_sha256
 from chord.tasks import Verdict, grading_record, official_correct, verdicts
+from chord.tasks.verdict import UNDECIDED
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ def run(spec: dict, completions: Path, rows: Path, out: Path) -> None:
     _check_complete(completions, rows, set(by_id), record["k"])
     table = pa.Table.from_batches(_scored(completions, by_id), schema=columns.SCORES)
     reasons = {item["values"]: item["counts"] for item in pc.value_counts(table["reason"]).to_pylist()}
-    if ungraded := {reason: count for reason, count in reasons.items() if reason.startswith("grader_")}:
-        log.warning("%s: the grader gave up on answers, which count as wrong: %s", completions, ungraded)
+    if undecided := {reason: count for reason, count in reasons.items() if reason in UNDECIDED}:
+        log.warning("%s: answers that could not be judged count as wrong: %s", completions, undecided)
     scoring = manifest(
         settings.model_dump(mode="json"),
         {"completions": completions, "rows": rows},

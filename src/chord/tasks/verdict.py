@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 # Appendix A.2 of arXiv 2508.11408: right, wrong but readable, no readable answer, cut off before an answer.
 CORRECT, WRONG, UNPARSED, TRUNCATED = 1.0, 0.0, -0.1, -1.0
+# Reasons of answers that were shown to be neither right nor wrong. They are never rewarded.
+UNDECIDED = ("undecided", "too_complex", "grader_timeout", "grader_crash", "grader_error")
 
 
 class Verdict(NamedTuple):

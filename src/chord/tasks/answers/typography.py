@@ -100,7 +100,8 @@ _SAME = {  # commands that mean another one
 _SPACES = set("quad qquad enspace thinspace enskip hfill medspace thickspace negthinspace space".split())
 _DROPPED = set(
     "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle "
-    "scriptstyle limits nolimits tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge bf rm it sf tt cal "
+    "scriptstyle limits nolimits tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge "
+    "bf rm it sf tt cal "
     "mathstrut strut centering noindent bfseries boldmath itshape".split()
 )
 _UNWRAPPED = set(
