@@ -175,6 +175,10 @@ def trials_of(method: str) -> list[str]:
     return expand(f"{TRIAL}/manifest.json", method=method, trial=range(len(STUDY.search[method].values)))
 
 
+def start_of(wildcards) -> str:
+    return result_of(STUDY.start_of(wildcards.method), wildcards.seed)
+
+
 def trial_start(wildcards) -> str:
     """SFT + RL starts from the SFT that the same search chose, whatever the committed table says."""
     start = STUDY.start_of(wildcards.method)

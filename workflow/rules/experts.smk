@@ -8,11 +8,17 @@ elif "folder" in EXPERTS["source"]:
     EXPERTS["source"]["folder"] = from_root(EXPERTS["source"]["folder"])
 
 
+def content_of_experts():
+    if EXPERTS["source"]["kind"] == "model":
+        return content_of(EXPERTS["source"]["folder"], "model")
+    return content_of_rows(EXPERTS["source"], STUDY.experts.source)
+
+
 rule experts:
     input:
         prompts=f"{RESULTS}/data/sft.jsonl",
-        policy=BASE_MODEL,
-        source=EXPERTS["source"].get("folder", []),
+        policy=given(BASE_MODEL),
+        source=[given(folder) for folder in folders(EXPERTS["source"])],
     output:
         experts=f"{RESULTS}/data/experts.jsonl",
         manifest=f"{RESULTS}/data/experts.manifest.json",
@@ -29,6 +35,7 @@ rule experts:
         gpu=STUDY.resources("experts").gpus,
     params:
         spec=spec(EXPERTS),
+        content=lambda wildcards: together(content_of_experts(), content_of(BASE_MODEL, "tokenizer")),
     message:
         "Collect the expert trajectories"
     shell:
