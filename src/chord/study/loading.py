@@ -15,8 +15,8 @@ from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Decoding
-from chord.study import consistency
-from chord.study.hardware import MODEL_TYPES, MODELS, ModelShape, find_gpu, find_shape, world_shape
+from chord.study import consistency, limits
+from chord.study.hardware import MODEL_TYPES, MODELS, ModelShape, find_gpu, find_positions, find_shape, world_shape
 from chord.study.phase import Phase, expand
 from chord.study.phase import problems as phase_problems
 from chord.study.problems import Keys, Layer, Problems, line, unknown, validate
@@ -106,6 +106,10 @@ class _Loader:
         self._say_all(consistency.of_ranks(settings, methods))
         self._say_all(consistency.of_sharding(settings, methods))
         self._say_all(consistency.of_tuning(settings, methods))
+        self._say_all(limits.of_rows(settings, methods, data))
+        self._say_all(limits.of_warmup(settings, methods, data))
+        positions = self._positions(path.name.removesuffix(".yaml"), settings, pretrain, experts)
+        self._say_all(limits.of_positions(settings, methods, benchmarks, experts, *positions))
         self._check_claims(settings)
         self._say_all(consistency.of_paper_setting(settings, self.root / "config/paper/reported.yaml"))
         phase = self._phase(settings, methods, benchmarks, pretrain)
@@ -128,8 +132,7 @@ class _Loader:
 
     def _shape(self, name: str, settings: StudyFile, pretrain: PretrainSpec | None) -> ModelShape | None:
         """The start model's: its folder's, the fetched one's or the table's; of one not trained yet what it will be."""
-        fetched = self.root / "results" / name / "hub" / "models" / settings.model
-        shape = find_shape(self.root, settings.model, [self.root / settings.model, fetched])
+        shape = find_shape(self.root, settings.model, self._model_folders(name, settings))
         if shape is None and pretrain is not None:
             return world_shape(pretrain.architecture)
         if shape is None and settings.cost.gpu:
@@ -139,6 +142,21 @@ class _Loader:
             )
             self._say(("cost", "gpu"), message)
         return shape
+
+    def _positions(
+        self, name: str, settings: StudyFile, pretrain: PretrainSpec | None, experts: ExpertsSpec | None
+    ) -> tuple[int | None, int | None]:
+        """Of the start model, and of a local one that the expert is; None: not known."""
+        own = find_positions(self.root, settings.model, self._model_folders(name, settings))
+        folder = getattr(experts.source, "folder", None) if experts else None
+        return (
+            own or (pretrain.architecture.max_tokens if pretrain else None),
+            find_positions(self.root, "", [self.root / folder]) if folder else None,
+        )
+
+    def _model_folders(self, name: str, settings: StudyFile) -> list[Path]:
+        """Where the start model may be: its own folder, or where it is fetched to."""
+        return [self.root / settings.model, self.root / "results" / name / "hub" / "models" / settings.model]
 
     def _with_bases(self, path: Path, above: tuple[Path, ...] = ()) -> tuple[Layer, ...]:
         """A study's file on top of those of the studies that it is based on."""
