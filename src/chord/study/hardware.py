@@ -94,6 +94,11 @@ class Gpu(Settings):
     bandwidth_gb_s: PositiveFloat
 
 
+def model_folders(root: Path, study: str, model: str) -> list[Path]:
+    """Where a study's start model may be: its own folder, or the one that it is fetched to."""
+    return [root / model, root / "results" / study / "hub" / "models" / model]
+
+
 def find_shape(root: Path, model: str, folders: list[Path]) -> ModelShape | None:
     """Of the config.json in the first of the folders that has one, else of the table of models.
 

@@ -5,10 +5,12 @@ Each check gives (keys, message) of what cannot. methods: those without a proble
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 
 from chord.data.spec import PrepareSpec
 from chord.experts.spec import ExpertsSpec, ModelSource
 from chord.rollouts import Decoding
+from chord.study.hardware import find_positions
 from chord.study.problems import Keys
 from chord.study.settings import StudyFile
 from chord.study.study import Benchmark, Method
@@ -17,20 +19,18 @@ from chord.training.spec import HybridStage, SftStage, Stage
 Problem = tuple[Keys, str]
 
 
-def of_rows(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec | None) -> Iterator[Problem]:
+def of_rows(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
     """A step that asks for more prompts or expert rows than there are would hold some of them twice."""
-    if data is not None:
-        yield from _told_once(settings, methods, lambda stage: _rows(stage, data))
+    yield from _told_once(settings, methods, lambda stage: _rows(stage, data))
 
 
-def of_warmup(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec | None) -> Iterator[Problem]:
+def of_warmup(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
     """A warm-up that is longer than the stage never reaches the rate, or the mu, that it leads to.
 
     A method as it stands is looked at. Under a protocol it may have fewer steps: how many is what a protocol is about.
     """
-    if data is not None:
-        plain = {name: method for name, method in methods.items() if "@" not in name}
-        yield from _told_once(settings, plain, lambda stage: _warmup(stage, data))
+    plain = {name: method for name, method in methods.items() if "@" not in name}
+    yield from _told_once(settings, plain, lambda stage: _warmup(stage, data))
 
 
 def of_positions(
@@ -39,24 +39,29 @@ def of_positions(
     benchmarks: Mapping[str, Benchmark | None],
     experts: ExpertsSpec | None,
     positions: int | None,
-    experts_positions: int | None,
 ) -> Iterator[Problem]:
-    """A response, with at least one token of a prompt before it, has to fit into the positions of its model.
+    """A response, with at least one token of a prompt before it, has to fit into the positions of the model.
 
-    positions: of the study's model, and of one that the expert is; None: not known. (What vLLM makes room for is looked
-    at where a plan counts memory.)
+    positions: None where they are not known. (What vLLM makes room for is looked at where a plan counts memory.)
     """
-    if positions:
-        yield from _told_once(settings, methods, lambda stage: _responses(stage, positions))
-        limits = {("validation", "decoding"): settings.validation.decoding}
-        for name, benchmark in benchmarks.items():
-            if benchmark is not None:
-                limits[("benchmarks", name, "decodings", benchmark.decoding_name)] = benchmark.decoding
-        if experts is not None:
-            limits[("experts",)] = experts
-        yield from _too_long(limits, positions)
-    if experts_positions and experts is not None and isinstance(experts.source, ModelSource):
-        yield from _too_long({("experts", "source", "decoding"): experts.source.decoding}, experts_positions)
+    if positions is None:
+        return
+    yield from _told_once(settings, methods, lambda stage: _responses(stage, positions))
+    limits = {("validation", "decoding"): settings.validation.decoding}
+    for name, benchmark in benchmarks.items():
+        if benchmark is not None:
+            limits["benchmarks", name, "decodings", benchmark.decoding_name] = benchmark.decoding
+    if experts is not None:
+        limits["experts",] = experts
+    yield from _too_long(limits, positions)
+
+
+def of_the_experts_positions(experts: ExpertsSpec | None, root: Path) -> Iterator[Problem]:
+    """The same of a local model that the expert is."""
+    if experts is not None and isinstance(experts.source, ModelSource):
+        positions = find_positions(root, experts.source.folder, [root / experts.source.folder])
+        if positions is not None:
+            yield from _too_long({("experts", "source", "decoding"): experts.source.decoding}, positions)
 
 
 def _rows(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from chord.study.reading import CHOOSERS
+from chord.study.reading import CHOOSERS, merge
 
 Keys = tuple[str, ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -69,6 +69,16 @@ def validate(model: type[Model], value: dict, layers: Sequence[Layer]) -> Model:
     except ValidationError as error:
         plain = json.loads(text)
         raise Problems([_line(model, plain, layers, details) for details in error.errors(include_url=False)]) from None
+
+
+def complete(model: type[Model], layers: list[Layer], derived: dict) -> Model:
+    """The layers laid over each other, completed with values that no file may give because the study has them."""
+    value: dict = {}
+    for layer in layers:
+        for key in derived.keys() & (layer.value or {}).keys():
+            raise Problems([line(layer, (key,), "unknown key here; the value comes from the study")])
+        value = merge(value, layer.value or {})
+    return validate(model, value | derived, [layer for layer in layers if layer.value])
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
