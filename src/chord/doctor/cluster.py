@@ -13,7 +13,7 @@ from chord.study import Study
 from chord.study.settings import Resources
 
 PROGRAMS = ("sbatch", "squeue", "scancel", "sinfo", "srun")  # Snakemake starts a job's steps with srun
-NODE = re.compile(r"(\d+)\+? (\d+)\+? +(\S.*)")
+NODE = re.compile(r"(\d+)\+?\s+(\d+)\+?\s+(\S.*)")
 PATIENCE_SECONDS = 10  # sinfo itself looks for a controller for about a minute
 ASK = "ask those who run the cluster"
 
@@ -38,7 +38,7 @@ def findings(study: Study, profile: dict) -> Iterator[Finding]:
     if absent:
         remedy = "run this where jobs are submitted, often after `module load slurm`"
         if absent == ["sacct"]:
-            remedy = "slurm-status-command: squeue in the profile; Snakemake would wait for ever"
+            remedy = "slurm-status-command: squeue in the profile, where there is no accounting"
         yield Finding("missing", "SLURM", f"no {', '.join(absent)} on PATH", remedy)
         return
     try:
