@@ -1,6 +1,6 @@
 """What `chord check` says of a study that could be read but not run as it is meant, and what it lets pass."""
 
-# A case a line, however long: ruff: noqa: E501
+# ruff: noqa: E501 - a case a line, however long
 
 import json
 import shutil

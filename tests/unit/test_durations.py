@@ -25,7 +25,7 @@ def test_a_time_in_minutes(text, minutes):
     ["", "soon", "90", "1h30", "30m1h", "1h1h", "-1h", "0m", "1 fortnight", "1:30", "1h30m!", "1e2m", "h", "1,5h"],
 )
 def test_what_is_no_time_is_refused(text):
-    with pytest.raises(ValueError, match="expected minutes, or a time such as 90m, 1.5h, 1h30m or 2d; got"):
+    with pytest.raises(ValueError, match="expected minutes, or a time such as 90m"):
         whole_minutes(text)
 
 
@@ -37,8 +37,8 @@ def test_resources_take_it_under_either_name(tmp_path, capsys, key):
     root.set(STUDY_FILE, "resources", "train", value={"mem_mb": 1000, key: "a while"})
     assert cli.main(["check", "small", "--root", str(root.path)]) == 2
     assert capsys.readouterr().err == (
-        f"chord: error: {STUDY_FILE}: resources.train.{key}: expected minutes, or a time such as 90m, 1.5h, 1h30m or 2d;"
-        " got 'a while'\n"
+        f"chord: error: {STUDY_FILE}: resources.train.{key}: expected minutes, or a time such as 90m, 1.5h, 1h30m or"
+        " 2d; got 'a while'\n"
     )
 
 
