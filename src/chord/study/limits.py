@@ -24,6 +24,11 @@ def of_rows(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpe
     yield from _told_once(settings, methods, lambda stage: _rows(stage, data))
 
 
+def of_expert_sets(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
+    """The first 40,000 of 5,000 rows are 5,000: the method would not be what it says."""
+    yield from _told_once(settings, methods, lambda stage: _expert_set(stage, data))
+
+
 def of_warmup(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
     """A warm-up that is longer than the stage never reaches the rate, or the mu, that it leads to.
 
@@ -69,14 +74,15 @@ def _rows(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
         yield ("prompts_per_step",), f"expected at most the {data.rl} prompts of data.rl, got {stage.prompts_per_step}"
     if not _reads_expert_rows(stage):
         return
-    if stage.expert_set and stage.expert_set > data.sft:
+    rows = min(stage.expert_set or data.sft, data.sft)
+    if (count := stage.expert_rows_per_step) > rows:
+        source = "data.sft" if rows == data.sft else "expert_set"
+        yield ("expert_rows_per_step",), f"expected at most the {rows} rows of {source}, got {count}"
+
+
+def _expert_set(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
+    if _reads_expert_rows(stage) and stage.expert_set and stage.expert_set > data.sft:
         yield ("expert_set",), f"expected at most the {data.sft} prompts of data.sft, got {stage.expert_set}"
-    elif stage.expert_rows_per_step > (rows := stage.expert_set or data.sft):
-        source = "expert_set" if stage.expert_set else "data.sft"
-        yield (
-            ("expert_rows_per_step",),
-            f"expected at most the {rows} rows of {source}, got {stage.expert_rows_per_step}",
-        )
 
 
 def _reads_expert_rows(stage: Stage) -> bool:

@@ -42,32 +42,24 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_study(
-    name_or_path: str | Path, root: str | Path = ".", seeds: int | None = None, with_folders: bool = False
+    name_or_path: str | Path, root: str | Path = ".", seeds: int | None = None, thoroughly: bool = False
 ) -> Study:
     """The study of this name (config/studies/<name>.yaml under `root`) or in this file; UserError: a line a problem.
 
-    seeds: runs of each method in place of what the file says. with_folders: look into the local folders too.
+    seeds: runs of each method in place of what the file says. thoroughly: look too into the local folders, and at
+    what only some targets run.
     """
     loader = _Loader(Path(root))
     try:
         study = loader.study(str(name_or_path), {} if seeds is None else {"seeds": seeds})
-        if with_folders and not loader.lines:
-            loader.say_all(places.problems(study))
+        if thoroughly and not loader.lines:
+            loader.look_closer(study)
     except Problems as problems:
         loader.lines += problems.lines
     if loader.lines:
         # A fault in the shared defaults shows up once for each method: say it once.
         raise UserError("\n".join(dict.fromkeys(loader.lines)))
     return study
-
-
-def chosen_study(root: Path) -> str:
-    """The study that config/config.yaml names; UserError if it names none."""
-    file = root / "config" / "config.yaml"
-    values = read_yaml(file, str(file))
-    if "study" not in values:
-        raise UserError(f"{file}: study: missing; expected the name of a file in config/studies")
-    return str(values["study"])
 
 
 def _refuse_redefined(layers: list[Layer]) -> None:
@@ -94,14 +86,14 @@ class _Loader:
     def study(self, name_or_path: str, instead: dict[str, Any]) -> Study:
         is_path = "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
         path = Path(name_or_path) if is_path else self._find("study", name_or_path, asked_by="")
-        self.file = self._shown(path)
+        name, self.file = path.name.removesuffix(".yaml"), self._shown(path)
         self.files = self._with_bases(path)
         values = functools.reduce(overlay, [layer.value for layer in self.files]) | instead
         settings = validate(StudyFile, values, [self._layer(values)])
         methods = self._methods(settings)
         self.say_all(consistency.of_comparisons(settings))
         comparisons = {} if self.lines else self._under_protocols(settings, methods)
-        benchmarks = {name: self._benchmark(name, settings) for name in settings.benchmarks}
+        benchmarks = {key: self._benchmark(key, settings) for key in settings.benchmarks}
         data = self._section(PrepareSpec, settings.data, ("data",), seed=settings.seed)
         experts = self._section(ExpertsSpec, settings.experts, ("experts",), seed=settings.seed)
         pretrain = None
@@ -110,13 +102,11 @@ class _Loader:
         self.say_all(consistency.of_ranks(settings, methods))
         self.say_all(consistency.of_sharding(settings, methods))
         self.say_all(consistency.of_tuning(settings, methods))
-        self.lines += trial_problems(settings, methods, self._layer)
         if data is not None:
             self.say_all(limits.of_rows(settings, methods, data))
             self.say_all(limits.of_warmup(settings, methods, data))
-        folders = model_folders(self.root, path.name.removesuffix(".yaml"), settings.model)
-        planned = pretrain.architecture.max_tokens if pretrain else None
-        positions = find_positions(self.root, settings.model, folders) or planned
+        positions = find_positions(self.root, settings.model, model_folders(self.root, name, settings.model))
+        positions = positions or (pretrain.architecture.max_tokens if pretrain else None)
         self.say_all(limits.of_positions(settings, methods, benchmarks, experts, positions))
         self.say_all(limits.of_the_experts_positions(experts, self.root))
         self._check_claims(settings)
@@ -125,7 +115,7 @@ class _Loader:
         self.say_all(consistency.of_parts(settings, benchmarks))
         self.say_all(consistency.of_benchmarks(settings, benchmarks))
         return Study(
-            name=path.name.removesuffix(".yaml"),
+            name=name,
             root=self.root,
             settings=settings,
             methods={} if self.lines else in_order(list(methods.values())),
@@ -136,9 +126,14 @@ class _Loader:
             pretrain=pretrain,
             bases=phase.bases if phase else {},
             phase=phase.diagram if phase else None,
-            shape=None if self.lines else self._shape(path.name.removesuffix(".yaml"), settings, pretrain),
+            shape=None if self.lines else self._shape(name, settings, pretrain),
             gpu=find_gpu(self.root, settings.cost.gpu) if settings.cost.gpu else None,
         )
+
+    def look_closer(self, study: Study) -> None:
+        self.say_all(places.problems(study))
+        self.say_all(limits.of_expert_sets(study.settings, study.methods, study.data))
+        self.lines += trial_problems(study.settings, study.methods, self._layer)
 
     def _shape(self, name: str, settings: StudyFile, pretrain: PretrainSpec | None) -> ModelShape | None:
         """The start model's: its folder's, the fetched one's or the table's; of one not trained yet what it will be."""

@@ -14,7 +14,7 @@ def trial_problems(
 ) -> list[str]:
     """A line for each value of the search that its setting does not take, or setting that the stage does not have.
 
-    methods: those without a problem of their own. layer_of: a value of the study with the place where it stands.
+    layer_of: a value of the study with the place where it stands.
     """
     lines = []
     for name, search in settings.tuning.search.items() if settings.tuning else ():
