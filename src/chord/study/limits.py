@@ -5,15 +5,14 @@ Each check gives (keys, message) of what cannot. methods: those without a proble
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 
 from chord.data.spec import PrepareSpec
 from chord.experts.spec import ExpertsSpec, ModelSource
 from chord.rollouts import Decoding
-from chord.study.hardware import find_positions
+from chord.study.hardware import find_positions, model_folders
 from chord.study.problems import Keys
 from chord.study.settings import StudyFile
-from chord.study.study import Benchmark, Method
+from chord.study.study import Method, Study
 from chord.training.spec import HybridStage, SftStage, Stage
 
 Problem = tuple[Keys, str]
@@ -38,35 +37,30 @@ def of_warmup(settings: StudyFile, methods: Mapping[str, Method], data: PrepareS
     yield from _told_once(settings, plain, lambda stage: _warmup(stage, data))
 
 
-def of_positions(
-    settings: StudyFile,
-    methods: Mapping[str, Method],
-    benchmarks: Mapping[str, Benchmark | None],
-    experts: ExpertsSpec | None,
-    positions: int | None,
-) -> Iterator[Problem]:
+def of_positions(study: Study) -> Iterator[Problem]:
     """A response, with at least one token of a prompt before it, has to fit into the positions of the model.
 
-    positions: None where they are not known. (What vLLM makes room for is looked at where a plan counts memory.)
+    What vLLM makes room for is looked at where a plan counts memory.
     """
+    positions = find_positions(study.root, study.model, model_folders(study.root, study.name, study.model))
+    if positions is None and study.pretrain is not None:
+        positions = study.pretrain.architecture.max_tokens  # of one that is not trained yet
     if positions is None:
         return
-    yield from _told_once(settings, methods, lambda stage: _responses(stage, positions))
-    limits = {("validation", "decoding"): settings.validation.decoding}
-    for name, benchmark in benchmarks.items():
-        if benchmark is not None:
-            limits["benchmarks", name, "decodings", benchmark.decoding_name] = benchmark.decoding
-    if experts is not None:
-        limits["experts",] = experts
+    yield from _told_once(study.settings, study.methods, lambda stage: _responses(stage, positions))
+    limits = {("validation", "decoding"): study.settings.validation.decoding, ("experts",): study.experts}
+    for name, benchmark in study.benchmarks.items():
+        limits["benchmarks", name, "decodings", benchmark.decoding_name] = benchmark.decoding
     yield from _too_long(limits, positions)
 
 
-def of_the_experts_positions(experts: ExpertsSpec | None, root: Path) -> Iterator[Problem]:
+def of_the_experts_positions(study: Study) -> Iterator[Problem]:
     """The same of a local model that the expert is."""
-    if experts is not None and isinstance(experts.source, ModelSource):
-        positions = find_positions(root, experts.source.folder, [root / experts.source.folder])
+    source = study.experts.source
+    if isinstance(source, ModelSource):
+        positions = find_positions(study.root, source.folder, [study.root / source.folder])
         if positions is not None:
-            yield from _too_long({("experts", "source", "decoding"): experts.source.decoding}, positions)
+            yield from _too_long({("experts", "source", "decoding"): source.decoding}, positions)
 
 
 def _rows(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
@@ -133,7 +127,7 @@ def _place(settings: StudyFile, name: str, kind: str, keys: Iterable[str]) -> Ke
     method, _, protocol = name.partition("@")
     override = settings.methods.get(method)
     if not (override and _has(override.stage, keys)):
-        if protocol and _has(getattr(settings.protocols[protocol], kind), keys):
+        if protocol in settings.protocols and _has(getattr(settings.protocols[protocol], kind), keys):
             return ("protocols", protocol, kind, *keys)
         if _has(getattr(settings.training, kind), keys):
             return ("training", kind, *keys)

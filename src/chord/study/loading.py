@@ -21,7 +21,6 @@ from chord.study.hardware import (
     MODELS,
     ModelShape,
     find_gpu,
-    find_positions,
     find_shape,
     model_folders,
     world_shape,
@@ -46,8 +45,8 @@ def load_study(
 ) -> Study:
     """The study of this name (config/studies/<name>.yaml under `root`) or in this file; UserError: a line a problem.
 
-    seeds: runs of each method in place of what the file says. thoroughly: look too into the local folders, and at
-    what only some targets run.
+    seeds: runs of each method in place of what the file says. thoroughly: look too into folders of models and
+    datasets, and at what only some targets run.
     """
     loader = _Loader(Path(root))
     try:
@@ -105,10 +104,6 @@ class _Loader:
         if data is not None:
             self.say_all(limits.of_rows(settings, methods, data))
             self.say_all(limits.of_warmup(settings, methods, data))
-        positions = find_positions(self.root, settings.model, model_folders(self.root, name, settings.model))
-        positions = positions or (pretrain.architecture.max_tokens if pretrain else None)
-        self.say_all(limits.of_positions(settings, methods, benchmarks, experts, positions))
-        self.say_all(limits.of_the_experts_positions(experts, self.root))
         self._check_claims(settings)
         self.say_all(consistency.of_paper_setting(settings, self.root / "config/paper/reported.yaml"))
         phase = self._phase(settings, methods, benchmarks, pretrain)
@@ -131,7 +126,10 @@ class _Loader:
         )
 
     def look_closer(self, study: Study) -> None:
+        """Into the folders of models and datasets, and at what only some targets run."""
         self.say_all(places.problems(study))
+        self.say_all(limits.of_positions(study))
+        self.say_all(limits.of_the_experts_positions(study))
         self.say_all(limits.of_expert_sets(study.settings, study.methods, study.data))
         self.lines += trial_problems(study.settings, study.methods, self._layer)
 
