@@ -2,11 +2,13 @@
 
 # ruff: noqa: E501 - a case a line, however long
 
+import copy
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from chord import cli
 from chord.files import write_jsonl
@@ -97,6 +99,8 @@ def check(root, capsys) -> list[str]:
         (SKILLS, "data.source", COLUMNS | {"columns": {"question": 3, "answer": "a"}}, "data.source.columns.question: expected text, got 3"),
         (SKILLS, "data.source", COLUMNS | {"columns": {"question": "q"}}, "data.source.columns: expected a column for answer, or for rubric"),
         (SKILLS, "data.source", COLUMNS | {"colums": {}, "columns": NAMES}, "data.source.colums: unknown key; expected one of answers, columns, dataset, files, folder, kind, revision, task (did you mean 'columns'?)"),
+        (SKILLS, "data.source", {"kind": []}, "data.source.kind: unknown kind '[]'; expected one of bfcl, columns, skills, world"),
+        (STUDY_FILE, "experts", {}, "experts.max_response_tokens: missing; expected longer ones are rejected; with the end token, in the policy's tokenizer (paper, maths: 8,196)"),
         (SKILLS, "data.source", COLUMNS, "data.source.columns: missing; expected keys question, options, messages, answer, rubric, id, group"),
         (STUDY_FILE, "data.source", COLUMNS | {"columns": {"question": "q", "anser": "a"}}, "data.source.columns.anser: unknown key; expected one of answer, group, id, messages, options, question, rubric (did you mean 'answer'?)"),
     ],
@@ -176,3 +180,28 @@ def test_methods_of_the_phase_diagram_are_told_with_the_others(tmp_path, capsys)
     (line,) = capsys.readouterr().err.splitlines()
     assert f"training.hybrid.decoding.max_response_tokens: {TOO_LONG} 256 (" in line
     assert "chord_phi@x0.06-mu0.1" in line
+
+
+def keys_of(value: object, place: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Where every key of nested mappings stands."""
+    if not isinstance(value, dict):
+        return []
+    return [found for key, item in value.items() for found in [(*place, key), *keys_of(item, (*place, key))]]
+
+
+@pytest.mark.parametrize("file", [STUDY_FILE, SKILLS, WORLD, DECAY])
+def test_a_misspelt_key_anywhere_is_a_line(root, capsys, file):
+    root.set(SKILLS, "data", "source", value=COLUMNS | {"columns": NAMES})
+    content = yaml.safe_load((root.path / file).read_text(encoding="utf-8"))
+    for place in keys_of(content):
+        changed = copy.deepcopy(content)
+        parent = changed
+        for key in place[:-1]:
+            parent = parent[key]
+        parent[f"{place[-1]}x"] = parent.pop(place[-1])
+        root.write(file, changed)
+        lines = check(root, capsys)
+        # The groups of a benchmark's columns, and names of comparisons and decodings, are anybody's.
+        free = place[:-1] in (("columns",), ("comparisons",), ("decodings",)) and file != DECAY
+        assert free or lines, place
+        assert all(line.startswith("config/") for line in lines), lines

@@ -78,7 +78,7 @@ def complete(model: type[Model], layers: list[Layer], derived: dict) -> Model:
         for key in derived.keys() & (layer.value or {}).keys():
             raise Problems([line(layer, (key,), "unknown key here; the value comes from the study")])
         value = merge(value, layer.value or {})
-    return validate(model, value | derived, [layer for layer in layers if layer.value])
+    return validate(model, value | derived, [layer for layer in layers if layer.value] or layers)
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
@@ -221,7 +221,7 @@ def _model(annotation: Any, value: Any) -> type[BaseModel] | None:
     members = [found for part in get_args(annotation) if (found := _model(part, value))]
     if len(members) > 1:
         chosen = [value[chooser] for chooser in CHOOSERS if isinstance(value, dict) and chooser in value]
-        members = [member for member in members if _choices(member) & set(chosen)]
+        members = [member for member in members if any(choice in chosen for choice in _choices(member))]
     return members[0] if len(members) == 1 else None
 
 
