@@ -93,6 +93,10 @@ def folders(source: dict) -> list[str]:
     return found + [folder for part in ("sft", "rl") if part in source for folder in folders(source[part])]
 
 
+def benchmark_source(wildcards) -> dict:
+    return located(STUDY.benchmark_spec(wildcards.benchmark)["source"])
+
+
 def located_spec(values: dict) -> dict:
     return values | {"source": located(values["source"])}
 

@@ -1,4 +1,4 @@
-# What the study reads that no rule makes: folders of models and datasets. Their content counts, as the parameter
+# What the study reads and does not make: folders of models and datasets. Their content counts, as the parameter
 # `content` of the jobs that read them, and none of their times (`given`).
 from functools import cache
 
@@ -15,7 +15,7 @@ def is_given(folder: str) -> bool:
 
 
 def given(folder: str):
-    """A folder as an input: one that no rule makes with its content in place of its times."""
+    """A folder as an input; the times of one that the study does not make are not looked at."""
     return ancient(folder) if is_given(folder) else folder
 
 
@@ -40,6 +40,13 @@ def content_of_rows(source: dict, place):
     found = [content_of(source["folder"], "rows", place.globs)] if "folder" in source else []
     found += [content_of_rows(source[part], getattr(place, part)) for part in ("sft", "rl") if part in source]
     return together(*found)
+
+
+def content_of_experts(source: dict):
+    """Of the located source of the trajectories."""
+    if source["kind"] == "model":
+        return content_of(source["folder"], "model")
+    return content_of_rows(source, STUDY.experts.source)
 
 
 def together(*found):

@@ -64,10 +64,6 @@ rule prepare:
         "python -m chord prepare --spec {params.spec:q} {params.given} --out {params.folder:q} > {log:q} 2>&1"
 
 
-def benchmark_source(wildcards) -> dict:
-    return located(STUDY.benchmark_spec(wildcards.benchmark)["source"])
-
-
 rule benchmark:
     input:
         source=lambda wildcards: [given(folder) for folder in folders(benchmark_source(wildcards))],

@@ -8,12 +8,6 @@ elif "folder" in EXPERTS["source"]:
     EXPERTS["source"]["folder"] = from_root(EXPERTS["source"]["folder"])
 
 
-def content_of_experts():
-    if EXPERTS["source"]["kind"] == "model":
-        return content_of(EXPERTS["source"]["folder"], "model")
-    return content_of_rows(EXPERTS["source"], STUDY.experts.source)
-
-
 rule experts:
     input:
         prompts=f"{RESULTS}/data/sft.jsonl",
@@ -35,7 +29,7 @@ rule experts:
         gpu=STUDY.resources("experts").gpus,
     params:
         spec=spec(EXPERTS),
-        content=lambda wildcards: together(content_of_experts(), content_of(BASE_MODEL, "tokenizer")),
+        content=lambda wildcards: together(content_of_experts(EXPERTS["source"]), content_of(BASE_MODEL, "tokenizer")),
     message:
         "Collect the expert trajectories"
     shell:
