@@ -21,18 +21,23 @@ def given(folder: str):
 
 @cache
 def content_of(folder: str, kind: str, globs: tuple[str, ...] = ()):
-    """kind: model, tokenizer, or the rows of those files that `globs` choose. Of a folder that is not there Snakemake
-    or the job says so."""
+    """kind: model, tokenizer, or the rows of those files that `globs` choose. Of a folder that is not there, or has no
+    such files, Snakemake or the job says so."""
     if not is_given(folder) or not Path(folder).is_dir():
         return NOTHING_LOCAL
+    place = Path(folder)
+    files = rows_in(place, globs) if kind == "rows" else model_files(place, weights=kind == "model")
     try:
-        if kind == "rows":
-            files = data_files(Path(folder), globs)
-        else:
-            files = model_files(Path(folder), weights=kind == "model")
-        return content(Path(folder), files, MANIFESTS, lambda line: print(line, file=sys.stderr))
+        return content(place, files, MANIFESTS, lambda line: print(line, file=sys.stderr))
     except UserError as error:
         sys.exit(str(error))
+
+
+def rows_in(folder: Path, globs: tuple[str, ...]) -> list[Path]:
+    try:
+        return data_files(folder, globs)
+    except UserError:  # there are none
+        return []
 
 
 def content_of_rows(source: dict, place):
