@@ -331,7 +331,7 @@ def _grade(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    study = _load(options)
+    study = _load(options, thoroughly=True)
     print(f"{study.name}: {len(study.methods)} methods, {len(study.seed_indices)} seeds, no problems found")
 
 
@@ -377,7 +377,7 @@ def _schema(options: argparse.Namespace) -> None:
         write_text(options.out / f"{kind}.schema.json", schema_text(kind))
 
 
-def _load(options: argparse.Namespace) -> "Study":
+def _load(options: argparse.Namespace, thoroughly: bool = False) -> "Study":
     from chord.study import chosen_study, load_study
 
-    return load_study(options.study or chosen_study(options.root), options.root, options.seeds)
+    return load_study(options.study or chosen_study(options.root), options.root, options.seeds, thoroughly)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import SoftFileLease, Timeout
 
+from chord.disk import explained
 from chord.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,19 @@ def held(file: Path, work: str, lease: float = LEASE_SECONDS, beat: float = BEAT
 
     try:
         yield check
+    finally:
+        lock.release()
+
+
+@contextmanager
+def in_turn(file: Path) -> Iterator[None]:
+    """Hold the lock while the block runs, after whoever has it now: for short work that both need done."""
+    with explained(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = SoftFileLease(file, lease_duration=LEASE_SECONDS, heartbeat_interval=BEAT_SECONDS)
+        lock.acquire(poll_interval=0.1)
+    try:
+        yield
     finally:
         lock.release()
 

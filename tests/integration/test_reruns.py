@@ -1,12 +1,15 @@
 """What runs again after an edit, from the jobs that Snakemake plans. No job runs: every output is there, empty."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
+from chord.files import read_json, write_jsonl
 from tests.integration.workflow import copy_checkout, planned, pretend_finished
 
 pytestmark = pytest.mark.slow
@@ -106,3 +109,172 @@ def test_a_benchmark_trains_nothing(finished):
         again = planned(finished)
     assert not {output for output in again if output.endswith(("/model", "world_test.completions.parquet"))}
     assert "runs/original/seed-0/skills.completions.parquet" in again
+
+
+# A study whose model and rows are local folders: what is in their files counts, and none of their times.
+
+LOCAL = {
+    "base": "smoke",
+    "data": {
+        "source": {
+            "kind": "splits",
+            "sft": {"folder": "data/prompts", "files": ["sft*"], "task": "math", "columns": {"question": "question"}},
+            "rl": {
+                "folder": "data/prompts",
+                "files": ["rl*"],
+                "task": "math",
+                "columns": {"question": "question", "answer": "answer"},
+            },
+        }
+    },
+    "experts": {"source": {"kind": "dataset", "folder": "data/solutions", "format": "answers"}},
+    "benchmarks": {
+        "world_test": None,
+        "gsm8k": {
+            "data": {"source": {"folder": "data/questions", "files": ["sums*"], "answers": "text"}},
+            "decodings": {"short": {"k": 1, "temperature": 1.0, "max_response_tokens": 8}},
+            "decoding": "short",
+        },
+        "math500": {
+            "data": {
+                "source": {
+                    "folder": "data/questions",
+                    "files": ["algebra*"],
+                    "columns": {"question": "question", "id": None, "group": None},
+                }
+            },
+            "decodings": {"short": {"k": 1, "temperature": 1.0, "max_response_tokens": 8}},
+            "decoding": "short",
+        },
+    },
+    "methods": dict.fromkeys(("sft_best", "sft_light_rl", "sft_best_rl", "chord_mu", "rl")),
+    "comparisons": {
+        "main": {"methods": ["original", "sft_light", "chord_phi"], "references": ["original"], "figures": []}
+    },
+    **dict.fromkeys(("base_model", "claims", "tuning", "phase_phi")),
+}
+MODEL = "models/world-base"
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory) -> Path:
+    folder = copy_checkout(tmp_path_factory.mktemp("local"))
+    models = (folder / "models").resolve()
+    (folder / "models").unlink()
+    shutil.copytree(models, folder / "models")
+    (folder / "config/config.yaml").write_text("study: local\n", encoding="utf-8")
+    (folder / "config/studies/local.yaml").write_text(yaml.safe_dump(LOCAL, sort_keys=False), encoding="utf-8")
+    for name in ("prompts/sft", "prompts/rl", "solutions/train", "questions/sums", "questions/algebra"):
+        write_jsonl(folder / f"data/{name}.jsonl", [{"question": f"Of {name}?", "answer": "4", "thinking": "2 + 2"}])
+    pretend_finished(folder)
+    return folder
+
+
+@contextmanager
+def overwritten(path: Path, content: bytes) -> Iterator[None]:
+    """The file with another content, written in place: its folder does not notice. Afterwards as it was."""
+    kept = path.read_bytes()
+    path.write_bytes(content)
+    try:
+        yield
+    finally:
+        path.write_bytes(kept)
+
+
+def appended(path: Path):
+    return overwritten(path, path.read_bytes() * 2)
+
+
+def test_an_appended_row_reruns_what_reads_it(local):
+    with appended(local / "data/solutions/train.jsonl"):
+        again = planned(local)
+    assert {"data/experts.jsonl", "runs/sft_light/seed-0/model", "runs/chord_phi/seed-1/model", "report.html"} <= again
+    assert not {output for output in again if output.startswith(("runs/original", "data/benchmarks", "data/sft"))}
+
+
+def test_an_edited_benchmark_file_reruns_that_benchmark(local):
+    with appended(local / "data/questions/sums.jsonl"):
+        again = planned(local)
+    assert {"data/benchmarks/gsm8k.jsonl", "runs/original/seed-0/gsm8k.scores.parquet"} <= again
+    assert "data/benchmarks/math500.jsonl" not in again  # a file of the same folder that was not touched
+
+
+@pytest.mark.parametrize("name", ["sft", "rl"])
+def test_an_edited_file_of_prompts_reruns_the_training(local, name):
+    with appended(local / f"data/prompts/{name}.jsonl"):
+        again = planned(local)
+    assert {"data/sft.jsonl", "data/rl.jsonl", "runs/chord_phi/seed-0/model"} <= again
+    assert not {output for output in again if output.startswith(("runs/original", "data/benchmarks"))}
+
+
+def test_a_further_file_of_a_dataset_is_noticed(local):
+    further = local / "data/questions/sums-2.jsonl"
+    write_jsonl(further, [{"question": "One more?", "answer": "1"}])
+    try:
+        assert "data/benchmarks/gsm8k.jsonl" in planned(local)
+    finally:
+        further.unlink()
+
+
+def test_weights_written_in_place_rerun_what_starts_from_them(local):
+    weights = local / MODEL / "model.safetensors"
+    kept = weights.stat()
+    with overwritten(weights, weights.read_bytes()[:-1] + b"\1"):  # as many bytes as before
+        os.utime(weights, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+        again = planned(local)
+    assert {"runs/original/seed-0/gsm8k.completions.parquet", "runs/sft_light/seed-0/model"} <= again
+    assert not {output for output in again if output.startswith("data/")}  # they read the tokenizer only
+
+
+def test_another_chat_template_reruns_experts_and_training(local):
+    with appended(local / MODEL / "chat_template.jinja"):
+        again = planned(local)
+    assert {"data/experts.jsonl", "runs/sft_light/seed-0/model"} <= again
+    assert not {output for output in again if output.startswith("data/benchmarks")}
+
+
+@pytest.mark.parametrize("name", [f"{MODEL}/README.md", "data/questions/README.md", f"{MODEL}/.cache"])
+def test_a_file_that_no_job_reads_reruns_nothing(local, name):
+    with overwritten(local / name, b"other words") if (local / name).exists() else _new(local / name):
+        assert not planned(local)
+
+
+@contextmanager
+def _new(path: Path) -> Iterator[None]:
+    path.write_bytes(b"new words")
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
+def test_the_same_bytes_anew_rerun_nothing(local):
+    """As after `git checkout`, `cp -r`, `touch`: other times, other inodes, the same content."""
+    for name in ("data", "models", "config"):
+        (local / name).rename(local / "before")
+        shutil.copytree(local / "before", local / name, copy_function=shutil.copy)
+        shutil.rmtree(local / "before")
+        for path in (local / name).rglob("*"):
+            path.touch()
+    assert not planned(local)
+    with appended(local / "data/questions/sums.jsonl"):
+        assert planned(local)
+
+
+def test_files_are_hashed_once(local):
+    assert not planned(local)
+    manifests = {path: path.stat().st_mtime_ns for path in (local / ".snakemake/contents").glob("*.json")}
+    assert {read_json(path)["folder"] for path in manifests} == {
+        str(local / name) for name in (MODEL, "data/prompts", "data/questions", "data/solutions")
+    }
+    assert not planned(local)
+    assert manifests == {path: path.stat().st_mtime_ns for path in manifests}
+
+
+def test_a_file_that_is_gone_is_noticed(local):
+    """The job that reads it says in a line that it is not there."""
+    (local / "data/questions/sums.jsonl").rename(local / "data/kept")
+    try:
+        assert "data/benchmarks/gsm8k.jsonl" in planned(local)
+    finally:
+        (local / "data/kept").rename(local / "data/questions/sums.jsonl")

@@ -236,12 +236,60 @@ def test_nodes_of_a_cluster(line, gpus):
     assert cluster.read_nodes(f"{line}\n{line}\n") == {cluster.Node(64, 256000, gpus)}
 
 
+WARNINGS = (
+    "sinfo: warning: the controller runs an older version",
+    "*** maintenance on 2026-12-01, 8 to 10 ***",
+    "64 nodes are drained",
+    "n/a n/a (null)",
+    "",
+)
+
+
+@pytest.mark.parametrize("line", WARNINGS)
+def test_a_warning_among_the_nodes_is_no_node(line):
+    text = f"{line}\n64 256000 gpu:h100:4(S:0-1)\n  {line}\n   8   16000   (null)\n"
+    assert cluster.read_nodes(text) == {cluster.Node(64, 256000, 4), cluster.Node(8, 16000, 0)}
+
+
+@pytest.mark.parametrize("said", [*WARNINGS[:3], ""])
+def test_a_cluster_of_warnings_only_has_no_nodes(root, monkeypatch, said):
+    programs(root, monkeypatch, *cluster.PROGRAMS, "sacct", says=said)
+    (found,) = cluster.findings(load(root), {})
+    assert (found.state, found.found) == ("missing", f"sinfo: {said or 'no nodes'}")
+
+
+def programs(root, monkeypatch, *names: str, says: str = "64 256000 (null)") -> None:
+    """A PATH with these programs and nothing else, each of which says the same."""
+    folder = root.path / "bin"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text(f"#!/bin/sh\necho '{says}'\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+@pytest.mark.parametrize(
+    ("lacking", "profile", "found"),
+    [
+        ("srun", {}, "no srun on PATH"),
+        ("sacct", {}, "no sacct on PATH"),
+        ("sacct", {"slurm-status-command": "squeue"}, None),
+        ("squeue", {"slurm-status-command": "squeue"}, "no squeue on PATH"),
+    ],
+)
+def test_every_program_that_snakemake_calls_is_asked_for(root, monkeypatch, lacking, profile, found):
+    programs(root, monkeypatch, *({*cluster.PROGRAMS, "sacct"} - {lacking}))
+    first = next(iter(cluster.findings(load(root), profile)))
+    assert (first.state, first.found) == (("missing", found) if found else (first.state, first.found))
+    assert found or first.state == "ok"
+
+
 def test_no_slurm_where_the_profile_submits_to_it(root, capsys, monkeypatch):
     root.write("profiles/slurm/config.yaml", "executor: slurm\n")
     monkeypatch.setenv("PATH", str(root.path))
     code, output = doctor(root, capsys, "--workflow-profile", str(root.path / "profiles/slurm"))
     assert code == 1
-    assert "missing  SLURM     no sbatch, squeue, scancel, sinfo on PATH\n" in output
+    assert "missing  SLURM     no sbatch, squeue, scancel, sinfo, srun, sacct on PATH\n" in output
 
 
 @pytest.mark.slow

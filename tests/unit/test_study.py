@@ -278,7 +278,7 @@ def test_words_about_a_method_change_no_run(root):
 
 def test_changing_a_benchmark_changes_only_its_own_jobs(root):
     before = specs(load(root))
-    root.set("config/benchmarks/skills.yaml", "decodings", "greedy", "k", value=4)
+    root.set("config/benchmarks/skills.yaml", "decodings", "greedy", "max_response_tokens", value=4)
     assert changed(before, specs(load(root))) == {
         ("generate", method, seed, "skills") for method in load(root).methods for seed in (0, 1)
     }

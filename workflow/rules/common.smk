@@ -93,6 +93,10 @@ def folders(source: dict) -> list[str]:
     return found + [folder for part in ("sft", "rl") if part in source for folder in folders(source[part])]
 
 
+def benchmark_source(wildcards) -> dict:
+    return located(STUDY.benchmark_spec(wildcards.benchmark)["source"])
+
+
 def located_spec(values: dict) -> dict:
     return values | {"source": located(values["source"])}
 
@@ -173,6 +177,10 @@ def question_files() -> list[str]:
 def trials_of(method: str) -> list[str]:
     """Manifests of the trials of a method's search."""
     return expand(f"{TRIAL}/manifest.json", method=method, trial=range(len(STUDY.search[method].values)))
+
+
+def start_of(wildcards) -> str:
+    return result_of(STUDY.start_of(wildcards.method), wildcards.seed)
 
 
 def trial_start(wildcards) -> str:

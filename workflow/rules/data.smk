@@ -2,6 +2,7 @@
 
 PREPARE = located_spec(STUDY.prepare_spec())
 OF_DATASET = PREPARE["source"]["kind"] != "world"
+COUNTS_TOKENS = PREPARE["source"]["kind"] == "openr1"
 
 
 # One repository at the commit of the study's lock. Runs where Snakemake runs, as compute nodes often have no network.
@@ -30,10 +31,10 @@ rule repository:
 
 rule prepare:
     input:
-        source=folders(PREPARE["source"]),
+        source=[given(folder) for folder in folders(PREPARE["source"])],
         # A prompt of a dataset may be a test question; those of the world cannot be.
         benchmarks=question_files() if OF_DATASET else [],
-        policy=BASE_MODEL if PREPARE["source"]["kind"] == "openr1" else [],
+        policy=given(BASE_MODEL) if COUNTS_TOKENS else [],
     output:
         sft=f"{RESULTS}/data/sft.jsonl",
         rl=f"{RESULTS}/data/rl.jsonl",
@@ -51,6 +52,10 @@ rule prepare:
         runtime=STUDY.resources("prepare").minutes,
     params:
         spec=spec(PREPARE),
+        content=lambda wildcards: together(
+            content_of_rows(PREPARE["source"], STUDY.data.source),
+            content_of(BASE_MODEL, "tokenizer") if COUNTS_TOKENS else NOTHING_LOCAL,
+        ),
         folder=lambda wildcards, output: Path(output.manifest).parent,
         given=lambda wildcards, input: options({name: input.get(name, []) for name in ("benchmarks", "policy")}),
     message:
@@ -61,7 +66,7 @@ rule prepare:
 
 rule benchmark:
     input:
-        source=lambda wildcards: folders(located(STUDY.benchmark_spec(wildcards.benchmark)["source"])),
+        source=lambda wildcards: [given(folder) for folder in folders(benchmark_source(wildcards))],
     output:
         rows=f"{RESULTS}/data/benchmarks/{{benchmark}}.jsonl",
     log:
@@ -76,6 +81,9 @@ rule benchmark:
         runtime=STUDY.resources("benchmark").minutes,
     params:
         spec=lambda wildcards: spec(located_spec(STUDY.benchmark_spec(wildcards.benchmark))),
+        content=lambda wildcards: content_of_rows(
+            benchmark_source(wildcards), STUDY.benchmarks[wildcards.benchmark].data.source
+        ),
     message:
         "Prepare benchmark {wildcards.benchmark}"
     shell:

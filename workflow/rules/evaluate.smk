@@ -3,7 +3,7 @@
 
 rule generate:
     input:
-        model=lambda wildcards: result_of(wildcards.method, wildcards.seed),
+        model=lambda wildcards: given(result_of(wildcards.method, wildcards.seed)),
         rows=f"{RESULTS}/data/benchmarks/{{benchmark}}.jsonl",
     output:
         completions=f"{RUN}/{{benchmark}}.completions.parquet",
@@ -20,6 +20,7 @@ rule generate:
         gpu=STUDY.resources("generate").gpus,
     params:
         spec=lambda wildcards: spec(STUDY.generate_spec(wildcards.method, int(wildcards.seed), wildcards.benchmark)),
+        content=lambda wildcards: content_of(result_of(wildcards.method, wildcards.seed), "model"),
     message:
         "Answer {wildcards.benchmark} with {wildcards.method}, seed {wildcards.seed}"
     shell:

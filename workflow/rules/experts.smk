@@ -11,8 +11,8 @@ elif "folder" in EXPERTS["source"]:
 rule experts:
     input:
         prompts=f"{RESULTS}/data/sft.jsonl",
-        policy=BASE_MODEL,
-        source=EXPERTS["source"].get("folder", []),
+        policy=given(BASE_MODEL),
+        source=[given(folder) for folder in folders(EXPERTS["source"])],
     output:
         experts=f"{RESULTS}/data/experts.jsonl",
         manifest=f"{RESULTS}/data/experts.manifest.json",
@@ -29,6 +29,7 @@ rule experts:
         gpu=STUDY.resources("experts").gpus,
     params:
         spec=spec(EXPERTS),
+        content=lambda wildcards: together(content_of_experts(EXPERTS["source"]), content_of(BASE_MODEL, "tokenizer")),
     message:
         "Collect the expert trajectories"
     shell:

@@ -5,7 +5,7 @@ if STUDY.phase:
 
     rule phase_base:
         input:
-            start=BASE_MODEL,
+            start=given(BASE_MODEL),
         output:
             model=directory(f"{RESULTS}/bases/{{base}}"),
         log:
@@ -21,6 +21,7 @@ if STUDY.phase:
             gpu=STUDY.resources("pretrain").gpus,
         params:
             spec=lambda wildcards: spec(STUDY.phase_base_spec(wildcards.base)),
+            content=lambda wildcards: content_of(BASE_MODEL, "model"),
         message:
             "Train the base model {wildcards.base}"
         shell:

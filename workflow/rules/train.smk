@@ -5,7 +5,7 @@
 rule train:
     input:
         unpack(training_rows),
-        start=lambda wildcards: result_of(STUDY.start_of(wildcards.method), wildcards.seed),
+        start=lambda wildcards: given(start_of(wildcards)),
         validation=f"{RESULTS}/data/validation.jsonl",
     output:
         model=directory(f"{RUN}/model"),
@@ -27,6 +27,7 @@ rule train:
         training=1,  # of those that share an entry of a queue: the profile lets one of them run at a time
     params:
         spec=lambda wildcards: spec(STUDY.train_spec(wildcards.method, int(wildcards.seed))),
+        content=lambda wildcards: content_of(start_of(wildcards), "model"),
         folder=lambda wildcards, output: Path(output.manifest).parent,
         rows=lambda wildcards: row_options(wildcards),
     message:
@@ -43,7 +44,7 @@ if STUDY.search:
     use rule train as trial with:
         input:
             unpack(training_rows),
-            start=trial_start,
+            start=lambda wildcards: given(trial_start(wildcards)),
             validation=rules.train.input.validation,
         output:
             model=directory(f"{TRIAL}/model"),
@@ -55,6 +56,7 @@ if STUDY.search:
             f"{RESULTS}/timings/tuning/{{method}}-{{trial}}.tsv"
         params:
             spec=lambda wildcards: spec(STUDY.tune_spec(wildcards.method, int(wildcards.trial))),
+            content=lambda wildcards: content_of(trial_start(wildcards), "model"),
             folder=lambda wildcards, output: Path(output.manifest).parent,
             rows=lambda wildcards: row_options(wildcards),
         message:

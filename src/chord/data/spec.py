@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, mode
 
 from chord.data.skills import GROUPS
 from chord.data.world import MAX_K, MIN_K
-from chord.settings import Settings
+from chord.settings import Distinct, Settings
 from chord.tasks import PROMPTS
 
 Difficulty = Annotated[int, Field(ge=MIN_K, le=MAX_K)]
@@ -30,7 +30,7 @@ class SkillsSource(Settings):
     """Four-choice questions that have nothing to do with the world."""
 
     kind: Literal["skills"] = "skills"
-    groups: Annotated[tuple[Literal[GROUPS], ...], Field(min_length=1)] = GROUPS
+    groups: Annotated[tuple[Literal[GROUPS], ...], Field(min_length=1), Distinct] = GROUPS
 
 
 class Place(Settings, ABC):
@@ -121,7 +121,7 @@ class BfclSource(Place):
     """Question and answer files of BFCL v3, one of each for a category."""
 
     kind: Literal["bfcl"] = "bfcl"
-    categories: Annotated[tuple[str, ...], Field(min_length=1)]
+    categories: Annotated[tuple[str, ...], Field(min_length=1), Distinct]
 
     @property
     def globs(self) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from chord.plan import jobs
 from chord.study import Study
 from chord.study.settings import Resources
 
-PROGRAMS = ("sbatch", "squeue", "scancel", "sinfo")
+PROGRAMS = ("sbatch", "squeue", "scancel", "sinfo", "srun")  # Snakemake starts a job's steps with srun
+NODE = re.compile(r"(\d+)\+?\s+(\d+)\+?\s+(\S.*)")
 PATIENCE_SECONDS = 10  # sinfo itself looks for a controller for about a minute
 ASK = "ask those who run the cluster"
 
@@ -31,14 +32,17 @@ def jobs_at_once(study: Study, profile: dict) -> int:
     return min(runs, limit) if isinstance(limit, int) else runs
 
 
-def findings(study: Study, _profile: dict) -> Iterator[Finding]:
-    absent = [program for program in PROGRAMS if shutil.which(program) is None]
+def findings(study: Study, profile: dict) -> Iterator[Finding]:
+    wanted = PROGRAMS if profile.get("slurm-status-command") == "squeue" else (*PROGRAMS, "sacct")
+    absent = [program for program in wanted if shutil.which(program) is None]
     if absent:
         remedy = "run this where jobs are submitted, often after `module load slurm`"
+        if absent == ["sacct"]:
+            remedy = "slurm-status-command: squeue in the profile, where there is no accounting"
         yield Finding("missing", "SLURM", f"no {', '.join(absent)} on PATH", remedy)
         return
     try:
-        nodes = read_nodes(_sinfo())
+        said = _sinfo()
     except subprocess.TimeoutExpired:
         yield Finding("missing", "SLURM", f"sinfo: no answer in {PATIENCE_SECONDS} s", ASK)
         return
@@ -46,8 +50,10 @@ def findings(study: Study, _profile: dict) -> Iterator[Finding]:
         reason = (error.stderr.strip() or str(error)).splitlines()[0]
         yield Finding("missing", "SLURM", f"sinfo: {reason}", ASK)
         return
+    nodes = read_nodes(said)
     if not nodes:
-        yield Finding("missing", "SLURM", "sinfo: no nodes", ASK)
+        first = next(iter(said.strip().splitlines()), "no nodes")
+        yield Finding("missing", "SLURM", f"sinfo: {first}", ASK)
         return
     most = [max(getattr(node, resource) for node in nodes) for resource in ("cpus", "memory_mb", "gpus")]
     yield Finding("ok", "SLURM", "nodes have up to {:,} CPUs, {:,} MB and {:,} GPUs".format(*most))
@@ -67,12 +73,15 @@ def _sinfo() -> str:
 
 
 def read_nodes(text: str) -> set[Node]:
-    """The kinds of nodes in sinfo's lines of CPUs, memory and generic resources (`4 4096 gpu:h100:2(S:0-1)`)."""
+    """The kinds of nodes in sinfo's lines of CPUs, memory and generic resources (`4 4096 gpu:h100:2(S:0-1)`).
+
+    Other lines are warnings, which some sites print among them.
+    """
     nodes = set()
-    for line in text.splitlines():
-        cpus, memory, generic = line.split(maxsplit=2)
+    for found in filter(None, map(NODE.fullmatch, map(str.strip, text.splitlines()))):
+        cpus, memory, generic = found.groups()
         counts = re.findall(r"\bgpu:(?:[^:,()]+:)?(\d+)", generic)
-        nodes.add(Node(int(cpus.rstrip("+")), int(memory.rstrip("+")), sum(map(int, counts))))
+        nodes.add(Node(int(cpus), int(memory), sum(map(int, counts))))
     return nodes
 
 

@@ -26,6 +26,11 @@ class ModelSource(Settings):
     batch_rows: PositiveInt = Field(32, description="completions made together; a kill loses those of one such batch")
     backend: Backend = HuggingFaceBackend()
 
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "ModelSource":
+        self.decoding.refuse_copies("samples", self.samples)
+        return self
+
     def content(self) -> dict:
         """The values that decide the completions."""
         return self.model_dump(mode="json") | {"backend": self.backend.content()}
@@ -38,6 +43,11 @@ class ServerSource(Endpoint):
     samples: PositiveInt = Field(description="completions of a prompt")
     decoding: Decoding
     batch_rows: PositiveInt = Field(128, description="completions made together; a kill loses those of one such batch")
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "ServerSource":
+        self.decoding.refuse_copies("samples", self.samples)
+        return self
 
 
 class DatasetSource(Place):

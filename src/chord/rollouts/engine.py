@@ -15,6 +15,11 @@ class Decoding(Settings):
     top_p: float = Field(default=1.0, gt=0, le=1, description="mass of the nucleus; 1 keeps the whole vocabulary")
     max_response_tokens: int = Field(ge=1, description="limit of a response, its end token included")
 
+    def refuse_copies(self, key: str, count: int) -> None:
+        """ValueError for several samples of a prompt, `count` under the key, that would all be the same."""
+        if self.temperature == 0 and count > 1:
+            raise ValueError(f"{key}: expected 1 at temperature 0, where every sample is the same, got {count}")
+
 
 @dataclass(frozen=True)
 class Sample:

@@ -4,7 +4,8 @@
 checks everything and reports all problems, one line each. No torch: a workflow loads a study in a fraction of a second.
 """
 
-from chord.study.loading import chosen_study, load_study
+from chord.study.loading import load_study
+from chord.study.reading import chosen_study
 from chord.study.settings import BASE
 from chord.study.study import Benchmark, Method, Study
 

@@ -38,6 +38,17 @@ def of_parts(settings: StudyFile, benchmarks: Mapping[str, Benchmark | None]) ->
                 yield ("comparisons", name, "tables"), f"{table}: no benchmark of this study has parts"
 
 
+def of_benchmarks(settings: StudyFile, benchmarks: Mapping[str, Benchmark | None]) -> Iterator[tuple[Keys, str]]:
+    """The same questions under the same decoding are one benchmark. benchmarks: as above."""
+    asked: dict[tuple[str, str], str] = {}
+    for name, benchmark in benchmarks.items():
+        if benchmark is not None:
+            first = asked.setdefault((benchmark.data.name, benchmark.decoding_name), name)
+            if first != name:
+                message = f"{first} has the questions of {benchmark.data.name} under {benchmark.decoding_name} already"
+                yield ("benchmarks", name, "decoding"), message
+
+
 def of_sharding(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tuple[Keys, str]]:
     """methods: those without a problem of their own."""
     sharding = settings.training.scale.sharding

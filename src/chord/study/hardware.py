@@ -1,12 +1,12 @@
 """What a plan needs to know of models and GPUs: shapes by the keys of config.json, and a small table of data sheets."""
 
-import json
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
 from chord.errors import UserError
+from chord.files import read_json
 from chord.settings import Settings
 from chord.study.reading import read_yaml
 from chord.training.pretrain_spec import Architecture
@@ -14,6 +14,7 @@ from chord.training.vocabulary import words
 
 MODELS = "config/models.yaml"
 GPUS = "config/gpus.yaml"
+SCALINGS = ("yarn", "linear", "dynamic")  # of rotary embeddings
 MODEL_TYPES = ("qwen2", "llama", "phimoe")  # those whose parameters are counted here
 Entry = TypeVar("Entry", bound=Settings)
 
@@ -93,19 +94,60 @@ class Gpu(Settings):
     bandwidth_gb_s: PositiveFloat
 
 
+def model_folders(root: Path, study: str, model: str) -> list[Path]:
+    """Where a study's start model may be: its own folder, or the one that it is fetched to."""
+    return [root / model, root / "results" / study / "hub" / "models" / model]
+
+
 def find_shape(root: Path, model: str, folders: list[Path]) -> ModelShape | None:
     """Of the config.json in the first of the folders that has one, else of the table of models.
 
     None: not known, or a kind of model that is not counted here, which any study but one that plans for a GPU may have.
     """
     for folder in folders:
-        file = folder / "config.json"
-        if file.is_file():
-            values = json.loads(file.read_text(encoding="utf-8"))
+        values = _config(folder)
+        if values is not None:
             known = {key: value for key, value in values.items() if key in ModelShape.model_fields}
-            return _entry(ModelShape, known, str(file)) if known.get("model_type") in MODEL_TYPES else None
+            return (
+                _entry(ModelShape, known, str(folder / "config.json"))
+                if known.get("model_type") in MODEL_TYPES
+                else None
+            )
     values = _table(root, MODELS).get(model)
     return None if values is None else _entry(ModelShape, values, f"{MODELS}: {model}")
+
+
+def find_positions(root: Path, model: str, folders: list[Path]) -> int | None:
+    """How many positions the model has for prompt and response together: as `find_shape`, for any kind of model.
+
+    None: its configuration does not say.
+    """
+    configs = [values for folder in folders if (values := _config(folder)) is not None]
+    values = configs[0] if configs else _table(root, MODELS).get(model) or {}
+    text = values.get("text_config")
+    values = values | text if isinstance(text, dict) else values  # of a model that sees too
+    found = [values.get(key) for key in ("max_position_embeddings", "n_positions")]
+    known = [count for count in found if isinstance(count, int) and count > 0]
+    return _stretched(known[0], values) if known else None
+
+
+def _stretched(positions: int, values: dict[str, Any]) -> int:
+    """With the rotary embeddings scaled: those methods whose factor `max_position_embeddings` does not hold already."""
+    scaling = values.get("rope_scaling") or values.get("rope_parameters")
+    if not isinstance(scaling, dict) or (scaling.get("rope_type") or scaling.get("type")) not in SCALINGS:
+        return positions
+    start, factor = scaling.get("original_max_position_embeddings") or positions, scaling.get("factor") or 1
+    return max(positions, int(start * factor)) if isinstance(start * factor, int | float) else positions
+
+
+def _config(folder: Path) -> dict[str, Any] | None:
+    file = folder / "config.json"
+    if not file.is_file():
+        return None
+    values = read_json(file)
+    if not isinstance(values, dict):
+        raise UserError(f"{file}: expected the configuration of a model, got a {type(values).__name__}")
+    return values
 
 
 def world_shape(architecture: Architecture) -> ModelShape:

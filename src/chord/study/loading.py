@@ -15,14 +15,23 @@ from chord.data.spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Decoding
-from chord.study import consistency
-from chord.study.hardware import MODEL_TYPES, MODELS, ModelShape, find_gpu, find_shape, world_shape
+from chord.study import consistency, limits, places
+from chord.study.hardware import (
+    MODEL_TYPES,
+    MODELS,
+    ModelShape,
+    find_gpu,
+    find_shape,
+    model_folders,
+    world_shape,
+)
 from chord.study.phase import Phase, expand
 from chord.study.phase import problems as phase_problems
-from chord.study.problems import Keys, Layer, Problems, line, unknown, validate
+from chord.study.problems import Keys, Layer, Problems, complete, line, unknown, validate
 from chord.study.reading import merge, nested, overlay, read_yaml
 from chord.study.settings import BASE, BenchmarkFile, Comparison, MethodFile, MethodOverride, StudyFile
 from chord.study.study import Benchmark, Method, Study, in_order
+from chord.study.trials import trial_problems
 from chord.training.pretrain_spec import PretrainSpec
 from chord.training.spec import HybridStage, SftStage
 
@@ -31,39 +40,25 @@ FOLDERS = {"study": "studies", "method": "methods", "benchmark": "benchmarks", "
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_study(name_or_path: str | Path, root: str | Path = ".", seeds: int | None = None) -> Study:
+def load_study(
+    name_or_path: str | Path, root: str | Path = ".", seeds: int | None = None, thoroughly: bool = False
+) -> Study:
     """The study of this name (config/studies/<name>.yaml under `root`) or in this file; UserError: a line a problem.
 
-    seeds: runs of each method in place of what the file says.
+    seeds: runs of each method in place of what the file says. thoroughly: look too into folders of models and
+    datasets, and at what only some targets run.
     """
     loader = _Loader(Path(root))
     try:
         study = loader.study(str(name_or_path), {} if seeds is None else {"seeds": seeds})
+        if thoroughly and not loader.lines:
+            loader.look_closer(study)
     except Problems as problems:
         loader.lines += problems.lines
     if loader.lines:
         # A fault in the shared defaults shows up once for each method: say it once.
         raise UserError("\n".join(dict.fromkeys(loader.lines)))
     return study
-
-
-def chosen_study(root: Path) -> str:
-    """The study that config/config.yaml names; UserError if it names none."""
-    file = root / "config" / "config.yaml"
-    values = read_yaml(file, str(file))
-    if "study" not in values:
-        raise UserError(f"{file}: study: missing; expected the name of a file in config/studies")
-    return str(values["study"])
-
-
-def _complete(model: type[Model], layers: list[Layer], derived: dict) -> Model:
-    """The layers laid over each other, completed with values that no file may give because the study has them."""
-    value: dict = {}
-    for layer in layers:
-        for key in derived.keys() & (layer.value or {}).keys():
-            raise Problems([line(layer, (key,), "unknown key here; the value comes from the study")])
-        value = merge(value, layer.value or {})
-    return validate(model, value | derived, [layer for layer in layers if layer.value])
 
 
 def _refuse_redefined(layers: list[Layer]) -> None:
@@ -90,28 +85,32 @@ class _Loader:
     def study(self, name_or_path: str, instead: dict[str, Any]) -> Study:
         is_path = "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
         path = Path(name_or_path) if is_path else self._find("study", name_or_path, asked_by="")
-        self.file = self._shown(path)
+        name, self.file = path.name.removesuffix(".yaml"), self._shown(path)
         self.files = self._with_bases(path)
         values = functools.reduce(overlay, [layer.value for layer in self.files]) | instead
         settings = validate(StudyFile, values, [self._layer(values)])
         methods = self._methods(settings)
-        self._say_all(consistency.of_comparisons(settings))
+        self.say_all(consistency.of_comparisons(settings))
         comparisons = {} if self.lines else self._under_protocols(settings, methods)
-        benchmarks = {name: self._benchmark(name, settings) for name in settings.benchmarks}
+        benchmarks = {key: self._benchmark(key, settings) for key in settings.benchmarks}
         data = self._section(PrepareSpec, settings.data, ("data",), seed=settings.seed)
         experts = self._section(ExpertsSpec, settings.experts, ("experts",), seed=settings.seed)
         pretrain = None
         if settings.base_model is not None:
             pretrain = self._section(PretrainSpec, settings.base_model, ("base_model",), seed=settings.seed)
-        self._say_all(consistency.of_ranks(settings, methods))
-        self._say_all(consistency.of_sharding(settings, methods))
-        self._say_all(consistency.of_tuning(settings, methods))
+        self.say_all(consistency.of_ranks(settings, methods))
+        self.say_all(consistency.of_sharding(settings, methods))
+        self.say_all(consistency.of_tuning(settings, methods))
+        if data is not None:
+            self.say_all(limits.of_rows(settings, methods, data))
+            self.say_all(limits.of_warmup(settings, methods, data))
         self._check_claims(settings)
-        self._say_all(consistency.of_paper_setting(settings, self.root / "config/paper/reported.yaml"))
+        self.say_all(consistency.of_paper_setting(settings, self.root / "config/paper/reported.yaml"))
         phase = self._phase(settings, methods, benchmarks, pretrain)
-        self._say_all(consistency.of_parts(settings, benchmarks))
+        self.say_all(consistency.of_parts(settings, benchmarks))
+        self.say_all(consistency.of_benchmarks(settings, benchmarks))
         return Study(
-            name=path.name.removesuffix(".yaml"),
+            name=name,
             root=self.root,
             settings=settings,
             methods={} if self.lines else in_order(list(methods.values())),
@@ -122,14 +121,21 @@ class _Loader:
             pretrain=pretrain,
             bases=phase.bases if phase else {},
             phase=phase.diagram if phase else None,
-            shape=None if self.lines else self._shape(path.name.removesuffix(".yaml"), settings, pretrain),
+            shape=None if self.lines else self._shape(name, settings, pretrain),
             gpu=find_gpu(self.root, settings.cost.gpu) if settings.cost.gpu else None,
         )
 
+    def look_closer(self, study: Study) -> None:
+        """Into the folders of models and datasets, and at what only some targets run."""
+        self.say_all(places.problems(study))
+        self.say_all(limits.of_positions(study))
+        self.say_all(limits.of_the_experts_positions(study))
+        self.say_all(limits.of_expert_sets(study.settings, study.methods, study.data))
+        self.lines += trial_problems(study.settings, study.methods, self._layer)
+
     def _shape(self, name: str, settings: StudyFile, pretrain: PretrainSpec | None) -> ModelShape | None:
         """The start model's: its folder's, the fetched one's or the table's; of one not trained yet what it will be."""
-        fetched = self.root / "results" / name / "hub" / "models" / settings.model
-        shape = find_shape(self.root, settings.model, [self.root / settings.model, fetched])
+        shape = find_shape(self.root, settings.model, model_folders(self.root, name, settings.model))
         if shape is None and pretrain is not None:
             return world_shape(pretrain.architecture)
         if shape is None and settings.cost.gpu:
@@ -180,14 +186,14 @@ class _Loader:
         """Note a problem of the study's own file."""
         self.lines.append(line(self._layer(None), keys, message))
 
-    def _say_all(self, problems: Iterable[tuple[Keys, str]]) -> None:
+    def say_all(self, problems: Iterable[tuple[Keys, str]]) -> None:
         for keys, message in problems:
             self._say(keys, message)
 
     def _section(self, model: type[Model], section: dict, place: Keys, **derived: Any) -> Model | None:
         """A section of the study's file, completed with what only the study knows; None after a problem."""
         try:
-            return _complete(model, [self._layer(section, place)], derived)
+            return complete(model, [self._layer(section, place)], derived)
         except Problems as problems:
             self.lines += problems.lines
             return None
@@ -329,7 +335,7 @@ class _Loader:
             merged = validate(BenchmarkFile, functools.reduce(merge, [layer.value for layer in layers]), layers)
             _refuse_redefined(layers)
             parts = [Layer(layer.file, layer.value.get("data"), (*layer.place, "data")) for layer in layers]
-            data = _complete(BenchmarkSpec, parts, {"seed": settings.seed, "name": of})
+            data = complete(BenchmarkSpec, parts, {"seed": settings.seed, "name": of})
         except Problems as problems:
             self.lines += problems.lines
             return None
@@ -378,7 +384,7 @@ class _Loader:
         """The phase diagram's share of the study; adds its methods to `methods`."""
         if settings.phase_phi is None:
             return None
-        self._say_all(phase_problems(settings, methods))
+        self.say_all(phase_problems(settings, methods))
         if self.lines:
             return None
         section = settings.phase_phi

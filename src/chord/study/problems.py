@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from chord.study.reading import CHOOSERS
+from chord.study.reading import CHOOSERS, merge
 
 Keys = tuple[str, ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -71,6 +71,16 @@ def validate(model: type[Model], value: dict, layers: Sequence[Layer]) -> Model:
         raise Problems([_line(model, plain, layers, details) for details in error.errors(include_url=False)]) from None
 
 
+def complete(model: type[Model], layers: list[Layer], derived: dict) -> Model:
+    """The layers laid over each other, completed with values that no file may give because the study has them."""
+    value: dict = {}
+    for layer in layers:
+        for key in derived.keys() & (layer.value or {}).keys():
+            raise Problems([line(layer, (key,), "unknown key here; the value comes from the study")])
+        value = merge(value, layer.value or {})
+    return validate(model, value | derived, [layer for layer in layers if layer.value] or layers)
+
+
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """For example: unknown method 'crd_mu'; expected one of chord_mu, rl (did you mean 'chord_mu'?)."""
     known = sorted(known)
@@ -87,7 +97,7 @@ def line(layer: Layer, keys: Sequence[str], message: str) -> str:
 
 
 def _line(model: type[BaseModel], value: dict, layers: Sequence[Layer], details: ErrorDetails) -> str:
-    keys = _keys(value, details["loc"])
+    keys = _keys(model, value, details["loc"])
     kind, context = details["type"], details.get("ctx", {})
     message = _message(model, value, keys, details)
     if kind == "union_tag_invalid":
@@ -107,20 +117,44 @@ def _line(model: type[BaseModel], value: dict, layers: Sequence[Layer], details:
     return line(first, keys, message + (f" (or give it in {' or '.join(places)})" if places else ""))
 
 
-def _keys(value: Any, loc: Sequence[str | int]) -> Keys:
-    """pydantic's location without what is no key of the file: the names of union members and the mark of a bad key."""
-    keys = []
+def _keys(model: type[BaseModel], value: Any, loc: Sequence[str | int]) -> Keys:
+    """pydantic's location without what is no key of the file: the names of union members and the mark of a bad key.
+
+    A member's name may be one of its keys too: `columns` is a kind of source that has the key `columns`.
+    """
+    keys: list[str] = []
+    annotation: Any = model
     for part in loc:
-        if isinstance(value, dict):
-            if part == "[key]" or (part not in value and part in [value.get(chooser) for chooser in CHOOSERS]):
-                continue
-            value = value.get(part)
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        elif part == "[key]":
+        if part == "[key]":
+            continue
+        if isinstance(annotation, _Member):  # pydantic names the member before anything in it
+            annotation = annotation.model
             continue
         keys.append(str(part))
+        annotation, value = _inside(annotation, value, part)
+        if len(_classes(annotation)) > 1 and (member := _model(annotation, value)):
+            annotation = _Member(member)
     return tuple(keys)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """The member of a union that a value chooses."""
+
+    model: type[BaseModel]
+
+
+def _inside(annotation: Any, value: Any, key: str | int) -> tuple[Any, Any]:
+    """Annotation and value of what stands at a key of `value`; None for what is not known or not there."""
+    owner = _model(annotation, value)
+    if owner:  # otherwise it is dict[name, item] or list[item]
+        field = owner.model_fields.get(str(key))
+        annotation = field.annotation if field else None
+    else:
+        annotation = (get_args(annotation) or (None,))[-1]
+    if isinstance(value, dict):
+        return annotation, value.get(key)
+    return annotation, value[int(key)] if isinstance(value, list) and int(key) < len(value) else None
 
 
 def _depth(value: Any, keys: Keys) -> int:
@@ -173,10 +207,7 @@ def _fields(model: type[BaseModel], value: Any, keys: Keys) -> dict[str, FieldIn
     """The fields of the class that stands at `keys`; empty where it is no class of ours."""
     annotation: Any = model
     for key in keys:
-        owner = _model(annotation, value)
-        # Without a class of ours it is dict[name, item] or list[item].
-        annotation = owner.model_fields[key].annotation if owner else get_args(annotation)[-1]
-        value = value[key] if isinstance(value, dict) else value[int(key)]
+        annotation, value = _inside(annotation, value, key)
     owner = _model(annotation, value)
     return dict(owner.model_fields) if owner else {}
 
@@ -190,14 +221,22 @@ def _model(annotation: Any, value: Any) -> type[BaseModel] | None:
     members = [found for part in get_args(annotation) if (found := _model(part, value))]
     if len(members) > 1:
         chosen = [value[chooser] for chooser in CHOOSERS if isinstance(value, dict) and chooser in value]
-        members = [member for member in members if _choices(member) & set(chosen)]
+        members = [member for member in members if any(choice in chosen for choice in _choices(member))]
     return members[0] if len(members) == 1 else None
+
+
+def _classes(annotation: Any) -> set[type[BaseModel]]:
+    """The classes that may stand there: several where the annotation is a union of them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {annotation}
+    if get_origin(annotation) in (dict, list, tuple):
+        return set()
+    return {found for part in get_args(annotation) for found in _classes(part)}
 
 
 def _choices_of(annotation: Any) -> set[str]:
     """The names or kinds of a union's members."""
-    members = [part for part in get_args(annotation) if isinstance(part, type) and issubclass(part, BaseModel)]
-    return {choice for member in members for choice in _choices(member)}
+    return {choice for member in _classes(annotation) for choice in _choices(member)}
 
 
 def _choices(model: type[BaseModel]) -> set[str]:

@@ -52,6 +52,15 @@ def read_yaml(path: Path, shown: str) -> dict:
     return value
 
 
+def chosen_study(root: Path) -> str:
+    """The study that config/config.yaml names; UserError if it names none."""
+    file = root / "config" / "config.yaml"
+    values = read_yaml(file, str(file))
+    if "study" not in values:
+        raise UserError(f"{file}: study: missing; expected the name of a file in config/studies")
+    return str(values["study"])
+
+
 def merge(below: Any, above: Any) -> Any:
     """Lay `above` over `below`: mappings key by key, everything else replaced whole.
 

@@ -8,6 +8,8 @@ the room that runs the job, so a new key of a room needs no edit here.
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AliasChoices,
+    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -22,7 +24,8 @@ from chord.analysis.specs import ALL
 from chord.data.spec import BenchmarkSpec, Commit, PrepareSpec
 from chord.experts.spec import ExpertsSpec
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend
-from chord.settings import Settings
+from chord.settings import Distinct, Settings
+from chord.study.durations import Minutes
 from chord.study.partial import Partial
 from chord.study.problems import unknown
 from chord.training.pretrain_spec import PretrainSpec
@@ -95,7 +98,7 @@ class Search(Settings):
     setting: Annotated[str, StringConstraints(pattern=r"^[a-z_]+(\.[a-z_]+)*$")] = Field(
         description="key of the stage, with dots: optimizer.lr, schedule.peak"
     )
-    values: Annotated[list[PositiveFloat], Field(min_length=1)]
+    values: Annotated[list[PositiveFloat], Field(min_length=1), Distinct]
 
 
 class Tuning(Settings):
@@ -130,13 +133,32 @@ class PhaseDiagram(Settings):
         return self
 
 
+def _under_either_name(schema: dict) -> None:
+    schema["properties"]["runtime"] = schema["properties"]["minutes"]
+    schema["required"].remove("minutes")
+    schema["oneOf"] = [{"required": ["minutes"]}, {"required": ["runtime"]}]
+
+
 class Resources(Settings):
     """What one job of a rule asks for."""
 
+    model_config = ConfigDict(json_schema_extra=_under_either_name)
+
     threads: PositiveInt = 1
     mem_mb: PositiveInt
-    minutes: PositiveInt = Field(description="upper limit; the scheduler may stop a longer job")
+    minutes: Minutes = Field(
+        validation_alias=AliasChoices("minutes", "runtime"),
+        description="upper limit: a number, or a time such as 1h30m, under this name or Snakemake's own, runtime; the "
+        "scheduler may stop a longer job",
+    )
     gpus: NonNegativeInt = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_limit(cls, values: Any) -> Any:
+        if isinstance(values, dict) and {"minutes", "runtime"} <= values.keys():
+            raise ValueError("minutes: expected no runtime beside it, which is another name for the same")
+        return values
 
 
 class Cost(Settings):
@@ -172,6 +194,11 @@ class NamedDecoding(Decoding):
     """A protocol of evaluation: how answers are sampled, and how many of each question."""
 
     k: PositiveInt = Field(description="samples of each question")
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "NamedDecoding":
+        self.refuse_copies("k", self.k)
+        return self
 
 
 Decodings = dict[Name, NamedDecoding]
@@ -232,10 +259,12 @@ class Comparison(Settings):
     title: Text
     paper: Text = Field(description="the tables and figures of the paper it answers")
     protocol: str | None = Field(default=None, description="one of the study's protocols; none: training as it stands")
-    methods: Annotated[list[str], Field(min_length=1)]
-    references: list[str] = Field(description="methods that every other method is compared with, in pairs")
-    tables: list[Literal[tuple(TABLES)]]
-    figures: list[Literal[tuple(FIGURES)]]
+    methods: Annotated[list[str], Field(min_length=1), Distinct]
+    references: Annotated[list[str], Distinct] = Field(
+        description="methods that every other method is compared with, in pairs"
+    )
+    tables: Annotated[list[Literal[tuple(TABLES)]], Distinct]
+    figures: Annotated[list[Literal[tuple(FIGURES)]], Distinct]
 
 
 class StudyFile(Settings):

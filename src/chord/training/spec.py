@@ -19,13 +19,15 @@ from chord.rollouts import Decoding
 from chord.settings import Settings
 from chord.training.scale import Scale
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
 
 class Optimizer(Settings):
     """AdamW at a constant rate after a linear warm-up. Betas are the paper's (A.1); its weight decay is unknown."""
 
     lr: PositiveFloat
     warmup_steps: NonNegativeInt = Field(0, description="update n has rate lr * (n - 1) / warmup_steps until then")
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     weight_decay: NonNegativeFloat = 0.0
     max_grad_norm: PositiveFloat = 1.0
 
@@ -183,6 +185,11 @@ class Validation(Settings):
     k: PositiveInt
     decoding: Decoding
     batch_rows: PositiveInt
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "Validation":
+        self.decoding.refuse_copies("k", self.k)
+        return self
 
 
 class TrainSpec(Settings):

@@ -1,0 +1,142 @@
+"""Whether the numbers of a study can be met: the rows of a step, the steps of a warm-up, the positions of a model.
+
+Each check gives (keys, message) of what cannot. methods: those without a problem of their own.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from chord.data.spec import PrepareSpec
+from chord.experts.spec import ExpertsSpec, ModelSource
+from chord.rollouts import Decoding
+from chord.study.hardware import find_positions, model_folders
+from chord.study.problems import Keys
+from chord.study.settings import StudyFile
+from chord.study.study import Method, Study
+from chord.training.spec import HybridStage, SftStage, Stage
+
+Problem = tuple[Keys, str]
+
+
+def of_rows(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
+    """A step that asks for more prompts or expert rows than there are would hold some of them twice."""
+    yield from _told_once(settings, methods, lambda stage: _rows(stage, data))
+
+
+def of_expert_sets(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
+    """The first 40,000 of 5,000 rows are 5,000: the method would not be what it says."""
+    yield from _told_once(settings, methods, lambda stage: _expert_set(stage, data))
+
+
+def of_warmup(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
+    """A warm-up that is longer than the stage never reaches the rate, or the mu, that it leads to.
+
+    A method as it stands is looked at. Under a protocol it may have fewer steps: how many is what a protocol is about.
+    """
+    plain = {name: method for name, method in methods.items() if "@" not in name}
+    yield from _told_once(settings, plain, lambda stage: _warmup(stage, data))
+
+
+def of_positions(study: Study) -> Iterator[Problem]:
+    """A response, with at least one token of a prompt before it, has to fit into the positions of the model.
+
+    What vLLM makes room for is looked at where a plan counts memory.
+    """
+    positions = find_positions(study.root, study.model, model_folders(study.root, study.name, study.model))
+    if positions is None and study.pretrain is not None:
+        positions = study.pretrain.architecture.max_tokens  # of one that is not trained yet
+    if positions is None:
+        return
+    yield from _told_once(study.settings, study.methods, lambda stage: _responses(stage, positions))
+    limits = {("validation", "decoding"): study.settings.validation.decoding, ("experts",): study.experts}
+    for name, benchmark in study.benchmarks.items():
+        limits["benchmarks", name, "decodings", benchmark.decoding_name] = benchmark.decoding
+    yield from _too_long(limits, positions)
+
+
+def of_the_experts_positions(study: Study) -> Iterator[Problem]:
+    """The same of a local model that the expert is."""
+    source = study.experts.source
+    if isinstance(source, ModelSource):
+        positions = find_positions(study.root, source.folder, [study.root / source.folder])
+        if positions is not None:
+            yield from _too_long({("experts", "source", "decoding"): source.decoding}, positions)
+
+
+def _rows(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
+    if isinstance(stage, HybridStage) and stage.prompts_per_step > data.rl:
+        yield ("prompts_per_step",), f"expected at most the {data.rl} prompts of data.rl, got {stage.prompts_per_step}"
+    if not _reads_expert_rows(stage):
+        return
+    rows = min(stage.expert_set or data.sft, data.sft)
+    if (count := stage.expert_rows_per_step) > rows:
+        source = "data.sft" if rows == data.sft else "expert_set"
+        yield ("expert_rows_per_step",), f"expected at most the {rows} rows of {source}, got {count}"
+
+
+def _expert_set(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
+    if _reads_expert_rows(stage) and stage.expert_set and stage.expert_set > data.sft:
+        yield ("expert_set",), f"expected at most the {data.sft} prompts of data.sft, got {stage.expert_set}"
+
+
+def _reads_expert_rows(stage: Stage) -> bool:
+    """Whether it has steps of expert rows; those that join the groups of rollouts are one for each prompt."""
+    return isinstance(stage, SftStage) or (stage.uses_experts and not stage.router.joins)
+
+
+def _warmup(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
+    if isinstance(stage, SftStage):
+        steps = math.ceil(stage.epochs * (stage.expert_set or data.sft) / stage.expert_rows_per_step)
+        schedule = 0
+    else:
+        steps, schedule = stage.steps, getattr(stage.schedule, "warmup", 0)
+    for keys, warmup in (
+        (("optimizer", "warmup_steps"), stage.optimizer.warmup_steps),
+        (("schedule", "warmup"), schedule),
+    ):
+        if warmup > steps:
+            yield keys, f"expected at most the {steps} steps of the stage, got {warmup}"
+
+
+def _responses(stage: Stage, positions: int) -> Iterator[Problem]:
+    if isinstance(stage, HybridStage):
+        yield from _too_long({("decoding",): stage.decoding}, positions)
+
+
+def _too_long(limits: Mapping[Keys, Decoding | ExpertsSpec], positions: int) -> Iterator[Problem]:
+    for keys, limit in limits.items():
+        if limit.max_response_tokens >= positions:
+            message = f"expected fewer than the model's {positions} positions, which are for prompt and response"
+            yield (*keys, "max_response_tokens"), f"{message}, got {limit.max_response_tokens}"
+
+
+def _told_once(
+    settings: StudyFile, methods: Mapping[str, Method], check: Callable[[Stage], Iterator[Problem]]
+) -> Iterator[Problem]:
+    """The problems of all stages with the names of the methods that have them, where the study's file says it."""
+    found: dict[Problem, list[str]] = {}
+    for name, method in methods.items():
+        for keys, message in check(method.stage) if method.stage else ():
+            found.setdefault((_place(settings, name, method.stage.kind, keys), message), []).append(name)
+    for (keys, message), names in found.items():
+        yield keys, f"{message} ({', '.join(names)})"
+
+
+def _place(settings: StudyFile, name: str, kind: str, keys: Iterable[str]) -> Keys:
+    """Where the study's file has a setting of a stage, for all methods, or else can have it, for this one."""
+    method, _, protocol = name.partition("@")
+    override = settings.methods.get(method)
+    if not (override and _has(override.stage, keys)):
+        if protocol in settings.protocols and _has(getattr(settings.protocols[protocol], kind), keys):
+            return ("protocols", protocol, kind, *keys)
+        if _has(getattr(settings.training, kind), keys):
+            return ("training", kind, *keys)
+    return ("methods", method, "stage", *keys)
+
+
+def _has(value: object, keys: Iterable[str]) -> bool:
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            return False
+        value = value[key]
+    return True

@@ -1,0 +1,74 @@
+"""The local folders that a study names, and whether they hold what its jobs read. The hub: chord.study.hub."""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+
+from chord.data.bfcl import bfcl_files
+from chord.data.hub_folder import data_files
+from chord.data.spec import BfclSource, Place
+from chord.errors import UserError
+from chord.experts.spec import ModelSource
+from chord.study.problems import Keys
+from chord.study.study import Study
+
+Source = Place | ModelSource
+
+
+def sources(study: Study) -> dict[Keys, Source]:
+    """Keys of the study -> each source of rows or of a model there that is a local folder."""
+    prompts = study.data.source
+    found = {("data", "source"): prompts, ("experts", "source"): study.experts.source}
+    found |= {("data", "source", part): getattr(prompts, part, None) for part in ("sft", "rl")}
+    found |= {("benchmarks", name, "data", "source"): row.data.source for name, row in study.benchmarks.items()}
+    return {keys: one for keys, one in found.items() if isinstance(one, Source) and one.folder is not None}
+
+
+def problems(study: Study) -> Iterator[tuple[Keys, str]]:
+    """(keys, message) of what is not there. A start model that the study trains itself may not be there yet."""
+    if not study.model_is_on_hub and not (study.pretrain and not (study.root / study.model).exists()):
+        for message in _model_problems(study.root, study.model):
+            yield ("model",), message
+    for keys, source in sources(study).items():
+        if isinstance(source, ModelSource):
+            messages = _model_problems(study.root, source.folder)
+        else:
+            messages = _row_problems(study.root, source)
+        for message in messages:
+            yield (*keys, "folder"), message
+
+
+def _model_problems(root: Path, folder: str) -> Iterator[str]:
+    missing = _missing(root, folder, "config.json")
+    if missing:
+        yield f"{missing}; expected a model folder"
+    elif not (root / folder / "config.json").is_file():
+        yield f"{folder}: holds no config.json; expected a model folder"
+    elif not list((root / folder).glob("*.safetensors")):
+        yield f"{folder}: holds no safetensors; expected a model folder with its weights"
+
+
+def _row_problems(root: Path, source: Place) -> Iterator[str]:
+    missing = _missing(root, source.folder, "*")
+    if missing:
+        yield f"{missing}; expected a folder of .jsonl or .parquet files"
+        return
+    try:
+        if isinstance(source, BfclSource):
+            bfcl_files(source, root / source.folder)
+        else:
+            data_files(root / source.folder, source.globs)
+    except UserError as error:
+        yield str(error)
+
+
+def _missing(root: Path, folder: str, inside: str) -> str | None:
+    """What to say of something that is no folder. inside: what a folder that may be meant holds."""
+    path = root / folder
+    if path.is_dir():
+        return None
+    if path.exists():
+        return f"{folder}: is a file"
+    near = [place.name for place in path.parent.glob("*") if place.is_dir() and any(place.glob(inside))]
+    close = difflib.get_close_matches(path.name, near, n=1)
+    return f"{folder}: no such folder" + (f" (did you mean {Path(folder).with_name(close[0])}?)" if close else "")
