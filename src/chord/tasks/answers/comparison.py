@@ -284,5 +284,7 @@ _RULES: dict[tuple[type, type], Callable] = {
     (Residue, Value): lambda gold, answer: same_trees(gold.value, answer.tree) if not answer.unit.is_stated else False,
     (Value, Residue): lambda gold, answer: same_trees(gold.tree, answer.value) if not gold.unit.is_stated else False,
     (Range, Range): notations.same_ranges,
+    (Range, Ratio): notations.same_range_and_ratio,
+    (Ratio, Range): lambda gold, answer: notations.same_range_and_ratio(answer, gold),
     (Date, Date): notations.same_dates,
 }

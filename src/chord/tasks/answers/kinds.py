@@ -79,7 +79,10 @@ class Time(NamedTuple):
 
 
 class Ratio(NamedTuple):
+    """worded: 3 to 7, which may be a range as well."""
+
     parts: "tuple[Value, ...]"
+    worded: bool = False
 
 
 class Range(NamedTuple):

@@ -77,11 +77,15 @@ def read_range(text: str) -> Range | None:
 
 
 def read_ratio(text: str) -> Ratio | None:
-    parts = split(re.sub(r"\\text\{\s*to\s*\}|(?<=[\d\s}])\bto\b(?=\s*[\d\\])", ":", text), {":"})
+    plain = _TO.sub(":", text)
+    parts = split(plain, {":"})
     if not 2 <= len(parts) <= 6:
         return None
     values = tuple(value_of(part) for _, part in parts)
-    return Ratio(values) if None not in values else None
+    return Ratio(values, worded=plain != text) if None not in values else None
+
+
+_TO = re.compile(r"\\text\{\s*to\s*\}|(?<=[\d\s}])\bto\b(?=\s*[\d\\])")
 
 
 _BASED = re.compile(
@@ -171,6 +175,13 @@ def same_ranges(gold: Range, answer: Range) -> Verdict:
     if factor is None:
         return False
     return every((same_trees(gold.low, scaled(answer.low, factor)), same_trees(gold.high, scaled(answer.high, factor))))
+
+
+def same_range_and_ratio(gold: Range, answer: Ratio) -> Verdict:
+    """15 to 20, which was read as a ratio."""
+    if not answer.worded or len(answer.parts) != 2:
+        return False
+    return every((same_trees(gold.low, answer.parts[0].tree), same_trees(gold.high, answer.parts[1].tree)))
 
 
 def same_dates(gold: Date, answer: Date) -> Verdict:

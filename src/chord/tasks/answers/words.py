@@ -62,9 +62,11 @@ def read_words(text: str) -> Words | None:
 
 def normal(text: str) -> str:
     text = " ".join(re.sub(r"[.,;:!?'\"()-]", " ", text).casefold().split())
-    return _ARTICLE.sub("", text)
+    text = _ARTICLE.sub("", text)
+    return _SAME_WORDS.get(text, text)
 
 
+_SAME_WORDS = {"dne": "does not exist", "undefined": "not defined"}
 _NOTHING = {
     "no solution",
     "no solutions",
