@@ -17,10 +17,11 @@ from chord.errors import UserError
 from chord.evaluation.validate import accuracy
 from chord.files import atomic_folder, read_jsonl, remove_partials, write_json
 from chord.locks import held
-from chord.models import load_tokenizer, load_weights
+from chord.models import load_weights
 from chord.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
 from chord.rollouts import Engine, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
+from chord.rollouts.policy import policy_tokenizer
 from chord.seeds import derive_seed
 from chord.training import finished
 from chord.training.accumulation import PROBES, CheckAccumulation
@@ -110,7 +111,8 @@ def _train(
         rows["experts"] = _first(rows["experts"], spec.stage.expert_set, inputs["experts"])
     if "traces" in rows:
         rows["experts"] = _of_prompts(rows["traces"], rows["prompts"], inputs["traces"])
-    tokenizer = load_tokenizer(inputs["start"])
+    asked = [row for name in ("prompts", "experts", "validation") for row in rows.get(name, [])]
+    tokenizer = policy_tokenizer(inputs["start"], asked)
     model = load_weights(inputs["start"], torch.float32)
     sequences = encode_experts(tokenizer, rows.get("experts", []))
     _check_lengths(sequences, rows.get("experts", []), model)
