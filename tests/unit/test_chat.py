@@ -1,17 +1,20 @@
-"""Chat templates and tokenizers as models have them: real small ones, each with one of the faults that are on the hub."""
+"""Chat templates and tokenizers as models have them: real small ones, each with a fault that is on the hub."""
 
 import json
 import logging
 
 import pytest
+import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from chord.doctor.prompt import examined
 from chord.errors import UserError
 from chord.files import read_json, write_json
+from chord.models import load_weights
 from chord.rollouts import Sample, encode_prompts
 from chord.rollouts.chat import end_token, opening, response_ids, response_texts, takes_system, turn_end
+from chord.rollouts.huggingface import stop_tokens
 from chord.rollouts.policy import check, policy_tokenizer
 from chord.tasks import judge_samples
 from chord.training.sequences import encode_experts
@@ -24,7 +27,9 @@ PLAIN = (
 )
 OPENS = PLAIN.replace("<|assistant|>{% endif %}", "<|assistant|><think>\n{% endif %}")
 CLOSES = PLAIN.replace("<|assistant|>{% endif %}", "<|assistant|><think>\n\n</think>\n\n{% endif %}")
-REFUSES = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + PLAIN
+REFUSES = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + PLAIN
+)
 DROPS = PLAIN.replace("<|{{", "{% if message['role'] != 'system' %}<|{{").replace("<|end|>\n", "<|end|>\n{% endif %}")
 ROWS = [
     {
@@ -41,7 +46,9 @@ TURNS = ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 
 def build(template: str | None = PLAIN, special: tuple = (), plain: tuple = (), eos: str | None = "<|end|>"):
     """A byte-level tokenizer, one token a byte, that knows every text; `special` and `plain` are added tokens."""
-    core = Tokenizer(models.BPE({letter: n for n, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, []))
+    core = Tokenizer(
+        models.BPE({letter: n for n, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, [])
+    )
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     core.decoder = decoders.ByteLevel()
     core.add_special_tokens([AddedToken(text, special=True) for text in (*TURNS, *special)])
@@ -85,11 +92,12 @@ def test_where_no_system_message_is_taken_its_text_opens_the_users(template, tmp
 
 def test_no_chat_template_is_one_line(tmp_path):
     folder = saved(tmp_path, build(None))
-    with pytest.raises(UserError, match="has no chat template; expected chat_template.jinja") as caught:
+    with pytest.raises(UserError, match=r"has no chat template; expected chat_template\.jinja") as caught:
         policy_tokenizer(folder, ROWS)
     assert "\n" not in str(caught.value)
     (found,) = examined(folder, ROWS)
-    assert found.state == "missing" and "no chat template" in found.found
+    assert found.state == "missing"
+    assert "no chat template" in found.found
 
 
 def test_a_template_that_refuses_the_rows_is_one_line_with_the_row(tmp_path):
@@ -162,22 +170,16 @@ def test_an_end_token_at_the_end_of_a_response_is_not_written_twice():
 
 
 def test_ends_that_differ_are_all_ends_and_told(tmp_path, caplog):
-    from chord.rollouts.huggingface import stop_tokens
-    from tests.unit.test_chat import build as other  # the same builder, with another end
-
-    tokenizer = other(special=("<eos>",), eos="<eos>")
+    tokenizer = build(special=("<eos>",), eos="<eos>")
     of_template = tokenizer.convert_tokens_to_ids("<|end|>")
     assert turn_end(tokenizer) == of_template
     folder = save_tiny_model(tmp_path, tokenizer)
     caplog.set_level(logging.INFO)
     policy_tokenizer(folder, ROWS)
     assert "ends a reply with <|end|>, the tokenizer with <eos>: responses end at either" in caplog.text
-
-    class Model:
-        class generation_config:
-            eos_token_id = None
-
-    assert stop_tokens(Model, tokenizer)[1] == sorted([of_template, tokenizer.eos_token_id])
+    assert stop_tokens(load_weights(folder, torch.float32), tokenizer)[1] == sorted(
+        [of_template, tokenizer.eos_token_id]
+    )
     assert end_token(tokenizer) == tokenizer.eos_token_id
     assert end_token(build(eos=None)) == of_template
     nothing = build(PLAIN.replace("<|end|>", ""), eos=None)
@@ -188,7 +190,10 @@ def test_ends_that_differ_are_all_ends_and_told(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("eos", "message"),
     [
-        (65, r"config\.json: eos_token_id 65 is the ordinary token '.'; expected the id of the end token, such as 25\d"),
+        (
+            65,
+            r"config\.json: eos_token_id 65 is the ordinary token '.'; expected the id of the end token, such as 25\d",
+        ),
         ([259, 12], r"config\.json: eos_token_id 12 is the ordinary token"),
         (9999, r"config\.json: eos_token_id 9999 is no token of the vocabulary"),
     ],

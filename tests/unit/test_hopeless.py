@@ -28,7 +28,11 @@ def shown(*steps: dict | None, a_ex: float = 0.0) -> list[tuple[str, int, int, b
 @pytest.mark.parametrize(
     ("symptom", "values", "words"),
     [
-        ("truncated", TRUNCATED, "max_response_tokens = 96 is too little, or the model never writes its end token (<eos>)"),
+        (
+            "truncated",
+            TRUNCATED,
+            "max_response_tokens = 96 is too little, or the model never writes its end token (<eos>)",
+        ),
         ("unparsed", UNPARSED, "99% of the responses have no answer that can be read"),
         ("equal", EQUAL, "all rewards have been 0 for 5 steps with rollouts, so RL has no gradient"),
         ("solved", SOLVED, "every response has been right for 5 steps"),

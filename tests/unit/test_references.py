@@ -1,4 +1,4 @@
-"""Columns as datasets really have them: numbers, nothing, placeholders, lists, broken text, and columns that do not fit."""
+"""Columns as datasets have them: numbers, nothing, placeholders, lists, broken text, columns that do not fit."""
 
 import datetime
 import json
@@ -21,7 +21,8 @@ from chord.study import load_study
 from chord.tasks import verdict
 from tests.unit.study_files import Root
 
-CASES = [json.loads(line) for line in Path("tests/data/cases/rows.jsonl").read_text(encoding="utf-8").splitlines()]
+ROOT = Path(__file__).parents[2]
+CASES = [json.loads(line) for line in (ROOT / "tests/data/cases/rows.jsonl").read_text(encoding="utf-8").splitlines()]
 MATHS = {"question": "q", "answer": "a"}
 
 
@@ -96,8 +97,28 @@ def test_a_reference_is_read(answer, gold, tmp_path):
 
 @pytest.mark.parametrize(
     "answer",
-    ["NaN", "Infinity", "-Infinity", "1e999", "null", '""', '"  "', '"proof"', '"Proof."', '"notfound"', '"not found"']
-    + ['"nan"', '"NULL"', '"N/A"', "[]", "{}", "[null]", '["proof"]', '{"value": null}', '{"value": NaN}'],
+    [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1e999",
+        "null",
+        '""',
+        '"  "',
+        '"proof"',
+        '"Proof."',
+        '"notfound"',
+        '"not found"',
+        '"nan"',
+        '"NULL"',
+        '"N/A"',
+        "[]",
+        "{}",
+        "[null]",
+        '["proof"]',
+        '{"value": null}',
+        '{"value": NaN}',
+    ],
 )
 def test_no_reference_is_an_error_of_a_benchmark_and_left_out_of_training(answer, tmp_path, caplog):
     with pytest.raises(UserError) as caught:
@@ -125,8 +146,17 @@ def test_training_rows_without_a_single_answer_are_an_error(tmp_path):
 
 @pytest.mark.parametrize(
     "answer",
-    ["true", '{"x": 3, "y": 4}', '["1,000", "2"]', "[[1, 2], [3, 4]]", '["6", null]', '[true, "6"]', '{"a": {"b": true}}']
-    + ['["6", "proof"]', "[6, NaN]"],
+    [
+        "true",
+        '{"x": 3, "y": 4}',
+        '["1,000", "2"]',
+        "[[1, 2], [3, 4]]",
+        '["6", null]',
+        '[true, "6"]',
+        '{"a": {"b": true}}',
+        '["6", "proof"]',
+        "[6, NaN]",
+    ],
 )
 def test_what_can_be_read_in_two_ways_is_one_line(answer, tmp_path):
     with pytest.raises(UserError, match=r"test\.jsonl:2: column a: expected .*, got ") as caught:
@@ -207,7 +237,11 @@ def test_json_without_end_is_one_line(tmp_path):
     [
         ("math", {"question": "q", "answer": "a", "options": "o"}, "expected no options, which the task math does not"),
         ("math", {"question": "q", "rubric": "r"}, "expected no rubric, which the task math does not take"),
-        ("math_trinity", {"question": "q", "answer": "a", "rubric": "r"}, "expected no rubric, which the task math_tri"),
+        (
+            "math_trinity",
+            {"question": "q", "answer": "a", "rubric": "r"},
+            "expected no rubric, which the task math_tri",
+        ),
         ("mmlu_pro", {"question": "q", "answer": "a"}, "expected question and options, which the task mmlu_pro asks"),
         ("mmlu_pro_letter", {"messages": "m", "answer": "a"}, "expected question and options"),
         ("tool_call", {"question": "q", "answer": "a"}, "expected messages in place of a question"),
@@ -247,7 +281,9 @@ def test_columns_that_fit_pass(task, columns, tmp_path):
 @pytest.mark.parametrize(("kind", "task"), [("openr1", "mmlu_pro"), ("openr1", "rubric"), ("toolace", "math")])
 def test_recipes_refuse_tasks_of_other_datasets(kind, task, tmp_path, capsys):
     root = Root(tmp_path)
-    root.set("config/studies/small.yaml", "data", "source", value={"kind": kind, "folder": "x", "files": ["*"], "task": task})
+    root.set(
+        "config/studies/small.yaml", "data", "source", value={"kind": kind, "folder": "x", "files": ["*"], "task": task}
+    )
     assert main(["check", "small", "--root", str(tmp_path)]) == 2
     assert f"data.source.task: expected {'tool_call' if kind == 'toolace' else 'math'}" in capsys.readouterr().err
 
@@ -263,7 +299,7 @@ def test_more_options_than_letters_are_one_line(tmp_path):
 
 
 def test_the_shipped_benchmarks_fit_their_tasks():
-    for path in Path("config/benchmarks").glob("*.yaml"):
+    for path in (ROOT / "config/benchmarks").glob("*.yaml"):
         source = yaml.safe_load(path.read_text(encoding="utf-8"))["data"]["source"]
         if source["kind"] == "columns":
             ColumnsSource.model_validate(source)

@@ -47,7 +47,11 @@ def column_rows(
                 raise
             without.append(error)
             continue
-        if "options" in meta and columns.answer is not None and not (gold.isdecimal() and int(gold) < len(meta["options"])):
+        if (
+            "options" in meta
+            and columns.answer is not None
+            and not (gold.isdecimal() and int(gold) < len(meta["options"]))
+        ):
             raise UserError(
                 f"{place}: column {columns.answer}: expected the index of one of {len(meta['options'])} options, "
                 f"counted from 0, got {gold!r}"

@@ -1,7 +1,7 @@
 """A prompt of the study as its start model reads it: rendered by the chat template, tokenised, and decoded again.
 
-What the model's tokenizer would do wrong shows here and not after a day: other tokens than its file has, a template that
-takes no system message or has opened the thinking, an end token that is none.
+What the model's tokenizer would do wrong shows here and not after a day: other tokens than its file has, a template
+that takes no system message or has opened the thinking, an end token that is none.
 """
 
 import json

@@ -89,12 +89,10 @@ def added_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[int, str]:
 
 
 def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[int, str]:
-    """Those of `added_tokens` that text is not meant to hold: id -> spelling. Marks of our formats are not among them."""
+    """Those of `added_tokens` that no text should hold: id -> spelling. Marks of our formats are not among them."""
     special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     special |= set(tokenizer.all_special_ids)
-    return {
-        number: text for number, text in added_tokens(tokenizer).items() if number in special and text not in MARKS
-    }
+    return {number: text for number, text in added_tokens(tokenizer).items() if number in special and text not in MARKS}
 
 
 def spelled(tokenizer: "PreTrainedTokenizerBase") -> re.Pattern:

@@ -49,8 +49,8 @@ Streak = list[dict]  # the log's lines of steps in a row that have rollouts
 def findings(history: list[dict], facts: Facts) -> list[Finding]:
     """Every streak of a symptom that is long enough, in the order of the first steps.
 
-    history: the trainer's log. Steps without rollouts (mu = 1) say nothing and break no streak. A streak of equal rewards
-    is not named beside what explains it.
+    history: the trainer's log. Steps without rollouts (mu = 1) say nothing and break no streak. A streak of equal
+    rewards is not named beside what explains it.
     """
     rollouts = [line for line in history if line.get("rollouts")]
     found = [
@@ -92,8 +92,8 @@ def _tell_truncated(streak: Streak, facts: Facts) -> str:
         mean = sum(tokens for tokens, _ in counts) / sum(rows for _, rows in counts)
         experts = f"; the expert's have {mean:.0f} on average"
     return (
-        f"no response has ended {_for(streak)}: max_response_tokens = {facts.max_response_tokens} is too little{experts}, "
-        f"or the model never writes its end token ({facts.ends})"
+        f"no response has ended {_for(streak)}: max_response_tokens = {facts.max_response_tokens} is too little"
+        f"{experts}, or the model never writes its end token ({facts.ends})"
     )
 
 
