@@ -226,6 +226,14 @@ def test_half_of_a_surrogate_pair_is_one_line_wherever_it_stands(half, tmp_path)
     assert golds(tmp_path, '"\\ud83d\\ude00"') == ["\U0001f600"]  # a whole pair is a sign
 
 
+@pytest.mark.parametrize("weight", ["NaN", "Infinity", "null", '"1"'])
+def test_a_weight_of_a_rubric_that_is_no_number_is_one_line(weight, tmp_path):
+    line = f'{{"q": "Why?", "r": [{{"description": "says why", "weight": {weight}}}]}}'
+    spec = spec_of(write_raw(tmp_path / "rows/test.jsonl", line), "rubric", {"question": "q", "rubric": "r"})
+    with pytest.raises(UserError, match=r"test\.jsonl:1: column r: expected a list of \{description: text, weight"):
+        benchmark.run(spec, tmp_path / "b.jsonl")
+
+
 def test_json_without_end_is_one_line(tmp_path):
     folder = write_raw(tmp_path / "rows/test.jsonl", '{"q": ' + "[" * 100_000 + "]" * 100_000 + "}")
     with pytest.raises(UserError, match=r"test\.jsonl:1: not valid JSON"):

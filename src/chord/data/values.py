@@ -3,6 +3,7 @@
 import json
 import re
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from chord.errors import UserError
@@ -51,7 +52,7 @@ def messages(place: str, row: dict, column: str) -> list[dict[str, str]]:
 def criteria(place: str, row: dict, column: str) -> list[dict]:
     """Criteria of a rubric, without any further keys that the dataset may have in them."""
     found = value(place, row, column)
-    if not isinstance(found, list) or not all(map(is_criterion, found)):
+    if not isinstance(found, list) or not all(is_criterion(item) and isfinite(item["weight"]) for item in found):
         raise wrong(place, column, "a list of {description: text, weight: number}", found)
     return [{key: item[key] for key in ("description", "weight")} for item in found]
 
