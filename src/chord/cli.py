@@ -40,6 +40,7 @@ class Job:
     optional: dict[str, str] = field(default_factory=dict)  # further inputs, given to the function by name
     also: dict[str, str] = field(default_factory=dict)  # further outputs, likewise
     many: frozenset[str] = frozenset()  # the inputs of both kinds that are lists of files
+    flags: dict[str, str] = field(default_factory=dict)  # what is on or off, likewise; not part of the specification
     out: str = "output"
     has_spec: bool = True  # false: nothing to set; the function gets {}
     computes: bool = False  # on a GPU where there is one
@@ -104,6 +105,7 @@ JOBS = {
             "experts": "expert trajectories (experts.jsonl), for SFT and where mu is above 0",
             "traces": "expert trajectories for the RL prompts (traces.jsonl), where they join the groups of rollouts",
         },
+        flags={"stop_when_hopeless": "end with an error where training cannot learn anything"},
         computes=True,
         out="run folder",
     ),
@@ -229,6 +231,8 @@ def _parser() -> argparse.ArgumentParser:
             required = option in job.inputs
             text = text if required else f"{text} (optional)"
             command.add_argument(f"--{option}", required=required, type=Path, metavar="PATH", help=text, **many)
+        for flag, text in job.flags.items():
+            command.add_argument(f"--{flag.replace('_', '-')}", dest=flag, action="store_true", help=text)
         command.add_argument("--out", required=True, type=Path, metavar="PATH", help=job.out)
 
     command = _command(commands, "grade", "verdicts on any file of pairs of reference and prediction", _grade)
@@ -295,6 +299,7 @@ def _run_job(job: Job, options: argparse.Namespace) -> int | None:
         claim_gpus(max(scale.gpus, backend), server=scale.rollouts.gpus)
         if scale.ranks > 1 and not in_rank():
             return launch(scale.ranks, options.arguments)
+    more |= {flag: True for flag in job.flags if getattr(options, flag)}
     try:
         with explained(options.out):
             importlib.import_module(job.module).run(spec, *inputs, options.out, **more)

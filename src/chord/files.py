@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 from chord.disk import explained
 from chord.errors import UserError
 
+_HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")  # halves of whole pairs, too
 PARTIAL = ".partial-"  # start of the name of what is being written, or was when its process died
 
 
@@ -113,7 +115,7 @@ def write_json(path: str | Path, value: Any) -> None:
 def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error})") from error
 
 
@@ -132,9 +134,22 @@ def read_jsonl(path: str | Path) -> list[dict]:
                 continue
             try:
                 row = json.loads(line.decode("utf-8"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise UserError(f"{path}:{number}: not valid JSON ({error})") from error
             if not isinstance(row, dict):
                 raise UserError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
+            if _HALF_PAIR.search(line):
+                refuse_half_pairs(f"{path}:{number}", row)
             rows.append(row)
     return rows
+
+
+def refuse_half_pairs(place: str, row: dict) -> None:
+    """UserError where a text is no Unicode: JSON can spell one half of a surrogate pair, which no file can hold."""
+    for key, value in row.items():
+        try:
+            json.dumps({key: value}, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = json.dumps(error.object[error.start])
+            message = f"expected text, got {half}, which is half of a surrogate pair"
+            raise UserError(f"{place}: column {json.dumps(key)[1:-1]}: {message}") from None

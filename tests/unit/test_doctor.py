@@ -63,8 +63,9 @@ def test_the_shipped_study_lacks_nothing_and_no_torch_is_imported(tmp_path):
     found = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert found.returncode == 0, found
     assert found.stdout.endswith("Nothing is missing.\n")
-    words = [line.split()[:2] for line in found.stdout.splitlines()[2:8]]
-    assert [word[1] for word in words] == ["packages", "memory", "GPU", "results", "disk", "data"]
+    words = [line.split()[:2] for line in found.stdout.splitlines()[2:10]]
+    assert [word[1] for word in words] == ["packages", "memory", "GPU", "results", "disk", "data", "prompt", "decoded"]
+    assert '; rendered "<bos><user>' in found.stdout
     assert not list(tmp_path.iterdir())  # a look changes nothing
 
 

@@ -263,6 +263,16 @@ def test_missed_gates_and_mixed_code_are_failures(results: Path, tmp_path: Path)
     assert "Start model: gate gap: 0.1" in failures
 
 
+def test_runs_that_could_not_learn_are_failures(results: Path, tmp_path: Path) -> None:
+    warned = shutil.copytree(results, tmp_path / "warned")
+    path = warned / "runs/rl/seed-1/manifest.json"
+    one = {"symptom": "equal", "first_step": 3, "last_step": 20, "message": "all rewards have been 0"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"warnings": [one]}))
+    report.run(report_spec(), warned, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "runs/rl/seed-1, steps 3 to 20: all rewards have been 0." in text[text.index("<h2>Failures and gaps</h2>") :]
+
+
 def test_the_banner_shows_only_where_there_is_a_notice(results: Path, tmp_path: Path) -> None:
     assert 'class="notice"' not in page(results, tmp_path / "a.html")
     text = page(results, tmp_path / "b.html", notice="The numbers mean nothing.")

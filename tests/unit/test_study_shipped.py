@@ -179,3 +179,11 @@ def test_smoke_has_all_methods_of_the_main_comparison():
     assert smoke.comparisons["main"].methods == tiny.comparisons["main"].methods
     assert not smoke.meaningful
     assert tiny.meaningful
+
+
+def test_hopeless_runs_are_stopped_in_the_small_studies_only_and_no_specification_knows():
+    studies = {path.stem: load_study(path.stem, ROOT) for path in (ROOT / "config/studies").glob("*.yaml")}
+    stopping = {name for name, study in studies.items() if study.settings.training.stop_when_hopeless}
+    assert stopping == {"tiny", "smoke"}
+    for name in stopping:
+        assert "hopeless" not in str(studies[name].train_spec("chord_mu", 0))

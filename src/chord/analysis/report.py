@@ -72,6 +72,7 @@ def run(
             *(measured["missed"] if measured else []),
             *(verdicts["warnings"] if verdicts else []),
             *_mixed(manifests),
+            *_hopeless(runs),
         ],
         gates=measured,
         environments=environments([*manifests, *analysis]),
@@ -100,6 +101,15 @@ def _mixed(manifests: list[dict]) -> list[str]:
     if versions:
         found.append(f"The runs were trained with different versions of {', '.join(versions)}.")
     return found
+
+
+def _hopeless(runs: list[RunRecord]) -> list[str]:
+    """What training said of runs that could learn nothing, or nothing more."""
+    return [
+        f"{record.name}, steps {one['first_step']} to {one['last_step']}: {one['message']}."
+        for record in runs
+        for one in (record.manifest or {}).get("warnings", [])
+    ]
 
 
 def _gates(path: Path) -> dict | None:

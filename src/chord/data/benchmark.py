@@ -8,6 +8,7 @@ from chord.data.checks import check_ids, check_rows, identity
 from chord.data.columns import column_rows
 from chord.data.hub_folder import located
 from chord.data.prepare import source_files
+from chord.data.references import NoReference
 from chord.data.rows import skill_rows, world_rows
 from chord.data.spec import BenchmarkSpec, BfclSource, ColumnsSource, SkillsSource
 from chord.errors import UserError
@@ -57,7 +58,12 @@ def _dataset_rows(settings: BenchmarkSpec) -> tuple[list[dict], dict[str, Path]]
         used = [path for pair in bfcl_files(source, folder).values() for path in pair if path]
         inputs = {path.relative_to(folder).as_posix(): path for path in used}
     else:
-        rows = list(column_rows(source, folder, settings.name))
+        without: list[NoReference] = []
+        rows = list(column_rows(source, folder, settings.name, without))
+        if len(without) > 1:
+            raise UserError(f"{without[0]}; so are {len(without)} of {len(rows) + len(without)} rows")
+        if without:
+            raise without[0]
         inputs = source_files(source)
     if not rows:
         raise UserError(f"{folder}: no rows in {', '.join(inputs)}")

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from chord.errors import UserError
-from chord.files import read_json, read_jsonl, visible_files
+from chord.files import read_json, read_jsonl, refuse_half_pairs, visible_files
 
 BATCH_ROWS = 256  # rows of long reasoning traces: a few MB
 # JSON Lines are also called .json, but so are descriptions such as dataset_infos.json: those need a split's name.
@@ -76,6 +76,7 @@ def _read_list(path: Path) -> list[dict]:
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
+        refuse_half_pairs(f"{path}:{number}", row)
     return rows
 
 
@@ -83,7 +84,11 @@ def _read_parquet(path: Path) -> Iterator[dict]:
     from chord import parquet  # half a second that JSON Lines do not need
 
     for batch in parquet.read_batches(path, BATCH_ROWS):
-        for row in batch.to_pylist():
+        try:
+            rows = batch.to_pylist()
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: a column of text holds bytes that are no UTF-8 ({error.reason})") from None
+        for row in rows:
             yield {name: _without_padding(value) for name, value in row.items()}
 
 

@@ -6,6 +6,7 @@ Tool-N1 in their `get_toolace_data.py`, of which the paper uses the single-turn 
 
 import itertools
 import json
+import logging
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,14 +15,17 @@ from typing import TYPE_CHECKING
 
 from chord.data.columns import column_rows
 from chord.data.openr1 import read_openr1
+from chord.data.references import NoReference
 from chord.data.rendering import render, row
 from chord.data.spec import ColumnRows, OpenR1Source, ToolAceSource
 from chord.data.toolace import read_toolace
+from chord.errors import UserError
 from chord.tasks import fault
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+log = logging.getLogger(__name__)
 CHINESE = re.compile("[\\u3400-\\u4dbf\\u4e00-\\u9fff]")
 CHUNK_PROBLEMS = 256  # their generations are tokenised together, on all cores the process has
 
@@ -113,10 +117,19 @@ def column_pool(source: ColumnRows, folder: Path, name: str) -> Pool:
     What no grader can use is dropped from training; of a test question it is an error (`chord.data.benchmark`).
     """
     pool = Pool()
-    for new in column_rows(source, folder, name):
-        pool.read += 1
-        if source.columns.graded and fault(new):
-            pool.dropped["unusable_answer"] += 1
+    faults: list[UserError] = []
+    without: list[NoReference] = []
+    for new in column_rows(source, folder, name, without):
+        problem = fault(new) if source.columns.graded else None
+        if problem:
+            faults.append(UserError(f"column {source.columns.answer}: {problem}"))
         else:
             pool.add(new, True)
+    unusable = [*without, *faults]
+    pool.read = len(pool.rows) + len(unusable)
+    pool.dropped["unusable_answer"] = len(unusable)
+    if unusable and not pool.rows:
+        raise UserError(f"{folder}: none of its {pool.read} rows has an answer that could be used; {unusable[0]}")
+    if unusable:
+        log.warning("%d of %d rows left out, without an answer to use: %s", len(unusable), pool.read, unusable[0])
     return pool

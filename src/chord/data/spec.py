@@ -17,6 +17,9 @@ Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Globs = Annotated[tuple[str, ...], Field(min_length=1)]
 # The tasks of dataset rows; bfcl needs more than columns and has a source of its own.
 Task = Literal[tuple(name for name in PROMPTS if name != "bfcl")]
+# What a task's prompt is made of: of most a question. Ready messages serve every task that shows no options.
+WITH_OPTIONS = ("mmlu_pro", "mmlu_pro_letter")
+MESSAGES_ONLY = ("tool_call",)
 
 
 class WorldSource(Settings):
@@ -104,6 +107,21 @@ class ColumnRows(Rows):
         "hashes: the number after #### at the end of a solution, as in GSM8K",
     )
 
+    @model_validator(mode="after")
+    def _columns_fit_the_task(self) -> "ColumnRows":
+        task, columns = self.task, self.columns
+        if task in WITH_OPTIONS and columns.options is None:
+            raise ValueError(f"columns: expected question and options, which the task {task} asks with")
+        if task not in WITH_OPTIONS and columns.options is not None:
+            raise ValueError(f"columns: expected no options, which the task {task} does not take")
+        if task in MESSAGES_ONLY and columns.messages is None:
+            raise ValueError(f"columns: expected messages in place of a question, as the task {task} needs them ready")
+        if task != "rubric" and columns.rubric is not None:
+            raise ValueError(f"columns: expected no rubric, which the task {task} does not take")
+        if task == "rubric" and columns.answer is not None and columns.rubric is None:
+            raise ValueError("columns: expected a column for rubric, by which the task rubric judges")
+        return self
+
 
 class ColumnsSource(ColumnRows):
     """Questions with answers in any columns."""
@@ -146,12 +164,24 @@ class OpenR1Source(Rows, Draws):
     )
     min_generations_rl: PositiveInt = Field(default=2, description="verified generations that a prompt of RL has")
 
+    @model_validator(mode="after")
+    def _asks_mathematics(self) -> "OpenR1Source":
+        if self.task not in ("math", "math_trinity"):
+            raise ValueError(f"task: expected math or math_trinity, of which OpenR1 has questions, got {self.task}")
+        return self
+
 
 class ToolAceSource(Rows, Draws):
     """The paper's recipe for tool calls from ToolACE: single-turn dialogues."""
 
     kind: Literal["toolace"] = "toolace"
     task: Task = "tool_call"
+
+    @model_validator(mode="after")
+    def _asks_for_calls(self) -> "ToolAceSource":
+        if self.task != "tool_call":
+            raise ValueError(f"task: expected tool_call, of which ToolACE has dialogues, got {self.task}")
+        return self
 
 
 class QuestionsSource(ColumnsSource, Draws):

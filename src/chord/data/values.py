@@ -2,6 +2,8 @@
 
 import json
 import re
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from chord.errors import UserError
@@ -9,6 +11,7 @@ from chord.tasks.call_layouts import NoCallError, read_calls
 from chord.tasks.rubric import is_criterion
 from chord.tasks.tool_format import read_json
 
+SHORT_CHARACTERS = 30
 _INTEGER = re.compile(r"[-+]?\d+(?:\.0*)?")
 _HASHES = re.compile(r"####[ \t]*([^\n]+?)\s*$")
 _ROLES = ("system", "user", "assistant", "tool")
@@ -51,7 +54,7 @@ def messages(place: str, row: dict, column: str) -> list[dict[str, str]]:
 def criteria(place: str, row: dict, column: str) -> list[dict]:
     """Criteria of a rubric, without any further keys that the dataset may have in them."""
     found = value(place, row, column)
-    if not isinstance(found, list) or not all(map(is_criterion, found)):
+    if not isinstance(found, list) or not all(is_criterion(item) and isfinite(item["weight"]) for item in found):
         raise wrong(place, column, "a list of {description: text, weight: number}", found)
     return [{key: item[key] for key in ("description", "weight")} for item in found]
 
@@ -73,14 +76,12 @@ def answer(place: str, row: dict, column: str, form: str) -> str:
             raise wrong(place, column, "a solution that ends in #### and the answer", found)
         return _integer(ending.group(1).replace(",", "").lstrip("$")) or ending.group(1)
     if form == "integer":
-        if isinstance(found, bool) or (number := _integer(str(found).strip())) is None:
+        if isinstance(found, bool) or (number := _integer(shown(found).strip())) is None:
             raise wrong(place, column, "a whole number", found)
         return number
-    if isinstance(found, list | dict):  # calls of tools
-        return json.dumps(found, ensure_ascii=False)
     if isinstance(found, bool) or not isinstance(found, str | int | float) or not str(found).strip():
         raise wrong(place, column, "text or a number", found)
-    return str(found).strip()
+    return shown(found).strip()
 
 
 def calls(place: str, row: dict, column: str) -> str:
@@ -92,11 +93,21 @@ def calls(place: str, row: dict, column: str) -> str:
         raise wrong(place, column, "a list of calls {name, arguments}, or its JSON text", found) from None
 
 
-def _integer(shown: str) -> str | None:
+def shown(found: object) -> str:
+    """A value as text; a number without an exponent while that is short: 4e-05 as 0.00004, 1e+16 with its zeros."""
+    text = str(found)
+    if not isinstance(found, float | Decimal) or "e" not in text.lower():
+        return text
+    plain = format(Decimal(text), "f")
+    mantissa, _, exponent = text.lower().partition("e")
+    return plain if len(plain) <= SHORT_CHARACTERS else f"{mantissa}e{int(exponent)}"
+
+
+def _integer(text: str) -> str | None:
     """ "025" and "27.0" as "25" and "27"; None if it is no whole number."""
-    return str(int(shown.partition(".")[0])) if _INTEGER.fullmatch(shown) else None
+    return str(int(text.partition(".")[0])) if _INTEGER.fullmatch(text) else None
 
 
 def wrong(place: str, column: str, expected: str, found: object) -> UserError:
-    shown = json.dumps(found, ensure_ascii=False, default=str)
-    return UserError(f"{place}: column {column}: expected {expected}, got {shown[:80] + '...' * (len(shown) > 80)}")
+    text = json.dumps(found, ensure_ascii=False, default=str)
+    return UserError(f"{place}: column {column}: expected {expected}, got {text[:80] + '...' * (len(text) > 80)}")

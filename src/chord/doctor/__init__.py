@@ -7,7 +7,7 @@ study asks for GPUs.
 from collections.abc import Sequence
 from pathlib import Path
 
-from chord.doctor import cluster, data, disk, machine, packages
+from chord.doctor import cluster, data, disk, machine, packages, prompt
 from chord.doctor.finding import Finding
 from chord.study import Study
 from chord.study.reading import read_yaml
@@ -29,6 +29,7 @@ def examine(study: Study, results: Path, profile: Path) -> list[Finding]:
         *place.findings(study, settings),
         *disk.findings(study, results, place.jobs_at_once(study, settings)),
         *data.findings(study, results),
+        *prompt.findings(study, results),
     ]
 
 

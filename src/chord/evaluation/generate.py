@@ -10,12 +10,12 @@ from chord.evaluation import columns
 from chord.evaluation.rows import read_rows
 from chord.evaluation.spec import GenerateSpec
 from chord.locks import held
-from chord.models import load_tokenizer
 from chord.provenance import environment, file_sha256, manifest, source_sha256, utc_now
 from chord.rollouts import encode_prompts
 from chord.rollouts.backends import Endpoint
 from chord.rollouts.completions import stream
 from chord.rollouts.parts import Parts
+from chord.rollouts.policy import policy_tokenizer
 from chord.rollouts.workers import complete_batches
 from chord.seeds import derive_seed
 
@@ -34,7 +34,7 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
         derive_seed(settings.study_seed, settings.seed_index, "evaluate", settings.benchmark, row["id"], sample)
         for row, sample in items
     ]
-    prompts = encode_prompts(load_tokenizer(model), questions)
+    prompts = encode_prompts(policy_tokenizer(model, questions), questions)
     prompt_ids = [ids for ids in prompts for _ in range(settings.k)]
 
     parts = Parts(out)

@@ -34,19 +34,22 @@ def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
 
 def _run(settings: ExpertsSpec, prompts: Path, policy: Path, out: Path, parts: "Parts", check: Callable) -> dict:
     from chord.models import load_tokenizer  # seconds, likewise
+    from chord.rollouts.chat import response_ids
+    from chord.rollouts.policy import check_tokens
 
     rows = read_jsonl(prompts)
     tokenizer = load_tokenizer(policy)
+    check_tokens(tokenizer, policy, rows)
     kept, rejected, without = [], Counter(), Counter()
     found = open_source(settings.source, settings.seed, parts).candidates(rows)
     for row, candidates in zip(rows, found, strict=True):
         right = []
         reasons = Counter()
-        for candidate in candidates:
-            tokens = tokenizer(candidate.text, add_special_tokens=False).input_ids
+        responses = response_ids(tokenizer, [candidate.text for candidate in candidates])
+        for candidate, tokens in zip(candidates, responses, strict=True):
             reason = _reason(candidate, tokens, tokenizer.unk_token_id, settings.max_response_tokens)
             if reason is None:
-                right.append((candidate, len(tokens) + 1))  # with the end token
+                right.append((candidate, len(tokens)))
             else:
                 reasons[reason] += 1
         rejected += reasons
@@ -86,10 +89,10 @@ def _run(settings: ExpertsSpec, prompts: Path, policy: Path, out: Path, parts: "
 
 
 def _reason(candidate: Candidate, tokens: list[int], unknown: int | None, limit: int) -> str | None:
-    """Why a trajectory is rejected, None if it is not."""
+    """Why a trajectory is rejected, None if it is not. tokens: with the end token."""
     if not candidate.verdict.correct:
         return candidate.verdict.reason
-    if len(tokens) + 1 > limit:
+    if len(tokens) > limit:
         return "too_long"
     if unknown is not None and unknown in tokens:
         return "unknown_words"  # the policy could only learn to write the unknown token

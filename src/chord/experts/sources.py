@@ -74,7 +74,7 @@ class Model:
         # Here and not above: the other sources need no torch.
         import torch
 
-        from chord.models import load_tokenizer
+        from chord.rollouts.policy import policy_tokenizer
         from chord.rollouts.workers import complete_batches
 
         source, folder = self.source, Path(self.source.folder)
@@ -84,7 +84,7 @@ class Model:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         where = {"model": folder_sha256(folder), "environment": environment(), "device": device}
         self.parts.claim(_identity(source.content(), self.seed, rows) | where)
-        prompts = encode_prompts(load_tokenizer(folder), rows)
+        prompts = encode_prompts(policy_tokenizer(folder, rows), rows)
         complete = partial(complete_batches, source.backend, folder, source.decoding)
         return _judged(rows, prompts, source, self.seed, self.parts, complete)
 

@@ -20,6 +20,7 @@ from chord.errors import UserError
 from chord.models import load_tokenizer, load_weights
 from chord.rollouts.batches import fixed_batches
 from chord.rollouts.cache import buffered_cache
+from chord.rollouts.chat import turn_end
 from chord.rollouts.engine import Decoding, Sample
 from chord.rollouts.noise import uniform_noise
 from chord.rollouts.prompts import check_lengths
@@ -139,10 +140,12 @@ def load_model(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizer
 
 
 def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, list[int]]:
-    """(padding token, end tokens). Chat models may end a turn by more tokens than the tokenizer's one end token."""
+    """(padding token, end tokens). Chat models may end a turn by more tokens than the tokenizer's one end token: those
+    of the generation configuration, and the one by which the chat template ends a reply."""
     configured = model.generation_config.eos_token_id
     configured = configured if isinstance(configured, list) else [configured]
-    ends = sorted({token for token in (tokenizer.eos_token_id, *configured) if token is not None})
+    known = (tokenizer.eos_token_id, turn_end(tokenizer), *configured)
+    ends = sorted({token for token in known if token is not None})
     if not ends:
         raise UserError(f"{tokenizer.name_or_path}: neither tokenizer nor generation configuration names an end token")
     return (ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id), ends

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from chord.errors import UserError
+from chord.rollouts.chat import prompts_ids
 from chord.rollouts.engine import Decoding
 
 if TYPE_CHECKING:  # the type only: scoring must not load transformers
@@ -12,10 +13,7 @@ if TYPE_CHECKING:  # the type only: scoring must not load transformers
 
 def encode_prompts(tokenizer: "PreTrainedTokenizerBase", rows: Iterable[dict]) -> list[list[int]]:
     """Token ids of `row["messages"]` under the chat template, up to where the answer begins."""
-    return [
-        list(tokenizer.apply_chat_template(row["messages"], add_generation_prompt=True, return_dict=False))
-        for row in rows
-    ]
+    return prompts_ids(tokenizer, (row["messages"] for row in rows))
 
 
 def check_lengths(prompt_ids: list[list[int]], decoding: Decoding, limit: int) -> None:

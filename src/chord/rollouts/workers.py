@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chord.rollouts.backends import Backend, HuggingFaceBackend, VllmBackend
+from chord.rollouts.chat import response_texts
 from chord.rollouts.completions import Batch, Completion
 from chord.rollouts.engine import Decoding, Engine
 from chord.rollouts.huggingface import HuggingFaceEngine, load_model, stop_tokens
@@ -40,13 +41,11 @@ class Completer:
         self.engine, self.tokenizer, self.decoding = engine, tokenizer, decoding
 
     def complete(self, batch: Batch) -> list[Completion]:
+        samples = self.engine.generate(batch.prompts, batch.seeds, self.decoding)
+        texts = response_texts(self.tokenizer, [sample.token_ids for sample in samples])
         return [
-            Completion(
-                self.tokenizer.decode(sample.token_ids, skip_special_tokens=True),
-                sample.truncated,
-                len(sample.token_ids),
-            )
-            for sample in self.engine.generate(batch.prompts, batch.seeds, self.decoding)
+            Completion(text, sample.truncated, len(sample.token_ids))
+            for text, sample in zip(texts, samples, strict=True)
         ]
 
 

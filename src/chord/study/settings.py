@@ -82,6 +82,10 @@ class Training(Settings):
     sft: Annotated[Section, Partial(SftStage, without=("kind",))]
     hybrid: Annotated[Section, Partial(HybridStage, without=("kind",))]
     scale: Scale = Scale()
+    stop_when_hopeless: bool = Field(
+        default=False,
+        description="end a training that cannot learn: no response ends, none can be read, or all rewards are equal",
+    )
 
 
 class Protocol(Settings):

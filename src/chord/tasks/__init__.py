@@ -147,8 +147,10 @@ def _one_by_one(items: Iterable[Item]) -> Iterator[Verdict]:
 def judge_samples(
     tokenizer: "PreTrainedTokenizerBase", rows: Iterable[dict], samples: "list[Sample]"
 ) -> list[tuple[str, Verdict]]:
-    """Text (without end token and other special ones) and verdict of each sample; rows: the row of each sample."""
-    texts = tokenizer.batch_decode([sample.token_ids for sample in samples], skip_special_tokens=True)
+    """Text (`chord.rollouts.chat.response_texts`) and verdict of each sample; rows: the row of each sample."""
+    from chord.rollouts.chat import response_texts  # graders alone need none of it
+
+    texts = response_texts(tokenizer, [sample.token_ids for sample in samples])
     items = [(row, text, sample.truncated) for row, text, sample in zip(rows, texts, samples, strict=True)]
     return list(zip(texts, verdicts(items), strict=True))
 

@@ -182,6 +182,11 @@ class HybridTrainer(GRPOTrainer):
         with self._timed("score_seconds"):
             judged = judge_samples(self._tokenizer, [self.prompt_rows[i] for i in row], self._samples)
             self._step_rewards = [found.reward for _, found in judged]
+        # Of all ranks, for chord.training.hopeless.
+        self._log_mean("unparsed", [not found.parsed for _, found in judged])
+        self._log_mean("right", [found.correct for _, found in judged])
+        everywhere = gather_object(self._step_rewards)
+        self._log_values(reward_low=min(everywhere), reward_high=max(everywhere))
         return self._step_rewards
 
     def _rollouts(self, model, inputs: list[dict]) -> Rollouts:

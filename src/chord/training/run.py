@@ -17,10 +17,11 @@ from chord.errors import UserError
 from chord.evaluation.validate import accuracy
 from chord.files import atomic_folder, read_jsonl, remove_partials, write_json
 from chord.locks import held
-from chord.models import load_tokenizer, load_weights
+from chord.models import load_weights
 from chord.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
 from chord.rollouts import Engine, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
+from chord.rollouts.policy import policy_tokenizer
 from chord.seeds import derive_seed
 from chord.training import finished
 from chord.training.accumulation import PROBES, CheckAccumulation
@@ -34,6 +35,7 @@ from chord.training.checkpoints import (
 )
 from chord.training.clock import Clock
 from chord.training.curves import SYNC_COLUMNS, curve_rows, write_curves
+from chord.training.hopeless import Facts, WatchHopeless, findings
 from chord.training.hybrid import HybridTrainer
 from chord.training.interruption import StopAfterStep
 from chord.training.scale import Scale
@@ -57,11 +59,14 @@ def run(
     prompts: Path | None = None,
     experts: Path | None = None,
     traces: Path | None = None,
+    stop_when_hopeless: bool = False,
 ) -> None:
     """Train `spec` (a TrainSpec) from the model folder `start` into the run folder `out` (docs/architecture.md).
 
     prompts, experts and traces (expert trajectories for the prompts) are needed where the stage reads them (its
     `inputs`), and left out otherwise. Each of the spec's ranks calls this (chord.launch); the first one writes.
+    stop_when_hopeless: end with a UserError where nothing can be learnt (chord.training.hopeless). It is not in the
+    spec, as it does not decide any weights.
     """
     settings = TrainSpec.model_validate(spec)
     given = {"prompts": prompts, "experts": experts, "traces": traces}
@@ -73,7 +78,8 @@ def run(
         with held(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
             try:
                 with explained(out):
-                    _train(settings, {"start": start, "validation": validation, **rows}, out, ranks, check, closing)
+                    inputs = {"start": start, "validation": validation, **rows}
+                    _train(settings, inputs, out, ranks, check, closing, stop_when_hopeless)
             except Exception:
                 if ranks.is_main_process:
                     check()  # what lies in a folder that was lost is another's
@@ -84,7 +90,13 @@ def run(
 
 
 def _train(
-    spec: TrainSpec, inputs: dict[str, Path], out: Path, ranks: PartialState, check: Callable, closing: ExitStack
+    spec: TrainSpec,
+    inputs: dict[str, Path],
+    out: Path,
+    ranks: PartialState,
+    check: Callable,
+    closing: ExitStack,
+    stop_when_hopeless: bool,
 ) -> None:
     """check: raises when the folder is not this process's any more; None on the ranks that write nothing.
 
@@ -110,13 +122,15 @@ def _train(
         rows["experts"] = _first(rows["experts"], spec.stage.expert_set, inputs["experts"])
     if "traces" in rows:
         rows["experts"] = _of_prompts(rows["traces"], rows["prompts"], inputs["traces"])
-    tokenizer = load_tokenizer(inputs["start"])
+    asked = [row for name in ("prompts", "experts", "validation") for row in rows.get(name, [])]
+    tokenizer = policy_tokenizer(inputs["start"], asked)
     model = load_weights(inputs["start"], torch.float32)
     sequences = encode_experts(tokenizer, rows.get("experts", []))
     _check_lengths(sequences, rows.get("experts", []), model)
     # Texts with answers where there are some; any token shows an output layer that is not the model's.
     texts = [one.input_ids for one in sequences] or encode_prompts(tokenizer, rows["validation"])
-    synced = open_synced(spec, model, inputs["start"], out, stop_tokens(model, tokenizer), texts, precision)
+    stops = stop_tokens(model, tokenizer)
+    synced = open_synced(spec, model, inputs["start"], out, stops, texts, precision)
     trainer = build_trainer(spec, model, tokenizer, rows.get("prompts", []), sequences, checkpoints, synced)
     validate_with = OverRanks(synced or _engine(model, tokenizer, spec.validation.batch_rows, precision), ranks)
     if synced:
@@ -142,14 +156,22 @@ def _train(
             shutil.rmtree(out / "tensorboard", ignore_errors=True)  # of an earlier run that is not gone on from
         first = step_of(resumed) + 1 if resumed else None
         trainer.add_callback(TensorBoardCallback(SummaryWriter(str(out / "tensorboard"), purge_step=first)))
+    facts = _facts(spec, tokenizer.convert_ids_to_tokens(stops[1]))
+    watch = WatchHopeless(facts, stop_when_hopeless)
+    trainer.add_callback(watch)
     stop = StopAfterStep()
     trainer.add_callback(stop)
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
-    if stop.stopped:
+    if stop.stopped or watch.stopped:
         ranks.wait_for_everyone()  # the first one that ends takes the others with it, and the checkpoint must be whole
         if not ranks.is_main_process:
             raise SystemExit(2)  # as the first one ends, which says why
         done = f"step {trainer.state.global_step} of {trainer.state.max_steps}"
+        if watch.stopped:
+            raise UserError(
+                f"{out}: stopped and saved after {done}: {watch.stopped.message}. Without stop_when_hopeless the same "
+                "command goes on from there"
+            )
         raise UserError(f"{out}: stopped by SIGTERM and saved after {done}; the same command goes on from there")
 
     counted = "experts" if isinstance(spec.stage, SftStage) else "prompts"
@@ -173,7 +195,9 @@ def _train(
     files = {f"model/{name}": digest for name, digest in folder_sha256(out / "model").items()}
     files["curves.csv"] = file_sha256(out / "curves.csv")
     result = _result(curves, delivered, len(sequences))
-    write_json(out / "manifest.json", provenance | times | {"files": files, "result": result})
+    warned = [one.values() for one in findings(trainer.state.log_history, facts)]
+    more = {"files": files, "result": result} | ({"warnings": warned} if warned else {})
+    write_json(out / "manifest.json", provenance | times | more)
     finished.keep(out, checkpoints)
 
 
@@ -223,6 +247,12 @@ def build_trainer(
     args = HybridTrainer.config(stage, world_size, **common)
     engine = engine or _engine(model, tokenizer, stage.generate_batch_rows, precision)
     return HybridTrainer(trained, tokenizer, args, stage, engine, prompts, experts, seed_parts)
+
+
+def _facts(spec: TrainSpec, ends: list[str]) -> Facts:
+    validation = spec.validation.decoding.max_response_tokens
+    decoding = spec.validation.decoding if isinstance(spec.stage, SftStage) else spec.stage.decoding
+    return Facts(decoding.max_response_tokens, validation, ", ".join(ends))
 
 
 def _hardware(scale: Scale) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from chord.rollouts import encode_prompts
+from chord.rollouts.chat import response_ids
 
 IGNORED = -100  # label of tokens without loss, as torch and transformers have it
 
@@ -37,10 +38,9 @@ def encode_experts(tokenizer: PreTrainedTokenizerBase, rows: list[dict]) -> list
     The response is tokenised alone, as a rollout's tokens are: the boundary is the same for both data streams.
     """
     prompts = encode_prompts(tokenizer, rows)
-    responses = [tokenizer(row["response"], add_special_tokens=False)["input_ids"] for row in rows]
-    end = tokenizer.eos_token_id
+    responses = response_ids(tokenizer, [row["response"] for row in rows])
     return [
-        Sequence(prompt, response if response[-1:] == [end] else [*response, end], row.get("verdict", {}).get("reward"))
+        Sequence(prompt, response, row.get("verdict", {}).get("reward"))
         for prompt, response, row in zip(prompts, responses, rows, strict=True)
     ]
 

@@ -1,0 +1,122 @@
+"""Whether a model folder can be the policy of these rows, asked before anything is computed: its tokenizer is the one
+that it was made with, its chat template takes the messages, its responses can end."""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chord.errors import UserError
+from chord.files import read_json
+from chord.models import load_tokenizer
+from chord.rollouts import chat
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+PROBES = 32  # rows that are tokenised twice
+
+
+def policy_tokenizer(folder: str | Path, rows: Sequence[dict]) -> "PreTrainedTokenizerBase":
+    """The folder's tokenizer, checked on the messages of `rows`; what it does to them that one should know is logged.
+
+    UserError, one line, where the rows cannot be asked with it.
+    """
+    tokenizer = load_tokenizer(folder)
+    check(tokenizer, Path(folder), rows)
+    for note in notes(tokenizer, rows):
+        log.info("%s: %s", folder, note)
+    return tokenizer
+
+
+def check(tokenizer: "PreTrainedTokenizerBase", folder: Path, rows: Sequence[dict]) -> None:
+    """UserError where transformers reads text otherwise than tokenizer.json, where text is lost, where there is no chat
+    template or it refuses the rows, and where a response would end at an ordinary token or never."""
+    check_tokens(tokenizer, folder, rows)
+    chat.end_token(tokenizer)
+    for file, number in declared_ends(folder):
+        if number not in chat.added_tokens(tokenizer):
+            token = tokenizer.convert_ids_to_tokens(number) if 0 <= number < len(tokenizer) else None
+            what = "no token of the vocabulary" if token is None else f"the ordinary token {token!r}"
+            raise UserError(
+                f"{folder / file}: eos_token_id {number} is {what}; expected the id of the end token, such as "
+                f"{chat.end_token(tokenizer)} ({chat.added_tokens(tokenizer)[chat.end_token(tokenizer)]})"
+            )
+    merges = not chat.takes_system(tokenizer)
+    for row in rows:
+        try:
+            chat.render(tokenizer, chat.without_system(row["messages"]) if merges else row["messages"])
+        except UserError as error:
+            raise UserError(f"row {row.get('id')!r}: {error}") from None
+
+
+def notes(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[dict]) -> Iterator[str]:
+    """What happens to these rows that the rows do not say, a line each."""
+    if any(row["messages"][0]["role"] == "system" for row in rows) and not chat.takes_system(tokenizer):
+        yield "the chat template takes no system message; its text opens the user's first message"
+    if opened := chat.opening(tokenizer):
+        yield f"the prompt ends in {opened!r}; responses are judged with it, and expert responses go on from it"
+        responses = [row["response"] for row in rows if "response" in row]
+        if lack := sum(not text.lstrip().startswith(chat.THINK) for text in responses):
+            yield f"{lack} of {len(responses)} expert responses open no thinking, which the prompt has opened"
+    names, end, of_template = chat.added_tokens(tokenizer), chat.end_token(tokenizer), chat.turn_end(tokenizer)
+    if of_template not in (None, end):
+        yield (
+            f"the chat template ends a reply with {names[of_template]}, the tokenizer with {names[end]}: responses end "
+            f"at either, expert responses with {names[end]}"
+        )
+    special = chat.spelled(tokenizer)
+    texts = [[message["content"] for message in row["messages"]] + [row.get("response", "")] for row in rows]
+    spelling = [row for row in texts if any(map(special.search, row))]
+    if spelling:
+        first = next(found for text in spelling[0] if (found := special.search(text)))
+        yield f"{len(spelling)} of {len(rows)} rows spell special tokens ({first[0]}), which are taken as text"
+
+
+def declared_ends(folder: Path) -> list[tuple[str, int]]:
+    """(file, token) of each end token that generation uses: of the generation configuration, else the model's."""
+    for name in ("generation_config.json", "config.json"):
+        if (folder / name).is_file():
+            found = read_json(folder / name).get("eos_token_id")
+            return [(name, number) for number in (found if isinstance(found, list) else [found]) if number is not None]
+    return []
+
+
+def check_tokens(tokenizer: "PreTrainedTokenizerBase", folder: Path, rows: Sequence[dict]) -> None:
+    """UserError where transformers reads the rows' text otherwise than tokenizer.json, or makes no tokens of it."""
+    texts = [message["content"] for row in rows[:PROBES] for message in row["messages"]]
+    special = chat.spelled(tokenizer)
+    path = folder / "tokenizer.json"
+    own = _own_tokenizer(path) if path.is_file() else None
+    for text in texts:
+        found = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if own is not None and not special.search(text):
+            expected = own.encode(text, add_special_tokens=False).ids
+            if found != expected:
+                raise UserError(
+                    f"{folder}: transformers reads its tokenizer as {type(tokenizer).__name__}, which makes "
+                    f"{len(found)} tokens of {_shown(text)}, its tokenizer.json {len(expected)} others: for this "
+                    "model_type it builds a tokenizer of its own; expected tokenizer_class PreTrainedTokenizerFast in "
+                    'tokenizer_config.json, with "auto_map": {"AutoTokenizer": [null, '
+                    '"transformers.PreTrainedTokenizerFast"]}'
+                )
+        if not found and text.strip():
+            raise UserError(f"{folder}: its tokenizer makes no tokens of {_shown(text)}")
+
+
+def _own_tokenizer(path: Path):
+    from tokenizers import Tokenizer
+
+    try:
+        own = Tokenizer.from_file(str(path))
+    except Exception as error:  # it raises nothing narrower
+        raise UserError(f"{path}: no tokenizer that can be read ({error})") from error
+    own.no_padding()
+    own.no_truncation()
+    return own
+
+
+def _shown(text: str) -> str:
+    return json.dumps(text[:40] + "..." * (len(text) > 40), ensure_ascii=False)
