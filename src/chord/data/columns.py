@@ -9,7 +9,7 @@ from chord.data.references import NoReference, reference
 from chord.data.rendering import render, row, user_text
 from chord.data.spec import ColumnRows
 from chord.errors import UserError
-from chord.tasks.choice_extraction import LETTERS
+from chord.tasks.mmlu_pro_letter import LETTERS
 
 MOST_OPTIONS = {"mmlu_pro_letter": len(LETTERS)}
 
