@@ -22,6 +22,7 @@ from chord.tasks.answers.kinds import (
     Reals,
     Relation,
     Residue,
+    Rounded,
     Time,
     Value,
     Words,
@@ -44,7 +45,9 @@ def same(gold: str, answer: str) -> Verdict:
     return verdict
 
 
-_COMMA = re.compile(r"-?\d+,\d+(?:\s*(?:\\text\{.*|\\?%|\\\$|[A-Za-z^].*))?|(?:\\\$|\\text\{[A-Z]{3}\})\s*\d+,\d+")
+_COMMA = re.compile(
+    r"-?\d+,(?!\d{3}(?!\d))\d+(?:\s*(?:\\text\{.*|\\?%|\\\$|[A-Za-z^].*))?|(?:\\\$|\\text\{[A-Z]{3}\})\s*\d+,(?!\d{3}(?!\d))\d+"
+)
 
 
 def _is_decimal(answer: Answer) -> bool:
@@ -68,6 +71,10 @@ def compare(gold: Answer, answer: Answer) -> Verdict:
         return either(compare(form, answer) for form in gold.items)
     if isinstance(gold, Choice) or isinstance(answer, Choice):
         return _choices(gold, answer)
+    if isinstance(answer, Rounded):
+        return either((compare(gold, answer.exact), compare(gold, answer.shown)))
+    if isinstance(gold, Rounded):
+        return either((compare(gold.exact, answer), compare(gold.shown, answer)))
     if isinstance(gold, Named) or isinstance(answer, Named):
         return _named(gold, answer)
     if isinstance(gold, Words) != isinstance(answer, Words):
@@ -282,7 +289,7 @@ _RULES: dict[tuple[type, type], Callable] = {
     (Value, Based): lambda gold, answer: notations.same_based_and_value(answer, gold),
     (Residue, Residue): notations.same_residues,
     (Residue, Value): lambda gold, answer: same_trees(gold.value, answer.tree) if not answer.unit.is_stated else False,
-    (Value, Residue): lambda gold, answer: same_trees(gold.tree, answer.value) if not gold.unit.is_stated else False,
+    (Value, Residue): notations.same_value_and_residue,
     (Range, Range): notations.same_ranges,
     (Range, Ratio): notations.same_range_and_ratio,
     (Ratio, Range): lambda gold, answer: notations.same_range_and_ratio(answer, gold),

@@ -17,7 +17,7 @@ from chord.tasks.answers.trees import Tree, has_decimal, names, operations
 DIGITS = 50
 MAX_DIGITS = 1200
 MAX_BITS = 200_000  # of a fraction that is written out
-MAX_TERMS = 2000  # of a sum
+MAX_TERMS = 3000  # of all sums in a formula
 MAX_EXPONENT = 10**12
 LOG_BASES = {"e": mpmath.e, "10": mpmath.mpf(10)}  # what \log without a base may mean
 
@@ -42,19 +42,22 @@ def same(first: Tree, second: Tree) -> bool | None:
 
 
 def _same(first: Tree, second: Tree, base: str) -> bool | None:
-    if not _free(first) | _free(second):
+    variables = _free(first) | _free(second)
+    if not variables:
         values = exact(first), exact(second)
         if None not in values and not (has_decimal(first) or has_decimal(second)):
             return values[0] == values[1]
         return _same_values(first, second, {}, base)
-    points = _points(_free(first) | _free(second), operations(first) | operations(second))
-    verdicts = [_same_values(first, second, point, base) for point in points]
-    real = [verdict for verdict in verdicts if verdict is not None]
-    if False in real:
-        return False
-    return True if len(real) >= min(3, len(points)) else None
+    agreed = 0
+    for point in _points(tuple(sorted(variables)), *_traits(first, second)):
+        verdict = _same_values(first, second, point, base)
+        if verdict is False:
+            return False
+        agreed += verdict is True
+    return True if agreed >= MIN_POINTS else None
 
 
+MIN_POINTS = 3  # at which two formulas have values, and the same ones
 _CONSTANTS = {"\\pi", "e", "i", "log base"}
 
 
@@ -62,29 +65,53 @@ def _free(tree: Tree) -> set[str]:
     return names(tree) - _CONSTANTS
 
 
-def _points(variables: set[str], used: set[str]) -> list[dict[str, mpmath.mpf]]:
-    """Values for each variable: whole numbers where a formula counts, and some negative ones where it does not."""
-    ordered = sorted(variables)
-    counts = used & _COUNTING
-    points = []
-    for number in range(4):
-        if counts:
-            values = [mpmath.mpf(3 + (number * 2 + place * 5) % 11) for place in range(len(ordered))]
-        else:
-            with mpmath.workdps(MAX_DIGITS):
-                values = [
-                    mpmath.mpf(_PRIMES[(number * 7 + place * 3) % 24]).sqrt() / (2 + number)
-                    for place in range(len(ordered))
-                ]
-            if number == 3:
-                values = [-value if place % 2 == 0 else value for place, value in enumerate(values)]
-        points.append(dict(zip(ordered, values, strict=True)))
-    return points
+def _traits(first: Tree, second: Tree) -> tuple[bool, bool, tuple[Fraction, ...]]:
+    """(whether variables count, whether they are real numbers too, places where a formula may have a corner)."""
+    used = operations(first) | operations(second)
+    steps = used & {"floor", "ceil"}
+    counts = bool(used & {"sum", "product", "gcd", "lcm", "alternating"} or steps)
+    real = not counts or (steps and not (_free(first) | _free(second)) <= _WHOLE)
+    corners = used & {"abs", "max", "min", "floor", "ceil"}
+    return counts, bool(real), _constants(first, second) if corners else ()
 
 
-# (-1)^n among them: a power of a negative number
-_COUNTING = {"sum", "product", "gcd", "lcm", "floor", "ceil", "alternating"}
-_PRIMES = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89]
+_WHOLE = set("ijklmnpqKLMN")  # letters that stand for whole numbers where something is rounded
+
+
+def _constants(*trees: Tree) -> tuple[Fraction, ...]:
+    """Up to six different numbers of the trees, without signs."""
+    found: dict[Fraction, None] = {}
+    todo = list(trees)
+    while todo and len(found) < 6:
+        tree = todo.pop()
+        if tree[0] == "number" and 0 < abs(tree[1]) < 10**6:
+            found[abs(tree[1])] = None
+        todo += [part for part in tree[1:] if isinstance(part, tuple)]
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _points(variables: tuple[str, ...], counts: bool, real: bool, corners: tuple[Fraction, ...]) -> list[dict]:
+    """Values for each variable: whole numbers of several residues, and reals of several sizes, signs and orders."""
+    rows: list[list] = []
+    if counts:
+        rows += [[mpmath.mpf(_COUNTS[(turn + 3 * place) % 8]) for place in range(len(variables))] for turn in range(8)]
+    if real:
+        with mpmath.workdps(MAX_DIGITS):
+            for turn, (size, signs) in enumerate(_SIZES):
+                roots = [mpmath.sqrt(_PRIMES[(turn * 7 + place * 3) % 24]) for place in range(len(variables))]
+                rows.append([root * size * signs[place % 2] for place, root in enumerate(roots)])
+            for corner in corners:
+                near = mpmath.mpf(corner.numerator) / corner.denominator
+                for share, sign in ((0.9, 1), (1.1, 1), (0.9, -1), (1.1, -1)):
+                    factors = [mpmath.sqrt(_PRIMES[place % 24]) / 100 + share for place in range(len(variables))]
+                    rows += [[sign * near * factor for factor in order] for order in (factors, factors[::-1])]
+    return [dict(zip(variables, row, strict=True)) for row in rows]
+
+
+_COUNTS = [2, 3, 4, 5, 9, 6, 12, 103]
+_SIZES = [(0.3, (1, 1)), (1, (1, 1)), (0.1, (1, 1)), (0.4, (1, -1)), (6, (1, 1)), (0.7, (-1, -1)), (31, (1, 1))]
+_PRIMES = [2, 89, 3, 83, 5, 79, 7, 73, 11, 71, 13, 67, 17, 61, 19, 59, 23, 53, 29, 47, 31, 43, 37, 41]
 
 
 def _same_values(first: Tree, second: Tree, point: dict, base: str) -> bool | None:
@@ -225,7 +252,7 @@ class _Computer:
     """Values by mpmath at its current precision. magnitude: digits of the largest number met, which cancel at worst."""
 
     def __init__(self, point: dict, base: str):
-        self.point, self.base, self.magnitude = point, LOG_BASES[base], 0
+        self.point, self.base, self.magnitude, self.terms = point, LOG_BASES[base], 0, 0
 
     def value(self, tree: Tree):
         value = self._value(tree)
@@ -259,6 +286,9 @@ class _Computer:
     def series(self, operation: str, index: str, first: Tree, last: Tree, body: Tree):
         begin, end = (self.value(bound) for bound in (first, last))
         if not (_is_whole(begin) and _is_whole(end)) or end - begin > MAX_TERMS:
+            raise NotComputed
+        self.terms += max(0, int(end - begin) + 1)
+        if self.terms > MAX_TERMS:
             raise NotComputed
         total = mpmath.mpf(operation == "product")
         outer = self.point
@@ -323,6 +353,15 @@ def _real(function):
     return of
 
 
+def _periodic(function):
+    def of(value):
+        if abs(value) > MAX_EXPONENT:  # to know where in its period it is takes all of its digits
+            raise NotComputed
+        return function(value)
+
+    return of
+
+
 _NUMERIC = {
     "add": lambda *values: mpmath.fsum(values),
     "mul": lambda one, other: one * other,
@@ -342,8 +381,8 @@ _NUMERIC = {
     "min": _real(min),
     "gcd": _whole_numbers(math.gcd),
     "lcm": _whole_numbers(math.lcm),
-    "sin": mpmath.sin, "cos": mpmath.cos, "tan": mpmath.tan,
-    "cot": mpmath.cot, "sec": mpmath.sec, "csc": mpmath.csc,
+    "sin": _periodic(mpmath.sin), "cos": _periodic(mpmath.cos), "tan": _periodic(mpmath.tan),
+    "cot": _periodic(mpmath.cot), "sec": _periodic(mpmath.sec), "csc": _periodic(mpmath.csc),
     "arcsin": mpmath.asin, "arccos": mpmath.acos, "arctan": mpmath.atan, "arccot": mpmath.acot,
     "sinh": mpmath.sinh, "cosh": mpmath.cosh, "tanh": mpmath.tanh,
     "Re": mpmath.re, "Im": mpmath.im, "arg": mpmath.arg,
@@ -363,15 +402,14 @@ def real(tree: Tree) -> mpmath.mpf | None:
 
 def proportional(first: Tree, second: Tree, positive: bool) -> bool | None:
     """Whether one formula is a constant times the other, and the constant is not zero (positive: above zero)."""
-    points = _points(_free(first) | _free(second), operations(first) | operations(second))
     values = []
-    for point in points:
+    for point in _points(tuple(sorted(_free(first) | _free(second))), *_traits(first, second)):
         try:
             values.append(tuple(_value(_Computer(point, "e"), tree, DIGITS) for tree in (first, second)))
         except _FAILURES:
             continue
     values = [pair for pair in values if any(pair)]
-    if len(values) < 3:
+    if len(values) < MIN_POINTS:
         return None
     with mpmath.workdps(DIGITS + 10):
         one, other = values[0]

@@ -91,7 +91,7 @@ class _Reader:
             kind, text, _ = self.tokens[self.place]
             if kind == "number" and before[0] == "number":
                 raise Unreadable("two numbers side by side")
-            if kind == "number" and text != "{" and before[1] not in (")", "}", "]", "!"):
+            if kind == "number" and before[1] not in (")", "}", "]", "!", "i"):
                 raise Unreadable("a number behind a letter")
             group = self.group_number()
             if group and was_group:
@@ -217,7 +217,7 @@ class _Reader:
             text += "_" + self.index()
         while self.take("'"):
             text += "'"
-        if text[0] in APPLIED and self.peek() == "(":
+        if self.peek() == "(" and (text[0] in APPLIED or (text not in ("e", "i", "d") and self.is_single_argument())):
             self.place += 1
             arguments = [self.sum_()]
             while self.take(","):
@@ -225,6 +225,10 @@ class _Reader:
             self.expect(")")
             return ("call", text, *arguments)
         return ("name", text)
+
+    def is_single_argument(self) -> bool:
+        """Whether (3) or (t) stands here: behind a letter that is an argument, I(0) and x(t), and no factor."""
+        return self.peek(2) == ")" and self.tokens[self.place + 1][0] in ("number", "letter")
 
     def index(self) -> str:
         if not self.take("{"):

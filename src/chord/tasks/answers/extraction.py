@@ -55,7 +55,18 @@ _BETWEEN = re.compile(
 _NAME_BEFORE = re.compile(r"(?P<name>[A-Za-z](?:_\{?\w+\}?)?'?)\s*=\s*\$?\s*$")
 _DENIED = re.compile(
     r"\b(?:not|cannot|can't|isn't|isn\u2019t|aren't|never)"
-    r"(?:\s+(?:be|equal|equal to|simply|just|actually))?[\s$:*\\(]*$",
+    r"(?:\s+(?:be|equal|equal to|simply|just|actually))?[\s$:*\\(]*$"
+    r"|\bwrong to (?:say|write|answer|claim)[\s$:*\\(]*$",
+    re.IGNORECASE,
+)
+
+
+# Right behind a box: what denies or replaces it, or goes on computing with it.
+_AFTER = re.compile(
+    r"[\s$.,*)\\\]]*(?:(?:is|are|was|would be|seems|looks)\s+(?:\w+\s+)?)?"
+    r"(?:(?:wrong|incorrect|false|impossible|not)\b"
+    r"|(?:wait|no,|hmm|oops|correction|scratch that|actually,? (?:it|that|no))\b)"
+    r"|\s*(?:\^|\\times(?![a-z])|\\cdot(?![a-z])|/\s*\d)",
     re.IGNORECASE,
 )
 
@@ -63,15 +74,22 @@ _DENIED = re.compile(
 def final_box(text: str) -> str | None:
     """The answer in boxes: that of the last one, and of those before it in the same statement. None without a box."""
     part = answer_part(text)
-    found = [box for box in boxes(part) if not _DENIED.search(part, max(0, box.start - 40), box.start)]
+    found = [
+        box
+        for box in boxes(part)
+        if not _DENIED.search(part, max(0, box.start - 40), box.start) and not _AFTER.match(part, box.end)
+    ]
     if not found:
         return None
     last = len(found) - 1
     first = last
-    while first > 0 and _joined(part[found[first - 1].end : found[first].start]):
+    while first > max(0, last - MAX_BOXES) and _joined(part[found[first - 1].end : found[first].start]):
         first -= 1
     statement = list(dict.fromkeys(_with_name(part, box, many=first < last) for box in found[first:]))
     return ", ".join(statement)
+
+
+MAX_BOXES = 50  # of one statement
 
 
 def _joined(between: str) -> bool:
@@ -96,7 +114,7 @@ _STATED = re.compile(
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'(*$\\])|\n+")
 _NUMBER_WORDS = re.compile(
-    r"-?\\?\$?\d[\d,]*(?:\.\d+)?(?:\s+\d+/\d+|/\d+)?(?:[eE][+-]?\d+)?\s*\\?%?(?:\s*(?:million|billion|thousand))?"
+    r"-?\\?\$?\d[\d,]*(?:\.\d+)?(?:\s+\d+/\d+|/\d+)?(?:[eE][+-]?\d+(?![\w]))?(?![eE]\d)\s*\\?%?(?:\s*(?:million|billion|thousand))?"
 )
 # A clause with one of these states no value, or another one than its number.
 _DENYING = re.compile(
@@ -105,14 +123,23 @@ _DENYING = re.compile(
     r"|smaller than|larger than|bigger than|at least|at most|impossible|neither|nor|doubt|or)\b",
     re.IGNORECASE,
 )
+_VERB = re.compile(r"\b(?:is|are|get|gets|gives|equals|becomes|was|were|leaves|obtain)\b|=", re.IGNORECASE)
+# What these make of the number behind them is not the number.
+_CHANGING = re.compile(
+    r"\b(?:twice|half|double|triple|thrice|squared?|cubed?|root|near|close|subtract|add|multiply|divide|minus|plus|times|reciprocal"
+    r"|inverse|opposite|negative|before|after|almost|nearly)\b",
+    re.IGNORECASE,
+)
 _CLAUSES = re.compile(r";\s+|,?\s+\b(?:but|rather|instead|so|hence|thus|therefore|however)\b,?\s+", re.IGNORECASE)
 _CONNECTIVE = re.compile(
-    r"^(?:\*\*)?(?:hence|thus|so|therefore|then|finally|(?:final )?answer|total|result)\b[,:]?(?:\*\*)?:?\s+",
+    r"^(?:\*\*)?(?:(?:hence|thus|so|therefore|then|finally)\b,?"
+    r"|(?:(?:final )?answer|total|result)(?::\*\*|\*\*:|:))\s+",
     re.IGNORECASE,
 )
 _TWO_WORDS = re.compile(r"(?<![\\\w])[A-Za-z]{2,} [A-Za-z]{2,}")
 MAX_BARE_CHARACTERS = 200
 MAX_RESPONSE_CHARACTERS = 20_000
+MAX_SENTENCE = 2000
 
 
 def stated(text: str) -> list[str]:
@@ -126,15 +153,15 @@ def stated(text: str) -> list[str]:
         return []
     if found := _HASHES.search(part):
         return [found[1]]
-    if tagged := _TAGGED.findall(part):
-        return [tagged[-1]]
-    part = _CONNECTIVE.sub("", part)
+    if (start := part.lower().rfind("<answer>")) >= 0 and (tagged := _TAGGED.match(part, start)):
+        return [tagged[1]]
+    part = _CONNECTIVE.sub("", part.lstrip("# "))
     whole = [part] if len(part) <= MAX_BARE_CHARACTERS and "\n" not in part else []
     if whole and not _TWO_WORDS.search(part):
         return whole  # an answer and no sentence about one
     if found := list(_STATED.finditer(part)):
-        return [*whole, *_clause_values(found[-1]["answer"], itself=True)]
-    sentences = [sentence for sentence in _SENTENCE.split(part) if sentence.strip()]
+        return [*whole, *_clause_values(found[-1]["answer"].rstrip("!"), itself=True)]
+    sentences = [sentence for sentence in _SENTENCE.split(part[-MAX_SENTENCE:]) if sentence.strip()]
     return [*whole, *_clause_values(sentences[-1], itself=False)]
 
 
@@ -143,7 +170,9 @@ def _clause_values(sentence: str, itself: bool) -> list[str]:
     clauses = [clause for clause in _CLAUSES.split(sentence) if clause.strip() and not _DENYING.search(clause)]
     if not clauses:
         return []
-    last = clauses[-1].strip()
+    last = _VERB.split(clauses[-1].strip())[-1].strip()
+    if _CHANGING.search(last):
+        return []
     values = [last] if itself else []
     formulas = [next(group for group in found if group) for found in _FORMULA.findall(last)]
     if formulas:

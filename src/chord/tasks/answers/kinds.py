@@ -44,6 +44,13 @@ class Relation(NamedTuple):
     chain: "tuple[Answer, ...]" = ()
 
 
+class Rounded(NamedTuple):
+    """An exact value and what it is about: sqrt(5), about 2.24."""
+
+    exact: "Answer"
+    shown: "Answer"
+
+
 class Items(NamedTuple):
     """Several values. brackets: `` for a plain list, `{}` a set, `()` `[]` `(]` `[)` in order, `<>` a vector."""
 
@@ -129,6 +136,7 @@ Answer = (
     | Based
     | Residue
     | Opaque
+    | Rounded
 )
 EMPTY = Items("{}", ())
 WHOLE = Reals((Piece(None, None, False, False),))

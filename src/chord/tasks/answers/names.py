@@ -26,7 +26,17 @@ def is_name(text: str) -> bool:
         text = inner
     if any(pattern.fullmatch(text) for pattern in (_NAME, _APPLIED, _GEOMETRIC, _DERIVATIVE)):
         return True
-    return _WORDS_NAME.fullmatch(text) is not None and ("\\text" in text or is_word(text))
+    return (
+        _WORDS_NAME.fullmatch(text) is not None
+        and ("\\text" in text or is_word(text))
+        and len(text.split()) <= 5
+        and not _STATEMENT.search(text)
+    )
+
+
+_STATEMENT = re.compile(
+    r"\b(?:is|are|was|not|false|wrong|that|if|half|twice|double|square of|root of)\b", re.IGNORECASE
+)
 
 
 def tuple_of_names(text: str) -> list[str] | None:
@@ -52,4 +62,6 @@ def may_be_one(first: str, second: str) -> bool:
         return applied[0][1] == applied[1][1] and first == second
     if any(applied):
         return symbols != [False, False]
-    return symbols[0] != symbols[1]
+    # Area and A, but not MR and M
+    words = [re.search("[a-z]{2}", name) is not None for name in (first, second)]
+    return symbols[0] != symbols[1] and words != [False, False]

@@ -89,7 +89,7 @@ _TO = re.compile(r"\\text\{\s*to\s*\}|(?<=[\d\s}])\bto\b(?=\s*[\d\\])")
 
 
 _BASED = re.compile(
-    r"^[({]?\s*([0-9A-Fa-f]+)\s*[)}]?\s*_\s*(?:\{\s*(?:\\text\{)?\s*(?:base\s*)?([0-9]+|[a-z]+)\s*\}?\s*\}|(\d+))$"
+    r"^[({]?\s*([0-9A-Fa-f]+)\s*[)}]?\s*_\s*(?:\{\s*(?:\\text\{)?\s*(?:base\s*\}?\s*)?([0-9]+|[a-z]+)\s*\}?\s*\}|(\d+))$"
 )
 _BASE_WORDS = re.compile(r"^([0-9A-Fa-f]+)\s*\\?(?:text\{)?\s*\(?(?:in )?base[ -]([0-9]+|[a-z]+)\s*\)?\s*\}?$")
 
@@ -100,7 +100,9 @@ def read_based(text: str) -> Based | None:
         return None
     name = next(group for group in found.groups()[1:] if group)
     base = int(name) if name.isdigit() else NUMBER_WORDS.get(name)
-    return None if base is None or not 2 <= base <= 36 else Based(found[1].upper().lstrip("0") or "0", base)
+    if base is None or not 2 <= base <= 36 or any(int(digit, 36) >= base for digit in found[1]):
+        return None
+    return Based(found[1].upper().lstrip("0") or "0", base)
 
 
 _MODULO = re.compile(
@@ -148,7 +150,7 @@ def same_ratios(gold: Ratio, answer: Ratio) -> Verdict:
 
 
 def same_ratio_and_value(ratio: Ratio, value: Value) -> Verdict:
-    if len(ratio.parts) != 2 or value.unit.is_stated:
+    if len(ratio.parts) != 2 or value.unit.is_stated or not re.search(r"/|\\frac", value.text):
         return False
     return same_trees(("div", ratio.parts[0].tree, ratio.parts[1].tree), value.tree)
 
@@ -168,6 +170,14 @@ def same_residues(gold: Residue, answer: Residue) -> Verdict:
     if None in values or not values[2]:
         return same_trees(gold.value, answer.value)
     return (values[0] - values[1]) % values[2] == 0
+
+
+def same_value_and_residue(gold: Value, answer: Residue) -> Verdict:
+    """The residue must be the smallest: 42 mod 5 is not 42."""
+    value, modulus = evaluation.exact(answer.value), evaluation.exact(answer.modulus)
+    if gold.unit.is_stated or value is None or modulus is None or not 0 <= value < modulus:
+        return False
+    return same_trees(gold.tree, answer.value)
 
 
 def same_ranges(gold: Range, answer: Range) -> Verdict:

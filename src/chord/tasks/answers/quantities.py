@@ -43,7 +43,7 @@ _CURRENCY = re.compile(
     r"^(?P<minus>-?)\s*(?P<sign>\\\$|(?:\\text\{\s*US\s*\}|US)?\s*\\\$|\\text\{\s*(?:EUR|GBP|JPY|INR|(?:US\s*)?USD|RMB|CNY|Rs\.?)\s*\}|(?:USD|EUR|GBP|JPY|INR|US\\\$|Rs\.?)(?=[\s\d]))\s*(?P<rest>.+)$"
 )
 _WORD = re.compile(
-    r"\\text\{[^{}]*\}|(?<![\\A-Za-z])[A-Za-z]{2,}|\\?%|\\\$|\^\{\s*\\circ\s*\}|\^\\circ|(?<=\d)'{1,2}(?![A-Za-z])"
+    r"\\text\{[^{}]*\}|(?<![\\A-Za-z])[A-Za-z]{2,}|[\u4e00-\u9fff]|\\?%|\\\$|\^\{\s*\\circ\s*\}|\^\\circ|(?<=\d)'{1,2}(?![A-Za-z])"
 )
 _ORDINAL = re.compile(r"^(\d+)\s*(?:\^?\s*\{?\s*(?:\\text\{)?(?:st|nd|rd|th)\}?\}?)$")
 
@@ -68,7 +68,9 @@ def read_quantity(text: str) -> Value | None:
         return value_of(text) if before is NONE else None
     factor, unit = read
     if unit.is_stated and before.is_stated and unit.dimensions != before.dimensions:
-        return None
+        if any(power > 0 for _, power in unit.dimensions):
+            return None
+        unit = units.product(before, unit)  # dollars per day
     return Value(scaled(tree, factor), unit if unit.is_stated else before, head)
 
 
@@ -137,6 +139,9 @@ def loosely(value: Value) -> Value | None:
     return Value(tree, read[1], found["number"])
 
 
+DEGREES, RADIANS = (("angle", 1),), (("radian", 1),)
+
+
 def same_values(gold: Value, answer: Value) -> Verdict:
     if not gold.unit.is_stated or not answer.unit.is_stated:
         # 5 m beside 5: a letter that is a unit, where the other side has no such variable
@@ -146,20 +151,20 @@ def same_values(gold: Value, answer: Value) -> Verdict:
         if trees.names(gold.tree) - trees.names(answer.tree):
             loose_gold = loosely(gold) or gold
         gold, answer = loose_gold, loose_answer
+    if answer.unit.dimensions == RADIANS and not answer.unit.words:
+        if gold.unit.dimensions == DEGREES:
+            return same_trees(("degrees", scaled(gold.tree, gold.unit.size)), answer.tree)
+        answer = answer._replace(unit=NONE)
     factor = units.agree(gold.unit, answer.unit)
     if factor is None:
         return None if _only_gold_is_stated(gold, answer) else False
-    verdict = _same_formulas(gold, answer, factor)
-    if verdict is True:
-        return True
     stated = [value for value in (gold, answer) if value.unit.is_stated]
-    if len(stated) == 1 and stated[0].unit.dimensions == (("share", 1),):
-        other = answer if stated[0] is gold else gold
+    other = answer if stated and stated[0] is gold else gold
+    if len(stated) == 1 and stated[0].unit.dimensions == DEGREES and "\\pi" in trees.names(other.tree):
+        return same_trees(("degrees", stated[0].tree), other.tree)  # radians
+    verdict = _same_formulas(gold, answer, factor)
+    if verdict is not True and len(stated) == 1 and stated[0].unit.dimensions == (("share", 1),):
         return either((verdict, same_trees(scaled(stated[0].tree, Fraction(1, 100)), other.tree)))
-    if len(stated) == 1 and stated[0].unit.dimensions == (("angle", 1),) and not stated[0].unit.words:
-        other = answer if stated[0] is gold else gold
-        if "\\pi" in trees.names(other.tree) and stated[0].unit.size == 1:
-            return either((verdict, same_trees(("degrees", stated[0].tree), other.tree)))
     return verdict
 
 
@@ -175,6 +180,15 @@ def _same_formulas(gold: Value, answer: Value, factor: Fraction) -> Verdict:
             if _SLASH.search(one.text) and (loose := _loose(one.text)):
                 verdicts.append(same_trees(loose, other.tree))
     return either(verdicts)
+
+
+def is_rounding(exact: Tree, shown: Tree) -> bool:
+    """Whether a decimal or whole number is what a value is about: within one unit of its last place."""
+    values = evaluation.real(exact), evaluation.real(shown)
+    if None in values or shown[0] != "number":
+        return False
+    unit = shown[2] or Fraction(1)
+    return abs(values[0] - values[1]) * unit.denominator < unit.numerator
 
 
 # A factor right behind a divisor: 1/2x.

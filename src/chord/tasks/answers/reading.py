@@ -8,10 +8,23 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from chord.tasks.answers import notations, numerals
-from chord.tasks.answers.kinds import EMPTY, Answer, Choice, Items, Matrix, Named, Opaque, Reals, Relation, Words
+from chord.tasks.answers.kinds import (
+    EMPTY,
+    Answer,
+    Choice,
+    Items,
+    Matrix,
+    Named,
+    Opaque,
+    Reals,
+    Relation,
+    Rounded,
+    Value,
+    Words,
+)
 from chord.tasks.answers.names import is_name, plain_name, tuple_of_names
-from chord.tasks.answers.quantities import read_quantity, tree_of
-from chord.tasks.answers.real_line import MEMBER, joined_reals, read_inequality, read_reals, sides_of
+from chord.tasks.answers.quantities import is_rounding, read_quantity, tree_of
+from chord.tasks.answers.real_line import MEMBER, SET_BUILDER, joined_reals, read_inequality, read_reals, sides_of
 from chord.tasks.answers.splitting import depths, enclosed, split
 from chord.tasks.answers.words import read_words
 
@@ -64,14 +77,20 @@ _CHOICES = [
 ]
 
 
+_NO_CONTENT = re.compile(r"[_^=+*/<>']|-(?!\d)")
+# Beside a letter: another one, or words that deny it.
+_ANOTHER_CHOICE = re.compile(
+    r"(?<![A-Za-z])\(?[A-J]\)|^[^A-Za-z\d]*[A-J][^A-Za-z\d]*$|(?:or|and)\s+\(?[A-J]\b|(?:text\{\s*)?\([A-Z]\)"
+    r"|\b(?:not|wrong|incorrect|neither|nor|either|cannot|isn't|false)\b",
+)
+
+
 def _choice(text: str) -> Choice | None:
     for pattern in _CHOICES:
         if found := pattern.match(text):
             parts = found.groupdict()
             rest = (parts.get("rest") or parts.get("inner") or "").strip()
-            if rest and rest[0] in "_^=+-*/<>'" and not re.match(r"-?\d", rest):
-                return None
-            if not rest and not pattern.pattern.startswith((r"^\\text", r"^\((", "^(?:option")):
+            if rest and (_NO_CONTENT.match(rest) or _ANOTHER_CHOICE.search(rest)):
                 return None
             return Choice(found["letter"].upper(), read(rest) if rest else None)
     return None
@@ -81,10 +100,19 @@ _SEPARATORS = {",", ";"}
 _AND = re.compile(r"\\text\{\s*,?\s*(and|or|OR)\s*\}|(?<![A-Za-z\\])(and|or|OR)(?![A-Za-z])")
 
 
+def _names_before(text: str) -> str | None:
+    """(1,2), (3,4) of (x,y) = (1,2), (3,4)."""
+    sides = split(text, {"="})
+    if len(sides) == 2 and tuple_of_names(sides[0][1]) and len(split(_AND.sub(" ; ", sides[1][1]), _SEPARATORS)) > 1:
+        return sides[1][1]
+    return None
+
+
 def _items(text: str) -> Answer | None:
     """A list without brackets; named values; inequalities that are joined."""
     joined = {found[1] or found[2] for found in _AND.finditer(text)}
-    # words that \text holds together with their commas are one text
+    if several := _names_before(text):
+        return read(several)
     plain = _AND.sub(" ; ", _ungrouped(text))
     parts = [part for _, part in split(plain, _SEPARATORS)]
     parts = [part for part in parts if part]
@@ -146,11 +174,8 @@ def _bracketed(text: str) -> Answer | None:
     return None
 
 
-_SET_BUILDER = re.compile(r"^(?P<name>[A-Za-z](?:\s*\\in\s*\\mathbb\s*\{?R\}?)?)\s*(?:\||:)\s*(?P<condition>.+)$")
-
-
 def _condition(content: str) -> Answer | None:
-    found = _SET_BUILDER.match(content)
+    found = SET_BUILDER.match(content)
     if not found:
         return None
     condition = re.sub(
@@ -163,7 +188,7 @@ def _condition(content: str) -> Answer | None:
 
 
 _MATRIX = re.compile(
-    r"^\\begin\s*\{(?:[pbBvV]?(?:small)?matrix|array)\}(?:\{[lcr|\s]*\})?(?P<rows>.*)\\end\s*\{(?:[pbBvV]?(?:small)?matrix|array)\}$",
+    r"^\\begin\s*\{(?:[pbB]?(?:small)?matrix|array)\}(?:\{[lcr|\s]*\})?(?P<rows>.*)\\end\s*\{(?:[pbB]?(?:small)?matrix|array)\}$",
     re.DOTALL,
 )
 
@@ -176,21 +201,30 @@ def _matrix(text: str) -> Answer | None:
     found = _MATRIX.match(text)
     if not found:
         return None
-    rows = [[cell.strip() for cell in row.split("&")] for row in re.split(r"\\\\", found["rows"]) if row.strip()]
+    rows = [
+        [cell.strip() for cell in row.split("&")]
+        for row in re.split(r"\\\\(?:\s*\[[^\]]*\])?", found["rows"])
+        if row.strip()
+    ]
     if not rows or len({len(row) for row in rows}) != 1 or any(not cell for row in rows for cell in row):
         return None
     cells = tuple(tuple(read(cell) for cell in row) for row in rows)
+    if len(cells) == len(cells[0]) == 1:
+        return cells[0][0]
     if len(cells) == 1 or len(cells[0]) == 1:
         return Items("<>", tuple(cell for row in cells for cell in row))
     return Matrix(cells)
 
 
+_PLUS_MINUS = re.compile(r"\\(p(?=m)|m(?=p))[mp](?![A-Za-z])")
+
+
 def _plus_minus(text: str) -> Items | None:
-    if "\\pm" not in text and "\\mp" not in text:
+    if not _PLUS_MINUS.search(text):
         return None
     found = []
     for plus, minus in (("+", "-"), ("-", "+")):
-        one = re.sub(r"\\pm(?![a-z])", plus, re.sub(r"\\mp(?![a-z])", minus, text)).strip()
+        one = _PLUS_MINUS.sub(lambda sign, plus=plus, minus=minus: plus if sign[1] == "p" else minus, text).strip()
         found.append(read(one.removeprefix("+").strip()))
     return Items("", tuple(item for part in found for item in _flattened(part)))
 
@@ -212,6 +246,9 @@ def _relation(text: str) -> Answer | None:
         return None
     sign = signs[0]
     return Relation(sign.replace(">", "<"), *(trees[::-1] if sign.startswith(">") else trees))
+
+
+MAX_SIDES = 12  # of one chain of equations
 
 
 def _equation(sides: list[str], signs: list[str]) -> Answer | None:
@@ -236,12 +273,16 @@ def _equation(sides: list[str], signs: list[str]) -> Answer | None:
         return Named(plain_name(names[0]), content, equation)
     if len(sides) == 2 and is_name(sides[1]) and not is_name(sides[0]) and not names:
         return _equation(sides[::-1], signs)  # 5 = x
-    left, right = tree_of(sides[0]), tree_of(sides[1])
     chain = tuple(read(side) for side in sides)
-    if signs[-1:] == ["~"] and len(sides) > 1:
-        chain = tuple(read(side) for side, sign in zip(sides, ["=", *signs], strict=True) if sign == "=")
-        if len(chain) == 1:
-            return Named(plain_name(names[0]), chain[0], equation) if names else chain[0]
+    left, right = (side.tree if isinstance(side, Value) else None for side in chain[:2])
+    if len(sides) > MAX_SIDES:
+        return None
+    if "~" in signs:
+        if len(sides) != 2 or not isinstance(chain[0], Value) or not isinstance(chain[1], Value):
+            return None
+        if not is_rounding(chain[0].tree, chain[1].tree):
+            return None
+        return Named(plain_name(names[0]), Rounded(*chain), equation) if names else Rounded(*chain)
     if names:  # x = 10/2 = 5: all sides say the same
         return Named(
             plain_name(names[0]), Relation("=", left or ("name", "?"), right or ("name", "?"), chain), equation

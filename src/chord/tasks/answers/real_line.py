@@ -11,11 +11,11 @@ from chord.tasks.answers.trees import Tree
 from chord.tasks.answers.verdicts import Verdict, every, in_any_order
 
 
-def _endpoint(text: str) -> tuple[Tree | None] | None:
-    """(tree,) of an endpoint, (None,) of an infinity, None for anything else."""
+def _endpoint(text: str, low: bool) -> tuple[Tree | None] | None:
+    """(tree,) of an endpoint, (None,) of the infinity on its side, None for anything else."""
     plain = text.replace(" ", "").removeprefix("+")
-    if plain in ("\\infty", "-\\infty", "oo", "-oo", "inf", "-inf", "infinity", "-infinity"):
-        return (None,)
+    if plain.removeprefix("-") in ("\\infty", "oo", "inf", "infinity"):
+        return (None,) if plain.startswith("-") == low else None
     tree = tree_of(text)
     return None if tree is None else (tree,)
 
@@ -26,14 +26,15 @@ def interval(text: str) -> Piece | None:
     parts = [part for _, part in split(text[1:-1], {",", ";"})]
     if len(parts) != 2:
         return None
-    low, high = _endpoint(parts[0]), _endpoint(parts[1])
+    low, high = _endpoint(parts[0], low=True), _endpoint(parts[1], low=False)
     if low is None or high is None:
         return None
     return Piece(low[0], high[0], text[0] == "[" and low[0] is not None, text[-1] == "]" and high[0] is not None)
 
 
 _LINE = re.compile(r"^(?:\\mathbb\s*\{?\s*R\s*\}?|\\text\{R\})$")
-MEMBER = re.compile(r"^(?:[A-Za-z]|\\[a-z]+|[a-z]\([a-z]\))\s*\\in(?![a-z])\s*(?P<rest>.+)$")
+SET_BUILDER = re.compile(r"^(?P<name>[A-Za-z](?:\s*\\in\s*\\mathbb\s*\{?R\}?)?)\s*(?:\||:)\s*(?P<condition>.+)$")
+MEMBER = re.compile(r"^(?:[A-Za-z]|\\[a-z]+|[a-z]\([a-z]\)|\([a-z](?:,\s*[a-z])+\))\s*\\in(?![a-z])\s*(?P<rest>.+)$")
 
 
 def read_reals(text: str) -> Reals | None:
@@ -46,8 +47,11 @@ def read_reals(text: str) -> Reals | None:
     if len(removed) == 2 and removed[0][1]:
         base = _union([removed[0][1]]) or read_reals(removed[0][1])
         content = enclosed(removed[1][1], "\\{", "\\}")
-        if base is None or content is None:
+        if base is None:
             return None
+        if content is None:
+            gap = interval(removed[1][1])
+            return _outside(gap) if gap and base == WHOLE else None
         points = tuple(tree_of(part) for _, part in split(content, {","}))
         return None if None in points else Reals(base.pieces, points)
     if _LINE.match(text):
@@ -59,6 +63,13 @@ def read_reals(text: str) -> Reals | None:
     return Reals((piece,)) if piece and (piece.low is None or piece.high is None) else None
 
 
+def _outside(gap: Piece) -> Reals:
+    """The real line without an interval."""
+    left = [Piece(None, gap.low, False, not gap.with_low)] if gap.low is not None else []
+    right = [Piece(gap.high, None, not gap.with_high, False)] if gap.high is not None else []
+    return Reals((*left, *right))
+
+
 def _union(parts: list[str]) -> Reals | None:
     """Intervals, sets of points and unions in round brackets."""
     pieces: list[Piece] = []
@@ -66,6 +77,9 @@ def _union(parts: list[str]) -> Reals | None:
         if (found := interval(part)) is not None:
             pieces.append(found)
         elif (content := enclosed(part, "\\{", "\\}")) is not None:
+            if (found := SET_BUILDER.match(content)) and (reals := read_inequality(found["condition"])):
+                pieces += reals.pieces
+                continue
             points = [tree_of(item) for _, item in split(content, {","})]
             if None in points:
                 return None
@@ -99,7 +113,11 @@ def read_inequality(text: str) -> Reals | None:
     if len(places) != 1 or "=" in signs or "~" in signs:
         return None
     place = places[0]
-    ends = [_endpoint(side) if number != place else (None,) for number, side in enumerate(sides)]
+    rising = signs[0].startswith("<")
+    ends = [
+        _endpoint(side, low=rising == (number < place)) if number != place else (None,)
+        for number, side in enumerate(sides)
+    ]
     if any(end is None for end in ends):
         return None
     if len(sides) == 2:

@@ -105,7 +105,7 @@ _DROPPED = set(
     "mathstrut strut centering noindent bfseries boldmath itshape".split()
 )
 _UNWRAPPED = set(
-    "mathbf boldsymbol bm mathit mathsf mathtt underline pmb overbrace underbrace cancel bold mathnormal mathds emph "
+    "mathbf boldsymbol bm mathit mathsf mathtt underline pmb overbrace underbrace bold mathnormal mathds emph "
     "boxed fbox uline displaylines ensuremath smash mathop mathopen mathclose mathord mathrel mathbin".split()
 )
 _TEXTS = set(
@@ -113,6 +113,7 @@ _TEXTS = set(
 )
 _COMMAND = re.compile(r"\\([A-Za-z]+)\*?|\\(.)", re.DOTALL)
 _ARGUMENT = re.compile(r"\s*\{")
+_COUNTED = re.compile(r"\\(?:mathrm|text|rm)\s*\{([CAP])\}(?=\s*[_^])")  # combinations: upright C with indices
 _COLOUR = re.compile(r"\\(?:textcolor|colorbox|color)\s*(?:\[[^\]]*\])?\{[^{}]*\}")
 _SPACING = re.compile(
     r"\\(?:[hv]space|[hv]skip|kern|mspace)\s*\*?(?:\{[^{}]*\}|-?[\d.]+\s*(?:pt|em|ex|mu|cm|mm))|\\[hv]?phantom\{[^{}]*\}"
@@ -123,7 +124,7 @@ def _commands(text: str) -> str:
     """The text with each command in its one form; commands of fonts and sizes are gone, their contents stay."""
     if "\\" not in text:
         return text
-    text = _SPACING.sub(" ", _COLOUR.sub("", text))
+    text = _SPACING.sub(" ", _COLOUR.sub("", _COUNTED.sub(r"\1", text)))
     parts, place = [], 0
     while found := _COMMAND.search(text, place):
         parts.append(text[place : found.start()])
@@ -201,6 +202,8 @@ def _text(name: str, content: str) -> str:
         return f"\\{stripped} "
     if not stripped:
         return " "
+    if not stripped.strip("-+~"):
+        return stripped.replace("--", "-")
     if _MATHEMATICAL.fullmatch(stripped.replace("\\,", "")) and not re.search(r"[A-Za-z]", stripped.replace("\\", "")):
         return f" {stripped} " if inner != stripped else stripped
     if number := _NUMBER_FIRST.fullmatch(stripped):  # \text{52 cows}
@@ -233,6 +236,7 @@ _UNIT_FRACTION = re.compile(
     r"\\frac\s*\{\s*(\\text\{[^{}]*\}[^{}]*)\}\s*\{\s*(\\text\{[^{}]*\}(?:[^{}]|\{[^{}]*\})*)\}"
 )
 _CHOOSE = re.compile(r"(?:\{\s*\})?[_^]\s*\{?(\d+)\}?\s*([CP])\s*_\s*\{?(\d+)\}?")  # {}_9C_4
+_MIXED_AND = re.compile(r"(?<![\d.])(\d+)\s*\\text\{\s*and\s*\}\s*(?=\\frac)")
 _LONE_LETTER = re.compile(r"\\text\{\s*([a-z])\s*\}")
 _AROUND = re.compile(r"^(?:[=:~,;]|\\approx|\\,|\s|\\to(?![a-z]))+|(?:[,;:~]|\\,|\s|(?<!\\)\\\\)+$")
 
@@ -257,6 +261,7 @@ def uniform(text: str) -> str:
         text = _OVER.sub(_fraction, _PRIMES.sub(lambda found: found[1] or found[2], text))
         text = _LONE_LETTER.sub(r"\1", text) if _LONE_LETTER.fullmatch(text) else text
         text = _UNIT_FRACTION.sub(r"\1/\2", text)
+    text = _MIXED_AND.sub(r"\1 ", text.replace("...", "\\ldots "))
     text = _CHOOSE.sub(r"\2(\1,\3)", _BRACED_SIGN.sub(r"\1", text)) if "_" in text else _BRACED_SIGN.sub(r"\1", text)
     text = _GROUPS.sub(lambda found: found[1] + re.sub(r"\D", "", found[2]), text)
     text = _DECIMAL_COMMA.sub(r"\1.\2", text).replace("{,}", ",")

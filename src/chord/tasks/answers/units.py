@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 MULTIPLIERS = {
     "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
-    "lakh": 10**5, "crore": 10**7,
+    "quadrillion": 10**15, "bn": 10**9, "mn": 10**6, "lakh": 10**5, "crore": 10**7, "万": 10**4, "亿": 10**8,
 }  # fmt: skip
 
 # dimension: {name: (size, other names)}; a prefix of SI is part of a name here, so that nothing is guessed
 _UNITS: dict[str, dict[str, tuple[str, str]]] = {
     "length": {
-        "meter": ("1", "m metre"), "kilometer": ("1000", "km kilometre"), "centimeter": ("1/100", "cm centimetre"),
+        "meter": ("1", "m metre 米"),
+        "kilometer": ("1000", "km kilometre 千米 公里"), "centimeter": ("1/100", "cm centimetre 厘米"),
         "millimeter": ("1/1000", "mm millimetre"), "micrometer": ("1/1000000", "um micron"),
         "nanometer": ("1/1000000000", "nm"), "decimeter": ("1/10", "dm"), "inch": ("0.0254", "in inches"),
         "foot": ("0.3048", "ft feet"), "yard": ("0.9144", "yd"), "mile": ("1609.344", "mi"),
@@ -20,12 +21,14 @@ _UNITS: dict[str, dict[str, tuple[str, str]]] = {
         "lightyear": ("9460730472580800", "ly"),
     },
     "time": {
-        "second": ("1", "s sec"), "minute": ("60", "min"), "hour": ("3600", "h hr"), "day": ("86400", "d"),
+        "second": ("1", "s sec 秒"), "minute": ("60", "min 分钟"), "hour": ("3600", "h hr 小时"),
+        "day": ("86400", "d 天"),
         "week": ("604800", "wk"), "millisecond": ("1/1000", "ms"), "microsecond": ("1/1000000", "us"),
         "nanosecond": ("1/1000000000", "ns"), "month": ("2629746", ""), "year": ("31556952", "yr"),
     },
     "mass": {
-        "gram": ("1", "g gm"), "kilogram": ("1000", "kg"), "milligram": ("1/1000", "mg"), "ton": ("907184.74", ""),
+        "gram": ("1", "g gm"), "kilogram": ("1000", "kg 千克 公斤"), "milligram": ("1/1000", "mg"),
+        "ton": ("907184.74", ""),
         "tonne": ("1000000", ""), "pound": ("453.59237", "lb"), "ounce": ("28.349523125", "oz"),
     },
     "volume": {
@@ -51,13 +54,13 @@ _UNITS: dict[str, dict[str, tuple[str, str]]] = {
     "kelvin": {"kelvin": ("1", "K")}, "celsius": {"celsius": ("1", "degC")},
     "fahrenheit": {"fahrenheit": ("1", "degF")},
     "angle": {
-        "degree": ("1", "deg"), "arcminute": ("1/60", ""), "arcsecond": ("1/3600", ""),
-        "radian": ("57.29577951308232", "rad"),
+        "degree": ("1", "deg 度"), "arcminute": ("1/60", ""), "arcsecond": ("1/3600", "")
     },
+    "radian": {"radian": ("1", "rad")},
     "share": {"percent": ("1", "% pct")},
-    "dollar": {"dollar": ("1", "$ USD usd buck"), "cent": ("1/100", "cents \u00a2")},
+    "dollar": {"dollar": ("1", "$ 美元 USD usd buck"), "cent": ("1/100", "cents \u00a2")},
     "euro": {"euro": ("1", "EUR eur")}, "sterling": {"sterling": ("1", "GBP gbp")}, "yen": {"yen": ("1", "JPY jpy")},
-    "rupee": {"rupee": ("1", "INR inr Rs rs")}, "yuan": {"yuan": ("1", "RMB CNY rmb")},
+    "rupee": {"rupee": ("1", "INR inr Rs rs")}, "yuan": {"yuan": ("1", "元 RMB CNY rmb")},
 }  # fmt: skip
 
 
@@ -81,16 +84,20 @@ ESSENTIAL = set(
     "profit gain clockwise counterclockwise anticlockwise bc ad bce ce".split()
 )
 _EMPTY = set(
-    "unit total altogether each exactly only about of the a an in approximately equal answer sq places per_".split()
+    "unit total altogether each exactly only about of the a an in approximately equal answer sq places".split()
 )
-_SQUARE, _CUBIC = ("square", "sq", "sq."), ("cubic", "cu")
+_SQUARE, _CUBIC = ("square", "sq", "sq.", "平方"), ("cubic", "cu", "立方")
 # Behind a number these make it another one, or no statement.
 _CHANGING = set(
     "and or not no if when where factorial over minus plus times divided power choose root modulo mod half halves "
     "third thirds quarter "
     "quarters fourth fourths fifth fifths sixth sixths more less fewer remainder log to through below above between "
     "than "
-    "is are was were wrong incorrect right correct true false".split()
+    "is are was were be wrong incorrect incorrectly right correct true false invalid impossible fails rejected "
+    "maybe perhaps possibly probably unless nor neither never cannot without excluding before after base "
+    "twice double doubled triple tripled negative opposite reciprocal inverse point off short too many squared cubed "
+    "tenth hundredth thousandth millionth seventh eighth ninth twelfth ten k m b mil gross score "
+    "googol kilo mega giga".split()
 )
 
 
@@ -107,7 +114,7 @@ class Unit(NamedTuple):
 
 
 NONE = Unit()
-_TOKEN = re.compile(r"[A-Za-z\u00a2\u03a9]+(?:\.[A-Za-z]+)*\.?|[$%/*()^{}+-]|-?\d+")
+_TOKEN = re.compile(r"[万亿]|平方|立方|[\u4e00-\u9fff]+|[A-Za-z\u00a2\u03a9]+(?:\.[A-Za-z]+)*\.?|[$%/*()^{}+-]|-?\d+")
 _PER = {"/", "per"}
 
 
@@ -144,13 +151,15 @@ def read(text: str) -> tuple[int, Unit] | None:
                 place += 1
                 exponent = ["-" + token for token in tokens[place : place + 1]]
             place += 1
-            if last is None or not exponent or not re.fullmatch(r"-?\d", exponent[0]):
+            if not exponent or not re.fullmatch(r"-?\d", exponent[0]):
                 return None
+            if last is None:  # square units
+                continue
             name, one, sign = last
             change = sign * (int(exponent[0]) - 1)
             dimensions[name] += change
             size *= one**change
-        elif token.lstrip("-").isdigit() or lower in _CHANGING:
+        elif token.lstrip("-").isdigit() or _is_changing(token):
             return None
         elif lower in MULTIPLIERS and not dimensions and not words:
             factor *= MULTIPLIERS[lower]
@@ -179,10 +188,26 @@ def read(text: str) -> tuple[int, Unit] | None:
         elif lower in ("squared", "cubed") or token in "$%+-":
             return None
         elif _singular(lower) not in _EMPTY:
+            if len(lower) == 1 and lower not in ESSENTIAL and lower.isascii():
+                return None
             words.append(_singular(lower))
             power = 1
     left = tuple(sorted((name, number) for name, number in dimensions.items() if number))
+    if any(name in ("share", "angle") and number != 1 for name, number in left):
+        return None
     return factor, Unit(left, size, tuple(words))
+
+
+def product(first: Unit, second: Unit) -> Unit:
+    powers = dict(first.dimensions)
+    for name, power in second.dimensions:
+        powers[name] = powers.get(name, 0) + power
+    return Unit(tuple(sorted(powers.items())), first.size * second.size, first.words + second.words)
+
+
+def _is_changing(token: str) -> bool:
+    word = token.lower().rstrip(".")
+    return not _known(token) and (bool({word, _singular(word)} & _CHANGING) or word.endswith("n't"))
 
 
 def _known(token: str) -> tuple[str, Fraction] | None:
@@ -209,7 +234,10 @@ def agree(gold: Unit, answer: Unit) -> Fraction | None:
     A unit that only one side states is no difference, but a direction or half of the day that the reference states is.
     """
     if not answer.is_stated or not gold.is_stated:
-        return None if set(gold.words) & ESSENTIAL and not set(answer.words) & ESSENTIAL else Fraction(1)
+        if set(gold.words) & ESSENTIAL and not set(answer.words) & ESSENTIAL:
+            return None
+        # 5' for 5: a mark that makes a degree smaller is no unit that may be left out
+        return None if answer.dimensions == (("angle", 1),) and answer.size != 1 else Fraction(1)
     if gold.dimensions != answer.dimensions:
         if gold.dimensions and answer.dimensions:
             return None

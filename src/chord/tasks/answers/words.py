@@ -54,7 +54,9 @@ def read_words(text: str) -> Words | None:
         .replace("{", "")
         .replace("}", "")
     )
-    plain = re.sub(r"\\(?:triangle|angle|leftrightarrow|to|square)(?![A-Za-z])", " ", plain)
+    plain = re.sub(
+        r"\\(triangle|angle)(?![A-Za-z])", r" \1 ", re.sub(r"\\(?:leftrightarrow|to)(?![A-Za-z])", " ", plain)
+    )
     if not _ONLY_WORDS.fullmatch(plain) or not ("\\text" in text or is_word(plain)):
         return None
     return Words(normal(plain))
