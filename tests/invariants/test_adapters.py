@@ -72,7 +72,8 @@ def test_the_whole_model_is_the_model_with_its_adapters(load, tokenizer, experts
     save_whole(trained, tmp_path / "whole")
     torch.testing.assert_close(expert_logps(trained, tokenizer, experts), with_adapters, rtol=0, atol=0)
     merged = load_weights(tmp_path / "whole", torch.float32)
-    torch.testing.assert_close(expert_logps(merged, tokenizer, experts), with_adapters, rtol=0, atol=1e-5)
+    # W + BA is rounded once more: a few units in the last place of log-probabilities down to about -10, by processor
+    torch.testing.assert_close(expert_logps(merged, tokenizer, experts), with_adapters, rtol=5e-6, atol=1e-5)
     files = [load_file(tmp_path / folder / "model.safetensors") for folder in ("start", "whole")]
     assert files[0].keys() == files[1].keys()
     assert ("lm_head.weight" in files[1]) is not tied

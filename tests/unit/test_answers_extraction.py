@@ -19,7 +19,17 @@ from chord.tasks.answers.extraction import final_box, is_well_formed, stated
         ("\\boxed{1} then \\boxed{2", "1"),  # one that never closes states nothing
         ("} {{ \\boxed{4}}}", "4"),
         ("\\boxed{\\{1,2\\}}", "\\{1,2\\}"),
-        ("\\boxed{}", ""),
+        ("\\boxed{}", None),  # a placeholder
+        ("It is \\boxed{5}, as asked in \\boxed{}.", "5"),
+        ("\\boxed{5} is wrong.", None),
+        ("\\boxed{5} Wait, actually it's 6.", None),
+        ("\\boxed{5}\n\nWait, let me check that. Yes.", "5"),
+        ("x = -\\boxed{5}", None),  # a part of a formula
+        ("x > \\boxed{5}", None),
+        ("\\boxed{5}^2", None),
+        ("\\boxed{60}^\\circ", "60^\\circ"),
+        ("\\boxed{5}\\text{ cm}", "5 \\text{ cm}"),
+        ("\\boxed{5} or 6", None),
         ("\\boxed", None),
         ("\\boxed 5", None),
         ("\\boxed{5", None),
@@ -42,7 +52,7 @@ def test_the_boxes_of_the_final_statement(text, content):
     assert final_box(text) == content
 
 
-@given(st.text(alphabet="ab1\\{}", max_size=30), st.text(alphabet="xyz ", max_size=10))
+@given(st.text(alphabet="ab1\\{}", max_size=30), st.text(alphabet="xyz ", min_size=1, max_size=10).filter(str.strip))
 def test_a_box_at_the_end_is_found_whatever_stands_before(before, inside):
     assert final_box(f"{before} qed \\boxed{{{inside}}}").split(", ")[-1] == inside
 

@@ -68,8 +68,6 @@ def test_no_call_may_be_the_reference(tmp_path, answer):
     [
         "shop.buy(item='tea')",
         "null",
-        None,
-        "",
         3,
         "3",
         "tea",

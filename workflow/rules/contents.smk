@@ -6,8 +6,20 @@ from chord.contents import content, model_files
 from chord.data.hub_folder import data_files
 
 MANIFESTS = Path(".snakemake/contents")
-# Snakemake records no parameter of such a type: a job without local input is the same job as before there was `content`.
-NOTHING_LOCAL = object()
+
+
+class Unrecorded:
+    """A parameter that Snakemake does not record, since it is of no built-in type: another value makes no job run again."""
+
+    def __init__(self, text: str = ""):
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+# A job without local input is the same job as before there was `content`.
+NOTHING_LOCAL = Unrecorded()
 
 
 def is_given(folder: str) -> bool:

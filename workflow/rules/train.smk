@@ -2,10 +2,6 @@
 # outputs of a job that was cut off: the next attempt goes on from them, or delivers what they end with.
 
 
-# No parameter: it changes no result, so that switching it makes no run run again.
-STOP_WHEN_HOPELESS = "--stop-when-hopeless" if STUDY.settings.training.stop_when_hopeless else ""
-
-
 rule train:
     input:
         unpack(training_rows),
@@ -34,12 +30,13 @@ rule train:
         content=lambda wildcards: content_of(start_of(wildcards), "model"),
         folder=lambda wildcards, output: Path(output.manifest).parent,
         rows=lambda wildcards: row_options(wildcards),
+        stop=Unrecorded("--stop-when-hopeless" if STUDY.settings.training.stop_when_hopeless else ""),
     message:
         "Train {wildcards.method}, seed {wildcards.seed}"
     # `exec`: a scheduler's SIGTERM would end a shell at once, and all of the job with it before training could save.
     shell:
         "exec python -m chord train --spec {params.spec:q} --start {input.start:q} {params.rows}"
-        " --validation {input.validation:q} --out {params.folder:q} {STOP_WHEN_HOPELESS} > {log:q} 2>&1"
+        " --validation {input.validation:q} --out {params.folder:q} {params.stop} > {log:q} 2>&1"
 
 
 # The search: the same runs with one setting changed, on the seed that no table shows.

@@ -73,11 +73,12 @@ def judge_responses(pairs: Iterable[tuple[str, str]]) -> list[Judgement]:
     candidates = [_candidates(text) for _, text in pairs]
     judged = [Judgement(False, "unparsed", None)] * len(pairs)
     for turn in range(max(map(len, candidates), default=0)):
-        # a later candidate is a part of an earlier one that could not be read
+        # a later candidate is a part of an earlier one that could not be read, or of a whole sentence
+        unsettled = ("unparsed", "undecided", "wrong") if turn == 1 else ("unparsed", "undecided")
         open_ = [
             number
             for number, texts in enumerate(candidates)
-            if turn < len(texts) and (turn == 0 or judged[number].reason in ("unparsed", "undecided"))
+            if turn < len(texts) and judged[number].reason in unsettled
         ]
         found = _judge([(pairs[number][0], candidates[number][turn]) for number in open_])
         for number, judgement in zip(open_, found, strict=True):

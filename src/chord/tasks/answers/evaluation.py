@@ -42,14 +42,14 @@ def same(first: Tree, second: Tree) -> bool | None:
 
 
 def _same(first: Tree, second: Tree, base: str) -> bool | None:
-    variables = _free(first) | _free(second)
-    if not variables:
+    free = variables(first) | variables(second)
+    if not free:
         values = exact(first), exact(second)
         if None not in values and not (has_decimal(first) or has_decimal(second)):
             return values[0] == values[1]
         return _same_values(first, second, {}, base)
     agreed = 0
-    for point in _points(tuple(sorted(variables)), *_traits(first, second)):
+    for point in _points(tuple(sorted(free)), *_traits(first, second)):
         verdict = _same_values(first, second, point, base)
         if verdict is False:
             return False
@@ -61,7 +61,8 @@ MIN_POINTS = 3  # at which two formulas have values, and the same ones
 _CONSTANTS = {"\\pi", "e", "i", "log base"}
 
 
-def _free(tree: Tree) -> set[str]:
+def variables(tree: Tree) -> set[str]:
+    """Names in a formula that are no constants."""
     return names(tree) - _CONSTANTS
 
 
@@ -70,7 +71,7 @@ def _traits(first: Tree, second: Tree) -> tuple[bool, bool, tuple[Fraction, ...]
     used = operations(first) | operations(second)
     steps = used & {"floor", "ceil"}
     counts = bool(used & {"sum", "product", "gcd", "lcm", "alternating"} or steps)
-    real = not counts or (steps and not (_free(first) | _free(second)) <= _WHOLE)
+    real = not counts or (steps and not (variables(first) | variables(second)) <= _WHOLE)
     corners = used & {"abs", "max", "min", "floor", "ceil"}
     return counts, bool(real), _constants(first, second) if corners else ()
 
@@ -145,6 +146,8 @@ def _rounding(first: Tree, second: Tree):
     """
     units = [tree[2] for tree in (first, second) if tree[0] == "number" and tree[2]]
     if has_decimal(first) == has_decimal(second) and len(units) != 1:
+        return None
+    if variables(first) != variables(second):  # 0.5 + x / 10^9 is no rounding of 0.5
         return None
     share = mpmath.mpf(ROUNDING.numerator) / ROUNDING.denominator
     unit = mpmath.mpf(units[0].numerator) / units[0].denominator if units else mpmath.inf
@@ -241,8 +244,8 @@ _RATIONAL = {
     "ceil": lambda one: Fraction(math.ceil(one)),
     "pow": _power,
     "factorial": lambda one: Fraction(math.factorial(_bounded(_whole(one)))),
-    "max": max,
-    "min": min,
+    "max": lambda *values: max(values),
+    "min": lambda *values: min(values),
     "gcd": lambda *values: Fraction(math.gcd(*map(_whole, values))),
     "lcm": lambda *values: Fraction(math.lcm(*map(_whole, values))),
 }  # fmt: skip
@@ -377,8 +380,8 @@ _NUMERIC = {
     "log": lambda base, value: mpmath.log(value) / mpmath.log(base),
     "ln": mpmath.log,
     "exp": lambda one: _pow(mpmath.e * 1, one),
-    "max": _real(max),
-    "min": _real(min),
+    "max": _real(lambda *values: max(values)),
+    "min": _real(lambda *values: min(values)),
     "gcd": _whole_numbers(math.gcd),
     "lcm": _whole_numbers(math.lcm),
     "sin": _periodic(mpmath.sin), "cos": _periodic(mpmath.cos), "tan": _periodic(mpmath.tan),
@@ -391,7 +394,7 @@ _NUMERIC = {
 
 def real(tree: Tree) -> mpmath.mpf | None:
     """Value of a formula without variables, to DIGITS digits; None where it has none on the real line."""
-    if _free(tree):
+    if variables(tree):
         return None
     try:
         value = _value(_Computer({}, "e"), tree, DIGITS)
@@ -403,7 +406,7 @@ def real(tree: Tree) -> mpmath.mpf | None:
 def proportional(first: Tree, second: Tree, positive: bool) -> bool | None:
     """Whether one formula is a constant times the other, and the constant is not zero (positive: above zero)."""
     values = []
-    for point in _points(tuple(sorted(_free(first) | _free(second))), *_traits(first, second)):
+    for point in _points(tuple(sorted(variables(first) | variables(second))), *_traits(first, second)):
         try:
             values.append(tuple(_value(_Computer(point, "e"), tree, DIGITS) for tree in (first, second)))
         except _FAILURES:

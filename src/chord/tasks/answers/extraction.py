@@ -6,6 +6,8 @@ What stands in the thinking is no answer, and neither is a box that never closes
 import re
 from typing import NamedTuple
 
+from chord.tasks.answers import units
+
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _OPEN_THINK, _CLOSE_THINK = "<think>", "</think>"
@@ -50,25 +52,39 @@ def boxes(text: str) -> list[Box]:
 # What may stand between two boxes of one statement: and, or, a comma, the name of the next value.
 _BETWEEN = re.compile(
     r"[\s$.,;&\\()\[\]]*(?:(?:and|or|\\text\s*\{\s*,?\s*(?:and|or)\s*\}|\\(?:quad|qquad|land|lor))[\s$,;\\()\[\]]*)*"
-    r"(?:also )?(?P<name>[A-Za-z](?:_\{?\w+\}?)?'?\s*=)?[\s$\\()\[\]]*"
+    r"(?:also )?(?:\(?[a-e]\)\s*)?(?P<name>[A-Za-z](?:_\{?\w+\}?)?'?\s*=)?[\s$\\()\[\]]*"
 )
 _NAME_BEFORE = re.compile(r"(?P<name>[A-Za-z](?:_\{?\w+\}?)?'?)\s*=\s*\$?\s*$")
 _DENIED = re.compile(
-    r"\b(?:not|cannot|can't|isn't|isn\u2019t|aren't|never)"
-    r"(?:\s+(?:be|equal|equal to|simply|just|actually))?[\s$:*\\(]*$"
-    r"|\bwrong to (?:say|write|answer|claim)[\s$:*\\(]*$",
+    r"\b(?:not|cannot|can't|isn't|isn\u2019t|aren't|don't|never|wrong|doubt)\b"
+    r"(?:(?!\b(?:so|but|hence|thus|therefore|giving|get|then|only|just)\b)[^.!?,;:\n]){0,30}$",
     re.IGNORECASE,
 )
 
 
-# Right behind a box: what denies or replaces it, or goes on computing with it.
+# Right behind a box: what denies it or puts another value in its place, or goes on computing with it.
 _AFTER = re.compile(
-    r"[\s$.,*)\\\]]*(?:(?:is|are|was|would be|seems|looks)\s+(?:\w+\s+)?)?"
-    r"(?:(?:wrong|incorrect|false|impossible|not)\b"
-    r"|(?:wait|no,|hmm|oops|correction|scratch that|actually,? (?:it|that|no))\b)"
-    r"|\s*(?:\^|\\times(?![a-z])|\\cdot(?![a-z])|/\s*\d)",
+    r"[\s$.,*)\\\]]*(?:"
+    r"(?:(?:that|this|it)\s+)?(?:is|are|was|would be|seems|looks)\s+(?:\w+\s+)?"
+    r"(?:wrong|incorrect|false|impossible|not (?:the|right|correct|a|what))\b"
+    r"|(?:isn't|isn\u2019t|wasn't|wrong|incorrect)\b"
+    r"|(?:wait|actually|no|oops|correction|hmm)\b[^.\n]{0,60}?"
+    r"\b(?:it's|it is|answer is|should be|must be|is)\s+\$?\\?-?\d"
+    r"|or[\s$]+-?\d"
+    r")|[\s$]*,[\s$]*-?\d[\d.]*[\s$.]*$"
+    r"|\s*(?:\^(?!\s*\{?\s*\\circ)|\\times(?![a-z])|\\cdot(?![a-z])|/\s*\d|\+\s*[\d\\A-Za-z(]|-\s*\d)",
     re.IGNORECASE,
 )
+# Right before it: a sign, an operation or a relation that makes it a part of another statement.
+_BEFORE = re.compile(
+    r"(?:\S[ \t]*[-+/^_<>]|\\(?:ne|neq|le|leq|ge|geq|lt|gt|times|cdot|pm|mp|sqrt|approx|frac)\s*\{?|\}\s*\{)[\s$]*$"
+)
+# A unit, a multiplier, a base or a percent sign behind it is part of the answer.
+_TAIL = re.compile(
+    r"(?:[\s$~]|\\[,;: ])*(?P<tail>\\?%|\^\s*\{?\s*\\circ\s*\}?|_\s*(?:\{\w+\}|\w)"
+    r"|\\(?:text|mathrm)\s*\{[^{}]{1,30}\}(?:\^\s*\{?-?\d\}?)?|(?:hundred|thousand|million|billion|trillion)\b)"
+)
+_PLACEHOLDERS = {"", "...", "\\ldots", "\\dots", "answer", "your answer"}
 
 
 def final_box(text: str) -> str | None:
@@ -77,7 +93,10 @@ def final_box(text: str) -> str | None:
     found = [
         box
         for box in boxes(part)
-        if not _DENIED.search(part, max(0, box.start - 40), box.start) and not _AFTER.match(part, box.end)
+        if box.content.strip() not in _PLACEHOLDERS
+        and not _DENIED.search(part, max(0, box.start - 40), box.start)
+        and not _BEFORE.search(part, max(0, box.start - 12), box.start)
+        and not _AFTER.match(part, box.end)
     ]
     if not found:
         return None
@@ -99,8 +118,20 @@ def _joined(between: str) -> bool:
 def _with_name(text: str, box: Box, many: bool) -> str:
     """x = \\boxed{2} and y = \\boxed{5}: with several boxes the names before them count."""
     if not many or not (name := _NAME_BEFORE.search(text[max(0, box.start - 12) : box.start])):
+        return _with_tail(text, box)
+    return f"{name['name']} = {_with_tail(text, box)}"
+
+
+def _with_tail(text: str, box: Box) -> str:
+    tail = _TAIL.match(text, box.end)
+    if not tail:
         return box.content
-    return f"{name['name']} = {box.content}"
+    words = re.sub(r"\\(?:text|mathrm)\s*\{([^{}]*)\}", r"\1", tail["tail"])
+    if tail["tail"].startswith("\\") and "%" not in words:
+        read = units.read(words)
+        if read is None or not (read[1].dimensions or read[0] > 1):
+            return box.content
+    return f"{box.content}{'' if tail['tail'][0] in '_^' else ' '}{tail['tail']}"
 
 
 _TAGGED = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL | re.IGNORECASE)
@@ -138,7 +169,7 @@ _CONNECTIVE = re.compile(
 )
 _TWO_WORDS = re.compile(r"(?<![\\\w])[A-Za-z]{2,} [A-Za-z]{2,}")
 MAX_BARE_CHARACTERS = 200
-MAX_RESPONSE_CHARACTERS = 20_000
+MAX_RESPONSE_CHARACTERS = 4000
 MAX_SENTENCE = 2000
 
 
@@ -148,11 +179,12 @@ def stated(text: str) -> list[str]:
     After `####` (GSM8K), between answer tags, the whole text where it is short, after "the answer is", and the last
     formula or number of the last sentence, in a clause that does not deny it.
     """
-    part = answer_part(text).strip()[-MAX_RESPONSE_CHARACTERS:]
+    part = answer_part(text).strip()
     if not part or _BOX.search(part):  # a box that never closes states nothing
         return []
     if found := _HASHES.search(part):
         return [found[1]]
+    part = part[-MAX_RESPONSE_CHARACTERS:]
     if (start := part.lower().rfind("<answer>")) >= 0 and (tagged := _TAGGED.match(part, start)):
         return [tagged[1]]
     part = _CONNECTIVE.sub("", part.lstrip("# "))

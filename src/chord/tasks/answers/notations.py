@@ -89,9 +89,9 @@ _TO = re.compile(r"\\text\{\s*to\s*\}|(?<=[\d\s}])\bto\b(?=\s*[\d\\])")
 
 
 _BASED = re.compile(
-    r"^[({]?\s*([0-9A-Fa-f]+)\s*[)}]?\s*_\s*(?:\{\s*(?:\\text\{)?\s*(?:base\s*\}?\s*)?([0-9]+|[a-z]+)\s*\}?\s*\}|(\d+))$"
+    r"^[({]?\s*([0-9A-Fa-f]+)\s*[)}]?\s*_\s*(?:\{\s*\(?\s*(?:\\text\{)?\s*(?:base\s*\}?\s*)?([0-9]+|[a-z]+)\s*\}?\s*\)?\s*\}|(\d+))$"
 )
-_BASE_WORDS = re.compile(r"^([0-9A-Fa-f]+)\s*\\?(?:text\{)?\s*\(?(?:in )?base[ -]([0-9]+|[a-z]+)\s*\)?\s*\}?$")
+_BASE_WORDS = re.compile(r"^([0-9A-Fa-f]+)\s*\\?(?:text\{)?\s*\(?(?:in )?base[ -]*\}?\s*([0-9]+|[a-z]+)\s*\)?\s*\}?$")
 
 
 def read_based(text: str) -> Based | None:
@@ -141,7 +141,7 @@ def same_ratio_and_time(gold: Ratio, answer: Time) -> Verdict:
 
 
 def same_ratios(gold: Ratio, answer: Ratio) -> Verdict:
-    if len(gold.parts) != len(answer.parts):
+    if len(gold.parts) != len(answer.parts) or evaluation.exact(answer.parts[0].tree) == 0:
         return False
     verdicts = []
     for first, second in zip(gold.parts[1:], answer.parts[1:], strict=True):

@@ -43,7 +43,7 @@ _CURRENCY = re.compile(
     r"^(?P<minus>-?)\s*(?P<sign>\\\$|(?:\\text\{\s*US\s*\}|US)?\s*\\\$|\\text\{\s*(?:EUR|GBP|JPY|INR|(?:US\s*)?USD|RMB|CNY|Rs\.?)\s*\}|(?:USD|EUR|GBP|JPY|INR|US\\\$|Rs\.?)(?=[\s\d]))\s*(?P<rest>.+)$"
 )
 _WORD = re.compile(
-    r"\\text\{[^{}]*\}|(?<![\\A-Za-z])[A-Za-z]{2,}|[\u4e00-\u9fff]|\\?%|\\\$|\^\{\s*\\circ\s*\}|\^\\circ|(?<=\d)'{1,2}(?![A-Za-z])"
+    r"\\text\{[^{}]*\}|(?<![\\A-Za-z])[A-Za-z]{2,}|[\u4e00-\u9fff]|\\Omega(?![A-Za-z])|\\mu\s*(?=\\text)|\\?%|\\\$|\^\{\s*\\circ\s*\}|\^\\circ|(?<=\d)'{1,2}(?![A-Za-z])"
 )
 _ORDINAL = re.compile(r"^(\d+)\s*(?:\^?\s*\{?\s*(?:\\text\{)?(?:st|nd|rd|th)\}?\}?)$")
 
@@ -81,7 +81,7 @@ def _words_place(text: str) -> int | None:
     """Where the words behind a value begin."""
     levels = {place: depth for place, _, depth in depths(text)}
     for found in _WORD.finditer(text):
-        if levels.get(found.start(), 0) == 0 and (found[0][0] in "\\^%'" or not is_symbolic(found[0])):
+        if levels.get(found.start(), 0) == 0 and (found[0][0] in "\\^%'" or not _is_factor(found, text)):
             # a unit's letter may stand before the first long word: m in m/s is one, and so is 5 L of water
             head = text[: found.start()]
             short = re.search(r"(?<=\d)\s+[A-Za-z]\s*(?:/\s*)?$", head)
@@ -89,8 +89,19 @@ def _words_place(text: str) -> int | None:
     return None
 
 
+def _is_factor(found: re.Match, text: str) -> bool:
+    """Letters that are factors: xy, and up to three letters right behind a digit that are no unit."""
+    glued = found.start() > 0 and text[found.start() - 1].isdigit() and found[0].isascii()
+    if is_symbolic(found[0]) or not glued or len(found[0]) > 3:
+        return is_symbolic(found[0])
+    read = units.read(found[0])
+    return read is None or not read[1].dimensions
+
+
 def words_of(text: str) -> str:
     text = re.sub(r"\^\{\s*\\circ\s*\}|\^\\circ", " degree ", text)
+    text = re.sub(r"degree\s*(?:\\text\{\s*)?([FC])(?:\s*\})?(?![A-Za-z])", r" deg\1 ", text)
+    text = re.sub(r"\\mu\s*\\text\{\s*", r"\\text{u", re.sub(r"\\Omega(?![A-Za-z])", " ohm ", text))
     text = re.sub(r"^'' *", " arcsecond ", re.sub(r"^'(?!')", " arcminute ", text))
     return re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from chord.tasks.answers import notations, numerals
+from chord.tasks.answers.evaluation import variables
 from chord.tasks.answers.kinds import (
     EMPTY,
     Answer,
@@ -45,7 +46,7 @@ def read(text: str) -> Answer:
 _PHRASE = re.compile(
     r"^(?:\\text\{)?\s*(?:"
     r"(?:so |thus |hence |therefore,? )?(?:the )?(?:final |correct |exact )?(?:answer|result|value|solution|total)s?"
-    r"(?: is| are|:| =| equals)+"
+    r"(?: is| are|:| =| equals)+|there (?:is|are)|we (?:get|have)|it is"
     r"|(?:is )?(?:approximately|about|roughly|around|exactly|equals?|only|simply|just|nearly|approx\.?)(?: equal to)?)"
     r"(?=[\s:}\d\\])\s*:?\s*(?P<close>\}?)\s*(?P<rest>.+)$",
     re.IGNORECASE,
@@ -103,7 +104,13 @@ _AND = re.compile(r"\\text\{\s*,?\s*(and|or|OR)\s*\}|(?<![A-Za-z\\])(and|or|OR)(
 def _names_before(text: str) -> str | None:
     """(1,2), (3,4) of (x,y) = (1,2), (3,4)."""
     sides = split(text, {"="})
-    if len(sides) == 2 and tuple_of_names(sides[0][1]) and len(split(_AND.sub(" ; ", sides[1][1]), _SEPARATORS)) > 1:
+    names = tuple_of_names(sides[0][1])
+    if (
+        len(sides) == 2
+        and names
+        and names == sorted(names)
+        and len(split(_AND.sub(" ; ", sides[1][1]), _SEPARATORS)) > 1
+    ):
         return sides[1][1]
     return None
 
@@ -164,6 +171,8 @@ def _bracketed(text: str) -> Answer | None:
             continue
         if kind == "{}" and (condition := _condition(content)) is not None:
             return condition
+        if kind != "{}" and _PLUS_MINUS.search(content):
+            return _plus_minus(text)  # (1, ±2) is two pairs
         parts = [part for _, part in split(content, {",", ";"})]
         if kind == "{}" and content == "":
             return EMPTY
@@ -260,6 +269,8 @@ def _equation(sides: list[str], signs: list[str]) -> Answer | None:
     trees = [tree_of(side) for side in (*names[-1:], sides[0])]
     if names and None not in trees:
         equation = Relation("=", trees[0], trees[1])
+        if len(sides) == 1 and trees[0][0] == "name" and trees[0][1] in variables(trees[1]):
+            return equation  # x = 2x
     if names and len(sides) == 1:
         content = read(sides[0])
         several = tuple_of_names(names[0])

@@ -118,8 +118,8 @@ def read_inequality(text: str) -> Reals | None:
         _endpoint(side, low=rising == (number < place)) if number != place else (None,)
         for number, side in enumerate(sides)
     ]
-    if any(end is None for end in ends):
-        return None
+    if any(end is None or (end[0] is not None and evaluation.variables(end[0])) for end in ends):
+        return None  # with other names at the ends it is a relation between names
     if len(sides) == 2:
         sign, end = signs[0], ends[1 - place][0]
         if sign == "!=":
@@ -167,7 +167,9 @@ def _point(text: str) -> Reals | None:
 def as_reals(answer: Answer) -> Reals | None:
     if isinstance(answer, Reals):
         return answer
-    if not isinstance(answer, Items) or not all(isinstance(item, Value) for item in answer.items):
+    if not isinstance(answer, Items):
+        return None
+    if not all(isinstance(item, Value) and not item.unit.is_stated for item in answer.items):
         return None
     trees = [item.tree for item in answer.items]
     if answer.brackets == "{}":

@@ -101,7 +101,7 @@ _SPACES = set("quad qquad enspace thinspace enskip hfill medspace thickspace neg
 _DROPPED = set(
     "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle "
     "scriptstyle limits nolimits tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge "
-    "bf rm it sf tt cal "
+    "checkmark qed blacksquare bf rm it sf tt cal "
     "mathstrut strut centering noindent bfseries boldmath itshape".split()
 )
 _UNWRAPPED = set(
@@ -114,6 +114,9 @@ _TEXTS = set(
 _COMMAND = re.compile(r"\\([A-Za-z]+)\*?|\\(.)", re.DOTALL)
 _ARGUMENT = re.compile(r"\s*\{")
 _COUNTED = re.compile(r"\\(?:mathrm|text|rm)\s*\{([CAP])\}(?=\s*[_^])")  # combinations: upright C with indices
+_DERIVATIVE = re.compile(r"\\frac\s*\{\s*d\s*([a-zA-Z])\s*\}\s*\{\s*d\s*([a-zA-Z])\s*\}")
+_ROMAN = re.compile(r"\{\s*\\rm\s+([^{}]*)\}")
+_ALIGNED = re.compile(r"\\(?:begin|end)\s*\{(?:aligned|align\*?|gathered|split|equation\*?)\}")
 _COLOUR = re.compile(r"\\(?:textcolor|colorbox|color)\s*(?:\[[^\]]*\])?\{[^{}]*\}")
 _SPACING = re.compile(
     r"\\(?:[hv]space|[hv]skip|kern|mspace)\s*\*?(?:\{[^{}]*\}|-?[\d.]+\s*(?:pt|em|ex|mu|cm|mm))|\\[hv]?phantom\{[^{}]*\}"
@@ -124,6 +127,9 @@ def _commands(text: str) -> str:
     """The text with each command in its one form; commands of fonts and sizes are gone, their contents stay."""
     if "\\" not in text:
         return text
+    if "\\begin" in text and "\\\\" not in text and _ALIGNED.search(text):
+        text = _ALIGNED.sub("", text).replace("&", "")
+    text = _DERIVATIVE.sub(r"D_{\1\2}", _ROMAN.sub(r"\\text{\1}", text))
     text = _SPACING.sub(" ", _COLOUR.sub("", _COUNTED.sub(r"\1", text)))
     parts, place = [], 0
     while found := _COMMAND.search(text, place):
@@ -206,12 +212,17 @@ def _text(name: str, content: str) -> str:
         return stripped.replace("--", "-")
     if _MATHEMATICAL.fullmatch(stripped.replace("\\,", "")) and not re.search(r"[A-Za-z]", stripped.replace("\\", "")):
         return f" {stripped} " if inner != stripped else stripped
+    if _LISTED_TEXT.fullmatch(stripped) and not _SINGLE.fullmatch(stripped):
+        return f" {stripped} "
     if number := _NUMBER_FIRST.fullmatch(stripped):  # \text{52 cows}
         words = number[2].strip()
         return f"{number[1]}\\%" if words in ("%", "\\%") else f"{number[1]} \\text{{{_flat(words)}}}"
     return f"\\text{{{_flat(inner)}}}"
 
 
+# 3, 5, and 7; B and C; k = 1: values that \text sets
+_LISTED_TEXT = re.compile(r"(?:(?:and|or|[A-Za-z]|-?\d[\d.]*)(?![A-Za-z\d])[\s,;=]*)+")
+_SINGLE = re.compile(r"and|or|[A-Za-z]|\d+ [A-Za-z]|[\s,;]*(?:and|or)[\s,;]*")
 _NAMED_FUNCTIONS = {*FUNCTIONS, "log", "lg"}
 
 
@@ -236,6 +247,7 @@ _UNIT_FRACTION = re.compile(
     r"\\frac\s*\{\s*(\\text\{[^{}]*\}[^{}]*)\}\s*\{\s*(\\text\{[^{}]*\}(?:[^{}]|\{[^{}]*\})*)\}"
 )
 _CHOOSE = re.compile(r"(?:\{\s*\})?[_^]\s*\{?(\d+)\}?\s*([CP])\s*_\s*\{?(\d+)\}?")  # {}_9C_4
+_CIRCLE = re.compile(r"\^\s*\\circ(?![a-z])")
 _MIXED_AND = re.compile(r"(?<![\d.])(\d+)\s*\\text\{\s*and\s*\}\s*(?=\\frac)")
 _LONE_LETTER = re.compile(r"\\text\{\s*([a-z])\s*\}")
 _AROUND = re.compile(r"^(?:[=:~,;]|\\approx|\\,|\s|\\to(?![a-z]))+|(?:[,;:~]|\\,|\s|(?<!\\)\\\\)+$")
@@ -261,6 +273,7 @@ def uniform(text: str) -> str:
         text = _OVER.sub(_fraction, _PRIMES.sub(lambda found: found[1] or found[2], text))
         text = _LONE_LETTER.sub(r"\1", text) if _LONE_LETTER.fullmatch(text) else text
         text = _UNIT_FRACTION.sub(r"\1/\2", text)
+    text = _CIRCLE.sub("^{\\\\circ}", text)
     text = _MIXED_AND.sub(r"\1 ", text.replace("...", "\\ldots "))
     text = _CHOOSE.sub(r"\2(\1,\3)", _BRACED_SIGN.sub(r"\1", text)) if "_" in text else _BRACED_SIGN.sub(r"\1", text)
     text = _GROUPS.sub(lambda found: found[1] + re.sub(r"\D", "", found[2]), text)

@@ -97,7 +97,9 @@ _CHANGING = set(
     "maybe perhaps possibly probably unless nor neither never cannot without excluding before after base "
     "twice double doubled triple tripled negative opposite reciprocal inverse point off short too many squared cubed "
     "tenth hundredth thousandth millionth seventh eighth ninth twelfth ten k m b mil gross score "
-    "googol kilo mega giga".split()
+    "googol kilo mega giga extraneous excluded most least "
+    "zero one two three four five six seven eight nine eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety".split()
 )
 
 
@@ -188,7 +190,10 @@ def read(text: str) -> tuple[int, Unit] | None:
         elif lower in ("squared", "cubed") or token in "$%+-":
             return None
         elif _singular(lower) not in _EMPTY:
-            if len(lower) == 1 and lower not in ESSENTIAL and lower.isascii():
+            # letters beside a number are variables, not a word: 3 x i
+            if len(lower) <= 2 and lower not in ESSENTIAL and lower.isascii():
+                return None
+            if lower in MULTIPLIERS:
                 return None
             words.append(_singular(lower))
             power = 1
@@ -207,7 +212,9 @@ def product(first: Unit, second: Unit) -> Unit:
 
 def _is_changing(token: str) -> bool:
     word = token.lower().rstrip(".")
-    return not _known(token) and (bool({word, _singular(word)} & _CHANGING) or word.endswith("n't"))
+    if _known(token):
+        return False
+    return bool({word, _singular(word)} & _CHANGING) or word.endswith(("n't", "illionth", "illionths"))
 
 
 def _known(token: str) -> tuple[str, Fraction] | None:
