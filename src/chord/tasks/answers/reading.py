@@ -36,6 +36,8 @@ MAX_ITEMS = 60
 def read(text: str) -> Answer:
     """What a uniform text (`typography.uniform`) states."""
     text = _without_phrase(text)
+    if turned := _TURNED.fullmatch(text):  # ]0, 1[
+        text = f"{'(['[turned[1] == '[']}{turned[2]}{')]'[turned[3] == ']']}"
     for reader in _READERS:
         found = reader(text)
         if found is not None:
@@ -43,6 +45,7 @@ def read(text: str) -> Answer:
     return Opaque(text)
 
 
+_TURNED = re.compile(r"(?=\]|.*\[$)([\[\]])([^\[\]]*)([\[\]])")
 _PHRASE = re.compile(
     r"^(?:\\text\{)?\s*(?:"
     r"(?:so |thus |hence |therefore,? )?(?:the )?(?:final |correct |exact )?(?:answer|result|value|solution|total)s?"

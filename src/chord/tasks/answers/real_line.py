@@ -1,6 +1,7 @@
 r"""Parts of the real line: intervals, unions, inequalities for one name, what is left without some points."""
 
 import re
+from fractions import Fraction
 
 from chord.tasks.answers import evaluation
 from chord.tasks.answers.kinds import WHOLE, Answer, Items, Piece, Reals, Value
@@ -94,9 +95,13 @@ def _union(parts: list[str]) -> Reals | None:
 _SIGNS = {"<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!=", "=": "=", "\\approx": "~"}
 
 
+_UNEQUAL = re.compile(r"(?<![\d)}])!=")  # behind a number it is a factorial: 3! = 6
+
+
 def sides_of(text: str) -> tuple[list[str], list[str]] | None:
     """Sides of a chain of relations and the signs between them."""
-    text = re.sub(r"\\not\s*=", "\\\\ne ", text).replace("<=", "\\le ").replace(">=", "\\ge ").replace("!=", "\\ne ")
+    text = re.sub(r"\\not\s*=", "\\\\ne ", text).replace("<=", "\\le ").replace(">=", "\\ge ")
+    text = _UNEQUAL.sub("\\\\ne ", text)
     parts = split(text, set(_SIGNS))
     if len(parts) < 2 or any(not part for _, part in parts):
         return None
@@ -109,6 +114,8 @@ def read_inequality(text: str) -> Reals | None:
     if found is None:
         return None
     sides, signs = found
+    if len(sides) == 2 and (around := _around(sides, signs[0])):
+        return around
     places = [place for place, side in enumerate(sides) if is_name(side)]
     if len(places) != 1 or "=" in signs or "~" in signs:
         return None
@@ -132,6 +139,30 @@ def read_inequality(text: str) -> Reals | None:
         order = signs if low == 0 else signs[::-1]
         return Reals((Piece(ends[low][0], ends[high][0], order[0].endswith("="), order[1].endswith("=")),))
     return None
+
+
+def _around(sides: list[str], sign: str) -> Reals | None:
+    """|x - 3| < 2: what is nearer to a point, or farther from it, than a distance."""
+    trees = [tree_of(side) for side in sides]
+    if None in trees or sign[0] not in "<>":
+        return None
+    if trees[1][0] == "abs":
+        trees, sign = trees[::-1], sign.translate(str.maketrans("<>", "><"))
+    distance, near = trees[1], sign[0] == "<"
+    if trees[0][0] != "abs" or evaluation.variables(distance):
+        return None
+    name, *shift = trees[0][1][1:] if trees[0][1][0] == "add" else (trees[0][1],)
+    if name[0] != "name" or len(shift) > 1 or any(evaluation.variables(part) for part in shift):
+        return None
+    radius = evaluation.real(distance)
+    if radius is None or radius <= 0:
+        return None
+    center = ("neg", shift[0]) if shift else ("number", Fraction(0), Fraction(0))
+    low, high = ("add", center, ("neg", distance)), ("add", center, distance)
+    closed = sign.endswith("=")
+    if near:
+        return Reals((Piece(low, high, closed, closed),))
+    return Reals((Piece(None, low, False, closed), Piece(high, None, closed, False)))
 
 
 def joined_reals(parts: list[str], joined: set[str]) -> Reals | None:

@@ -221,8 +221,8 @@ def _text(name: str, content: str) -> str:
 
 
 # 3, 5, and 7; B and C; k = 1: values that \text sets
-_LISTED_TEXT = re.compile(r"(?:(?:and|or|[A-Za-z]|-?\d[\d.]*)(?![A-Za-z\d])[\s,;=]*)+")
-_SINGLE = re.compile(r"and|or|[A-Za-z]|\d+ [A-Za-z]|[\s,;]*(?:and|or)[\s,;]*")
+_LISTED_TEXT = re.compile(r"(?:(?:and|or|to|between|from|[A-Za-z]|-?\d[\d.]*)(?![A-Za-z\d])[\s,;=]*)+")
+_SINGLE = re.compile(r"and|or|to|between|from|[A-Za-z]|\d+ [A-Za-z]|[\s,;]*(?:and|or|to|between|from)[\s,;]*")
 _NAMED_FUNCTIONS = {*FUNCTIONS, "log", "lg"}
 
 

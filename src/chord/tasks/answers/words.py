@@ -2,7 +2,7 @@
 
 import re
 
-from chord.tasks.answers import tokens, trees
+from chord.tasks.answers import tokens, trees, units
 from chord.tasks.answers.kinds import EMPTY, WHOLE, Answer, Opaque, Value, Words
 from chord.tasks.answers.units import NONE
 
@@ -15,8 +15,8 @@ def is_symbolic(word: str) -> bool:
     """A run of letters that stands for a product or a function and not for a word: xy, ab, sin."""
     if word in _MATHEMATICAL:
         return True
-    if len(word) == 2 and not word.islower() and not word.isupper():
-        return set(word.lower()) <= _PRODUCT_LETTERS - {"a"}  # Rr and kK
+    if 2 <= len(word) <= 3 and not word.islower() and not word.isupper():
+        return set(word.lower()) <= _PRODUCT_LETTERS - {"a"} or set(word) == {"a", "A"}  # Rr and GMm
     return len(word) <= 3 and word.islower() and set(word) <= _PRODUCT_LETTERS and word not in _SHORT_WORDS
 
 
@@ -62,8 +62,14 @@ def read_words(text: str) -> Words | None:
     return Words(normal(plain))
 
 
+def _is_ordinary(word: str) -> bool:
+    """Small, Capital at the head or CAPITAL: the case of such a word says nothing; that of aB and xyZ does."""
+    return word.islower() or word.isupper() or word.istitle()
+
+
 def normal(text: str) -> str:
-    text = " ".join(re.sub(r"[.,;:!?'\"()-]", " ", text).casefold().split())
+    words = re.sub(r"[.,;:!?'\"()-]", " ", text).split()
+    text = " ".join(word.casefold() if _is_ordinary(word) else word for word in words)
     text = _ARTICLE.sub("", text)
     return _SAME_WORDS.get(text, text)
 
@@ -111,4 +117,7 @@ def meaning(words: Words) -> Answer | None:
         return Opaque("-\\infty")
     if words.text in NUMBER_WORDS:
         return Value(trees.number(NUMBER_WORDS[words.text]), NONE, str(NUMBER_WORDS[words.text]))
+    first, _, rest = words.text.partition(" ")
+    if rest and first in NUMBER_WORDS and (read := units.read(rest)) and read[0] == 1:
+        return Value(trees.number(NUMBER_WORDS[first]), read[1], str(NUMBER_WORDS[first]))  # five dollars
     return None
