@@ -1,6 +1,6 @@
 """A study whose model, training data and benchmarks are on the hub: fetched once, then no job needs a network.
 
-The hub, its rows, and a random Qwen2 with a tokenizer of its own are made here.
+The hub, its rows, and a random Llama with a tokenizer of its own are made here.
 """
 
 import json
@@ -29,7 +29,7 @@ STUDY = {
     "title": "A study on the hub",
     "question": "Does it run without a network?",
     "meaningful": False,
-    "model": "own/tiny-qwen",
+    "model": "own/tiny-llama",
     "seed": 5,
     "seeds": 1,
     "data": {
@@ -128,10 +128,10 @@ def benchmark_rows() -> tuple[list[dict], list[dict]]:
 
 
 def build_policy(folder: Path, texts: list[str]) -> None:
-    """A Qwen2 of a few thousand random weights, and a byte-level BPE tokenizer trained on the texts."""
+    """A Llama of a few thousand random weights, and a byte-level BPE tokenizer trained on the texts."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -149,7 +149,7 @@ def build_policy(folder: Path, texts: list[str]) -> None:
         chat_template=TEMPLATE,
     )
     tokenizer.save_pretrained(folder)
-    config = Qwen2Config(
+    config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=16,
         intermediate_size=16,
@@ -162,14 +162,14 @@ def build_policy(folder: Path, texts: list[str]) -> None:
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        Qwen2ForCausalLM(config).save_pretrained(folder)
+        LlamaForCausalLM(config).save_pretrained(folder)
 
 
 def fill(hub: Hub, work: Path) -> None:
     rows = training_rows()
     math, gsm8k = benchmark_rows()
     build_policy(work / "policy", [row["problem"] + row["generations"][0] for row in rows])
-    hub.commit("models/own/tiny-qwen", {path.name: path.read_bytes() for path in (work / "policy").iterdir()})
+    hub.commit("models/own/tiny-llama", {path.name: path.read_bytes() for path in (work / "policy").iterdir()})
     hub.commit("datasets/own/openr1", {"data/train-0.jsonl": lines(rows[:25]), "data/train-1.jsonl": lines(rows[25:])})
     hub.commit("datasets/own/math", {"test.jsonl": lines(math)})
     hub.commit("datasets/own/gsm8k", {"main/test-0.jsonl": lines(gsm8k), "main/train-0.jsonl": lines(gsm8k)})
@@ -222,11 +222,11 @@ def test_prompts_lead_back_to_the_lock(results, checkout):
     manifest = read_json(results / "data/manifest.json")
     used = {name: digest for name, digest in manifest["inputs"].items() if name.startswith("data/")}
     assert used == lock["datasets/own/openr1"]["files"]
-    assert manifest["inputs"]["tokenizer"] == lock["models/own/tiny-qwen"]["files"]["tokenizer.json"]
+    assert manifest["inputs"]["tokenizer"] == lock["models/own/tiny-llama"]["files"]["tokenizer.json"]
     questions = read_json(results / "data/benchmarks/gsm8k.manifest.json")
     assert questions["inputs"] == lock["datasets/own/gsm8k"]["files"]
     run = read_json(results / "runs/chord_phi/seed-0/manifest.json")
-    assert run["inputs"]["start"] == folder_sha256(results / "hub/models/own/tiny-qwen")
+    assert run["inputs"]["start"] == folder_sha256(results / "hub/models/own/tiny-llama")
     assert run["inputs"]["prompts"] == file_sha256(results / "data/rl.jsonl")
 
 

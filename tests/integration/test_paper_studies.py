@@ -45,6 +45,7 @@ base_model:
 data: {sft: 8, rl: 4, validation: 2}
 validation: {decoding: {max_response_tokens: 8}}
 training:
+  sft: {expert_rows_per_step: 4, micro_batch_rows: 4, optimizer: {warmup_steps: 0}}
   hybrid:
     steps: 1
     prompts_per_step: 2

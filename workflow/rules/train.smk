@@ -135,6 +135,7 @@ if STUDY.pretrain:
             f"{RESULTS}/timings/gates/{{method}}.tsv"
         params:
             spec=lambda wildcards: spec(STUDY.train_spec(wildcards.method, STUDY.hidden_seed)),
+            content=NOTHING_LOCAL,
             folder=lambda wildcards, output: Path(output.manifest).parent,
             rows=lambda wildcards: row_options(wildcards),
         message:
