@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chord.tasks.answers import numerals
-from chord.tasks.answers.evaluation import exact, proportional, real, same
+from chord.tasks.answers.evaluation import proportional, real, same
 from chord.tasks.answers.expression import Unreadable, read
+from chord.tasks.answers.rational import exact
 
 
 @pytest.mark.parametrize(

@@ -55,15 +55,6 @@ def _is_decimal(answer: Answer) -> bool:
     return isinstance(answer, Value) and trees.has_decimal(answer.tree)
 
 
-def is_opaque(answer: Answer) -> bool:
-    """Whether a part of the answer was not understood."""
-    if isinstance(answer, Items):
-        return any(map(is_opaque, answer.items))
-    if isinstance(answer, Named):
-        return is_opaque(answer.content)
-    return isinstance(answer, Opaque)
-
-
 def compare(gold: Answer, answer: Answer) -> Verdict:
     if gold == answer:
         return True

@@ -12,18 +12,14 @@ from functools import lru_cache
 import mpmath
 
 from chord.tasks.answers.numerals import ROUNDING
+from chord.tasks.answers.rational import NotComputed, exact
 from chord.tasks.answers.trees import Tree, has_decimal, names, operations
 
 DIGITS = 50
 MAX_DIGITS = 1200
-MAX_BITS = 200_000  # of a fraction that is written out
 MAX_TERMS = 3000  # of all sums in a formula
 MAX_EXPONENT = 10**12
 LOG_BASES = {"e": mpmath.e, "10": mpmath.mpf(10)}  # what \log without a base may mean
-
-
-class NotComputed(Exception):
-    """No value: undefined there, too large, or an operation that nobody here computes."""
 
 
 _FAILURES = (NotComputed, ZeroDivisionError, ValueError, OverflowError, mpmath.libmp.NoConvergence)
@@ -169,86 +165,6 @@ def _value(computer: "_Computer", tree: Tree, digits: int):
 
 def _is_complex(value) -> bool:
     return isinstance(value, mpmath.mpc) and abs(value.imag) > abs(value.real) * mpmath.mpf(10) ** (-DIGITS)
-
-
-@lru_cache(maxsize=16384)
-def exact(tree: Tree) -> Fraction | None:
-    """Value of a formula of rational numbers; None where it is none, or has more than MAX_BITS bits."""
-    try:
-        return _fraction(tree)
-    except (NotComputed, ZeroDivisionError, OverflowError):
-        return None
-
-
-def _fraction(tree: Tree) -> Fraction:
-    operation, parts = tree[0], tree[1:]
-    if operation == "number":
-        return tree[1]
-    if operation in (
-        "add",
-        "mul",
-        "neg",
-        "div",
-        "abs",
-        "floor",
-        "ceil",
-        "pow",
-        "factorial",
-        "max",
-        "min",
-        "gcd",
-        "lcm",
-    ):
-        values = [_fraction(part) for part in parts]
-        return _small(_RATIONAL[operation](*values))
-    if operation == "call" and parts[0] in ("binomial", "permutations"):
-        above, below = (_whole(_fraction(part)) for part in parts[1:])
-        return Fraction({"binomial": math.comb, "permutations": math.perm}[parts[0]](_bounded(above), _bounded(below)))
-    raise NotComputed
-
-
-def _small(value: Fraction) -> Fraction:
-    if value.numerator.bit_length() + value.denominator.bit_length() > MAX_BITS:
-        raise NotComputed
-    return value
-
-
-def _whole(value: Fraction) -> int:
-    if value.denominator != 1 or value < 0:
-        raise NotComputed
-    return int(value)
-
-
-def _bounded(value: int) -> int:
-    if value > 3000:
-        raise NotComputed
-    return value
-
-
-def _power(base: Fraction, exponent: Fraction) -> Fraction:
-    if (
-        exponent.denominator != 1
-        or (base.numerator.bit_length() + base.denominator.bit_length()) * abs(exponent) > MAX_BITS
-    ):
-        raise NotComputed
-    return base ** int(exponent)
-
-
-_RATIONAL = {
-    "add": lambda *values: sum(values, Fraction(0)),
-    "mul": lambda one, other: one * other,
-    "neg": lambda one: -one,
-    "div": lambda one, other: one / other,
-    "abs": abs,
-    "floor": lambda one: Fraction(math.floor(one)),
-    "ceil": lambda one: Fraction(math.ceil(one)),
-    "pow": _power,
-    "factorial": lambda one: Fraction(math.factorial(_bounded(_whole(one)))),
-    "max": lambda *values: max(values),
-    "min": lambda *values: min(values),
-    "gcd": lambda *values: Fraction(math.gcd(*map(_whole, values))),
-    "lcm": lambda *values: Fraction(math.lcm(*map(_whole, values))),
-}  # fmt: skip
 
 
 class _Computer:

@@ -2,7 +2,7 @@ r"""Answers with a notation of their own: times, dates, ranges, ratios, numbers 
 
 import re
 
-from chord.tasks.answers import evaluation, numerals, trees, units
+from chord.tasks.answers import numerals, rational, trees, units
 from chord.tasks.answers.kinds import Based, Date, Range, Ratio, Residue, Time, Value
 from chord.tasks.answers.quantities import same_trees, scaled, tree_of, value_of, words_of
 from chord.tasks.answers.splitting import enclosed, split
@@ -141,7 +141,7 @@ def same_ratio_and_time(gold: Ratio, answer: Time) -> Verdict:
 
 
 def same_ratios(gold: Ratio, answer: Ratio) -> Verdict:
-    if len(gold.parts) != len(answer.parts) or evaluation.exact(answer.parts[0].tree) == 0:
+    if len(gold.parts) != len(answer.parts) or rational.exact(answer.parts[0].tree) == 0:
         return False
     verdicts = []
     for first, second in zip(gold.parts[1:], answer.parts[1:], strict=True):
@@ -166,7 +166,7 @@ def same_based_and_value(based: Based, value: Value) -> Verdict:
 def same_residues(gold: Residue, answer: Residue) -> Verdict:
     if same_trees(gold.modulus, answer.modulus) is not True:
         return False
-    values = [evaluation.exact(tree) for tree in (gold.value, answer.value, gold.modulus)]
+    values = [rational.exact(tree) for tree in (gold.value, answer.value, gold.modulus)]
     if None in values or not values[2]:
         return same_trees(gold.value, answer.value)
     return (values[0] - values[1]) % values[2] == 0
@@ -174,7 +174,7 @@ def same_residues(gold: Residue, answer: Residue) -> Verdict:
 
 def same_value_and_residue(gold: Value, answer: Residue) -> Verdict:
     """The residue must be the smallest: 42 mod 5 is not 42."""
-    value, modulus = evaluation.exact(answer.value), evaluation.exact(answer.modulus)
+    value, modulus = rational.exact(answer.value), rational.exact(answer.modulus)
     if gold.unit.is_stated or value is None or modulus is None or not 0 <= value < modulus:
         return False
     return same_trees(gold.tree, answer.value)
