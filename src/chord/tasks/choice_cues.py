@@ -1,6 +1,6 @@
 """The words around a letter by which a text states it: "the answer is D", "I choose D", "D is correct".
 
-Each cue has heads, words that are looked for as such, and an expression that goes on from there to the letter. That is
+Each cue has heads, words that are looked for as such, and an expression from there to the letter. That is
 several times as fast as one expression for each cue.
 """
 

@@ -151,7 +151,7 @@ def _rounding(first: Tree, second: Tree):
 
 
 def _value(computer: "_Computer", tree: Tree, digits: int):
-    """Value to so many digits. What more digits make smaller still is zero."""
+    """Value to `digits` digits. It is zero where a computation with more digits makes it smaller still."""
     with mpmath.workdps(digits + 10):
         value = computer.value(tree)
         if not mpmath.isfinite(value):
