@@ -31,8 +31,8 @@ from references import FILES, read
 from wrong_answers import some_wrong
 
 from chord import tasks
-from chord.evaluation import columns, score
-from chord.files import write_jsonl
+from chord.evaluation import parquet_columns, score
+from chord.io.files import write_jsonl
 from chord.tasks import math_grader
 
 # Kinds of reference answers and their shares among 2,298 of OlympiadBench, MATH-500 and DeepScaleR.
@@ -233,12 +233,12 @@ def score_million(arguments: argparse.Namespace) -> None:
                         "truncated": [False] * k,
                         "seed": [0] * k,
                     },
-                    schema=columns.COMPLETIONS,
+                    schema=parquet_columns.COMPLETIONS,
                 )
             )
         record = {"method": "x", "seed_index": 0, "benchmark": "x", "k": k, "spec_hash": "x", "manifest": None}
         given, out = Path(folder, "completions.parquet"), Path(folder, "scores.parquet")
-        columns.write(given, pa.concat_tables(parts), record)
+        parquet_columns.write(given, pa.concat_tables(parts), record)
         del parts
         wall, here, workers = time.perf_counter(), time.process_time(), _workers_cpu()
         with cProfile.Profile() if arguments.profile else nullcontext() as profile:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from chord.files import read_jsonl
+from chord.io.files import read_jsonl
 from chord.tasks import math_grader
 from chord.tasks.answers import extraction
 

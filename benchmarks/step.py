@@ -24,16 +24,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, T
 from trl import GRPOConfig, GRPOTrainer
 
 from chord import tasks
-from chord.data.rows import world_rows
-from chord.data.solutions import write_expert
-from chord.data.world import parse
+from chord.io.seeds import derive_seed
 from chord.rollouts import Decoding, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine
-from chord.seeds import derive_seed
 from chord.training.hybrid import HybridTrainer
+from chord.training.resume.streams import row_order
 from chord.training.sequences import Sequence, collate, encode_experts
-from chord.training.spec import HybridStage
-from chord.training.streams import row_order
+from chord.training.train_spec import HybridStage
+from chord.world.problems import parse
+from chord.world.rows import world_rows
+from chord.world.solutions import write_expert
 
 PROMPTS, K, EXPERTS, TOKENS, MICRO_ROWS, MU = 32, 8, 64, 64, 32, 0.5
 COMMON = {

@@ -19,7 +19,7 @@ def benchmark_data() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_tokenizer():
-    from chord.training.tokenizer import build_tokenizer
+    from chord.world.tokenizer import build_tokenizer
 
     return build_tokenizer(max_tokens=256)
 

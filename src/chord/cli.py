@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from chord.devices import claim_gpus
-from chord.disk import explained
 from chord.errors import UserError
-from chord.files import write_text
-from chord.launch import end_with_launcher, in_rank, launch, let_the_first_rank_speak
-from chord.training.scale import Scale
+from chord.io.devices import claim_gpus
+from chord.io.disk_errors import explained
+from chord.io.files import write_text
+from chord.training.scale.launch import end_with_launcher, in_rank, launch, let_the_first_rank_speak
+from chord.training.scale.scale_spec import Scale
 
 if TYPE_CHECKING:
     from chord.study import Study
@@ -81,7 +81,7 @@ JOBS = {
     ),
     "pretrain": Job(
         help="train the world's base model and check its gates",
-        module="chord.training.pretrain",
+        module="chord.world.pretrain",
         inputs={},
         optional={"start": "folder of a base model to go on from, instead of from nothing"},
         computes=True,
@@ -89,7 +89,7 @@ JOBS = {
     ),
     "gates": Job(
         help="whether SFT and RL from a base model learn as the study needs it",
-        module="chord.training.learning_gates",
+        module="chord.world.learning_gates",
         inputs={"sft": "curves.csv of an SFT run", "rl": "curves.csv of a run of pure RL"},
         out="gates (json)",
     ),
@@ -133,14 +133,14 @@ JOBS = {
     ),
     "cells": Job(
         help="scores of a comparison to estimates with intervals, and paired differences",
-        module="chord.analysis.cells",
+        module="chord.analysis.cells.estimates",
         inputs={"scores": "scores of all runs (<benchmark>.scores.parquet)"},
         many=frozenset({"scores"}),
         out="folder of cells.parquet and differences.parquet",
     ),
     "table": Job(
         help="one table as csv, Markdown and LaTeX",
-        module="chord.analysis.tables",
+        module="chord.analysis.tables.tables",
         inputs={},
         optional={
             "cells": "cells.parquet, for estimates and differences",
@@ -154,14 +154,14 @@ JOBS = {
     ),
     "figure": Job(
         help="one figure as png and pdf",
-        module="chord.analysis.figures",
+        module="chord.analysis.figures.figures",
         inputs={"runs": "run folders (runs/<method>/seed-<n>)"},
         many=frozenset({"runs"}),
         out="folder of the figure's files",
     ),
     "claims": Job(
         help="a verdict on each claim: supported, contradicted, undecided or not measured",
-        module="chord.analysis.claims",
+        module="chord.analysis.claims.claims",
         inputs={
             "claims": "the claims (config/claims/<name>.yaml)",
             "scores": "scores of the runs (<benchmark>.scores.parquet)",
@@ -172,7 +172,7 @@ JOBS = {
     ),
     "phase": Job(
         help="the phase diagram of CHORD-phi: base models by exposure to the expert's style, against mu",
-        module="chord.analysis.phase",
+        module="chord.analysis.figures.phase",
         inputs={
             "scores": "scores of all its runs (<benchmark>.scores.parquet)",
             "bases": "folders of its base models (bases/<base>)",
@@ -182,7 +182,7 @@ JOBS = {
     ),
     "report": Job(
         help="the report of a study as one HTML page",
-        module="chord.analysis.report",
+        module="chord.analysis.report.report",
         inputs={"folder": "results of the study (results/<study>)"},
         optional={
             "reported": "the paper's numbers (YAML), shown beside ours",
@@ -370,9 +370,9 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _coverage(options: argparse.Namespace) -> None:
-    from chord.plan import coverage
+    from chord.plan import paper_coverage
 
-    coverage.write(options.root, options.out)
+    paper_coverage.write(options.root, options.out)
 
 
 def _schema(options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from chord.provenance import file_sha256, folder_sha256, json_hash
+from chord.io.provenance import file_sha256, folder_sha256, json_hash
 from tests.integration.workflow import ROOT, snakemake
 
 pytestmark = pytest.mark.slow

@@ -36,7 +36,7 @@ def checkout(tmp_path):
 @pytest.mark.slow
 def test_jobs_run_the_checkout_in_the_environment(conda, checkout, tmp_path):
     """Five jobs of `smoke`, one of which loads a model, from another working directory."""
-    with open(checkout / "src/chord/seeds.py", "a", encoding="utf-8") as file:
+    with open(checkout / "src/chord/io/seeds.py", "a", encoding="utf-8") as file:
         file.write("\n# Not the code of the repository.\n")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -63,7 +63,7 @@ def test_jobs_run_the_checkout_in_the_environment(conda, checkout, tmp_path):
 
 
 def source_sha256(folder, python) -> str:
-    code = "from chord.provenance import source_sha256; print(source_sha256())"
+    code = "from chord.io.provenance import source_sha256; print(source_sha256())"
     path = {"PYTHONPATH": str(folder / "src"), "PATH": os.environ["PATH"]}
     return subprocess.run([python, "-c", code], env=path, capture_output=True, text=True, check=True).stdout.strip()
 

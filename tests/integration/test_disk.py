@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from chord.data import solutions, world
-from chord.data.rows import world_rows
-from chord.files import write_jsonl
-from chord.locks import held
+from chord.io.files import write_jsonl
+from chord.io.locks import held
+from chord.world import problems, solutions
+from chord.world.rows import world_rows
 from tests.integration.workflow import ROOT, snakemake
 
 PYTHON = [sys.executable, "-m", "chord"]
@@ -71,7 +71,9 @@ def training(tiny_model_dir, tmp_path_factory) -> list[str]:
     """The command of a short SFT run, without its folder."""
     folder = tmp_path_factory.mktemp("training")
     rows = world_rows("sft", "sft", (3, 4, 5), 24, seed=1)
-    experts = [row | {"response": solutions.write_expert(world.parse(row["messages"][-1]["content"]))} for row in rows]
+    experts = [
+        row | {"response": solutions.write_expert(problems.parse(row["messages"][-1]["content"]))} for row in rows
+    ]
     write_jsonl(folder / "experts.jsonl", experts)
     write_jsonl(folder / "validation.jsonl", rows[:4])
     stage = {

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chord.files import read_json, read_jsonl
-from chord.provenance import file_sha256, folder_sha256
+from chord.io.files import read_json, read_jsonl
+from chord.io.provenance import file_sha256, folder_sha256
 from tests.hub_server import Hub, serve
 from tests.integration.workflow import copy_checkout, snakemake
 from tests.unit.dataset_rows import openr1

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from chord.files import PARTIAL
-from chord.locks import held
+from chord.io.files import PARTIAL
+from chord.io.locks import held
 from tests.integration.workflow import ROOT, copy_checkout
 
 pytestmark = pytest.mark.slow

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from chord.files import read_json
-from chord.provenance import folder_sha256
+from chord.io.files import read_json
+from chord.io.provenance import folder_sha256
 from chord.study import load_study
 from tests.integration.workflow import ROOT, copy_checkout, snakemake
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chord.files import read_json, write_jsonl
+from chord.io.files import read_json, write_jsonl
 from tests.integration.workflow import copy_checkout, planned, pretend_finished
 
 pytestmark = pytest.mark.slow

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from chord.errors import GraderError, UserError
-from chord.evaluation import columns, score
-from chord.files import write_jsonl
+from chord.evaluation import parquet_columns, score
+from chord.io.files import write_jsonl
 from chord.tasks import judge, rubric
 from chord.tasks.verdict import Verdict
 
@@ -86,7 +86,7 @@ def build_tokenizer(conversations):
         additional_special_tokens=ROLES,
         chat_template=TEMPLATE,
     )
-    # Keeps transformers 5 from loading the model family's own tokenizer instead (see chord.training.tokenizer).
+    # Keeps transformers 5 from loading the model family's own tokenizer instead (see chord.world.tokenizer).
     tokenizer.init_kwargs["auto_map"] = {"AutoTokenizer": [None, "transformers.PreTrainedTokenizerFast"]}
     return tokenizer
 
@@ -202,8 +202,8 @@ def test_scores_of_completions_name_the_judge(tmp_path, judge_folder):
         }
         for sample, text in enumerate(REWARDS)
     ]
-    record = dict.fromkeys(columns.IDENTITY) | {"k": len(items)}
-    columns.write(given, pa.Table.from_pylist(items, schema=columns.COMPLETIONS), record)
+    record = dict.fromkeys(parquet_columns.IDENTITY) | {"k": len(items)}
+    parquet_columns.write(given, pa.Table.from_pylist(items, schema=parquet_columns.COMPLETIONS), record)
     score.run({}, given, rows, out)
     assert pq.read_table(out)["reward"].to_pylist() == list(REWARDS.values())
     assert json.loads(pq.read_schema(out).metadata[b"chord"])["score"]["graders"] == {

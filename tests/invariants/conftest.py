@@ -8,14 +8,14 @@ import torch
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from chord import tasks
-from chord.data.rows import world_rows
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.training.adapters import add_adapters
 from chord.training.hybrid import HybridTrainer
 from chord.training.sequences import encode_experts
 from chord.training.sft import SftTrainer
-from chord.training.spec import HybridStage, SftStage
-from chord.training.tokenizer import build_tokenizer
+from chord.training.train_spec import HybridStage, SftStage
+from chord.world.rows import world_rows
+from chord.world.tokenizer import build_tokenizer
 
 SEED_PARTS = (11, 0)
 ADAPTER_SEED = 7

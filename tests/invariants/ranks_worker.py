@@ -14,14 +14,14 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.training.hybrid import HybridTrainer
-from chord.training.replica import Replica, whole_copy
-from chord.training.scale import Scale
+from chord.training.scale.replica import Replica, whole_copy
+from chord.training.scale.scale_spec import Scale
+from chord.training.scale.sharding import is_sharded, sharding_arguments, start_ranks
+from chord.training.scale.sync import SyncedEngine
+from chord.training.scale.weights import save_whole
 from chord.training.sequences import encode_experts
 from chord.training.sft import SftTrainer
-from chord.training.sharding import is_sharded, sharding_arguments, start_ranks
-from chord.training.spec import HybridStage, SftStage
-from chord.training.sync import SyncedEngine
-from chord.training.weights import save_whole
+from chord.training.train_spec import HybridStage, SftStage
 from tests.invariants.conftest import COMMON, SEED_PARTS, coin
 
 

@@ -10,13 +10,13 @@ from safetensors.torch import load_file
 from transformers import PhimoeConfig, PhimoeForCausalLM, Qwen2ForCausalLM
 
 from chord.errors import UserError
-from chord.files import write_jsonl
-from chord.models import load_weights
+from chord.io.files import write_jsonl
+from chord.io.models import load_weights
 from chord.rollouts import Decoding, encode_prompts
 from chord.training.adapters import add_adapters
+from chord.training.scale.weights import save_whole, whole_weights
 from chord.training.sequences import collate, encode_experts
-from chord.training.spec import Lora
-from chord.training.weights import save_whole, whole_weights
+from chord.training.train_spec import Lora
 from tests.invariants.conftest import ADAPTER_SEED, hybrid_stage, logged, sft_stage
 from tests.invariants.test_hybrid_objective import NEVER, StockGrpo
 from tests.invariants.test_resume import VALIDATION, Cut, curves, cut_behind, train_here

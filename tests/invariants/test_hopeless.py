@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from chord.errors import UserError
-from chord.files import read_json, write_jsonl
+from chord.io.files import read_json, write_jsonl
 from chord.training.curves import CLOCK, COLUMNS
 from chord.training.hopeless import STEPS
 from chord.training.run import run

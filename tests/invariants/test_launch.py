@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from chord.errors import UserError
-from chord.files import write_jsonl
-from chord.training.checkpoints import newest_checkpoint
-from chord.training.scale import Scale
-from chord.training.sharding import start_ranks
+from chord.io.files import write_jsonl
+from chord.training.resume.checkpoints import newest_checkpoint
+from chord.training.scale.scale_spec import Scale
+from chord.training.scale.sharding import start_ranks
 from tests.invariants.conftest import hybrid_stage, needs_deepspeed, sft_stage
 from tests.invariants.test_resume import VALIDATION, curves
 
@@ -105,9 +105,13 @@ def test_ranks_that_were_cut_off_end_like_straight_ones(scale, command, tmp_path
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 def test_ranks_do_not_outlive_their_launcher():
-    rank = "from chord.launch import end_with_launcher; end_with_launcher(); print(os.getpid(), flush=True); sleep(60)"
+    rank = (
+        "from chord.training.scale.launch import end_with_launcher; end_with_launcher();"
+        "print(os.getpid(), flush=True); sleep(60)"
+    )
     job = (
-        "import os, subprocess, sys; from chord.launch import LAUNCHER; os.environ[LAUNCHER] = str(os.getpid());"
+        "import os, subprocess, sys; from chord.training.scale.launch import LAUNCHER;"
+        "os.environ[LAUNCHER] = str(os.getpid());"
         f"subprocess.run([sys.executable, '-c', 'import os; from time import sleep; {rank}'])"
     )
     process = subprocess.Popen(

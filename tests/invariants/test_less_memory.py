@@ -5,12 +5,12 @@ import logging
 import pytest
 import torch
 
-from chord.models import load_weights
+from chord.io.models import load_weights
 from chord.rollouts import Decoding, encode_prompts
 from chord.training.run import build_trainer
+from chord.training.scale.weights import save_whole
 from chord.training.sequences import Sequence, encode_experts
-from chord.training.spec import TrainSpec
-from chord.training.weights import save_whole
+from chord.training.train_spec import TrainSpec
 from tests.invariants.conftest import hybrid_stage, logged, sft_stage, weights
 from tests.invariants.test_resume import VALIDATION
 

@@ -5,7 +5,7 @@ import torch
 
 from chord.training.run import build_trainer
 from chord.training.sequences import encode_experts
-from chord.training.spec import TrainSpec
+from chord.training.train_spec import TrainSpec
 from tests.invariants.conftest import hybrid_stage, logged, sft_stage
 from tests.invariants.test_resume import VALIDATION
 

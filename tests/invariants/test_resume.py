@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from chord.files import write_jsonl
-from chord.provenance import file_sha256
-from chord.training.checkpoints import MarkComplete, newest_checkpoint
+from chord.io.files import write_jsonl
+from chord.io.provenance import file_sha256
 from chord.training.curves import CLOCK
+from chord.training.resume.checkpoints import MarkComplete, newest_checkpoint
 from chord.training.run import run
 from tests.invariants.conftest import hybrid_stage, sft_stage
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from chord.seeds import derive_seed
+from chord.io.seeds import derive_seed
 from chord.training.hybrid import HybridTrainer
 from chord.training.sequences import encode_experts
 from tests.invariants.conftest import COMMON, SEED_PARTS, hybrid_stage, logged, weights

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from chord.files import read_json
+from chord.io.files import read_json
 from chord.training.curves import CLOCK
 from tests.integration.workflow import snakemake
 from tests.slurm.conftest import RESULTS, STEPS, git

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chord.files import read_json
+from chord.io.files import read_json
 from tests.slurm.cluster import process_of, wait_for
 from tests.slurm.conftest import QUICK, RESULTS, STEPS, newest, site
 

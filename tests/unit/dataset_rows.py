@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from chord.files import write_jsonl
+from chord.io.files import write_jsonl
 
 AIME = [
     {"id": 60, "problem": "Find the rest of $7^{100}$ divided by $13$.", "answer": "009", "url": "", "year": "2024"},

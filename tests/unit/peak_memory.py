@@ -11,8 +11,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from chord.training.run import build_trainer
 from chord.training.sequences import Sequence
-from chord.training.spec import TrainSpec
-from chord.training.tokenizer import build_tokenizer
+from chord.training.train_spec import TrainSpec
+from chord.world.tokenizer import build_tokenizer
 
 
 def main(config: dict, rows: int, length: int, scale: dict | None = None, lora: dict | None = None) -> int:

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from transformers import AutoModelForCausalLM
 
 from chord.errors import UserError
-from chord.evaluation.spec import GenerateSpec
-from chord.experts.spec import ServerSource
+from chord.evaluation.generate_spec import GenerateSpec
+from chord.experts.experts_spec import ServerSource
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend, server
 from chord.rollouts.backends import ServerBackend, VllmBackend
 from chord.rollouts.huggingface import HuggingFaceEngine

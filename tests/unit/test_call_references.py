@@ -8,7 +8,7 @@ import pytest
 
 from chord.data import benchmark
 from chord.errors import UserError
-from chord.files import read_jsonl
+from chord.io.files import read_jsonl
 from chord.tasks import verdict
 from tests.unit import dataset_rows
 from tests.unit.dataset_rows import write

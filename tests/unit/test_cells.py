@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from chord.analysis import cell_files, cells
+from chord.analysis.cells import cell_files, estimates
 from chord.errors import UserError
 
 
@@ -32,7 +32,7 @@ def score(root: Path, method: str, seed: int, correct: dict, groups: dict | None
 
 
 def results(root: Path, settings: dict, paths: list[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    cells.run(settings, paths, root / "main")
+    estimates.run(settings, paths, root / "main")
     return pd.read_parquet(root / "main" / "cells.parquet"), pd.read_parquet(root / "main" / "differences.parquet")
 
 
@@ -231,7 +231,7 @@ def test_holm_families_are_metric_and_level() -> None:
             ("truncated", "all", 0.05),
         ]
     ]
-    cells.correct_for_many_tests(rows)
+    estimates.correct_for_many_tests(rows)
     assert [row["p_holm"] for row in rows] == [
         pytest.approx(0.02),
         pytest.approx(0.04),
@@ -272,11 +272,11 @@ def test_problems_name_the_file(tmp_path: Path) -> None:
 
 def test_specs_refuse_what_they_do_not_know() -> None:
     with pytest.raises(ValueError, match="extra"):
-        cells.CellsSpec.model_validate(spec("a") | {"referenzes": []})
+        estimates.CellsSpec.model_validate(spec("a") | {"referenzes": []})
     with pytest.raises(ValueError, match="'z' is not among the methods"):
-        cells.CellsSpec.model_validate(spec("a", references=("z",)))
+        estimates.CellsSpec.model_validate(spec("a", references=("z",)))
     with pytest.raises(ValueError, match="more than once: a"):
-        cells.CellsSpec.model_validate(spec("a", "a"))
+        estimates.CellsSpec.model_validate(spec("a", "a"))
 
 
 def test_a_made_up_study(tmp_path: Path) -> None:

@@ -10,15 +10,15 @@ from transformers import PreTrainedTokenizerFast
 
 from chord.doctor.prompt import examined
 from chord.errors import UserError
-from chord.files import read_json, write_json
-from chord.models import load_weights
+from chord.io.files import read_json, write_json
+from chord.io.models import load_weights
 from chord.rollouts import Sample, encode_prompts
 from chord.rollouts.chat import end_token, opening, response_ids, response_texts, takes_system, turn_end
 from chord.rollouts.huggingface import stop_tokens
 from chord.rollouts.policy import check, policy_tokenizer
 from chord.tasks import judge_samples
 from chord.training.sequences import encode_experts
-from chord.training.tokenizer import build_tokenizer
+from chord.world.tokenizer import build_tokenizer
 from tests.conftest import save_tiny_model
 
 PLAIN = (

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from chord import cli
-from chord.files import write_jsonl
+from chord.io.files import write_jsonl
 from chord.study.hardware import find_positions
 from tests.unit.study_files import STUDY_FILE, Root
 

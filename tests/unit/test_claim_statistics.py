@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from chord.analysis.claim_statistics import Evidence, NotMeasured, difference, level, of_curves, unit
-from chord.analysis.claims_spec import Change, Difference, Position
-from chord.analysis.curves import Curve, RunCurves
-from chord.analysis.scores import collect
-from chord.analysis.statistics import paired_difference, seed_interval, strata
+from chord.analysis.cells.scores import collect
+from chord.analysis.claims.claim_statistics import Evidence, NotMeasured, difference, level, of_curves, unit
+from chord.analysis.claims.claims_spec import Change, Difference, Position
+from chord.analysis.figures.curves import Curve, RunCurves
+from chord.analysis.statistics.intervals import paired_difference, seed_interval, strata
 
 NAN = float("nan")
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chord import cli
-from chord.analysis import claims
-from chord.analysis.claims import CONTRADICTED, NOT_MEASURED, SUPPORTED, UNDECIDED, combine, decide
-from chord.analysis.claims_spec import ClaimsSpec, read_claims
+from chord.analysis.claims import claims
+from chord.analysis.claims.claims import CONTRADICTED, NOT_MEASURED, SUPPORTED, UNDECIDED, combine, decide
+from chord.analysis.claims.claims_spec import ClaimsSpec, read_claims
 from chord.errors import UserError
-from chord.provenance import file_sha256
+from chord.io.provenance import file_sha256
 
 SHIPPED = sorted((Path(__file__).parents[2] / "config" / "claims").glob("*.yaml"))
 NAMES = ("original", "sft_best", "rl", "chord_mu", "chord_phi")

@@ -12,7 +12,7 @@ from chord import cli
 from chord.analysis.catalogue import TABLES
 from chord.objectives import Schedule
 from chord.study.schemas import FILES
-from chord.training.spec import HybridStage
+from chord.training.train_spec import HybridStage
 from tests.unit.study_files import CLAIMS_FILE, STUDY_FILE, Root
 
 # A further setting or schedule needs no edit here.
@@ -490,10 +490,10 @@ def test_lists_of_files_and_optional_files(monkeypatch, files):
     for name in ("a", "b"):
         (files / name).touch()
     a, b = str(files / "a"), str(files / "b")
-    calls = fake_room(monkeypatch, "chord.analysis.cells")
+    calls = fake_room(monkeypatch, "chord.analysis.cells.estimates")
     assert cli.main(["cells", "--spec", "{}", "--scores", a, b, "--out", str(files)]) == 0
     assert calls == [(({}, [files / "a", files / "b"], files), {})]
-    calls = fake_room(monkeypatch, "chord.analysis.tables")
+    calls = fake_room(monkeypatch, "chord.analysis.tables.tables")
     table = ["table", "--spec", "{}", "--out", str(files)]
     assert cli.main([*table, "--cells", a, "--differences", b]) == 0
     assert cli.main([*table, "--runs", a, b]) == 0
@@ -513,14 +513,14 @@ def test_lists_of_files_and_optional_files(monkeypatch, files):
     ],
 )
 def test_a_bad_specification_is_one_line(monkeypatch, capsys, tmp_path, spec, message):
-    from chord.training.pretrain_spec import PretrainSpec
+    from chord.world.pretrain_spec import PretrainSpec
 
     class Room:
         @staticmethod
         def run(spec, out):
             PretrainSpec.model_validate(spec)
 
-    monkeypatch.setitem(sys.modules, "chord.training.pretrain", Room)
+    monkeypatch.setitem(sys.modules, "chord.world.pretrain", Room)
     assert cli.main(["pretrain", "--spec", spec, "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == f"chord: error: {message}\n"
 
@@ -540,7 +540,7 @@ def test_an_input_that_is_deleted_meanwhile_is_one_line(monkeypatch, capsys, tmp
         def run(spec, runs, out):
             Path(spec.get("reads", runs[0] / "curves.csv")).read_text()
 
-    monkeypatch.setitem(sys.modules, "chord.analysis.figures", Room)
+    monkeypatch.setitem(sys.modules, "chord.analysis.figures.figures", Room)
     call = ["figure", "--runs", str(folder), "--out", str(tmp_path / "out"), "--spec"]
     assert cli.main([*call, "{}"]) == 2
     assert capsys.readouterr().err == (

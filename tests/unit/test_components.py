@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from chord.analysis.components import Components, components
-from chord.analysis.statistics import strata, variance_parts
+from chord.analysis.statistics.components import Components, components
+from chord.analysis.statistics.intervals import strata, variance_parts
 
 
 def of_samples(samples: np.ndarray, stratum: np.ndarray | None = None) -> Components:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from chord import contents
-from chord.contents import LONG_BYTES, content, model_files
 from chord.errors import UserError
-from chord.files import read_json
+from chord.io import contents
+from chord.io.contents import LONG_BYTES, content, model_files
+from chord.io.files import read_json
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_several_processes_at_once_hash_a_large_file_once(folder):
     with open(folder / "data/large.jsonl", "wb") as file:
         file.truncate(LONG_BYTES)
     code = (
-        "import sys; from pathlib import Path; from chord.contents import content; folder = Path(sys.argv[1]); "
+        "import sys; from pathlib import Path; from chord.io.contents import content; folder = Path(sys.argv[1]); "
         "say = lambda line: print(line, file=sys.stderr); "
         "print(content(folder, folder.glob('data/*'), folder.parent / 'manifests', say))"
     )

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from chord.analysis import tables
 from chord.analysis.catalogue import FIGURES
-from chord.analysis.costs import by_method, chain_costs, read_run, tokens_before
-from chord.analysis.frontier import frontier
-from chord.analysis.frontier_figure import draw_frontier
+from chord.analysis.figures.frontier import frontier
+from chord.analysis.figures.frontier_figure import draw_frontier
+from chord.analysis.tables import tables
+from chord.analysis.tables.costs import by_method, chain_costs, read_run, tokens_before
 from chord.errors import UserError
 
 COLUMNS = (

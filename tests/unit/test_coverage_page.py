@@ -9,8 +9,8 @@ import yaml
 
 from chord.errors import UserError
 from chord.plan import plan_text
-from chord.plan.coverage import ITEMS, NO_FIT, NOT_YET, READY, States, Target, page, read_items
 from chord.plan.memory import needs
+from chord.plan.paper_coverage import ITEMS, NO_FIT, NOT_YET, READY, States, Target, page, read_items
 from chord.plan.rank import GIB
 from chord.plan.work import planned_methods
 from chord.study import load_study

@@ -9,14 +9,15 @@ import pytest
 from pydantic import ValidationError
 
 from chord import tasks
-from chord.data import benchmark, prepare, solutions, world
+from chord.data import benchmark, prepare
 from chord.data.checks import check_disjoint, check_rows, identity
 from chord.data.hub_folder import read_folder
-from chord.data.openr1 import read_openr1
-from chord.data.rows import skill_rows, world_rows
+from chord.data.openr1_reader import read_openr1
 from chord.errors import UserError
-from chord.files import read_jsonl
-from chord.provenance import file_sha256
+from chord.io.files import read_jsonl
+from chord.io.provenance import file_sha256
+from chord.world import problems, solutions
+from chord.world.rows import skill_rows, world_rows
 
 SPEC = {"seed": 7, "sft": 30, "rl": 40, "validation": 20}
 OWN = Path(__file__).parents[1] / "data" / "openr1"
@@ -41,8 +42,8 @@ def test_prepared_rows_lie_in_their_own_split_and_are_solved_by_gold(prepared):
     out, _ = prepared
     for split in prepare.SPLITS:
         for row in read_jsonl(out / f"{split}.jsonl"):
-            problem = world.parse(row["messages"][0]["content"])
-            assert world.split_of(problem) == split
+            problem = problems.parse(row["messages"][0]["content"])
+            assert problems.split_of(problem) == split
             assert len(solutions.order(problem)) == row["meta"]["k"] == int(row["group"][1]) + 2
             assert tasks.verdict(row, f"answer {row['gold']}", False).correct
 
@@ -62,7 +63,7 @@ def test_benchmarks(tmp_path):
     manifest = benchmark.run(world_spec, tmp_path / "world_test.jsonl")
     assert manifest["groups"] == {"T1": 5, "T2": 5, "T3": 5}
     rows = read_jsonl(tmp_path / "world_test.jsonl")
-    assert {world.split_of(world.parse(row["messages"][0]["content"])) for row in rows} == {"test"}
+    assert {problems.split_of(problems.parse(row["messages"][0]["content"])) for row in rows} == {"test"}
     skills_spec = {"seed": 7, "name": "skills", "source": {"kind": "skills"}, "rows_per_group": 4}
     manifest = benchmark.run(skills_spec, tmp_path / "skills.jsonl")
     assert manifest["groups"] == {"largest": 4, "odd": 4, "next": 4}
@@ -96,7 +97,7 @@ def test_repeated_questions_and_ids_are_refused():
 
 
 def test_more_questions_than_exist_are_refused(monkeypatch):
-    monkeypatch.setattr("chord.data.rows.MAX_DRAWS", 20)
+    monkeypatch.setattr("chord.world.rows.MAX_DRAWS", 20)
     with pytest.raises(UserError, match="no new question"):
         skill_rows("many", ["largest"], 5000, 1)
 

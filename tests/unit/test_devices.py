@@ -8,7 +8,7 @@ from pathlib import Path
 SRC = Path(__file__).parents[2] / "src"
 CODE = """
 import os, sys
-from chord.devices import claim_gpus, server_gpus
+from chord.io.devices import claim_gpus, server_gpus
 from chord.errors import UserError
 server = {server}
 try:

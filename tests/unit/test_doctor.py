@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from chord.cli import main
-from chord.doctor import Finding, cluster, data, disk, machine, packages, report_text
+from chord.doctor import Finding, cluster, free_space, local_data, machine, packages, report_text
 from chord.study import load_study
 from tests.hub_server import serve
 from tests.unit.study_files import STUDY_FILE, Root
@@ -161,7 +161,7 @@ def test_gpus(root, capsys):
 def test_results_that_cannot_be_written(root):
     in_the_way = root.path / "file"
     in_the_way.touch()
-    (found,) = disk.findings(load(root), in_the_way / "results", at_once=1)
+    (found,) = free_space.findings(load(root), in_the_way / "results", at_once=1)
     assert (found.state, found.found) == ("missing", f"{in_the_way}: cannot be written (Not a directory)")
 
 
@@ -171,10 +171,10 @@ def test_disk(root):
     weights = 4 * 1000
     # 5 methods are evaluated, `sft` is not: 2 seeds x 4 methods x (10 questions x 4 x 20 tokens + 6 x 1 x 5).
     expected = 8 * (weights + 200_000) + 3 * 7 * weights + 2 * 4 * (10 * 4 * 20 + 6 * 5) * 2
-    assert disk.bytes_needed(study, 1000, at_once=3) == expected
-    assert states(disk.findings(study, root.path / "results", at_once=1)) == [("ok", "results"), ("ok", "disk")]
+    assert free_space.bytes_needed(study, 1000, at_once=3) == expected
+    assert states(free_space.findings(study, root.path / "results", at_once=1)) == [("ok", "results"), ("ok", "disk")]
     (root.path / "models/base").unlink()
-    assert states(disk.findings(study, root.path / "results", at_once=1)) == [("ok", "results"), ("note", "disk")]
+    assert states(free_space.findings(study, root.path / "results", at_once=1)) == [("ok", "results"), ("note", "disk")]
 
 
 def test_a_full_disk(root):
@@ -184,14 +184,14 @@ def test_a_full_disk(root):
     (root.path / "models/large").mkdir()
     (root.path / "models/large/model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     root.set(STUDY_FILE, "model", value="models/large")
-    found = disk.findings(load(root), root.path / "results", at_once=1)
+    found = free_space.findings(load(root), root.path / "results", at_once=1)
     assert states(found) == [("ok", "results"), ("missing", "disk")]
 
 
 def test_parameters_are_counted_from_the_headers():
     folder = ROOT / "models/world-base"
     tensors = safetensors.numpy.load_file(folder / "model.safetensors")
-    assert disk.model_parameters(folder) == sum(tensor.size for tensor in tensors.values())
+    assert free_space.model_parameters(folder) == sum(tensor.size for tensor in tensors.values())
 
 
 def test_a_dataset_of_the_hub(root, capsys, monkeypatch):
@@ -220,8 +220,8 @@ def test_a_server(root):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
         root.set(STUDY_FILE, "generation", value={"kind": "server", "url": url, "model": "policy"})
-        assert ("ok", "server") in states(data.findings(load(root), root.path))
-    assert ("missing", "server") in states(data.findings(load(root), root.path))
+        assert ("ok", "server") in states(local_data.findings(load(root), root.path))
+    assert ("missing", "server") in states(local_data.findings(load(root), root.path))
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,17 @@ from pydantic import ValidationError
 from transformers import GenerationConfig
 
 from chord import experts, tasks
-from chord.data import solutions, world
-from chord.data.rows import skill_rows, world_rows
 from chord.errors import UserError
+from chord.experts.experts_spec import ExpertsSpec, ModelSource
 from chord.experts.make import _choose
 from chord.experts.sources import Candidate, open_source
-from chord.experts.spec import ExpertsSpec, ModelSource
-from chord.files import read_json, read_jsonl, write_jsonl
+from chord.io.files import read_json, read_jsonl, write_jsonl
 from chord.rollouts.parts import Parts
 from chord.rollouts.workers import Completer, open_engine
 from chord.tasks import Verdict
-from chord.training.tokenizer import build_tokenizer
+from chord.world import problems, solutions
+from chord.world.rows import skill_rows, world_rows
+from chord.world.tokenizer import build_tokenizer
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "models" / "world-base"
@@ -58,7 +58,7 @@ def test_solver_gives_every_problem_its_one_solution(prompts, policy, tmp_path):
     for row, prompt in zip(rows, read_jsonl(prompts), strict=True):
         assert set(row) == ROW_KEYS
         assert {key: row[key] for key in prompt} == prompt
-        assert row["response"] == solutions.write_expert(world.parse(prompt["messages"][0]["content"]))
+        assert row["response"] == solutions.write_expert(problems.parse(prompt["messages"][0]["content"]))
         assert row["tokens"] == len(tokenizer(row["response"] + tokenizer.eos_token).input_ids)
         assert row["source"] == "solver"
         assert row["verdict"] == {"reward": 1.0, "correct": True, "parsed": True, "reason": "correct"}

@@ -7,10 +7,10 @@ import fake_study
 import numpy as np
 import pytest
 
-from chord.analysis import figures
 from chord.analysis.catalogue import FIGURES
-from chord.analysis.curves import curve, read_curves, running_mean
-from chord.analysis.looks import LOOKS, OWN, looks
+from chord.analysis.figures import figures
+from chord.analysis.figures.curves import curve, read_curves, running_mean
+from chord.analysis.figures.looks import LOOKS, OWN, looks
 from chord.errors import UserError
 
 TITLES = {name: title for name, (title, _, _) in fake_study.METHODS.items()} | {"mix_is": "μ with IS"}

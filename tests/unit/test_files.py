@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chord.files import atomic_folder, atomic_path, read_jsonl, remove_partials, write_json, write_jsonl, write_text
+from chord.io.files import atomic_folder, atomic_path, read_jsonl, remove_partials, write_json, write_jsonl, write_text
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_failed_rename_puts_the_old_folder_back(tmp_path, monkeypatch):
 
 def test_what_a_killed_process_leaves_can_be_removed(tmp_path):
     code = (
-        "import os, sys; from chord.files import *\n"
+        "import os, sys; from chord.io.files import *\n"
         "with atomic_path(sys.argv[1] + '/a.txt') as file, atomic_folder(sys.argv[1] + '/model') as folder:\n"
         "    (folder / 'weights').touch(); os.kill(os.getpid(), 9)"
     )

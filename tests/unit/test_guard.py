@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 PARENT = """
 import os, subprocess, sys, time
-guard = [sys.executable, "-m", "chord.guard", str(os.getpid()), sys.argv[1], *sys.argv[2:]]
+guard = [sys.executable, "-m", "chord.io.guard", str(os.getpid()), sys.argv[1], *sys.argv[2:]]
 process = subprocess.Popen(guard, start_new_session=True)
 if sys.argv[2] == "true":
     sys.exit(process.wait())

@@ -9,8 +9,8 @@ import pytest
 from chord.cli import main
 from chord.data import download
 from chord.errors import UserError
-from chord.files import read_json, write_json
-from chord.provenance import file_sha256
+from chord.io.files import read_json, write_json
+from chord.io.provenance import file_sha256
 from chord.study import load_study
 from chord.study.hub import download_spec, read_lock, repositories
 from tests.hub_server import Hub, serve

@@ -6,7 +6,7 @@ import pytest
 
 from chord import cli
 from chord.errors import UserError
-from chord.training.learning_gates import measure, run
+from chord.world.learning_gates import measure, run
 
 
 def curves(path, values: list[float]):

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from chord.errors import UserError
-from chord.locks import held
+from chord.io.locks import held
 
 NAME = "lock"
 WORK = "training into this folder"
 HOLD = (
-    "import sys, time; from pathlib import Path; from chord.locks import held\n"
+    "import sys, time; from pathlib import Path; from chord.io.locks import held\n"
     f"with held(Path(sys.argv[1]) / 'lock', {WORK!r}, beat=0.2): print('held', flush=True); time.sleep(60)"
 )
 
@@ -107,7 +107,8 @@ def test_whoever_lost_the_lock_learns_it(taken_over, tmp_path):
 def test_of_many_that_find_a_dead_holder_one_enters_at_a_time(tmp_path):
     """Six processes at once, again and again: each kills itself while it holds the folder, and leaves it locked."""
     code = (
-        "import os, sys; from pathlib import Path; from chord.errors import UserError; from chord.locks import held\n"
+        "import os, sys; from pathlib import Path\n"
+        "from chord.errors import UserError; from chord.io.locks import held\n"
         "inside = Path(sys.argv[1]) / 'inside'\n"
         "while True:\n"
         "    try:\n"

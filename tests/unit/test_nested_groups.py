@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from chord.analysis.scores import BenchmarkScores
+from chord.analysis.cells.scores import BenchmarkScores
 
 
 def scores_of(groups: list[str]) -> BenchmarkScores:

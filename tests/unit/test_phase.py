@@ -9,9 +9,11 @@ import fake_study
 import numpy as np
 import pytest
 
-from chord.analysis import cell_files, phase, phase_figure, phase_table, table_formats
-from chord.analysis.phase_map import measure
+from chord.analysis.cells import cell_files
+from chord.analysis.figures import phase, phase_figure
+from chord.analysis.figures.phase_map import measure
 from chord.analysis.specs import PhaseSpec
+from chord.analysis.tables import formats, phase_table
 from chord.errors import UserError
 from chord.objectives.schedules import Constant
 from chord.plan import phase_jobs, plan_text
@@ -210,7 +212,7 @@ def test_table_has_a_row_for_each_base_model_and_mu(made):
     assert strong["low"] > 0.1  # the truth is .3 x .9 x 1.2 = 32 points
     assert (table.rows[-1][4].marks == "*") == (strong["p_holm"] < 0.05)
     assert "a family of 15 comparisons" in table.caption
-    lines = list(csv.DictReader(io.StringIO(table_formats.csv_text(table))))
+    lines = list(csv.DictReader(io.StringIO(formats.csv_text(table))))
     assert len(lines) == 3 * 2 * 3
     last = lines[-2]
     assert (last["reference"], last["exposure"], last["marker_logp"], last["mu"]) == ("rl@x0.3", "0.3", "-0.8", "0.9")

@@ -13,8 +13,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, Qwen2Config, Qwen2For
 from chord.plan.rank import CPU_PROCESS, Rank
 from chord.study.hardware import MODELS, ModelShape, find_shape
 from chord.study.reading import read_yaml
-from chord.training.scale import Scale
-from chord.training.spec import Lora
+from chord.training.scale.scale_spec import Scale
+from chord.training.train_spec import Lora
 
 ROOT = Path(__file__).parents[2]
 SHAPES = read_yaml(ROOT / MODELS, MODELS)

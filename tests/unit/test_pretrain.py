@@ -10,18 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2ForCausalLM
 
-from chord.data import skills, solutions, world
-from chord.data.rows import skill_rows, world_rows
 from chord.errors import UserError
-from chord.files import read_json
-from chord.locks import held
-from chord.provenance import file_sha256
+from chord.io.files import read_json
+from chord.io.locks import held
+from chord.io.provenance import file_sha256
 from chord.rollouts import encode_prompts
-from chord.training import pretrain
-from chord.training.gates import guess_rate, marker_logp, measure_gates, missed
-from chord.training.pretrain_spec import Gates, Mixture, PretrainSpec
-from chord.training.tokenizer import build_tokenizer
-from chord.training.vocabulary import words
+from chord.world import pretrain, problems, skills, solutions
+from chord.world.gates import guess_rate, marker_logp, measure_gates, missed
+from chord.world.pretrain_spec import Gates, Mixture, PretrainSpec
+from chord.world.rows import skill_rows, world_rows
+from chord.world.tokenizer import build_tokenizer
+from chord.world.vocabulary import words
 
 TINY = {
     "seed": 1,
@@ -46,7 +45,7 @@ def trained(tmp_path_factory):
 
 
 def texts(seed: int, k: int) -> tuple[str, str]:
-    problem = world.generate(seed, k)
+    problem = problems.generate(seed, k)
     return problem.text, solutions.write(problem, solutions.base_style(0.5, 0.3, 0.3, 0.5), random.Random(seed))
 
 
@@ -92,7 +91,7 @@ def test_tokenizer_of_the_model_folder_is_ours(trained, tokenizer, tmp_path):
 def test_longest_expert_solution_fits():
     """96 response tokens, and 256 with the prompt, hold every problem of the study (k up to 5)."""
     for seed in range(500):
-        problem = world.generate(seed, 5)
+        problem = problems.generate(seed, 5)
         response = len(solutions.write_expert(problem).split()) + 1
         assert response <= 96
         assert len(problem.text.split()) + 3 + response <= 256
@@ -102,8 +101,8 @@ def test_rows_are_of_the_pretraining_split_and_right():
     for index in range(200):
         prompt, solution = pretrain.row(Mixture(), 1, index)
         if "find" in prompt:
-            problem = world.parse(prompt)
-            assert world.split_of(problem) == "pretrain"
+            problem = problems.parse(prompt)
+            assert problems.split_of(problem) == "pretrain"
             assert solution.endswith("answer " + solutions.gold(problem)) or "look" in solution or "compute" in solution
         else:
             assert not skills.is_test(prompt)
@@ -123,7 +122,7 @@ def test_elements_of_the_expert_are_wrong_as_often_as_the_mixture_says():
     wrong, total = 0, 0
     for index in range(500):
         prompt, solution = pretrain.row(mixture, 1, index)
-        first = solutions.order(world.parse(prompt))[0]  # a number given outright
+        first = solutions.order(problems.parse(prompt))[0]  # a number given outright
         looked_up = re.search(rf"{first.name} look (\d)", solution)[1]
         wrong, total = wrong + (looked_up != first.left), total + 1
     assert wrong / total == pytest.approx(0.45, abs=0.06)

@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from chord.errors import UserError
-from chord.files import write_json
-from chord.provenance import file_sha256, folder_sha256, manifest
+from chord.io.files import write_json
+from chord.io.provenance import file_sha256, folder_sha256, manifest
 
 
 def test_files_in_subfolders_count_and_hidden_ones_do_not(tmp_path):

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from chord.data import benchmark
-from chord.data.toolace import UnreadableCall, offered_functions, read_calls, read_toolace
+from chord.data.toolace_reader import UnreadableCall, offered_functions, read_calls, read_toolace
 from chord.errors import UserError
-from chord.files import read_json, read_jsonl
-from chord.provenance import file_sha256
+from chord.io.files import read_json, read_jsonl
+from chord.io.provenance import file_sha256
 from tests.unit import dataset_rows
 from tests.unit.dataset_rows import toolace, write
 

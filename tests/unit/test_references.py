@@ -13,10 +13,10 @@ import yaml
 
 from chord.cli import main
 from chord.data import benchmark, prepare
-from chord.data.columns import column_rows
-from chord.data.spec import ColumnsSource
+from chord.data.columns_reader import column_rows
+from chord.data.rows_spec import ColumnsSource
 from chord.errors import UserError
-from chord.files import read_json, read_jsonl
+from chord.io.files import read_json, read_jsonl
 from chord.study import load_study
 from chord.tasks import verdict
 from tests.unit.study_files import Root

@@ -13,11 +13,13 @@ import fake_study
 import pandas as pd
 import pytest
 
-from chord.analysis import cells, figures, report
 from chord.analysis.catalogue import FIGURES, TABLES
-from chord.analysis.report_claims import Picture, picture
+from chord.analysis.cells import estimates
+from chord.analysis.figures import figures
+from chord.analysis.report import report
+from chord.analysis.report.report_claims import Picture, picture
+from chord.analysis.report.summary import summarise
 from chord.analysis.specs import ReportComparison
-from chord.analysis.summary import summarise
 
 REPORTED = Path(__file__).parents[2] / "config" / "paper" / "reported.yaml"
 NAMES = ("original", "sft_best", "rl", "chord_mu", "chord_phi")
@@ -51,7 +53,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folders = fake_study.make(root, n_questions=12, steps=20)
     paths = [path for folder in folders if folder.parts[-2] in NAMES for path in folder.glob("world.scores.parquet")]
     methods = fake_study.titles(*NAMES)
-    cells.run(
+    estimates.run(
         {
             "comparison": "main",
             "methods": methods,
@@ -340,7 +342,8 @@ def test_sentences_say_no_more_than_the_intervals() -> None:
 
 def test_analysis_starts_fast_because_it_imports_no_torch() -> None:
     code = (
-        "import sys; import chord.analysis.cells, chord.analysis.tables, chord.analysis.figures, chord.analysis.report;"
+        "import sys; import chord.analysis.cells.estimates, chord.analysis.tables.tables;"
+        "import chord.analysis.figures.figures, chord.analysis.report.report;"
         "print(sorted({'torch', 'transformers', 'trl', 'accelerate'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -358,7 +361,7 @@ def test_the_catalogue_and_specs_import_nothing_heavy() -> None:
 
 def test_tables_figures_and_report_do_not_wait_for_pandas_or_scipy() -> None:
     code = (
-        "import sys; import chord.analysis.tables, chord.analysis.figures, chord.analysis.report;"
+        "import sys; import chord.analysis.tables.tables, chord.analysis.figures.figures, chord.analysis.report.report;"
         "print(sorted({'pandas', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

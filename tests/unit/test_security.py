@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save_file
 
 from chord.data import benchmark
 from chord.errors import UserError
-from chord.models import load_tokenizer, load_weights
+from chord.io.models import load_tokenizer, load_weights
 from chord.rollouts import Decoding
 from chord.rollouts.backends import ServerBackend
 from chord.rollouts.server import ServerEngine
 from chord.tasks import judge
-from chord.training import pretrain
+from chord.world import pretrain
 
 ROOT = Path(__file__).parents[2]
 RUNS_DATA = {"eval", "exec", "compile", "__import__"}
@@ -47,7 +47,7 @@ def dangers(source: str) -> list[str]:
         ):
             found.append(called)
         if called.endswith(".from_pretrained"):
-            found.append(f"{called} outside chord.models")
+            found.append(f"{called} outside chord.io.models")
         for name in ("trust_remote_code", "allow_pickle", "shell"):
             if given.get(name, "False") != "False":
                 found.append(f"{name}={given[name]}")
@@ -59,7 +59,7 @@ def dangers(source: str) -> list[str]:
 def test_no_code_runs_data(path):
     found = dangers(path.read_text(encoding="utf-8"))
     if path.name == "models.py":
-        found = [danger for danger in found if not danger.endswith("outside chord.models")]
+        found = [danger for danger in found if not danger.endswith("outside chord.io.models")]
     assert not found
 
 
@@ -72,7 +72,7 @@ def test_no_code_runs_data(path):
         ("torch.load(path)", "torch.load without weights_only"),
         ("torch.load(path, weights_only=False)", "torch.load without weights_only"),
         ("yaml.load(text, Loader=yaml.Loader)", "yaml.load"),
-        ("AutoModel.from_pretrained(path)", "AutoModel.from_pretrained outside chord.models"),
+        ("AutoModel.from_pretrained(path)", "AutoModel.from_pretrained outside chord.io.models"),
         ("LLM(path, trust_remote_code=given)", "trust_remote_code=given"),
         ("np.load(path, allow_pickle=True)", "allow_pickle=True"),
         ("serve(host='0.0.0.0')", "0.0.0.0"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chord.source import keep, kept
+from chord.io.source import keep, kept
 from chord.study import load_study
 from tests.integration.workflow import copy_checkout
 
@@ -45,7 +45,7 @@ def test_a_copy_has_the_study_and_finds_the_checkouts_other_files(checkout, tmp_
 
 
 def test_code_of_a_copy_is_that_of_the_commit_it_was_made_at(checkout, tmp_path):
-    code = "import json; from chord.provenance import manifest; print(json.dumps(manifest({}, {})['code']))"
+    code = "import json; from chord.io.provenance import manifest; print(json.dumps(manifest({}, {})['code']))"
 
     def code_of(source: Path) -> dict:
         environment = os.environ | {"PYTHONPATH": str(source / "src")}
@@ -63,7 +63,7 @@ def test_code_of_a_copy_is_that_of_the_commit_it_was_made_at(checkout, tmp_path)
     git("add", ".")
     git("commit", "--quiet", "--message", "first")
     keeping = (
-        "from pathlib import Path; from chord.source import keep; print(keep(Path(), Path('results'), 'smoke', None))"
+        "from pathlib import Path; from chord.io.source import keep;print(keep(Path(), Path('results'), 'smoke', None))"
     )
     environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
     done = subprocess.run(
@@ -71,7 +71,7 @@ def test_code_of_a_copy_is_that_of_the_commit_it_was_made_at(checkout, tmp_path)
     )
     before = code_of(checkout)
     copy = Path(done.stdout.strip())
-    with open(checkout / "src/chord/seeds.py", "a", encoding="utf-8") as file:
+    with open(checkout / "src/chord/io/seeds.py", "a", encoding="utf-8") as file:
         file.write("# another line\n")
     git("commit", "--quiet", "--all", "--message", "second")
     assert code_of(copy) == before

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from chord.analysis.statistics import (
+from chord.analysis.statistics.intervals import (
     detectable,
     half_width,
     holm,

@@ -2,7 +2,15 @@
 
 import pytest
 
-from chord.analysis.coverage import BEGIN, END, SCENARIOS, main, simulate, simulate_power, simulate_shares
+from chord.analysis.statistics.simulated_coverage import (
+    BEGIN,
+    END,
+    SCENARIOS,
+    main,
+    simulate,
+    simulate_power,
+    simulate_shares,
+)
 
 SIZES = [(3, 30), (3, 200), (5, 30), (5, 200)]
 

@@ -12,7 +12,7 @@ from chord.objectives.schedules import Constant, Cosine
 from chord.rollouts import Decoding
 from chord.study import load_study
 from chord.study.reading import merge
-from chord.training.spec import TrainSpec
+from chord.training.train_spec import TrainSpec
 from tests.unit.study_files import CLAIMS_FILE, STUDY_FILE, Root
 
 

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from chord.data.spec import Place
+from chord.data.rows_spec import Place
 from chord.errors import UserError
 from chord.objectives.schedules import Constant, Cosine, RewardDriven
 from chord.objectives.token_weights import One, Power

@@ -9,12 +9,13 @@ import fake_study
 import pandas as pd
 import pytest
 
-from chord.analysis import cell_files, cells, table_formats, tables
 from chord.analysis.catalogue import TABLES
-from chord.analysis.entries import number
-from chord.analysis.reported import read_reported
+from chord.analysis.cells import cell_files, estimates
 from chord.analysis.specs import TableSpec
-from chord.analysis.table import Entry, Table
+from chord.analysis.tables import formats, tables
+from chord.analysis.tables.entries import number
+from chord.analysis.tables.reported import read_reported
+from chord.analysis.tables.table import Entry, Table
 from chord.errors import UserError
 
 REPORTED = Path(__file__).parents[2] / "config" / "paper" / "reported.yaml"
@@ -38,7 +39,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "seeds": [0, 1, 2],
         "decodings": {"world": "paper", "skills": "field"},
     }
-    cells.run(spec, paths, root / "main")
+    estimates.run(spec, paths, root / "main")
     return root / "main"
 
 
@@ -262,8 +263,8 @@ def test_tex_and_html_escape(comparison: Path, tmp_path: Path) -> None:
     assert "95 \\%" in tex
     assert tex.isascii()
     table = Table("t", "a < b", ("x", "<y>"), (("r & s", Entry("1")),), (), ())
-    assert "&lt;y&gt;" in table_formats.html(table, "main")
-    assert "r &amp; s" in table_formats.html(table, "main")
+    assert "&lt;y&gt;" in formats.html(table, "main")
+    assert "r &amp; s" in formats.html(table, "main")
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")

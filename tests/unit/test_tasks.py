@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chord.data import solutions, world
 from chord.errors import UserError
 from chord.rollouts import Sample
 from chord.tasks import judge_samples, verdict
 from chord.tasks.verdict import CORRECT, TRUNCATED, UNPARSED, WRONG, Verdict
+from chord.world import problems, solutions
 
 digits = st.integers(0, 9)
 WORLD = {"id": "w", "task": "world", "gold": "4 1"}
@@ -23,7 +23,7 @@ CHOICE = {"id": "c", "task": "choice", "gold": "3"}
     st.sampled_from([solutions.EXPERT, solutions.base_style(0.3, 0.0, 0.5, 0.4)]),
 )
 def test_every_correct_solution_gets_full_reward(seed, k, style):
-    problem = world.generate(seed, k)
+    problem = problems.generate(seed, k)
     row = {"id": "w", "task": "world", "gold": solutions.gold(problem)}
     text = solutions.write(problem, style, random.Random(seed))
     assert verdict(row, text, False) == Verdict(CORRECT, True, True, "correct")

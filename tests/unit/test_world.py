@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chord.data import solutions, world
 from chord.errors import UserError
-from chord.seeds import derive_seed
+from chord.io.seeds import derive_seed
+from chord.world import problems, solutions
 
 seeds = st.integers(0, 2**62)
-ks = st.integers(world.MIN_K, world.MAX_K)
+ks = st.integers(problems.MIN_K, problems.MAX_K)
 styles = st.builds(
     solutions.Style, *[st.sampled_from([0.0, 0.3, 1.0])] * 4, skipping=st.sampled_from([0.0, 1.0]), keep=st.just(0.5)
 )
@@ -36,27 +36,27 @@ def independent_values(text: str) -> dict[str, int]:
 
 @given(seeds, ks)
 def test_solver_agrees_with_an_independent_reading(seed, k):
-    problem = world.generate(seed, k)
+    problem = problems.generate(seed, k)
     values = independent_values(problem.text)
     assert solutions.gold(problem) == " ".join(str(values[name]) for name in problem.asked)
 
 
 @given(seeds, ks)
 def test_exactly_k_quantities_are_needed(seed, k):
-    problem = world.generate(seed, k)
+    problem = problems.generate(seed, k)
     values = independent_values(problem.text)
     needed = {step.name for step in solutions.order(problem)}
     assert len(needed) == k
     assert 1 <= len(problem.statements) - k <= 4
     # Taking a needed statement away leaves the question open; taking the others away does not.
-    shorter = world.Problem(tuple(s for s in problem.statements if s.name in needed), problem.asked)
+    shorter = problems.Problem(tuple(s for s in problem.statements if s.name in needed), problem.asked)
     again = independent_values(shorter.text)
     assert all(again[name] == values[name] for name in needed)
 
 
 @given(seeds, ks, styles)
 def test_every_style_is_true_line_by_line(seed, k, style):
-    problem = world.generate(seed, k)
+    problem = problems.generate(seed, k)
     values = independent_values(problem.text)
     text = solutions.write(problem, style, random.Random(seed))
     steps = [line.split() for line in text.split(" . ")[:-1] if line.split()[0] not in ("plan", "check")]
@@ -64,13 +64,13 @@ def test_every_style_is_true_line_by_line(seed, k, style):
     for words in steps:
         assert values[words[0]] == int(words[-1])
     for left, operator, right, result in re.findall(r"compute (\d) (plus|minus) (\d) gives (\d)", text):
-        assert world.compute(int(left), operator, int(right)) == int(result)
+        assert problems.compute(int(left), operator, int(right)) == int(result)
     assert text.endswith("answer " + solutions.gold(problem))
 
 
 @given(seeds, ks, styles)
 def test_a_slip_is_in_the_elements_and_the_solution_goes_on_from_it(seed, k, style):
-    problem = world.generate(seed, k)
+    problem = problems.generate(seed, k)
     text = solutions.write(problem, replace(style, slip=1.0), random.Random(seed))
     lines = [line.split() for line in text.split(" . ")[:-1]]
     steps = {words[0]: words for words in lines if words[0] not in ("plan", "check")}
@@ -92,7 +92,7 @@ def test_a_slip_is_in_the_elements_and_the_solution_goes_on_from_it(seed, k, sty
 
 @given(seeds, ks)
 def test_a_slip_changes_at_most_one_operand(seed, k):
-    problem = world.generate(seed, k)
+    problem = problems.generate(seed, k)
     text = solutions.write(problem, solutions.Style(look=1.0, slip=1.0), random.Random(seed))
     by_name = {step.name: step.expression.split() for step in solutions.order(problem)}
     for line in text.split(" . ")[:-1]:
@@ -104,7 +104,7 @@ def test_a_slip_changes_at_most_one_operand(seed, k):
 
 @given(seeds, ks)
 def test_expert_spreads_its_markers(seed, k):
-    words = solutions.write_expert(world.generate(seed, k)).split()
+    words = solutions.write_expert(problems.generate(seed, k)).split()
     assert words[0] == "plan"
     assert words.count("look") == words.count("compute") == k
     assert words.count("check") == 1
@@ -113,7 +113,7 @@ def test_expert_spreads_its_markers(seed, k):
 
 
 def test_terse_style_has_no_marker_and_skips_when_told():
-    problem = world.generate(3, 5)
+    problem = problems.generate(3, 5)
     full = solutions.write(problem, solutions.Style(), random.Random(0)).split()
     assert not set(full) & set(solutions.MARKERS)
     bare = solutions.write(problem, solutions.Style(skipping=1.0, keep=0.0), random.Random(0))
@@ -122,8 +122,8 @@ def test_terse_style_has_no_marker_and_skips_when_told():
 
 @given(seeds, ks)
 def test_text_and_problem_are_inverse(seed, k):
-    problem = world.generate(seed, k)
-    assert world.parse(problem.text) == problem
+    problem = problems.generate(seed, k)
+    assert problems.parse(problem.text) == problem
 
 
 @pytest.mark.parametrize(
@@ -138,43 +138,43 @@ def test_text_and_problem_are_inverse(seed, k):
 )
 def test_other_texts_are_refused(text):
     with pytest.raises(UserError, match="not a problem of the world"):
-        world.parse(text)
+        problems.parse(text)
 
 
 @given(seeds, ks, st.randoms(use_true_random=False))
 def test_split_does_not_depend_on_the_order_of_statements(seed, k, rng):
-    problem = world.generate(seed, k)
+    problem = problems.generate(seed, k)
     statements = list(problem.statements)
     rng.shuffle(statements)
-    shuffled = world.Problem(tuple(statements), problem.asked[::-1])
-    assert world.split_of(shuffled) == world.split_of(problem)
+    shuffled = problems.Problem(tuple(statements), problem.asked[::-1])
+    assert problems.split_of(shuffled) == problems.split_of(problem)
 
 
 def test_splits_cover_all_buckets_once():
-    covered = [place for low, high in world.SPLITS.values() for place in range(low, high)]
-    assert sorted(covered) == list(range(world.BUCKETS))
+    covered = [place for low, high in problems.SPLITS.values() for place in range(low, high)]
+    assert sorted(covered) == list(range(problems.BUCKETS))
 
 
 def test_splits_get_their_share():
-    found = [world.split_of(world.generate(derive_seed("share", place), 4)) for place in range(3000)]
-    for name, (low, high) in world.SPLITS.items():
-        assert abs(found.count(name) / 3000 - (high - low) / world.BUCKETS) < 0.04
+    found = [problems.split_of(problems.generate(derive_seed("share", place), 4)) for place in range(3000)]
+    for name, (low, high) in problems.SPLITS.items():
+        assert abs(found.count(name) / 3000 - (high - low) / problems.BUCKETS) < 0.04
 
 
 def test_pinned_problem():
     """A change of the generator is a change of every data set: it must be meant."""
-    assert world.generate(3, 4).text == (
+    assert problems.generate(3, 4).text == (
         "Eva has 5 . Fay has Eva plus 3 . Ned has Eva minus 1 . Jon has Eva minus 4 . Kim has Fay plus 1 . "
         "Hal has Eva minus Fay . find Jon and Hal ?"
     )
 
 
 def test_blind_guess_is_hopeless():
-    golds = [solutions.gold(world.generate(derive_seed("guess", place), 3 + place % 3)) for place in range(3000)]
+    golds = [solutions.gold(problems.generate(derive_seed("guess", place), 3 + place % 3)) for place in range(3000)]
     assert max(golds.count(answer) for answer in set(golds)) / 3000 <= 0.02
 
 
-@pytest.mark.parametrize("k", [world.MIN_K - 1, world.MAX_K + 1])
+@pytest.mark.parametrize("k", [problems.MIN_K - 1, problems.MAX_K + 1])
 def test_k_out_of_range(k):
     with pytest.raises(ValueError, match=f"k={k}"):
-        world.generate(1, k)
+        problems.generate(1, k)

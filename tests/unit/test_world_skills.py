@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chord.data import skills
-from chord.seeds import derive_seed
+from chord.io.seeds import derive_seed
+from chord.world import skills
 
 
 def options(text: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chord.files import read_json, read_jsonl
+from chord.io.files import read_json, read_jsonl
 from chord.training.curves import CLOCK, SYNC_COLUMNS
 from tests.conftest import save_tiny_model
 from tests.integration.workflow import ROOT, snakemake

@@ -15,8 +15,9 @@ import torch
 
 from chord import experts
 from chord.errors import UserError
-from chord.evaluation import columns, generate
-from chord.files import read_json, read_jsonl, write_jsonl
+from chord.evaluation import generate, parquet_columns
+from chord.io.files import read_json, read_jsonl, write_jsonl
+from chord.io.seeds import derive_seed
 from chord.rollouts import Decoding, encode_prompts, fixed_batches, server
 from chord.rollouts.backends import ServerBackend, VllmBackend
 from chord.rollouts.huggingface import HuggingFaceEngine, load_model, stop_tokens
@@ -24,7 +25,6 @@ from chord.rollouts.parity import ParityError, check_parity
 from chord.rollouts.sampling import nucleus
 from chord.rollouts.server import ServerEngine
 from chord.rollouts.vllm import VllmEngine
-from chord.seeds import derive_seed
 from chord.tasks import verdict
 from tests.integration.workflow import ROOT
 from tests.vllm.conftest import KEY, SETTINGS
@@ -208,7 +208,7 @@ def test_a_killed_generate_repeats_and_loses_nothing(kind, request, checkpoint, 
         texts = [reference[2].decode(one.token_ids, skip_special_tokens=True) for one in samples]
         assert [found["text"][i] for i in members] == texts
         assert [found["truncated"][i] for i in members] == [one.truncated for one in samples]
-    record = columns.read_record(out)
+    record = parquet_columns.read_record(out)
     assert record["spec"]["backend"]["kind"] == kind
     assert KEY not in json.dumps(record)
     assert record.get("server") == (backend["url"] if kind == "server" else None)

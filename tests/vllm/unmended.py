@@ -3,7 +3,7 @@
 import sys
 
 from chord.cli import main
-from chord.training import sync
+from chord.training.scale import sync
 
 if __name__ == "__main__":
     sync.under_all_names = lambda weights, tied: ((name, weight) for name, weight in weights if name not in tied)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
 
-# Where this file lies: the checkout, or the copy of it that jobs run (chord.source).
+# Where this file lies: the checkout, or the copy of it that jobs run (chord.io.source).
 SOURCE = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, f"{SOURCE}/src")
 BIN = "" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method else Path(sys.executable).parent
@@ -31,13 +31,13 @@ def commands_run(source: Path) -> None:
 commands_run(SOURCE)
 
 from chord.analysis.catalogue import FIGURES, TABLES
-from chord.analysis.claims_spec import SCOPES
+from chord.analysis.claims.claims_spec import SCOPES
 from chord.errors import UserError
-from chord.provenance import source_sha256
-from chord.source import keep, kept
+from chord.io.provenance import source_sha256
+from chord.io.source import keep, kept
 from chord.study import Study, load_study
 from chord.study.hub import download_spec, read_lock, repositories
-from chord.training.finished import forget_recorded
+from chord.training.resume.finished import forget_recorded
 
 KEPT = kept(SOURCE)
 ROOT = KEPT.root if KEPT else SOURCE

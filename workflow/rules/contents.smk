@@ -2,7 +2,7 @@
 # `content` of the jobs that read them, and none of their times (`given`).
 from functools import cache
 
-from chord.contents import content, model_files
+from chord.io.contents import content, model_files
 from chord.data.hub_folder import data_files
 
 MANIFESTS = Path(".snakemake/contents")

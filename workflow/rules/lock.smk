@@ -3,8 +3,8 @@
 import atexit
 from contextlib import ExitStack
 
-from chord.disk import explained
-from chord.locks import held
+from chord.io.disk_errors import explained
+from chord.io.locks import held
 
 WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from chord.analysis.specs import TuningSpec
 from chord.errors import UserError
-from chord.files import atomic_folder, atomic_path, read_json, write_json
-from chord.provenance import manifest
+from chord.io.files import atomic_folder, atomic_path, read_json, write_json
+from chord.io.provenance import manifest
 
 COLUMNS = (
     "method",

@@ -3,19 +3,19 @@
 from collections import Counter
 from pathlib import Path
 
-from chord.data.bfcl import bfcl_files, bfcl_rows
+from chord.data.bfcl_reader import bfcl_files, bfcl_rows
 from chord.data.checks import check_ids, check_rows, identity
-from chord.data.columns import column_rows
+from chord.data.columns_reader import column_rows
 from chord.data.hub_folder import located
 from chord.data.prepare import source_files
 from chord.data.references import NoReference
-from chord.data.rows import skill_rows, world_rows
-from chord.data.spec import BenchmarkSpec, BfclSource, ColumnsSource, SkillsSource
+from chord.data.rows_spec import BenchmarkSpec, BfclSource, ColumnsSource, SkillsSource
 from chord.errors import UserError
-from chord.files import write_json, write_jsonl
-from chord.provenance import file_sha256, manifest
-from chord.seeds import derive_seed
+from chord.io.files import write_json, write_jsonl
+from chord.io.provenance import file_sha256, manifest
+from chord.io.seeds import derive_seed
 from chord.tasks import fault
+from chord.world.rows import skill_rows, world_rows
 
 
 def run(spec: dict, out: Path) -> dict:

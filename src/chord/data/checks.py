@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from chord.data import world
 from chord.errors import UserError
+from chord.world import problems
 
 KEYS = {"id", "messages", "gold", "task", "group", "meta"}
 
@@ -11,7 +11,7 @@ KEYS = {"id", "messages", "gold", "task", "group", "meta"}
 def identity(row: dict) -> str:
     """What makes two rows the same question: the canonical problem of the world, else the messages' normalised text."""
     if row["task"] == "world":
-        return world.parse(row["messages"][-1]["content"]).canonical
+        return problems.parse(row["messages"][-1]["content"]).canonical
     return " ".join(" ".join(message["content"] for message in row["messages"]).casefold().split())
 
 

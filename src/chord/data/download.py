@@ -26,10 +26,10 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import disable_progress_bars
 
 from chord.data.hub_folder import matches
-from chord.data.spec import DownloadSpec
+from chord.data.rows_spec import DownloadSpec
 from chord.errors import UserError
-from chord.files import read_json, write_json
-from chord.provenance import file_sha256, manifest
+from chord.io.files import read_json, write_json
+from chord.io.provenance import file_sha256, manifest
 
 log = logging.getLogger(__name__)
 

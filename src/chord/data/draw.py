@@ -11,7 +11,7 @@ from chord.data.contamination import Report, TestQuestion, TestQuestions
 from chord.data.pool import Pool
 from chord.data.rendering import question_of
 from chord.errors import UserError
-from chord.seeds import derive_seed
+from chord.io.seeds import derive_seed
 
 VALIDATION = "validation"
 

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from chord.errors import UserError
-from chord.files import read_json, read_jsonl, refuse_half_pairs, visible_files
+from chord.io.files import read_json, read_jsonl, refuse_half_pairs, visible_files
 
 BATCH_ROWS = 256  # rows of long reasoning traces: a few MB
 # JSON Lines are also called .json, but so are descriptions such as dataset_infos.json: those need a split's name.
@@ -81,7 +81,7 @@ def _read_list(path: Path) -> list[dict]:
 
 
 def _read_parquet(path: Path) -> Iterator[dict]:
-    from chord import parquet  # half a second that JSON Lines do not need
+    from chord.io import parquet  # half a second that JSON Lines do not need
 
     for batch in parquet.read_batches(path, BATCH_ROWS):
         try:

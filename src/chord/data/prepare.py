@@ -8,11 +8,11 @@ from chord.data.checks import check_disjoint, check_rows
 from chord.data.draw import Drawn, draw_splits
 from chord.data.hub_folder import data_files, located
 from chord.data.pool import Pool, column_pool, openr1_pool, toolace_pool
-from chord.data.rows import world_rows
-from chord.data.spec import OpenR1Source, Place, PrepareSpec, SplitsSource, ToolAceSource, WorldSource
+from chord.data.rows_spec import OpenR1Source, Place, PrepareSpec, SplitsSource, ToolAceSource, WorldSource
 from chord.errors import UserError
-from chord.files import read_jsonl, write_json, write_jsonl
-from chord.provenance import file_sha256, manifest
+from chord.io.files import read_jsonl, write_json, write_jsonl
+from chord.io.provenance import file_sha256, manifest
+from chord.world.rows import world_rows
 
 SPLITS = ("sft", "rl", "validation")
 CONTAMINATION = "contamination.json"
@@ -86,7 +86,7 @@ def _drawn(settings: PrepareSpec, tests: dict[str, list[dict]], policy: Path | N
     else:
         folder = located(source.folder, source.dataset)
         if isinstance(source, OpenR1Source):
-            from chord.models import load_tokenizer  # seconds that the other sources do not need
+            from chord.io.models import load_tokenizer  # seconds that the other sources do not need
 
             pool = openr1_pool(source, folder, load_tokenizer(policy))
         elif isinstance(source, ToolAceSource):

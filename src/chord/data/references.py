@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from chord.data import values
-from chord.data.spec import ColumnRows
+from chord.data.rows_spec import ColumnRows
 from chord.errors import UserError
 
 MATHS = ("math", "math_trinity")

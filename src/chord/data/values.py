@@ -68,7 +68,7 @@ def label(place: str, row: dict, column: str) -> str:
 
 
 def answer(place: str, row: dict, column: str, form: str) -> str:
-    """The reference answer as text. form: `answers` of chord.data.spec.ColumnRows."""
+    """The reference answer as text. form: `answers` of chord.data.rows_spec.ColumnRows."""
     found = value(place, row, column)
     if form == "hashes":
         ending = _HASHES.search(text(place, row, column))

@@ -7,7 +7,7 @@ study asks for GPUs.
 from collections.abc import Sequence
 from pathlib import Path
 
-from chord.doctor import cluster, data, disk, machine, packages, prompt
+from chord.doctor import cluster, free_space, local_data, machine, packages, prompt
 from chord.doctor.finding import Finding
 from chord.study import Study
 from chord.study.reading import read_yaml
@@ -27,8 +27,8 @@ def examine(study: Study, results: Path, profile: Path) -> list[Finding]:
     return [
         *packages.findings(study, on_slurm),
         *place.findings(study, settings),
-        *disk.findings(study, results, place.jobs_at_once(study, settings)),
-        *data.findings(study, results),
+        *free_space.findings(study, results, place.jobs_at_once(study, settings)),
+        *local_data.findings(study, results),
         *prompt.findings(study, results),
     ]
 

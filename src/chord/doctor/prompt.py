@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from chord.data.columns import column_rows
-from chord.data.rows import world_rows
-from chord.data.spec import ColumnRows, SplitsSource, WorldSource
-from chord.doctor.disk import start_model
+from chord.data.columns_reader import column_rows
+from chord.data.rows_spec import ColumnRows, SplitsSource, WorldSource
 from chord.doctor.finding import Finding
+from chord.doctor.free_space import start_model
 from chord.errors import UserError
-from chord.files import read_jsonl
+from chord.io.files import read_jsonl
 from chord.study import Study
+from chord.world.rows import world_rows
 
 SHOWN_CHARACTERS = 300  # of a prompt's beginning, and of its end
 

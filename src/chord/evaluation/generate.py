@@ -6,18 +6,18 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
-from chord.evaluation import columns
-from chord.evaluation.rows import read_rows
-from chord.evaluation.spec import GenerateSpec
-from chord.locks import held
-from chord.provenance import environment, file_sha256, manifest, source_sha256, utc_now
+from chord.evaluation import parquet_columns
+from chord.evaluation.benchmark_rows import read_rows
+from chord.evaluation.generate_spec import GenerateSpec
+from chord.io.locks import held
+from chord.io.provenance import environment, file_sha256, manifest, source_sha256, utc_now
+from chord.io.seeds import derive_seed
 from chord.rollouts import encode_prompts
 from chord.rollouts.backends import Endpoint
 from chord.rollouts.completions import stream
 from chord.rollouts.parts import Parts
 from chord.rollouts.policy import policy_tokenizer
 from chord.rollouts.workers import complete_batches
-from chord.seeds import derive_seed
 
 
 def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
@@ -50,7 +50,7 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
         )
         completions = stream(prompt_ids, seeds, settings.batch_rows, parts, complete)
         check()
-        columns.write(out, _table(items, seeds, completions), record | {"finished": utc_now()})
+        parquet_columns.write(out, _table(items, seeds, completions), record | {"finished": utc_now()})
         parts.remove()
 
 
@@ -72,4 +72,6 @@ def _table(items: list[tuple[dict, int]], seeds: list[int], completions: pa.Tabl
         "seed": seeds,
     }
     found = {name: completions[name] for name in completions.column_names}
-    return pa.table({name: (known | found)[name] for name in columns.COMPLETIONS.names}, schema=columns.COMPLETIONS)
+    return pa.table(
+        {name: (known | found)[name] for name in parquet_columns.COMPLETIONS.names}, schema=parquet_columns.COMPLETIONS
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chord.errors import GraderError, UserError
-from chord.files import atomic_path
+from chord.io.files import atomic_path
 from chord.tasks import choice_extraction, math_grader
 from chord.tasks.bfcl_checker import check, check_question
 from chord.tasks.call_layouts import calls_in

@@ -3,8 +3,8 @@
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from chord.io.seeds import derive_seed
 from chord.rollouts import Decoding, Engine, encode_prompts
-from chord.seeds import derive_seed
 from chord.tasks import judge_samples
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chord.errors import UserError
+from chord.experts.experts_spec import DatasetSource, ExpertsSpec, ModelSource
 from chord.experts.sources import Candidate, open_source
-from chord.experts.spec import DatasetSource, ExpertsSpec, ModelSource
-from chord.files import read_jsonl, write_json, write_jsonl
-from chord.locks import held
-from chord.provenance import file_sha256, manifest
-from chord.seeds import derive_seed
+from chord.io.files import read_jsonl, write_json, write_jsonl
+from chord.io.locks import held
+from chord.io.provenance import file_sha256, manifest
+from chord.io.seeds import derive_seed
 
 if TYPE_CHECKING:
     from chord.rollouts.parts import Parts
@@ -33,7 +33,7 @@ def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
 
 
 def _run(settings: ExpertsSpec, prompts: Path, policy: Path, out: Path, parts: "Parts", check: Callable) -> dict:
-    from chord.models import load_tokenizer  # seconds, likewise
+    from chord.io.models import load_tokenizer  # seconds, likewise
     from chord.rollouts.chat import response_ids
     from chord.rollouts.policy import check_tokens
 

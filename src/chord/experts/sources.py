@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chord import tasks
-from chord.data import solutions, values, world
-from chord.data.columns import prompt_of
+from chord.data import values
+from chord.data.columns_reader import prompt_of
 from chord.data.hub_folder import located, read_folder
-from chord.data.openr1 import read_openr1
+from chord.data.openr1_reader import read_openr1
 from chord.data.rendering import question_of
-from chord.devices import claim_gpus
 from chord.errors import UserError
-from chord.experts.spec import DatasetSource, ModelSource, ServerSource, SolverSource, Source
-from chord.provenance import environment, folder_sha256, json_hash, source_sha256
+from chord.experts.experts_spec import DatasetSource, ModelSource, ServerSource, SolverSource, Source
+from chord.io.devices import claim_gpus
+from chord.io.provenance import environment, folder_sha256, json_hash, source_sha256
+from chord.io.seeds import derive_seed
 from chord.rollouts import encode_prompts
-from chord.seeds import derive_seed
 from chord.tasks import Verdict
+from chord.world import problems, solutions
 
 if TYPE_CHECKING:  # a configuration is checked without pyarrow
     from chord.rollouts.completions import Batch, CompleteBatches, Completion
@@ -60,7 +61,7 @@ class Solver:
         for row in rows:
             if row["task"] != "world":
                 raise UserError(f"row {row['id']!r}: the solver knows task 'world' only, not {row['task']!r}")
-            text = solutions.write_expert(world.parse(row["messages"][-1]["content"]))
+            text = solutions.write_expert(problems.parse(row["messages"][-1]["content"]))
             yield [Candidate(text, tasks.verdict(row, text, truncated=False))]
 
 

@@ -1,6 +1,6 @@
 """What a study will run, before anything runs: jobs, rollouts, expert rows, tokens, time, memory and disk."""
 
-from chord.plan.jobs import estimated_minutes, jobs, phase_jobs
+from chord.plan.job_counts import estimated_minutes, jobs, phase_jobs
 from chord.plan.text import plan_text
 from chord.plan.verdict import refusals
 from chord.plan.work import questions, work

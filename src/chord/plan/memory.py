@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from chord.plan.rank import BF16, CPU_PROCESS, FP32, GIB, GPU_PROCESS, Memory, Rank, generate, vllm
 from chord.rollouts.backends import VllmBackend
 from chord.study import Benchmark, Study
-from chord.training.scale import Scale, ServerRollouts
-from chord.training.spec import SftStage, Stage
+from chord.training.scale.scale_spec import Scale, ServerRollouts
+from chord.training.train_spec import SftStage, Stage
 
 
 def rank(study: Study, stage: Stage, scale: Scale | None = None) -> Rank:

@@ -11,8 +11,8 @@ from functools import cached_property
 
 from chord.rollouts.backends import VllmBackend
 from chord.study.hardware import ModelShape
-from chord.training.scale import ColocatedRollouts, OwnRollouts, Scale
-from chord.training.spec import Lora
+from chord.training.scale.scale_spec import ColocatedRollouts, OwnRollouts, Scale
+from chord.training.train_spec import Lora
 
 GIB = 2**30
 FP32, BF16 = 4, 2

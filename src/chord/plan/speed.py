@@ -11,8 +11,8 @@ from chord.plan.memory import vllm_rows
 from chord.plan.rank import BF16, FP32
 from chord.rollouts.backends import Backend, VllmBackend
 from chord.study import Study
-from chord.training.scale import RolloutEngine, ServerRollouts
-from chord.training.spec import Stage
+from chord.training.scale.scale_spec import RolloutEngine, ServerRollouts
+from chord.training.train_spec import Stage
 
 COMPUTE_SHARE = 0.35  # of the peak of bf16, in training
 BANDWIDTH_SHARE = 0.6  # of the peak, in sampling

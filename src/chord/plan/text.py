@@ -3,13 +3,13 @@
 import os
 from collections.abc import Iterable, Sequence
 
-from chord.plan.disk import disk
-from chord.plan.jobs import estimated_minutes, jobs, phase_jobs
+from chord.plan.disk_space import disk
+from chord.plan.job_counts import estimated_minutes, jobs, phase_jobs
 from chord.plan.memory import Need, needs
 from chord.plan.rank import GIB, PARTS
 from chord.plan.work import planned_methods, questions, work
 from chord.study import Benchmark, Study
-from chord.training.scale import OwnRollouts, Scale
+from chord.training.scale.scale_spec import OwnRollouts, Scale
 
 
 def plan_text(study: Study, cores: int | None = None) -> str:

@@ -22,8 +22,8 @@ from chord.plan.work import planned_methods
 from chord.rollouts.backends import VllmBackend
 from chord.study import Study
 from chord.study.hardware import larger_gpus
-from chord.training.scale import Scale
-from chord.training.spec import HybridStage, Lora, Stage
+from chord.training.scale.scale_spec import Scale
+from chord.training.train_spec import HybridStage, Lora, Stage
 
 SHORTEST = 256  # a response of fewer tokens is no advice
 ADAPTERS = Lora(rank=32, alpha=64)  # an example

@@ -7,9 +7,9 @@ guess (`cost`): the policy's length until it has met expert rows, and the expert
 import math
 from dataclasses import dataclass
 
-from chord.data.spec import Place
+from chord.data.rows_spec import Place
 from chord.study import Benchmark, Study
-from chord.training.spec import SftStage
+from chord.training.train_spec import SftStage
 
 
 @dataclass(frozen=True)

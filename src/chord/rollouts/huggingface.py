@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from chord.errors import UserError
-from chord.models import load_tokenizer, load_weights
+from chord.io.models import load_tokenizer, load_weights
 from chord.rollouts.batches import fixed_batches
 from chord.rollouts.cache import buffered_cache
 from chord.rollouts.chat import turn_end

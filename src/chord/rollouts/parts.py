@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from chord import parquet
 from chord.errors import UserError
-from chord.files import read_json, write_json
+from chord.io import parquet
+from chord.io.files import read_json, write_json
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chord.errors import UserError
-from chord.files import read_json
-from chord.models import load_tokenizer
+from chord.io.files import read_json
+from chord.io.models import load_tokenizer
 from chord.rollouts import chat
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from chord.analysis.catalogue import FIGURES, TABLES
-from chord.analysis.reported import read_reported
+from chord.analysis.tables.reported import read_reported
 from chord.study.problems import Keys, unknown
 from chord.study.settings import StudyFile
 from chord.study.study import Benchmark, Method

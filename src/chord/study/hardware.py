@@ -6,11 +6,11 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
 from chord.errors import UserError
-from chord.files import read_json
+from chord.io.files import read_json
 from chord.settings import Settings
 from chord.study.reading import read_yaml
-from chord.training.pretrain_spec import Architecture
-from chord.training.vocabulary import words
+from chord.world.pretrain_spec import Architecture
+from chord.world.vocabulary import words
 
 MODELS = "config/models.yaml"
 GPUS = "config/gpus.yaml"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from chord.data.spec import Commit, DownloadSpec, Place
+from chord.data.rows_spec import Commit, DownloadSpec, Place
 from chord.errors import UserError
-from chord.experts.spec import DatasetSource
-from chord.files import read_json, write_json
+from chord.experts.experts_spec import DatasetSource
+from chord.io.files import read_json, write_json
 from chord.settings import Settings
 from chord.study.study import Study
 

@@ -6,14 +6,14 @@ Each check gives (keys, message) of what cannot. methods: those without a proble
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from chord.data.spec import PrepareSpec
-from chord.experts.spec import ExpertsSpec, ModelSource
+from chord.data.rows_spec import PrepareSpec
+from chord.experts.experts_spec import ExpertsSpec, ModelSource
 from chord.rollouts import Decoding
 from chord.study.hardware import find_positions, model_folders
 from chord.study.problems import Keys
 from chord.study.settings import StudyFile
 from chord.study.study import Method, Study
-from chord.training.spec import HybridStage, SftStage, Stage
+from chord.training.train_spec import HybridStage, SftStage, Stage
 
 Problem = tuple[Keys, str]
 

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from chord.analysis.catalogue import FIGURES
-from chord.analysis.claims_spec import ClaimsFile
+from chord.analysis.claims.claims_spec import ClaimsFile
 from chord.analysis.tuning import read_choices
-from chord.data.spec import BenchmarkSpec, PrepareSpec
+from chord.data.rows_spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
-from chord.experts.spec import ExpertsSpec
+from chord.experts.experts_spec import ExpertsSpec
 from chord.rollouts import Decoding
 from chord.study import consistency, limits, places
 from chord.study.hardware import (
@@ -32,8 +32,8 @@ from chord.study.reading import merge, nested, overlay, read_yaml
 from chord.study.settings import BASE, BenchmarkFile, Comparison, MethodFile, MethodOverride, StudyFile
 from chord.study.study import Benchmark, Method, Study, in_order
 from chord.study.trials import trial_problems
-from chord.training.pretrain_spec import PretrainSpec
-from chord.training.spec import HybridStage, SftStage
+from chord.training.train_spec import HybridStage, SftStage
+from chord.world.pretrain_spec import PretrainSpec
 
 STAGES: dict[str, type[SftStage] | type[HybridStage]] = {"sft": SftStage, "hybrid": HybridStage}
 FOLDERS = {"study": "studies", "method": "methods", "benchmark": "benchmarks", "claims": "claims"}

@@ -15,7 +15,7 @@ from chord.objectives.schedules import Constant
 from chord.study.problems import Keys, unknown
 from chord.study.settings import BASE, PhaseDiagram, StudyFile
 from chord.study.study import Benchmark, Method
-from chord.training.pretrain_spec import PretrainSpec
+from chord.world.pretrain_spec import PretrainSpec
 
 METHODS = ("rl", "chord_mu", "chord_phi")
 

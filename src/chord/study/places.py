@@ -4,11 +4,11 @@ import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
-from chord.data.bfcl import bfcl_files
+from chord.data.bfcl_reader import bfcl_files
 from chord.data.hub_folder import data_files
-from chord.data.spec import BfclSource, Place
+from chord.data.rows_spec import BfclSource, Place
 from chord.errors import UserError
-from chord.experts.spec import ModelSource
+from chord.experts.experts_spec import ModelSource
 from chord.study.problems import Keys
 from chord.study.study import Study
 

@@ -8,7 +8,7 @@ import json
 
 from pydantic import BaseModel
 
-from chord.analysis.claims_spec import ClaimsFile
+from chord.analysis.claims.claims_spec import ClaimsFile
 from chord.study.settings import BenchmarkFile, MethodFile, StudyFile
 
 FILES: dict[str, type[BaseModel]] = {

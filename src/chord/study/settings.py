@@ -1,4 +1,4 @@
-"""What stands in the YAML files of a study, a method and a benchmark. (Claims: chord.analysis.claims_spec.)
+"""What stands in the YAML files of a study, a method and a benchmark. (Claims: chord.analysis.claims.claims_spec.)
 
 Sections that are laid over each other (training defaults, method, override) or that lack a value which only the study
 knows (its seed) stay plain here. `chord.study.loading` puts them together and checks them against the settings class of
@@ -19,18 +19,18 @@ from pydantic import (
 )
 
 from chord.analysis.catalogue import FIGURES, TABLES
-from chord.analysis.claims_spec import Role
+from chord.analysis.claims.claims_spec import Role
 from chord.analysis.specs import ALL
-from chord.data.spec import BenchmarkSpec, Commit, PrepareSpec
-from chord.experts.spec import ExpertsSpec
+from chord.data.rows_spec import BenchmarkSpec, Commit, PrepareSpec
+from chord.experts.experts_spec import ExpertsSpec
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend
 from chord.settings import Distinct, Settings
 from chord.study.durations import Minutes
 from chord.study.partial import Partial
 from chord.study.problems import unknown
-from chord.training.pretrain_spec import PretrainSpec
-from chord.training.scale import Scale
-from chord.training.spec import HybridStage, SftStage, Validation
+from chord.training.scale.scale_spec import Scale
+from chord.training.train_spec import HybridStage, SftStage, Validation
+from chord.world.pretrain_spec import PretrainSpec
 
 Section = dict[str, Any]
 # Names become folders and wildcards; a dot is allowed for mu_0.02.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chord.analysis.catalogue import FIGURES, TABLES
-from chord.analysis.claims_spec import SCOPES, ClaimsSpec, JudgedBenchmark, Role
+from chord.analysis.claims.claims_spec import SCOPES, ClaimsSpec, JudgedBenchmark, Role
 from chord.analysis.specs import (
     CellsSpec,
     Chains,
@@ -18,17 +18,17 @@ from chord.analysis.specs import (
     TuningSpec,
 )
 from chord.analysis.specs import Method as ShownMethod
-from chord.data.spec import BenchmarkSpec, PrepareSpec
+from chord.data.rows_spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
-from chord.evaluation.spec import GenerateSpec
-from chord.experts.spec import ExpertsSpec
+from chord.evaluation.generate_spec import GenerateSpec
+from chord.experts.experts_spec import ExpertsSpec
 from chord.rollouts import Decoding
 from chord.study.hardware import Gpu, ModelShape
 from chord.study.problems import unknown
 from chord.study.reading import merge, nested
 from chord.study.settings import BASE, Comparison, Resources, Search, StudyFile
-from chord.training.pretrain_spec import LearningGates, PretrainSpec
-from chord.training.spec import Stage, TrainSpec
+from chord.training.train_spec import Stage, TrainSpec
+from chord.world.pretrain_spec import LearningGates, PretrainSpec
 
 # The jobs that have a specification, and what names one of them.
 JOBS = {

@@ -18,9 +18,9 @@ from chord.tasks import (
     mmlu_pro_official,
     rubric,
     tool_call,
-    world,
 )
 from chord.tasks.verdict import CORRECT, WRONG, Verdict
+from chord.world import task as world
 
 if TYPE_CHECKING:  # the types only: scoring must not load transformers
     from transformers import PreTrainedTokenizerBase

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from chord.errors import UserError
-from chord.provenance import json_hash
+from chord.io.provenance import json_hash
 from chord.tasks import judge
 from chord.tasks.choice_extraction import answer_part
 from chord.tasks.verdict import Verdict

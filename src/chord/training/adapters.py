@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from chord.errors import UserError
-from chord.training.spec import Lora
+from chord.training.train_spec import Lora
 
 if TYPE_CHECKING:
     from peft import PeftModel

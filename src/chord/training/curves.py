@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from chord.files import atomic_path
+from chord.io.files import atomic_path
 
 # TRL's and transformers' names for columns that we call otherwise (docs/architecture.md).
 RENAMED = {"learning_rate": "lr"}
@@ -13,7 +13,7 @@ COLUMNS = (
     "validation_accuracy validation_response_tokens generate_seconds score_seconds weigh_seconds "
     "backward_seconds step_seconds validation_seconds"
 ).split()
-# Beside them where an engine with weights of its own samples (chord.training.sync).
+# Beside them where an engine with weights of its own samples (chord.training.scale.sync).
 SYNC_COLUMNS = ("parity_mean", "parity_max", "rollout_drift", "sync_seconds")
 # Measured on the clock: the only columns that differ between a resumed and a straight run.
 CLOCK = tuple(column for column in (*COLUMNS, *SYNC_COLUMNS) if column.endswith("_seconds"))

@@ -24,14 +24,14 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import FusedCausalLMOutput
 
 from chord.errors import UserError
+from chord.io.seeds import derive_seed
 from chord.objectives import ExpertTokens, Seen, clipped_surrogate, loss_scales
 from chord.rollouts import Engine, Sample, encode_prompts
-from chord.seeds import derive_seed
 from chord.tasks import judge_samples
+from chord.training.resume.streams import row_order
+from chord.training.scale.sharding import accumulating, is_sharded
 from chord.training.sequences import Sequence, collate
-from chord.training.sharding import accumulating, is_sharded
-from chord.training.spec import HybridStage
-from chord.training.streams import row_order
+from chord.training.train_spec import HybridStage
 
 # (outputs with fields (rows, tokens), indices of the rows) -> per-token loss with gradient, per-token values to log
 TokenLoss = Callable[[FusedCausalLMOutput, list[int]], tuple[Tensor, dict[str, Tensor]]]

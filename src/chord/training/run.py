@@ -12,43 +12,43 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from transformers.integrations import TensorBoardCallback
 
-from chord.disk import explained
 from chord.errors import UserError
 from chord.evaluation.validate import accuracy
-from chord.files import atomic_folder, read_jsonl, remove_partials, write_json
-from chord.locks import held
-from chord.models import load_weights
-from chord.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
+from chord.io.disk_errors import explained
+from chord.io.files import atomic_folder, read_jsonl, remove_partials, write_json
+from chord.io.locks import held
+from chord.io.models import load_weights
+from chord.io.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
+from chord.io.seeds import derive_seed
 from chord.rollouts import Engine, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.rollouts.policy import policy_tokenizer
-from chord.seeds import derive_seed
-from chord.training import finished
-from chord.training.accumulation import PROBES, CheckAccumulation
 from chord.training.adapters import add_adapters
-from chord.training.checkpoints import (
+from chord.training.clock import Clock
+from chord.training.curves import SYNC_COLUMNS, curve_rows, write_curves
+from chord.training.hopeless import Facts, WatchHopeless, findings
+from chord.training.hybrid import HybridTrainer
+from chord.training.resume import finished
+from chord.training.resume.checkpoints import (
     MarkComplete,
     clear_checkpoints,
     newest_checkpoint,
     remove_incomplete,
     step_of,
 )
-from chord.training.clock import Clock
-from chord.training.curves import SYNC_COLUMNS, curve_rows, write_curves
-from chord.training.hopeless import Facts, WatchHopeless, findings
-from chord.training.hybrid import HybridTrainer
-from chord.training.interruption import StopAfterStep
-from chord.training.scale import Scale
+from chord.training.resume.interruption import StopAfterStep
+from chord.training.scale.accumulation import PROBES, CheckAccumulation
+from chord.training.scale.scale_spec import Scale
+from chord.training.scale.sharding import sharding_arguments, start_ranks
+from chord.training.scale.sync import open_synced
+from chord.training.scale.weights import save_whole
 from chord.training.sequences import Sequence, encode_experts
 from chord.training.sft import SftTrainer
-from chord.training.sharding import sharding_arguments, start_ranks
-from chord.training.spec import SftStage, TrainSpec
-from chord.training.sync import open_synced
+from chord.training.train_spec import SftStage, TrainSpec
 from chord.training.validation import OverRanks, Validate, best_step
-from chord.training.weights import save_whole
 
 # The code that decides a run's numbers: a checkpoint made by other code is not gone on from.
-DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "tasks", "training", "seeds.py")
+DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "tasks", "training", "io/seeds.py")
 
 
 def run(
@@ -64,7 +64,9 @@ def run(
     """Train `spec` (a TrainSpec) from the model folder `start` into the run folder `out` (docs/architecture.md).
 
     prompts, experts and traces (expert trajectories for the prompts) are needed where the stage reads them (its
-    `inputs`), and left out otherwise. Each of the spec's ranks calls this (chord.launch); the first one writes.
+    `inputs`), and left out otherwise. Each of the spec's ranks calls this (chord.training.scale.launch); the first one
+    writes.
+
     stop_when_hopeless: end with a UserError where nothing can be learnt (chord.training.hopeless). It is not in the
     spec, as it does not decide any weights.
     """

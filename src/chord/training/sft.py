@@ -5,10 +5,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
 from chord.errors import UserError
-from chord.seeds import derive_seed
+from chord.io.seeds import derive_seed
+from chord.training.resume.streams import row_order
 from chord.training.sequences import Sequence
-from chord.training.spec import SftStage
-from chord.training.streams import row_order
+from chord.training.train_spec import SftStage
 
 
 class SftTrainer(SFTTrainer):

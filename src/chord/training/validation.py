@@ -9,9 +9,9 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from transformers import Trainer, TrainerCallback
 
-from chord.files import atomic_folder
+from chord.io.files import atomic_folder
 from chord.rollouts import Decoding, Engine, Sample
-from chord.training.weights import save_whole
+from chord.training.scale.weights import save_whole
 
 # () -> (accuracy, mean response tokens) of the current weights
 Measure = Callable[[], tuple[float, float]]

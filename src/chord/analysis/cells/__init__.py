@@ -1,0 +1,1 @@
+"""From scores of many runs to cells: estimates with intervals, and paired differences."""

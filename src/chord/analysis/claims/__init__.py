@@ -1,0 +1,1 @@
+"""The sentences of the paper as statistical tests with a verdict each."""

@@ -1,0 +1,1 @@
+"""From curves and cells to figures as png and pdf."""

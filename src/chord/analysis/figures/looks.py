@@ -1,0 +1,99 @@
+"""What every figure shares: how a method looks (colour, dashes, marker), lines and bands, and the words of captions.
+
+Colours are Okabe and Ito's; dashes and markers differ as well, so that a figure survives a grey printer.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from chord.analysis.catalogue import FigureDefinition
+from chord.analysis.figures.curves import Curve
+
+# Okabe and Ito (2008), ordered so that neighbours differ in lightness too.
+COLOURS = ("#000000", "#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
+DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1.2)), (0, (8, 2)), (0, (2, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so the same on every machine
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "pdf.fonttype": 42,  # editable text
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    colour: str
+    dashes: str | tuple
+    marker: str
+
+
+LOOKS = tuple(Look(*parts) for parts in zip(COLOURS, DASHES, MARKERS, strict=True))
+# The paper's methods keep their look from figure to figure; two that no figure of it shows together may share one.
+OWN = {
+    "rl": 0, "sft_best_rl": 1, "chord_mu": 2, "chord_phi": 3, "sft_best": 4, "sft_light": 5, "sft_light_rl": 6,
+    "mu_0.5": 1, "mu_0.1": 4, "mix_is": 5, "mu_0.02": 6,
+    "sft_10k_rl": 6, "sft_40k_rl": 1, "chord_tune_both": 2,
+}  # fmt: skip
+
+
+def looks(methods: Iterable[str]) -> dict[str, Look]:
+    """A look for each method: its own, under every protocol, or a free one; more than seven repeat them in order."""
+    found: dict[str, Look] = {}
+    methods = list(methods)
+    for method in methods:
+        name = method.partition("@")[0]  # chord_mu@paper
+        if name in OWN and LOOKS[OWN[name]] not in found.values():
+            found[method] = LOOKS[OWN[name]]
+    free = [look for look in LOOKS if look not in found.values()] or list(LOOKS)
+    rest = [method for method in methods if method not in found]
+    return found | {method: free[i % len(free)] for i, method in enumerate(rest)}
+
+
+class Drawing(NamedTuple):
+    figure: Figure
+    caption: str
+    alt: str  # what a reader who cannot see it should know
+
+
+def band(axis: Axes, found: Curve, look: Look, alpha: float = 0.15) -> None:
+    if found.deviation is not None:
+        low, high = found.mean - found.deviation, found.mean + found.deviation
+        axis.fill_between(found.x, low, high, color=look.colour, alpha=alpha, linewidth=0)
+
+
+def line(axis: Axes, found: Curve, look: Look, title: str) -> None:
+    axis.plot(
+        found.x,
+        found.mean,
+        color=look.colour,
+        linestyle=look.dashes,
+        linewidth=1.7,
+        marker=look.marker,
+        markersize=4.5,
+        markevery=max(1, len(found.x) // 12),
+        label=title,
+    )
+
+
+def title_of(definition: FigureDefinition) -> str:
+    return f"{definition.title} (paper: {definition.paper})." if definition.paper else f"{definition.title}."
+
+
+def seeds_note(counts: set[int], more: str = "") -> str:
+    few, many = min(counts), max(counts)
+    if many == 1:
+        return "One seed."
+    number = many if few == many else f"{few} to {many}"
+    return f"Mean over {number} seeds; band: one standard deviation over seeds to each side{more}."

@@ -1,0 +1,228 @@
+"""Intervals and tests for a table of seeds x questions, the two crossed.
+
+Every number of a table is the mean of a matrix `values[seed, question]`, whose entries are means over k samples. Seeds
+and questions are both drawn from something larger (other initial noise, other questions), and each seed sees every
+question. A resampling of both has the variance
+
+    seed part + question part + interaction part
+
+in closed form (docs/statistics.md), so nothing is drawn here: the parts are computed, each freed of its small-sample
+bias, and each gets the t quantile of its own degrees of freedom (Banerjee 1961: at least nominal coverage):
+
+    half width^2 = max(t(S - 1)^2 * seed part, t(R)^2 * residual part) + t(Q - G)^2 * question part
+
+The seed part holds the residual (interaction and decoding noise, R degrees of freedom) and is never taken for less:
+three seed means may agree by luck.
+
+With S = 3 seeds the first factor is 4.30^2, which is what three seeds cost.
+`chord.analysis.statistics.simulated_coverage` simulates it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+Array = NDArray[np.float64]
+
+LEVEL = 0.95
+POWER = 0.80
+SMALLEST_P = 1e-12  # beyond it the normal model says nothing
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Estimated variance of a mean over seeds and questions, by source; arrays where the input had leading axes."""
+
+    mean: Array
+    seed: Array  # variance of the seed means / S: seed effect, interaction and decoding noise
+    question: Array  # what the questions add beyond that
+    residual: Array  # interaction and decoding noise alone: a lower bound of the seed part's expectation
+    seed_df: int  # S - 1; 0 says that the seeds' part is unknown (one seed)
+    question_df: int  # Q - G; 0 says that the questions' part is unknown
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval; low and high are None where one question (in one group) leaves nothing to estimate it from."""
+
+    estimate: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Difference(Interval):
+    """A paired difference; `detectable` is the smallest true difference found with 80 % power at the 5 % level."""
+
+    p: float | None
+    detectable: float | None
+
+
+def pass_at_k(correct: NDArray[np.int64], n: int, k: int) -> Array:
+    """Unbiased pass@k of Chen et al. 2021 (arXiv 2107.03374): 1 - C(n - c, k) / C(n, k).
+
+    correct: number c of correct ones among n samples, any shape. The product form avoids large binomials.
+    """
+    if not 1 <= k <= n:
+        raise ValueError(f"pass@k needs 1 <= k <= n, got k={k}, n={n}")
+    correct = np.asarray(correct)
+    i = np.arange(k)
+    # C(n-c, k) / C(n, k) = prod_i (n - c - i) / (n - i); a factor <= 0 means that fewer than k wrong samples exist.
+    return 1.0 - np.prod(np.maximum(n - correct[..., None] - i, 0) / (n - i), axis=-1)
+
+
+def strata(groups: NDArray) -> NDArray[np.int64]:
+    """Group labels as integers 0..G-1. Groups of a single question are put together: alone they have no variance."""
+    _, index, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    single = counts[index] == 1
+    merged = np.where(single, -1, index)
+    return np.unique(merged, return_inverse=True)[1]
+
+
+def variance_parts(values: Array, stratum: NDArray[np.int64] | None = None) -> Parts:
+    """Split the variance of the grand mean of values[..., S, Q] into seeds and questions.
+
+    stratum: (Q,) integers 0..G-1. The groups of a benchmark (its tiers) are fixed, not sampled, so the spread between
+    groups is no uncertainty of their common mean; question variance is taken within groups.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    n_seeds, n_questions = values.shape[-2:]
+    stratum = np.zeros(n_questions, dtype=np.int64) if stratum is None else stratum
+    n_groups = int(stratum.max()) + 1
+    member = np.eye(n_groups)[stratum]  # (Q, G)
+    question_df = n_questions - n_groups
+
+    seed_means = values.mean(axis=-1)  # (..., S)
+    question_means = values.mean(axis=-2)  # (..., Q)
+    group_means = (question_means @ member / member.sum(axis=0))[..., stratum]  # (..., Q), each question's group
+    zero = np.zeros(values.shape[:-2])
+
+    between = n_seeds * np.square(question_means - group_means).sum(axis=-1)
+    question_square = between / question_df if question_df else zero  # E = S var(question) + var(residual)
+    if n_seeds == 1:
+        return Parts(values.mean(axis=(-2, -1)), zero, question_square / n_questions, zero, 0, question_df)
+
+    seed_part = seed_means.var(axis=-1, ddof=1) / n_seeds  # E = var(seed) / S + var(residual) / (S Q)
+    seed_group_means = (values @ member / member.sum(axis=0))[..., stratum]  # (..., S, Q)
+    residual = values - seed_group_means - (question_means - group_means)[..., None, :]
+    residual_df = (n_seeds - 1) * question_df
+    residual_square = np.square(residual).sum(axis=(-2, -1)) / residual_df if question_df else zero
+    # The residual is in the seed part already and counts once; a plain resampling of both counts it three times.
+    question_part = np.maximum(question_square - residual_square, 0.0) / (n_seeds * n_questions)
+    residual_part = residual_square / (n_seeds * n_questions)
+    return Parts(values.mean(axis=(-2, -1)), seed_part, question_part, residual_part, n_seeds - 1, question_df)
+
+
+def half_width(parts: Parts, quantile: float = 0.5 + LEVEL / 2) -> Array:
+    """Distance from the mean to the one-sided `quantile`, each part with its own degrees of freedom."""
+    squared = np.zeros_like(parts.question)
+    if parts.seed_df:
+        squared = stdtrit(parts.seed_df, quantile) ** 2 * parts.seed
+    if parts.seed_df and parts.question_df:
+        residual_df = parts.seed_df * parts.question_df
+        squared = np.maximum(squared, stdtrit(residual_df, quantile) ** 2 * parts.residual)
+    if parts.question_df:
+        squared = squared + stdtrit(parts.question_df, quantile) ** 2 * parts.question
+    return np.sqrt(squared)
+
+
+def wilson(mean: Array, half: Array, fallback: float) -> tuple[Array, Array]:
+    """Interval of a share in [0, 1] from its symmetric half width.
+
+    Wilson's formula with the effective sample size that `half` implies: t^2 / n = half^2 / (mean (1 - mean)). It is the
+    symmetric interval when that is narrow, stays inside [0, 1], and is not of width zero when every answer is right (or
+    wrong): then t^2 / n = `fallback`, with n the number of questions.
+    """
+    spread = mean * (1.0 - mean)
+    decided = spread < 1e-12
+    c = np.where(decided, fallback, np.square(half) / np.where(decided, 1.0, spread))
+    root = np.sqrt(c * np.where(decided, 0.0, spread) + c**2 / 4)
+    low = np.where(mean < 1e-12, 0.0, (mean + c / 2 - root) / (1 + c))
+    high = np.where(mean > 1 - 1e-12, 1.0, (mean + c / 2 + root) / (1 + c))
+    return low, high
+
+
+def mean_interval(values: Array, stratum: NDArray[np.int64] | None = None, *, share: bool) -> Interval:
+    """95 % interval of the mean of values[S, Q]. share: the values are shares in [0, 1] (accuracy, truncation ...)."""
+    parts = variance_parts(values, stratum)
+    mean, half = float(parts.mean), float(half_width(parts))
+    if not parts.question_df:
+        return Interval(mean, None, None)
+    if not share:
+        return Interval(mean, mean - half, mean + half)
+    low, high = wilson(parts.mean, half_width(parts), _undecided(parts, values.shape[-1]))
+    return Interval(mean, float(low), float(high))
+
+
+def paired_difference(
+    values: Array, reference: Array, stratum: NDArray[np.int64] | None = None, *, share: bool
+) -> Difference:
+    """Mean of values - reference, paired by (seed index, question): both [S, Q], same seeds, same questions."""
+    if values.shape != reference.shape:
+        raise ValueError(f"a paired difference needs equal shapes, got {values.shape} and {reference.shape}")
+    parts = variance_parts(values - reference, stratum)
+    mean = float(parts.mean)
+    if not parts.question_df:
+        return Difference(mean, None, None, None, None)
+    half = float(half_width(parts))
+    if half < 1e-12:
+        # Every pair differs by the same amount, usually 0. "No difference at all" would be too strong: with shares, one
+        # in this many questions may yet differ. The test is that of signs, a coin thrown for each question.
+        c = _undecided(parts, values.shape[-1])
+        half = c / (1 + c) if share else 0.0
+        p = 1.0 if abs(mean) < 1e-12 else max(2.0 ** (1 - values.shape[-1]), SMALLEST_P)
+        return Difference(mean, mean - half, mean + half, p, None)
+    return Difference(mean, mean - half, mean + half, p_value(parts), detectable(parts))
+
+
+def seed_interval(values: Array) -> Difference:
+    """Student's interval of the mean of one value for each seed, values[S], and the test of mean = 0.
+
+    Without a spread to estimate it from (one seed, or seeds that agree exactly) there is no interval.
+    """
+    n_seeds = len(values)
+    mean, variance = float(values.mean()), float(values.var(ddof=1)) / n_seeds if n_seeds > 1 else 0.0
+    if variance < 1e-24:
+        return Difference(mean, None, None, None, None)
+    zero = np.zeros(())
+    parts = Parts(np.asarray(mean), np.asarray(variance), zero, zero, n_seeds - 1, 0)
+    half = float(half_width(parts))
+    return Difference(mean, mean - half, mean + half, p_value(parts), detectable(parts))
+
+
+def p_value(parts: Parts) -> float:
+    """Two-sided p of mean = 0: one minus the level at which the interval just reaches 0, so that both always agree."""
+    distance = abs(float(parts.mean))
+
+    def reaches(p: float) -> bool:
+        return float(half_width(parts, 1.0 - p / 2)) >= distance
+
+    low, high = np.log(SMALLEST_P), 0.0
+    if not reaches(SMALLEST_P):
+        return SMALLEST_P
+    for _ in range(60):  # half_width falls as p grows, so the set {p: reaches(p)} is an interval from SMALLEST_P up
+        middle = (low + high) / 2
+        low, high = (middle, high) if reaches(float(np.exp(middle))) else (low, middle)
+    return float(np.exp(low))
+
+
+def detectable(parts: Parts) -> float:
+    """Smallest true difference that a repetition of this comparison would find with 80 % power at the 5 % level."""
+    return float(half_width(parts) + half_width(parts, POWER))
+
+
+def holm(p_values: list[float | None]) -> list[float | None]:
+    """Holm's step-down correction over one family; comparisons without a p value are not part of it."""
+    present = [(p, index) for index, p in enumerate(p_values) if p is not None]
+    adjusted: list[float | None] = [None] * len(p_values)
+    running = 0.0
+    for rank, (p, index) in enumerate(sorted(present)):
+        running = max(running, min(1.0, (len(present) - rank) * p))
+        adjusted[index] = running
+    return adjusted
+
+
+def _undecided(parts: Parts, n_questions: int) -> float:
+    return float(stdtrit(parts.question_df, 0.5 + LEVEL / 2) ** 2 / n_questions)

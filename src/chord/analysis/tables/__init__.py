@@ -1,0 +1,1 @@
+"""From cells, run records and costs to tables as csv, Markdown, LaTeX and HTML."""

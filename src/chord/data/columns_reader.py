@@ -1,0 +1,78 @@
+"""Rows of a dataset of any columns: questions, multiple choice, or ready chat messages, by a map of the columns."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from chord.data import values
+from chord.data.hub_folder import read_folder
+from chord.data.references import NoReference, reference
+from chord.data.rendering import render, row, user_text
+from chord.data.rows_spec import ColumnRows
+from chord.errors import UserError
+from chord.tasks.mmlu_pro_letter import LETTERS
+
+MOST_OPTIONS = {"mmlu_pro_letter": len(LETTERS)}
+
+
+def column_rows(
+    source: ColumnRows, folder: Path, name: str, without: list[NoReference] | None = None
+) -> Iterator[dict]:
+    """Rows in the order of the files; name: start of every id, and the group where the dataset has none.
+
+    without: gets what is said of rows without a reference answer, which are left out; such a row is an error where it
+    is None.
+    """
+    columns = source.columns
+    for number, (place, raw) in enumerate(read_folder(folder, source.files)):
+        meta = {}
+        if columns.messages is not None:
+            messages = prompt_of(values.messages(place, raw, columns.messages))
+            question = user_text(messages)
+        else:
+            question = values.text(place, raw, columns.question)
+            content: list = [question]
+            if columns.options is not None:
+                meta["options"] = _options(place, raw, source)
+                content.append(meta["options"])
+            messages = render(source.task, *content)
+            question = "\n".join([question, *meta.get("options", [])])
+        if columns.rubric is not None:
+            meta["rubric"] = values.criteria(place, raw, columns.rubric)
+        if not messages or not question.strip():
+            raise UserError(f"{place}: column {columns.messages}: expected a message of the user before the answer")
+        try:
+            gold = reference(place, raw, source)
+        except NoReference as error:
+            if without is None:
+                raise
+            without.append(error)
+            continue
+        if (
+            "options" in meta
+            and columns.answer is not None
+            and not (gold.isdecimal() and int(gold) < len(meta["options"]))
+        ):
+            raise UserError(
+                f"{place}: column {columns.answer}: expected the index of one of {len(meta['options'])} options, "
+                f"counted from 0, got {gold!r}"
+            )
+        own = f"{number:06d}" if columns.id is None else values.label(place, raw, columns.id)
+        group = name if columns.group is None else values.label(place, raw, columns.group)
+        yield row(f"{name}-{own}", messages, gold, source.task, group, question, **meta)
+
+
+def _options(place: str, raw: dict, source: ColumnRows) -> list[str]:
+    found = values.texts(place, raw, source.columns.options)
+    most = MOST_OPTIONS.get(source.task)
+    if most is not None and len(found) > most:
+        raise UserError(
+            f"{place}: column {source.columns.options}: expected at most {most} options, which the task {source.task} "
+            f"has letters for, got {len(found)}"
+        )
+    return found
+
+
+def prompt_of(messages: list[dict]) -> list[dict]:
+    """The messages before the last one of the assistant; all of them where there is none."""
+    places = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+    return messages[: places[-1]] if places else messages

@@ -1,0 +1,244 @@
+"""What the commands `prepare`, `benchmark` and `download` are told: which rows, where from, how many. No torch."""
+
+from abc import ABC, abstractmethod
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
+
+from chord.settings import Distinct, Settings
+from chord.tasks import PROMPTS
+from chord.world.problems import MAX_K, MIN_K
+from chord.world.skills import GROUPS
+
+Difficulty = Annotated[int, Field(ge=MIN_K, le=MAX_K)]
+Difficulties = Annotated[tuple[Difficulty, ...], Field(min_length=1, description="needed quantities, in turn")]
+HubId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+Globs = Annotated[tuple[str, ...], Field(min_length=1)]
+# The tasks of dataset rows; bfcl needs more than columns and has a source of its own.
+Task = Literal[tuple(name for name in PROMPTS if name != "bfcl")]
+# What a task's prompt is made of: of most a question. Ready messages serve every task that shows no options.
+WITH_OPTIONS = ("mmlu_pro", "mmlu_pro_letter")
+MESSAGES_ONLY = ("tool_call",)
+
+
+class WorldSource(Settings):
+    """Problems of the synthetic world."""
+
+    kind: Literal["world"] = "world"
+    k: Difficulties = (3, 4, 5)
+
+
+class SkillsSource(Settings):
+    """Four-choice questions that have nothing to do with the world."""
+
+    kind: Literal["skills"] = "skills"
+    groups: Annotated[tuple[Literal[GROUPS], ...], Field(min_length=1), Distinct] = GROUPS
+
+
+class Place(Settings, ABC):
+    """A dataset on the hub, or a local folder in the same format in its place."""
+
+    dataset: HubId | None = Field(default=None, description="hub id")
+    revision: Commit | None = Field(
+        default=None, description="commit on the hub; null: the one that `chord fetch` finds and writes to the lock"
+    )
+    folder: str | None = Field(
+        default=None, description="local folder in the hub's format instead, in a study relative to the root"
+    )
+
+    @property
+    @abstractmethod
+    def globs(self) -> tuple[str, ...]:
+        """Which of its files are read: paths, where * stands for anything, slashes included."""
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> "Place":
+        if self.dataset is None and self.folder is None:
+            raise ValueError("dataset: missing; expected a hub id, or a local folder under the key folder")
+        return self
+
+
+class Rows(Place):
+    """Files of rows of a dataset."""
+
+    files: Globs = Field(description="which of its files: paths with *, as in data/train-*")
+
+    @property
+    def globs(self) -> tuple[str, ...]:
+        return self.files
+
+
+class Columns(Settings):
+    """Which column holds what. A prompt is either a question, which the task puts into its own words, or messages."""
+
+    question: str | None = None
+    options: str | None = Field(default=None, description="of a multiple choice question: list of text")
+    messages: str | None = Field(
+        default=None, description="chat messages, used as they are; from the last one of the assistant on they are cut"
+    )
+    answer: str | None = Field(default=None, description="reference answer; of a multiple choice question its index")
+    rubric: str | None = Field(default=None, description="of the task rubric: list of {description, weight}")
+    id: str | None = Field(default=None, description="without it the number of the row")
+    group: str | None = Field(default=None, description="part that a table may show as a column of its own")
+
+    @property
+    def graded(self) -> bool:
+        """Whether there is something that answers are judged by."""
+        return self.answer is not None or self.rubric is not None
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> "Columns":
+        if (self.question is None) == (self.messages is None):
+            raise ValueError("question: expected either a column for question or one for messages")
+        if self.options is not None and self.question is None:
+            raise ValueError("options: expected together with a question")
+        return self
+
+
+class ColumnRows(Rows):
+    """JSON Lines or parquet of any columns."""
+
+    task: Task
+    columns: Columns
+    answers: Literal["text", "integer", "hashes"] = Field(
+        default="text",
+        description="how the answer is written: text as it stands; integer, where 025 and 27.0 are read as 25 and 27; "
+        "hashes: the number after #### at the end of a solution, as in GSM8K",
+    )
+
+    @model_validator(mode="after")
+    def _columns_fit_the_task(self) -> "ColumnRows":
+        task, columns = self.task, self.columns
+        if task in WITH_OPTIONS and columns.options is None:
+            raise ValueError(f"columns: expected question and options, which the task {task} asks with")
+        if task not in WITH_OPTIONS and columns.options is not None:
+            raise ValueError(f"columns: expected no options, which the task {task} does not take")
+        if task in MESSAGES_ONLY and columns.messages is None:
+            raise ValueError(f"columns: expected messages in place of a question, as the task {task} needs them ready")
+        if task != "rubric" and columns.rubric is not None:
+            raise ValueError(f"columns: expected no rubric, which the task {task} does not take")
+        if task == "rubric" and columns.answer is not None and columns.rubric is None:
+            raise ValueError("columns: expected a column for rubric, by which the task rubric judges")
+        return self
+
+
+class ColumnsSource(ColumnRows):
+    """Questions with answers in any columns."""
+
+    kind: Literal["columns"] = "columns"
+
+    @model_validator(mode="after")
+    def _has_answers(self) -> "ColumnsSource":
+        if not self.columns.graded:
+            raise ValueError("columns: expected a column for answer, or for rubric")
+        return self
+
+
+class BfclSource(Place):
+    """Question and answer files of BFCL v3, one of each for a category."""
+
+    kind: Literal["bfcl"] = "bfcl"
+    categories: Annotated[tuple[str, ...], Field(min_length=1), Distinct]
+
+    @property
+    def globs(self) -> tuple[str, ...]:
+        return tuple(f"*BFCL_v3_{category}.json" for category in self.categories)
+
+
+class Draws(Settings):
+    """The authors' draw was never published, so ours is one of many."""
+
+    draw: NonNegativeInt = Field(
+        default=0, description="which draw of SFT and RL prompts; validation is always the same"
+    )
+
+
+class OpenR1Source(Rows, Draws):
+    """The paper's recipe for maths from OpenR1-Math-220k."""
+
+    kind: Literal["openr1"] = "openr1"
+    task: Task = "math"
+    max_generation_tokens: PositiveInt = Field(
+        default=8196, description="longer generations are left out; in the policy's tokenizer, with the end token"
+    )
+    min_generations_rl: PositiveInt = Field(default=2, description="verified generations that a prompt of RL has")
+
+    @model_validator(mode="after")
+    def _asks_mathematics(self) -> "OpenR1Source":
+        if self.task not in ("math", "math_trinity"):
+            raise ValueError(f"task: expected math or math_trinity, of which OpenR1 has questions, got {self.task}")
+        return self
+
+
+class ToolAceSource(Rows, Draws):
+    """The paper's recipe for tool calls from ToolACE: single-turn dialogues."""
+
+    kind: Literal["toolace"] = "toolace"
+    task: Task = "tool_call"
+
+    @model_validator(mode="after")
+    def _asks_for_calls(self) -> "ToolAceSource":
+        if self.task != "tool_call":
+            raise ValueError(f"task: expected tool_call, of which ToolACE has dialogues, got {self.task}")
+        return self
+
+
+class QuestionsSource(ColumnsSource, Draws):
+    """Training prompts from a dataset of any columns."""
+
+
+class SplitsSource(Settings):
+    """Prompts that were split by others, such as the authors' released tool-use data. Validation is cut from RL."""
+
+    kind: Literal["splits"] = "splits"
+    draw: NonNegativeInt = Field(
+        default=0, description="as of the other sources, where a split has more rows than asked"
+    )
+    sft: ColumnRows = Field(description="needs no answers: experts of the format `messages` serve it")
+    rl: ColumnRows
+
+    @model_validator(mode="after")
+    def _rl_has_answers(self) -> "SplitsSource":
+        if not self.rl.columns.graded:
+            raise ValueError("rl: expected a column for answer, or for rubric, which the reward needs")
+        return self
+
+
+Prompts = WorldSource | OpenR1Source | ToolAceSource | QuestionsSource | SplitsSource
+
+
+class PrepareSpec(Settings):
+    """Training prompts of a study."""
+
+    seed: NonNegativeInt
+    source: Annotated[Prompts, Field(discriminator="kind")] = WorldSource()
+    sft: PositiveInt = Field(description="prompts for which expert trajectories are made")
+    rl: PositiveInt = Field(description="prompts of RL")
+    validation: PositiveInt = Field(description="prompts on which checkpoints and learning rates are chosen")
+
+
+class BenchmarkSpec(Settings):
+    """Test questions of one benchmark."""
+
+    seed: NonNegativeInt
+    name: str
+    source: Annotated[WorldSource | SkillsSource | ColumnsSource | BfclSource, Field(discriminator="kind")]
+    rows_per_group: PositiveInt | None = Field(
+        default=None, description="questions of every tier, skill or group; of a dataset all when not given"
+    )
+
+    @model_validator(mode="after")
+    def _made_rows_are_counted(self) -> "BenchmarkSpec":
+        if self.rows_per_group is None and isinstance(self.source, WorldSource | SkillsSource):
+            raise ValueError("rows_per_group: missing; expected how many questions to make of every tier or skill")
+        return self
+
+
+class DownloadSpec(Settings):
+    """One repository of the hub at one commit: the files that a study's lock names."""
+
+    kind: Literal["dataset", "model"]
+    repository: HubId
+    revision: Commit | None = Field(description="null: the lock does not have it yet")
+    files: dict[str, str] = Field(description="path -> SHA-256")

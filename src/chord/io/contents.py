@@ -1,0 +1,102 @@
+"""What a local dataset or model holds, as one hash: by it Snakemake notices an edit, and nothing but an edit.
+
+Snakemake itself looks at times, of a folder at the folder's own: it misses a row that was added to a file in it, and a
+checkout or a copy of the same bytes looks new. Each file is hashed once. The manifest of a folder keeps its hash by
+size, times and inode, so that a later call, and every job that parses the Snakefile again, asks the file system alone.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from chord.errors import UserError
+from chord.io.files import read_json, write_json
+from chord.io.locks import in_turn
+from chord.io.provenance import file_sha256, json_hash
+
+LONG_BYTES = 200_000_000  # what takes long enough to hash that somebody should know
+TICK_NS = 1_000_000_000  # two writes within one may leave the same time, on coarse file systems
+# What is read of a model folder: configuration, tokenizer, chat templates, weights. No pickles, no pages for people.
+MODEL_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken")
+WEIGHTS = (".safetensors", ".safetensors.index.json")
+RECORD = "manifest.json"  # beside the weights of our own base models: says how they were made
+
+
+def model_files(folder: Path, weights: bool = True) -> list[Path]:
+    """The files that make a model, or without `weights` its tokenizer; [] where there is no such folder."""
+    found = [*folder.glob("*"), *folder.glob("additional_chat_templates/*")]
+    return [
+        path
+        for path in sorted(found)
+        if path.is_file()
+        and path.suffix in MODEL_SUFFIXES
+        and not path.name.startswith(".")
+        and path.name != RECORD
+        and (weights or not path.name.endswith(WEIGHTS))
+    ]
+
+
+def content(folder: Path, files: Iterable[Path], manifests: Path, say: Callable[[str], None]) -> str:
+    """First 16 hex digits of a hash over names and bytes of the files below `folder`.
+
+    manifests: folder that keeps what is known. say: told of a hash that takes long. UserError for what cannot be read,
+    or is being written.
+    """
+    paths = {path.relative_to(folder).as_posix(): path for path in files}
+    place = Path(os.path.realpath(folder))
+    manifest = manifests / f"{place.name}-{json_hash(str(place))[:8]}.json"
+    digests = _known(manifest, paths)
+    if digests.keys() != paths.keys():
+        with in_turn(manifest.with_suffix(".lock")):
+            digests = _known(manifest, paths)  # by whoever had the lock
+            new = {name: path for name, path in paths.items() if name not in digests}
+            entries = read_json(manifest)["files"] if manifest.is_file() else {}
+            entries = {name: entry for name, entry in entries.items() if name in digests or name not in paths}
+            entries |= _hashed(folder, new, say)
+            kept = {name: entry for name, entry in sorted(entries.items()) if (folder / name).is_file()}
+            write_json(manifest, {"folder": str(place), "files": kept})
+            digests |= {name: kept[name]["sha256"] for name in new}
+    return json_hash(digests)
+
+
+def _known(manifest: Path, paths: dict[str, Path]) -> dict[str, str]:
+    """SHA-256 of the files that the manifest has as they are now."""
+    entries = read_json(manifest)["files"] if manifest.is_file() else {}
+    return {
+        name: entries[name]["sha256"]
+        for name, path in paths.items()
+        if name in entries and entries[name]["state"] == _state(path)
+    }
+
+
+def _hashed(folder: Path, paths: dict[str, Path], say: Callable[[str], None]) -> dict[str, dict]:
+    """Entries of the manifest for files that it does not have yet."""
+    size = sum(path.stat().st_size for path in paths.values())
+    if size >= LONG_BYTES:
+        say(f"{folder}: hashing {size / 1e9:,.1f} GB, once, to notice when its content changes")
+    entries = {}
+    for name, path in paths.items():
+        try:
+            state = _settled(path)
+            digest = file_sha256(path)
+            if _state(path) != state:
+                raise UserError(f"{path}: changed while it was read; give the command again when it is whole")
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}; expected a file that can be read") from None
+        entries[name] = {"state": state, "sha256": digest}
+    return entries
+
+
+def _state(path: Path) -> list[int]:
+    """What changes when a file does; the time of the inode too, which no program can set back."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def _settled(path: Path) -> list[int]:
+    """The state once it is so old that another write would show in it."""
+    age = time.time_ns() - path.stat().st_ctime_ns
+    if 0 <= age < TICK_NS:
+        time.sleep((TICK_NS - age) / 1e9)
+    return _state(path)

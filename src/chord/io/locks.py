@@ -1,0 +1,83 @@
+"""Work that one process at a time may do, on any file system that several machines share.
+
+The lock is a file that names its holder and is touched while that lives: no `flock`, which network file systems often
+keep to one machine or ignore. A holder of this machine that died is known by its process number and start time; one of
+another machine is dead when its file has not changed for `LEASE_SECONDS`, watched on our own clock.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import SoftFileLease, Timeout
+
+from chord.errors import UserError
+from chord.io.disk_errors import explained
+
+log = logging.getLogger(__name__)
+LEASE_SECONDS = 120.0  # above the minute for which NFS may show old times of a file
+BEAT_SECONDS = 5.0
+
+
+@contextmanager
+def held(file: Path, work: str, lease: float = LEASE_SECONDS, beat: float = BEAT_SECONDS) -> Iterator[Callable]:
+    """Hold the lock while the block runs; UserError if another process does the `work` that it stands for.
+
+    Yields a function that raises UserError once the lock was lost: to a process of another machine that saw no sign of
+    life for `lease` seconds, or to somebody who deleted the file. Call it before anything that the other must not meet.
+    """
+    lock = SoftFileLease(file, lease_duration=lease, heartbeat_interval=beat)
+    _acquire(lock, work)
+
+    def check() -> None:
+        if lock.compromise:
+            raise UserError(f"{lock.lock_file}: taken over or deleted while this process was {work}; it stops here")
+
+    try:
+        yield check
+    finally:
+        lock.release()
+
+
+@contextmanager
+def in_turn(file: Path) -> Iterator[None]:
+    """Hold the lock while the block runs, after whoever has it now: for short work that both need done."""
+    with explained(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = SoftFileLease(file, lease_duration=LEASE_SECONDS, heartbeat_interval=BEAT_SECONDS)
+        lock.acquire(poll_interval=0.1)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: SoftFileLease, work: str) -> None:
+    """A holder that is alive touches its file within seconds; one that does not is waited out."""
+    file = Path(lock.lock_file)
+    try:
+        return lock.acquire(timeout=0.5, poll_interval=0.1)
+    except Timeout:
+        first = _changed(file)
+    log.info("%s: held by %s; looks whether it is alive, for up to %.0f s", file, _holder(lock), lock.lease_duration)
+    try:
+        lock.acquire(
+            timeout=lock.lease_duration + 5, poll_interval=0.5, cancel_check=lambda: _changed(file) not in (None, first)
+        )
+    except Timeout:
+        raise UserError(
+            f"{file}: {_holder(lock)} is {work}; wait for it or stop it, then give the command again"
+        ) from None
+
+
+def _changed(file: Path) -> int | None:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def _holder(lock: SoftFileLease) -> str:
+    owner = lock.owner
+    return f"process {owner.pid} on {owner.hostname.partition('?')[0]}" if owner else "another process"

@@ -1,0 +1,46 @@
+"""Parquet files with checksums: one that was cut off or changed on disk is refused by name, not read as another."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from chord.errors import UserError
+from chord.io.files import atomic_path
+
+
+def write(path: Path, table: pa.Table, compression: str = "snappy") -> None:
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression=compression, write_page_checksum=True)
+
+
+def read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    with whole(path):
+        return pq.read_table(path, columns=columns, page_checksum_verification=True)
+
+
+def read_schema(path: Path) -> pa.Schema:
+    with whole(path):
+        return pq.read_schema(path)
+
+
+def read_batches(path: Path, rows: int) -> Iterator[pa.RecordBatch]:
+    with whole(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        yield from file.iter_batches(rows)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Around reading `path`: UserError if it is damaged, or no parquet at all."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        # of the system, and not about the content
+        if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and error.errno is not None):
+            raise
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"{path}: not a whole parquet file ({reason}); if it is a result, delete it and give the command again"
+        ) from error

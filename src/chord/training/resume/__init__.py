@@ -1,0 +1,1 @@
+"""What lets a killed training job end where a straight one ends: checkpoints, signals, finished results."""

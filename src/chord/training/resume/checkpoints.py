@@ -1,0 +1,121 @@
+"""Checkpoints that are whole or do not count, and whose they are."""
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from accelerate import PartialState
+from transformers import TrainerCallback
+
+from chord.errors import UserError
+from chord.io.files import read_json, write_json
+from chord.io.provenance import folder_sha256
+from chord.training.resume.finished import IDENTITY
+
+log = logging.getLogger(__name__)
+COMPLETE = "complete"  # written last: hashes of the checkpoint's files and of the best weights that it counts on
+
+
+class MarkComplete(TrainerCallback):
+    """The trainer writes a checkpoint file by file; the marker says that all of them, of all ranks, are on disk."""
+
+    def __init__(self, check: Callable[[], None]):
+        """check: raises when the folder is not this process's any more."""
+        self.check = check
+
+    def on_save(self, args, state, control, **_):
+        PartialState().wait_for_everyone()
+        if not state.is_world_process_zero:
+            return
+        self.check()
+        folder = Path(args.output_dir)
+        checkpoint = folder / f"checkpoint-{state.global_step}"
+        for file in checkpoint.rglob("*"):
+            if file.is_file():
+                _sync(file)
+        best = max(folder.glob("best-*"), key=step_of, default=None)
+        parts = [checkpoint, best] if best else [checkpoint]
+        write_json(checkpoint / COMPLETE, {part.name: _hashes(part) for part in parts})
+        # Best weights go when no checkpoint counts on them; the one before this may be needed if this gets damaged.
+        named = {name for marker in folder.glob(f"checkpoint-*/{COMPLETE}") for name in read_json(marker)}
+        for other in folder.glob("best-*"):
+            if other.name not in named:
+                shutil.rmtree(other)
+
+
+def _sync(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {name: digest for name, digest in folder_sha256(folder).items() if name != COMPLETE}
+
+
+def step_of(folder: Path) -> int:
+    """Step in the name of a folder such as checkpoint-50."""
+    return int(folder.name.rsplit("-", 1)[1])
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint, if there is one."""
+    complete = (path for path in folder.glob("checkpoint-*") if (path / COMPLETE).exists())
+    return max(complete, key=step_of, default=None)
+
+
+def clear_checkpoints(folder: Path, identity: dict) -> None:
+    """Make the newest checkpoint in `folder` one that is whole and of the run with this identity.
+
+    identity: what decides the run's numbers (spec, inputs, code). Checkpoints of another identity are deleted: to go on
+    from them would give weights that no configuration describes. So are newer ones that a kill left incomplete or that
+    were damaged since, and best weights from later steps.
+    """
+    if folder.exists() and (found := _identity_of(folder)) != identity:
+        if found is None:
+            log.warning("%s: damaged since it was written; starts anew", folder / IDENTITY)
+        shutil.rmtree(folder)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        write_json(folder / IDENTITY, identity)
+    reached = 0
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=step_of, reverse=True):
+        if (checkpoint / COMPLETE).exists():
+            if not (damaged := _damaged(checkpoint)):
+                reached = step_of(checkpoint)
+                break
+            log.warning("%s: damaged since it was written; starts from an earlier step", damaged)
+        shutil.rmtree(checkpoint)
+    for best in folder.glob("best-*"):
+        if step_of(best) > reached:
+            shutil.rmtree(best)
+
+
+def remove_incomplete(folder: Path) -> None:
+    """Delete what a failed save left: on a full disk there is then room to say so."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        if not (checkpoint / COMPLETE).exists():
+            shutil.rmtree(checkpoint)
+
+
+def _identity_of(folder: Path) -> dict | None:
+    try:
+        return read_json(folder / IDENTITY)
+    except (FileNotFoundError, UserError):
+        return None
+
+
+def _damaged(checkpoint: Path) -> Path | None:
+    """A file that is not what the marker says, the marker itself included; None if all are."""
+    try:
+        marker = read_json(checkpoint / COMPLETE)
+        for part, hashes in marker.items():
+            folder = checkpoint.with_name(part)
+            found = _hashes(folder) if folder.is_dir() else {}
+            for name in hashes | found:
+                if found.get(name) != hashes.get(name):
+                    return folder / name
+    except (UserError, AttributeError):  # no JSON, no object, or a folder without files
+        return checkpoint / COMPLETE
+    return None

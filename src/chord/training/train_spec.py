@@ -1,0 +1,219 @@
+"""What a training job is told: one stage, its seed, how it is validated. No torch here: configurations check fast."""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from chord.objectives import ExpertLoss, Normalisation, Router, Schedule, TokenWeight
+from chord.objectives.expert_losses import Nll
+from chord.objectives.routers import Separate
+from chord.objectives.token_weights import One
+from chord.rollouts import Decoding
+from chord.settings import Settings
+from chord.training.scale.scale_spec import Scale
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Optimizer(Settings):
+    """AdamW at a constant rate after a linear warm-up. Betas are the paper's (A.1); its weight decay is unknown."""
+
+    lr: PositiveFloat
+    warmup_steps: NonNegativeInt = Field(0, description="update n has rate lr * (n - 1) / warmup_steps until then")
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    weight_decay: NonNegativeFloat = 0.0
+    max_grad_norm: PositiveFloat = 1.0
+
+
+class Lora(Settings):
+    """Low-rank adapters on all linear layers of the decoder are trained, nothing else (arXiv 2106.09685).
+
+    The result of a run is a whole model, with the adapters merged into its weights.
+    """
+
+    rank: PositiveInt
+    alpha: PositiveFloat = Field(description="the update is scaled by alpha / rank")
+
+
+class StageSettings(Settings):
+    """What both kinds of stages have."""
+
+    optimizer: Optimizer
+    lora: Lora | None = Field(None, description="train adapters in place of all weights; null: all weights")
+    micro_batch_rows: PositiveInt = Field(description="rows of one forward pass; changes memory and time only")
+    keep: Literal["last", "best"] = Field(description="which weights are the result: last, or best on validation")
+    validate_every: PositiveInt = Field(description="steps between two validations")
+    expert_set: PositiveInt | None = Field(None, description="only the first so many expert rows; all when not given")
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Settings without effect; a job's specification leaves them out, so that they do not make it run again."""
+        return () if self.lora else ("lora",)
+
+    def used(self) -> dict:
+        """The settings with an effect, as JSON values."""
+        unused = self.unused  # looks at every step of a schedule
+        return {key: value for key, value in self.model_dump(mode="json").items() if key not in unused}
+
+
+class SftStage(StageSettings):
+    """Supervised fine-tuning on the expert trajectories (paper, eq. 1): token mean over the whole batch."""
+
+    kind: Literal["sft"] = "sft"
+    epochs: PositiveInt
+    expert_rows_per_step: PositiveInt
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The training rows that the stage reads."""
+        return ("experts",)
+
+    def unshared(self, ranks: int) -> str | None:
+        """Which of its numbers of rows so many ranks cannot share equally, as a message; None where they can."""
+        if self.expert_rows_per_step % (self.micro_batch_rows * ranks) == 0:
+            return None
+        return (
+            f"expert_rows_per_step: {self.expert_rows_per_step} is not a multiple of micro_batch_rows "
+            f"{self.micro_batch_rows} times {ranks} ranks"
+        )
+
+    @model_validator(mode="after")
+    def _whole_micro_batches(self) -> "SftStage":
+        if self.expert_rows_per_step % self.micro_batch_rows:
+            raise ValueError(
+                f"expert_rows_per_step: expected a multiple of micro_batch_rows {self.micro_batch_rows}, "
+                f"got {self.expert_rows_per_step}"
+            )
+        return self
+
+
+class HybridStage(StageSettings):
+    """GRPO and expert data in one loss (paper, eq. 3). A schedule constant at 0 is pure GRPO.
+
+    Rollouts are strictly on-policy: one optimizer update for each batch of rollouts.
+    """
+
+    kind: Literal["hybrid"] = "hybrid"
+    steps: PositiveInt
+    prompts_per_step: PositiveInt
+    rollouts_per_prompt: Annotated[int, Field(ge=2)]
+    expert_rows_per_step: PositiveInt | None = Field(
+        None, description="needed where mu is ever above 0; a router that joins reads one for each prompt instead"
+    )
+    schedule: Schedule
+    token_weight: TokenWeight = One()
+    expert_loss: ExpertLoss = Nll()
+    router: Router = Separate()
+    normalisation: Normalisation = "global"
+    clip: float = Field(0.2, gt=0.0, lt=1.0, description="inactive: with one update a batch the ratio is 1")
+    decoding: Decoding
+    generate_batch_rows: PositiveInt = Field(description="completions sampled at a time")
+
+    @property
+    def uses_experts(self) -> bool:
+        """Whether the schedule gives the expert term weight at any step."""
+        return any(self.schedule.weights(step)[1] for step in range(1, self.steps + 1))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The training rows that the stage reads."""
+        return ("prompts", self.router.reads) if self.uses_experts else ("prompts",)
+
+    def unshared(self, ranks: int) -> str | None:
+        """As of an SftStage."""
+        for key in ("prompts_per_step", "expert_rows_per_step"):
+            if (getattr(self, key) or 0) % ranks:
+                return f"{key}: {getattr(self, key)} rows cannot be shared equally by {ranks} ranks"
+        return None
+
+    @property
+    def expert_rows_of_a_step(self) -> int:
+        """Expert rows of a step at which they have weight, of all ranks; 0 where they never have."""
+        if not self.uses_experts:
+            return 0
+        return self.prompts_per_step if self.router.joins else self.expert_rows_per_step
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        unused = super().unused
+        if not self.uses_experts:
+            return (*unused, "expert_rows_per_step", "expert_set", "token_weight", "expert_loss", "router")
+        # Separate rows are the default, which specifications of stages have never named.
+        return (*unused, *(("expert_rows_per_step", "expert_set") if self.router.joins else ("router",)))
+
+    @model_validator(mode="after")
+    def _expert_rows_are_counted(self) -> "HybridStage":
+        if self.uses_experts and not self.router.joins and self.expert_rows_per_step is None:
+            raise ValueError("expert_rows_per_step: missing; expected a number, because the schedule has mu above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_have_rollouts(self) -> "HybridStage":
+        if not self.uses_experts:
+            return self
+        if self.expert_loss.needs_group and not self.router.joins:
+            raise ValueError(
+                f"router: expected joined, as the expert loss {self.expert_loss.name} takes advantages of expert rows"
+            )
+        if self.router.joins and not all(self.schedule.weights(step)[0] for step in range(1, self.steps + 1)):
+            raise ValueError("schedule: expected rollouts (mu below 1) at every step, as expert rows join their groups")
+        return self
+
+    @model_validator(mode="after")
+    def _samples_come_from_the_policy(self) -> "HybridStage":
+        if self.decoding.temperature != 1.0 or self.decoding.top_p != 1.0:
+            raise ValueError(
+                "decoding: expected temperature 1 and top_p 1, so that rollouts are samples of the updated policy "
+                "(strict on-policy; paper, section 4.1)"
+            )
+        return self
+
+
+Stage = Annotated[SftStage | HybridStage, Field(discriminator="kind")]
+
+
+class Validation(Settings):
+    """How validation accuracy is measured during training: avg@k on the validation rows. Never on a benchmark."""
+
+    k: PositiveInt
+    decoding: Decoding
+    batch_rows: PositiveInt
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "Validation":
+        self.decoding.refuse_copies("k", self.k)
+        return self
+
+
+class TrainSpec(Settings):
+    """One run: a stage from a start model. The method's name is not in it: equal settings are equal runs."""
+
+    study_seed: int
+    seed_index: NonNegativeInt
+    stage: Stage
+    validation: Validation
+    save_every: PositiveInt = Field(description="steps between two checkpoints")
+    scale: Scale = Scale()
+
+    def values(self) -> dict:
+        """As JSON values, without a `scale` or adapters that are not there: the hash of what was run before there were
+        any stays the same."""
+        values = self.model_dump(mode="json")
+        if self.scale == Scale():
+            del values["scale"]
+        if self.stage.lora is None:
+            del values["stage"]["lora"]
+        return values
+
+    @model_validator(mode="after")
+    def _adapters_are_not_sharded(self) -> "TrainSpec":
+        if self.stage.lora and self.scale.sharding != "none":
+            raise ValueError(f"scale.sharding: expected none beside lora, got {self.scale.sharding}")
+        return self

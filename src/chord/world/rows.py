@@ -1,0 +1,63 @@
+"""Rows (prompts with their gold answer) made by the world and its skills. The format is in docs/architecture.md."""
+
+from collections.abc import Sequence
+
+from chord.errors import UserError
+from chord.io.seeds import derive_seed
+from chord.world import problems, skills, solutions
+
+MAX_DRAWS = 10_000  # per row; a split holds a tenth of all problems, so this many misses means there is nothing left
+
+
+def world_rows(split: str, name: str, ks: Sequence[int], count: int, seed: int) -> list[dict]:
+    """`count` different problems of one split, `ks` in turn. Row i is the same for every larger `count`.
+
+    name: prefix of the ids and part of the seed, so that two files from the same split draw different problems (they
+    may share some: whoever needs them apart checks, as `prepare` does).
+    """
+    rows, seen = [], set()
+    for place in range(count):
+        k = ks[place % len(ks)]
+        for draw in range(MAX_DRAWS):
+            problem = problems.generate(derive_seed(seed, "world", name, place, draw), k)
+            if problems.split_of(problem) == split and problem.canonical not in seen:
+                break
+        else:
+            raise UserError(f"split {split!r}: no new problem with k={k} after {place} rows; ask for fewer rows")
+        seen.add(problem.canonical)
+        rows.append(
+            {
+                "id": f"{name}-{place:06d}",
+                "messages": [{"role": "user", "content": problem.text}],
+                "gold": solutions.gold(problem),
+                "task": "world",
+                "group": f"T{ks.index(k) + 1}",
+                "meta": {"k": k, "statements": len(problem.statements)},
+            }
+        )
+    return rows
+
+
+def skill_rows(name: str, groups: list[str], count_per_group: int, seed: int) -> list[dict]:
+    """Questions that pretraining has never seen, `count_per_group` different ones for each skill."""
+    rows, seen = [], set()
+    for group in groups:
+        for place in range(count_per_group):
+            for draw in range(MAX_DRAWS):
+                choice = skills.generate(derive_seed(seed, "skills", name, group, place, draw), group)
+                if skills.is_test(choice.text) and choice.text not in seen:
+                    break
+            else:
+                raise UserError(f"skill {group!r}: no new question after {place} rows; ask for fewer rows")
+            seen.add(choice.text)
+            rows.append(
+                {
+                    "id": f"{name}-{group}-{place:06d}",
+                    "messages": [{"role": "user", "content": choice.text}],
+                    "gold": choice.gold,
+                    "task": "choice",
+                    "group": group,
+                    "meta": {},
+                }
+            )
+    return rows
