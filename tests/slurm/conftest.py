@@ -22,7 +22,7 @@ from tests.integration.workflow import copy_checkout
 from tests.slurm.cluster import Cluster, Job, process_of, wait_for
 
 RESULTS = Path("results/smoke")
-STEPS = 30  # of CHORD-phi: time enough to be met by something
+STEPS = 60  # of CHORD-phi: time enough to be met by something
 PARTITIONS = {
     "cpu": {"max_runtime": 600, "max_threads": 2, "max_mem_mb": 16000},
     "gpu": {"max_runtime": 600, "max_threads": 2, "max_mem_mb": 16000, "max_gpu": 1},
@@ -146,6 +146,8 @@ def kill_then_cut(cluster: Cluster, snakemake: subprocess.Popen, happened: Happe
     wait_for(lambda: newest(happened.folder / run) > happened.killed_after, snakemake)
     process = process_of(happened.folder, "train", str(run))
     process.send_signal(signal.SIGSTOP)
+    log = happened.folder / "results/smoke/logs/train/chord_phi-seed-0.log"
+    assert training(cluster, 0)[-1].id == second.id, f"the second attempt ended by itself: {log.read_text()[-2000:]}"
     hours, minutes, _ = cluster.details(second)["RunTime"].split(":")
     cluster("scontrol", "update", f"JobId={second.id}", f"TimeLimit={60 * int(hours) + int(minutes) + 2}")
     happened.killed = wait_for(lambda: len(jobs := training(cluster, 0)) > 2 and jobs, snakemake)
