@@ -20,7 +20,7 @@ from pathlib import Path
 
 from chord.plan import jobs
 from chord.study import load_study
-from tests.integration.workflow import ROOT, copy_checkout, pretend_finished, snakemake
+from tests.helpers.workflow import ROOT, copy_checkout, pretend_finished, snakemake
 
 SMOKE = ("--config", "study=smoke", "--", "main")
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chord.io.provenance import file_sha256, folder_sha256, json_hash
-from tests.integration.workflow import ROOT, snakemake
+from tests.helpers.workflow import ROOT, snakemake
 
 pytestmark = pytest.mark.slow
 STUDY = ["--config", "study=smoke"]

@@ -11,7 +11,7 @@ import sys
 import pytest
 import yaml
 
-from tests.integration.workflow import ROOT, copy_checkout, snakemake
+from tests.helpers.workflow import ROOT, copy_checkout, snakemake
 
 SMOKE = ("--config", "study=smoke")
 

@@ -17,7 +17,7 @@ from chord.io.files import write_jsonl
 from chord.io.locks import held
 from chord.world import problems, solutions
 from chord.world.rows import world_rows
-from tests.integration.workflow import ROOT, snakemake
+from tests.helpers.workflow import ROOT, snakemake
 
 PYTHON = [sys.executable, "-m", "chord"]
 ADVICE = "no half-written file counts as a result: make room or give access, then give the same command again\n"

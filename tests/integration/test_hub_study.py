@@ -15,9 +15,9 @@ import yaml
 
 from chord.io.files import read_json, read_jsonl
 from chord.io.provenance import file_sha256, folder_sha256
-from tests.hub_server import Hub, serve
-from tests.integration.workflow import copy_checkout, snakemake
-from tests.unit.dataset_rows import openr1
+from tests.helpers.dataset_rows import openr1
+from tests.helpers.hub_server import Hub, serve
+from tests.helpers.workflow import copy_checkout, snakemake
 
 pytestmark = pytest.mark.slow
 TEMPLATE = (

@@ -24,7 +24,7 @@ import yaml
 
 from chord.io.files import PARTIAL
 from chord.io.locks import held
-from tests.integration.workflow import ROOT, copy_checkout
+from tests.helpers.workflow import ROOT, copy_checkout
 
 pytestmark = pytest.mark.slow
 SEED = 20

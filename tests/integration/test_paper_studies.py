@@ -8,7 +8,7 @@ import pytest
 from chord.io.files import read_json
 from chord.io.provenance import folder_sha256
 from chord.study import load_study
-from tests.integration.workflow import ROOT, copy_checkout, snakemake
+from tests.helpers.workflow import ROOT, copy_checkout, snakemake
 
 pytestmark = pytest.mark.slow
 STUDIES = sorted(path.name.removesuffix(".yaml") for path in (ROOT / "config/studies").glob("*.yaml"))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from chord.io.files import read_json, write_jsonl
-from tests.integration.workflow import copy_checkout, planned, pretend_finished
+from tests.helpers.workflow import copy_checkout, planned, pretend_finished
 
 pytestmark = pytest.mark.slow
 STUDY = "config/studies/tiny.yaml"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.integration.workflow import copy_checkout, pretend_finished, snakemake
+from tests.helpers.workflow import copy_checkout, pretend_finished, snakemake
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from tests.integration.workflow import ROOT, snakemake
+from tests.helpers.workflow import ROOT, snakemake
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from tests.integration.workflow import ROOT, copy_checkout, planned, snakemake
+from tests.helpers.workflow import ROOT, copy_checkout, planned, snakemake
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.integration.workflow import copy_checkout
+from tests.helpers.workflow import copy_checkout
 from tests.slurm.cluster import Cluster, Job, process_of, wait_for
 
 RESULTS = Path("results/smoke")

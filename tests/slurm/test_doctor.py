@@ -4,8 +4,8 @@ import pytest
 
 from chord.doctor import cluster as doctor
 from chord.study import load_study
-from tests.integration.workflow import ROOT
-from tests.unit.study_files import STUDY_FILE, Root
+from tests.helpers.study_files import STUDY_FILE, Root
+from tests.helpers.workflow import ROOT
 
 pytestmark = pytest.mark.slurm
 

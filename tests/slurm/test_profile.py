@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.integration.workflow import ROOT, snakemake
+from tests.helpers.workflow import ROOT, snakemake
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 

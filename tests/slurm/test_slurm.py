@@ -9,7 +9,7 @@ import pytest
 
 from chord.io.files import read_json
 from chord.training.curves import CLOCK
-from tests.integration.workflow import snakemake
+from tests.helpers.workflow import snakemake
 from tests.slurm.conftest import RESULTS, STEPS, git
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]

@@ -10,8 +10,8 @@ from chord.data import benchmark
 from chord.errors import UserError
 from chord.io.files import read_jsonl
 from chord.tasks import verdict
-from tests.unit import dataset_rows
-from tests.unit.dataset_rows import write
+from tests.helpers import dataset_rows
+from tests.helpers.dataset_rows import write
 from tests.unit.test_readers import rows_of
 
 ASKED = [{"role": "user", "content": "buy tea"}]

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import fake_study
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +10,7 @@ from scipy import stats
 
 from chord.analysis.cells import cell_files, estimates
 from chord.errors import UserError
+from tests.helpers import fake_study
 
 
 def spec(*methods: str, references: tuple[str, ...] = (), seeds: tuple[int, ...] = (0, 1), **extra) -> dict:

@@ -13,7 +13,7 @@ import yaml
 from chord import cli
 from chord.io.files import write_jsonl
 from chord.study.hardware import find_positions
-from tests.unit.study_files import STUDY_FILE, Root
+from tests.helpers.study_files import STUDY_FILE, Root
 
 BASE = Path(__file__).parents[2] / "models/world-base"  # 256 positions
 SKILLS, WORLD, DECAY = "config/benchmarks/skills.yaml", "config/benchmarks/world.yaml", "config/methods/decay.yaml"

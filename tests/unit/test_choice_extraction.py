@@ -11,7 +11,7 @@ import pytest
 from chord import cli
 from chord.tasks import mmlu_pro_official
 from chord.tasks.choice_extraction import LETTERS, extract
-from tests.unit.choice_cases import NONE, RIGHT, SECONDS, lines
+from tests.helpers.choice_cases import NONE, RIGHT, SECONDS, lines
 
 CASES = Path(__file__).parents[1] / "data" / "cases" / "choice.jsonl"
 

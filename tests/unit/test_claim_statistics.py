@@ -3,7 +3,6 @@
 import math
 from pathlib import Path
 
-import fake_study
 import numpy as np
 import pytest
 from scipy import stats
@@ -13,6 +12,7 @@ from chord.analysis.claims.claim_statistics import Evidence, NotMeasured, differ
 from chord.analysis.claims.claims_spec import Change, Difference, Position
 from chord.analysis.figures.curves import Curve, RunCurves
 from chord.analysis.statistics.intervals import paired_difference, seed_interval, strata
+from tests.helpers import fake_study
 
 NAN = float("nan")
 

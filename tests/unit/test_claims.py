@@ -5,7 +5,6 @@ import json
 import subprocess
 from pathlib import Path
 
-import fake_study
 import pytest
 import yaml
 from hypothesis import given
@@ -17,6 +16,7 @@ from chord.analysis.claims.claims import CONTRADICTED, NOT_MEASURED, SUPPORTED, 
 from chord.analysis.claims.claims_spec import ClaimsSpec, read_claims
 from chord.errors import UserError
 from chord.io.provenance import file_sha256
+from tests.helpers import fake_study
 
 SHIPPED = sorted((Path(__file__).parents[2] / "config" / "claims").glob("*.yaml"))
 NAMES = ("original", "sft_best", "rl", "chord_mu", "chord_phi")

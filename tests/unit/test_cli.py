@@ -13,7 +13,7 @@ from chord.analysis.catalogue import TABLES
 from chord.objectives import Schedule
 from chord.study.schemas import FILES
 from chord.training.train_spec import HybridStage
-from tests.unit.study_files import CLAIMS_FILE, STUDY_FILE, Root
+from tests.helpers.study_files import CLAIMS_FILE, STUDY_FILE, Root
 
 # A further setting or schedule needs no edit here.
 HYBRID_KEYS = ", ".join(sorted(HybridStage.model_fields))

@@ -13,8 +13,8 @@ import safetensors.numpy
 from chord.cli import main
 from chord.doctor import Finding, cluster, free_space, local_data, machine, packages, report_text
 from chord.study import load_study
-from tests.hub_server import serve
-from tests.unit.study_files import STUDY_FILE, Root
+from tests.helpers.hub_server import serve
+from tests.helpers.study_files import STUDY_FILE, Root
 
 ROOT = Path(__file__).parents[2]
 WORLD = "config/benchmarks/world.yaml"

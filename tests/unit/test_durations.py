@@ -5,7 +5,7 @@ import pytest
 from chord import cli
 from chord.study import load_study
 from chord.study.durations import whole_minutes
-from tests.unit.study_files import STUDY_FILE, Root
+from tests.helpers.study_files import STUDY_FILE, Root
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import fake_study
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from chord.analysis.figures import figures
 from chord.analysis.figures.curves import curve, read_curves, running_mean
 from chord.analysis.figures.looks import LOOKS, OWN, looks
 from chord.errors import UserError
+from tests.helpers import fake_study
 
 TITLES = {name: title for name, (title, _, _) in fake_study.METHODS.items()} | {"mix_is": "μ with IS"}
 

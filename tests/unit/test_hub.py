@@ -13,8 +13,8 @@ from chord.io.files import read_json, write_json
 from chord.io.provenance import file_sha256
 from chord.study import load_study
 from chord.study.hub import download_spec, read_lock, repositories
-from tests.hub_server import Hub, serve
-from tests.unit.study_files import STUDY_FILE, Root
+from tests.helpers.hub_server import Hub, serve
+from tests.helpers.study_files import STUDY_FILE, Root
 
 WORLD = "config/benchmarks/world.yaml"
 SOURCE = {

@@ -5,7 +5,6 @@ import io
 import json
 from pathlib import Path
 
-import fake_study
 import numpy as np
 import pytest
 
@@ -18,7 +17,8 @@ from chord.errors import UserError
 from chord.objectives.schedules import Constant
 from chord.plan import phase_jobs, plan_text
 from chord.study import load_study
-from tests.unit.study_files import METHODS, STUDY_FILE, Root
+from tests.helpers import fake_study
+from tests.helpers.study_files import METHODS, STUDY_FILE, Root
 
 SECTION = {"exposures": [0.02, 0.3], "base_steps": 40, "mu": [0.1, 0.9], "benchmark": "world"}
 PHI = {"name": "power", "a": 1, "b": 1}

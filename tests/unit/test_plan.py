@@ -9,7 +9,7 @@ from chord.plan import estimated_minutes, jobs, plan_text, questions, refusals, 
 from chord.plan.memory import needs, rank, rollouts, update
 from chord.plan.rank import CPU_PROCESS, GPU_PROCESS, VLLM_ASLEEP
 from chord.study import load_study
-from tests.unit.study_files import STUDY_FILE, Root
+from tests.helpers.study_files import STUDY_FILE, Root
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def test_the_peak_of_a_training_step():
         "num_attention_heads": 8, "num_key_value_heads": 4,
     }  # fmt: skip
     rows, length = 4, 256
-    command = [sys.executable, "-m", "tests.unit.peak_memory", json.dumps([values, rows, length])]
+    command = [sys.executable, "-m", "tests.helpers.peak_memory", json.dumps([values, rows, length])]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}"}
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

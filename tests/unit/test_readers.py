@@ -14,8 +14,8 @@ from chord.data.toolace_reader import UnreadableCall, offered_functions, read_ca
 from chord.errors import UserError
 from chord.io.files import read_json, read_jsonl
 from chord.io.provenance import file_sha256
-from tests.unit import dataset_rows
-from tests.unit.dataset_rows import toolace, write
+from tests.helpers import dataset_rows
+from tests.helpers.dataset_rows import toolace, write
 
 ROOT = Path(__file__).parents[2]
 # Benchmark -> its folder among the real rows.

@@ -12,7 +12,7 @@ from chord.data.rows_spec import PrepareSpec
 from chord.errors import UserError
 from chord.io.files import read_json, read_jsonl, write_jsonl
 from chord.io.provenance import file_sha256
-from tests.unit.dataset_rows import openr1, toolace, write
+from tests.helpers.dataset_rows import openr1, toolace, write
 
 THEMES = "apples boats cats doors eggs forks goats hats inks jars kites lamps mugs nuts oars pens quilts rugs".split()
 

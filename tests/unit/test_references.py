@@ -19,7 +19,7 @@ from chord.errors import UserError
 from chord.io.files import read_json, read_jsonl
 from chord.study import load_study
 from chord.tasks import verdict
-from tests.unit.study_files import Root
+from tests.helpers.study_files import Root
 
 ROOT = Path(__file__).parents[2]
 CASES = [json.loads(line) for line in (ROOT / "tests/data/cases/rows.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -9,7 +9,6 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-import fake_study
 import pandas as pd
 import pytest
 
@@ -20,6 +19,7 @@ from chord.analysis.report import report
 from chord.analysis.report.report_claims import Picture, picture
 from chord.analysis.report.summary import summarise
 from chord.analysis.specs import ReportComparison
+from tests.helpers import fake_study
 
 REPORTED = Path(__file__).parents[2] / "config" / "paper" / "reported.yaml"
 NAMES = ("original", "sft_best", "rl", "chord_mu", "chord_phi")

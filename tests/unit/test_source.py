@@ -10,7 +10,7 @@ import pytest
 
 from chord.io.source import keep, kept
 from chord.study import load_study
-from tests.integration.workflow import copy_checkout
+from tests.helpers.workflow import copy_checkout
 
 
 @pytest.fixture

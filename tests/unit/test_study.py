@@ -13,7 +13,7 @@ from chord.rollouts import Decoding
 from chord.study import load_study
 from chord.study.reading import merge
 from chord.training.train_spec import TrainSpec
-from tests.unit.study_files import CLAIMS_FILE, STUDY_FILE, Root
+from tests.helpers.study_files import CLAIMS_FILE, STUDY_FILE, Root
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import fake_study
 import pandas as pd
 import pytest
 
@@ -17,6 +16,7 @@ from chord.analysis.tables.entries import number
 from chord.analysis.tables.reported import read_reported
 from chord.analysis.tables.table import Entry, Table
 from chord.errors import UserError
+from tests.helpers import fake_study
 
 REPORTED = Path(__file__).parents[2] / "config" / "paper" / "reported.yaml"
 COLUMNS = [

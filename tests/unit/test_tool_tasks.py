@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chord.tasks import bfcl, tool_call, verdict
 from chord.tasks.verdict import Verdict
-from tests.unit.prompts import expected
+from tests.helpers.prompts import expected
 
 FUNCTIONS = [
     {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.workflow import ROOT, snakemake
+from tests.helpers.workflow import ROOT, snakemake
 
 RESULTS = Path("results/smoke")
 RUN = RESULTS / "runs/sft_light/seed-0"

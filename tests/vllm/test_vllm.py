@@ -26,7 +26,7 @@ from chord.rollouts.sampling import nucleus
 from chord.rollouts.server import ServerEngine
 from chord.rollouts.vllm import VllmEngine
 from chord.tasks import verdict
-from tests.integration.workflow import ROOT
+from tests.helpers.workflow import ROOT
 from tests.vllm.conftest import KEY, SETTINGS
 
 pytestmark = [
