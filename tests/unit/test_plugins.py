@@ -1,0 +1,80 @@
+"""Plug-ins: installed packages that bring parts are found by entry points and recorded by what they are."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from chord.errors import UserError
+from chord.plugins import plugin_records, plugins
+
+WEIGHT = '''
+from typing import Literal
+
+from chord.objectives import Weight
+
+
+class Doubt(Weight):
+    """w = sg(1 - p)."""
+
+    name: Literal["doubt"] = "doubt"
+
+    def __call__(self, tokens):
+        return -tokens.logp.detach().expm1()
+'''
+
+
+def install(folder: Path, distribution: str, group: str, entry: str) -> None:
+    """What an installer leaves of a distribution's metadata."""
+    info = folder / f"{distribution}-1.2.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{entry}\n")
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder of installed packages."""
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins.cache_clear()
+    yield tmp_path
+    plugins.cache_clear()
+    sys.modules.pop("doubtful", None)
+
+
+def test_an_installed_part_has_its_name_distribution_version_and_source_hash(site):
+    (site / "doubtful.py").write_text(WEIGHT)
+    install(site, "doubtful", "chord.token_weights", "doubt = doubtful:Doubt")
+    plugin = plugins("chord.token_weights")["doubt"]
+    assert "doubtful" not in sys.modules, "its code is imported when it is used"
+    assert (plugin.distribution, plugin.version) == ("doubtful", "1.2")
+    before = plugin.sha256
+    (site / "doubtful.py").write_text(WEIGHT + "\n# edited\n")
+    plugins.cache_clear()
+    record = plugin_records([("chord.token_weights", "doubt"), ("chord.token_weights", "power")])
+    assert list(record) == ["chord.token_weights:doubt"]
+    assert record["chord.token_weights:doubt"]["sha256"] not in ("", before)
+
+
+def test_the_hash_is_of_every_file_of_the_package(site):
+    (site / "doubtful").mkdir()
+    (site / "doubtful" / "__init__.py").write_text("")
+    (site / "doubtful" / "formulas.py").write_text("LIMIT = 1\n")
+    install(site, "doubtful", "chord.token_weights", "doubt = doubtful:Doubt")
+    before = plugins("chord.token_weights")["doubt"].sha256
+    (site / "doubtful" / "formulas.py").write_text("LIMIT = 2\n")
+    plugins.cache_clear()
+    assert plugins("chord.token_weights")["doubt"].sha256 != before
+
+
+def test_a_name_that_two_distributions_offer_is_refused(site):
+    install(site, "doubtful", "chord.schedules", "ramp = doubtful:Ramp")
+    install(site, "sceptic", "chord.schedules", "ramp = sceptic:Ramp")
+    with pytest.raises(UserError, match=r"chord.schedules ramp.*doubtful"):
+        plugins("chord.schedules")
+
+
+def test_a_plugin_whose_module_is_missing_is_named(site):
+    install(site, "doubtful", "chord.schedules", "ramp = doubtful_missing:Ramp")
+    with pytest.raises(UserError, match=r"ramp of doubtful 1.2.*doubtful_missing:Ramp"):
+        _ = plugins("chord.schedules")["ramp"].value
