@@ -1,5 +1,7 @@
 """Objectives that have a name in Python are those of the shipped methods, or of a formula where there is no method."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,13 @@ def test_a_named_objective_without_a_file_is_its_formula(name, loss):
     terms = objective.token_weight, objective.expert_loss
     found = chord.expert_loss(chord.ExpertTokens(p.log()), torch.ones_like(p), 3, *terms)
     torch.testing.assert_close(found, loss(p).mean())
+
+
+def test_importing_chord_loads_neither_torch_nor_pydantic_and_its_losses_load_no_torch():
+    code = (
+        "import sys, chord; assert not {'torch', 'pydantic'} & sys.modules.keys(); "
+        "from chord import CHORD_PHI, Power, policy_loss, expert_loss, hybrid_loss; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="CHORD_PSI"):
+        _ = chord.CHORD_PSI

@@ -49,7 +49,7 @@ from chord.training.train_spec import SftStage, TrainSpec
 from chord.training.validation import OverRanks, Validate, best_step
 
 # What decides a run's numbers: no run is resumed from a checkpoint in which any of it was different.
-IDENTITY = ("spec", "inputs", "environment", "device", "precision", "ranks", "plugins")  # of its manifest
+DECISIVE_KEYS = ("spec", "inputs", "environment", "device", "precision", "ranks", "plugins")  # of its manifest
 DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "tasks", "training", "io/seeds.py")
 
 
@@ -117,7 +117,7 @@ def _train(
         ranks=ranks.num_processes,
         plugins=_plugins(spec, rows),
     )
-    identity = {key: provenance[key] for key in IDENTITY}
+    identity = {key: provenance[key] for key in DECISIVE_KEYS}
     checkpoints = out / "checkpoints"
     if ranks.is_main_process:
         remove_partials(out)
