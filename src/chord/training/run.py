@@ -20,6 +20,7 @@ from chord.io.locks import held
 from chord.io.models import load_weights
 from chord.io.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
 from chord.io.seeds import derive_seed
+from chord.plugins import plugin_records
 from chord.rollouts import Engine, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.rollouts.policy import policy_tokenizer
@@ -47,7 +48,8 @@ from chord.training.sft import SftTrainer
 from chord.training.train_spec import SftStage, TrainSpec
 from chord.training.validation import OverRanks, Validate, best_step
 
-# The code that decides a run's numbers: a checkpoint made by other code is not gone on from.
+# What decides a run's numbers: no run is resumed from a checkpoint in which any of it was different.
+DECISIVE_KEYS = ("spec", "inputs", "environment", "device", "precision", "ranks", "plugins")  # of its manifest
 DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "tasks", "training", "io/seeds.py")
 
 
@@ -106,8 +108,16 @@ def _train(
     """
     started = utc_now()
     device, precision = _hardware(spec.scale)
-    provenance = manifest(spec.values(), inputs, device=device, precision=precision, ranks=ranks.num_processes)
-    identity = {key: provenance[key] for key in ("spec", "inputs", "environment", "device", "precision", "ranks")}
+    rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
+    provenance = manifest(
+        spec.values(),
+        inputs,
+        device=device,
+        precision=precision,
+        ranks=ranks.num_processes,
+        plugins=_plugins(spec, rows),
+    )
+    identity = {key: provenance[key] for key in DECISIVE_KEYS}
     checkpoints = out / "checkpoints"
     if ranks.is_main_process:
         remove_partials(out)
@@ -119,7 +129,6 @@ def _train(
         return
     resumed = newest_checkpoint(checkpoints)
 
-    rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
     if spec.stage.expert_set and "experts" in rows:
         rows["experts"] = _first(rows["experts"], spec.stage.expert_set, inputs["experts"])
     if "traces" in rows:
@@ -249,6 +258,12 @@ def build_trainer(
     args = HybridTrainer.config(stage, world_size, **common)
     engine = engine or _engine(model, tokenizer, stage.generate_batch_rows, precision)
     return HybridTrainer(trained, tokenizer, args, stage, engine, prompts, experts, seed_parts)
+
+
+def _plugins(spec: TrainSpec, rows: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
+    """Records of the plug-ins whose code decides the run's numbers."""
+    parts = [] if isinstance(spec.stage, SftStage) else spec.stage.objective.plugin_names
+    return plugin_records([*parts, *(("chord.tasks", row.get("task")) for some in rows.values() for row in some)])
 
 
 def _facts(spec: TrainSpec, ends: list[str]) -> Facts:
