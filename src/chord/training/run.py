@@ -20,9 +20,11 @@ from chord.io.locks import held
 from chord.io.models import load_weights
 from chord.io.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
 from chord.io.seeds import derive_seed
+from chord.plugins import plugin_records
 from chord.rollouts import Engine, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.rollouts.policy import policy_tokenizer
+from chord.tasks import GROUP, task_hashes, tasks_of
 from chord.training.adapters import add_adapters
 from chord.training.clock import Clock
 from chord.training.curves import SYNC_COLUMNS, curve_rows, write_curves
@@ -48,7 +50,8 @@ from chord.training.train_spec import SftStage, TrainSpec
 from chord.training.validation import OverRanks, Validate, best_step
 
 # The code that decides a run's numbers: a checkpoint made by other code is not gone on from.
-DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "tasks", "training", "io/seeds.py")
+# That of the tasks that judge its rows comes to it.
+DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "training", "io/seeds.py")
 
 
 def run(
@@ -106,8 +109,19 @@ def _train(
     """
     started = utc_now()
     device, precision = _hardware(spec.scale)
-    provenance = manifest(spec.values(), inputs, device=device, precision=precision, ranks=ranks.num_processes)
-    identity = {key: provenance[key] for key in ("spec", "inputs", "environment", "device", "precision", "ranks")}
+    rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
+    tasks = tasks_of(row for name in ("prompts", "validation") for row in rows.get(name, []))
+    provenance = manifest(
+        spec.values(),
+        inputs,
+        device=device,
+        precision=precision,
+        ranks=ranks.num_processes,
+        tasks_sha256=task_hashes(tasks),
+        plugins=plugin_records((GROUP, task) for task in tasks),
+    )
+    decisive = ("spec", "inputs", "environment", "device", "precision", "ranks", "tasks_sha256", "plugins")
+    identity = {key: provenance[key] for key in decisive}
     checkpoints = out / "checkpoints"
     if ranks.is_main_process:
         remove_partials(out)
@@ -119,7 +133,6 @@ def _train(
         return
     resumed = newest_checkpoint(checkpoints)
 
-    rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
     if spec.stage.expert_set and "experts" in rows:
         rows["experts"] = _first(rows["experts"], spec.stage.expert_set, inputs["experts"])
     if "traces" in rows:
