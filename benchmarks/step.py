@@ -98,7 +98,7 @@ def ours(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, step
             "prompts_per_step": PROMPTS,
             "rollouts_per_prompt": K,
             "expert_rows_per_step": EXPERTS,
-            "schedule": {"name": "constant", "value": MU},
+            "schedule": {"name": "constant", "mu": MU},
             "token_weight": {"name": "power", "a": 1, "b": 1},
             "decoding": {"temperature": 1.0, "max_response_tokens": TOKENS},
             "generate_batch_rows": PROMPTS * K,

@@ -19,7 +19,7 @@ CAUSE = f"no response has ended for {STEPS} steps with rollouts: max_response_to
 @pytest.fixture
 def job(start, prompts, tmp_path) -> dict:
     stage = hybrid_stage(
-        steps=STEPS + 2, schedule={"name": "constant", "value": 0.0}, expert_rows_per_step=None, decoding=DECODING
+        steps=STEPS + 2, schedule={"name": "constant", "mu": 0.0}, expert_rows_per_step=None, decoding=DECODING
     )
     spec = {"study_seed": 3, "seed_index": 1, "stage": stage.model_dump(mode="json"), "save_every": 100}
     spec["validation"] = {"k": 1, "decoding": DECODING | {"max_response_tokens": 8}, "batch_rows": 16}

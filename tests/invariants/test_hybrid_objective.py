@@ -12,8 +12,8 @@ from chord.training.resume.streams import row_order
 from chord.training.sequences import Sequence, collate, encode_experts
 from tests.invariants.conftest import COMMON, SEED_PARTS, coin, hybrid_stage, logged, sft_stage, weights
 
-NEVER = {"name": "constant", "value": 0.0}
-ALWAYS = {"name": "constant", "value": 1.0}
+NEVER = {"name": "constant", "mu": 0.0}
+ALWAYS = {"name": "constant", "mu": 1.0}
 
 
 def same(a: torch.Tensor, b: torch.Tensor) -> None:
@@ -181,7 +181,7 @@ def test_groups_with_equal_rewards_are_not_computed(train_hybrid, monkeypatch):
 def test_one_step_follows_the_gradient_of_the_paper(train_hybrid, tokenizer, prompts, experts, load, engine_for):
     """(1-mu) L_GRPO + mu L_SFT-phi (eq. 1-3, 5, 6) written out row by row and differentiated by autograd."""
     mu, k, lr = 0.4, 4, COMMON["learning_rate"]
-    stage = hybrid_stage(steps=1, prompts_per_step=12, schedule={"name": "constant", "value": mu})
+    stage = hybrid_stage(steps=1, prompts_per_step=12, schedule={"name": "constant", "mu": mu})
     trainer = train_hybrid(stage)
     model = load()
 
@@ -223,7 +223,7 @@ def test_reward_driven_mu_follows_the_rewards_of_its_step(train_hybrid):
     assert logged(trainer, "mu") == pytest.approx([max(0.0, 0.9 - reward) for reward in rewards])
     # The first step is that of a constant mu of this value.
     constant = train_hybrid(
-        hybrid_stage(steps=1, schedule={"name": "constant", "value": 0.9 - rewards[0]}, token_weight={"name": "one"})
+        hybrid_stage(steps=1, schedule={"name": "constant", "mu": 0.9 - rewards[0]}, token_weight={"name": "one"})
     )
     assert logged(trainer, "loss")[0] == pytest.approx(logged(constant, "loss")[0], abs=1e-6)
     assert logged(trainer, "grad_norm")[0] == pytest.approx(logged(constant, "grad_norm")[0], rel=1e-6)
@@ -243,7 +243,7 @@ def test_reward_driven_mu_at_its_ends_leaves_out_a_term(train_hybrid, monkeypatc
 def test_methods_of_a_seed_see_the_same_prompts_rows_and_noise(train_hybrid, engine_for, load):
     """Pairing: what a step is given does not depend on the method's schedule or weights."""
     seen = []
-    for schedule in ({"name": "constant", "value": 0.1}, {"name": "step", "steps": 1, "before": 0.0, "after": 0.9}):
+    for schedule in ({"name": "constant", "mu": 0.1}, {"name": "step", "steps": 1, "before": 0.0, "after": 0.9}):
         calls = []
         inner = engine_for(load())
 

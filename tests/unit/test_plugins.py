@@ -11,10 +11,10 @@ from chord.plugins import plugin_records, plugins
 WEIGHT = '''
 from typing import Literal
 
-from chord.objectives import Weight
+from chord.objectives import TokenWeight
 
 
-class Doubt(Weight):
+class Doubt(TokenWeight):
     """w = sg(1 - p)."""
 
     name: Literal["doubt"] = "doubt"

@@ -40,8 +40,8 @@ def test_an_override_completes_a_part_key_by_key(root):
 
 
 def test_a_part_of_another_name_replaces_the_part_below_whole(root):
-    root.set(STUDY_FILE, "methods", "decay", value={"stage": {"schedule": {"name": "constant", "value": 0.2}}})
-    assert load(root).methods["decay"].stage.schedule == Constant(name="constant", value=0.2)
+    root.set(STUDY_FILE, "methods", "decay", value={"stage": {"schedule": {"name": "constant", "mu": 0.2}}})
+    assert load(root).methods["decay"].stage.schedule == Constant(mu=0.2)
 
 
 @pytest.mark.parametrize(
