@@ -65,7 +65,9 @@ def test_padding_and_row_order_change_no_log_probability(train_hybrid, tokenizer
 class StockGrpo:
     """TRL's own GRPOTrainer, untouched but for being given our prompts and samples."""
 
-    def __init__(self, model, tokenizer, stage, engine, prompts, output_dir, peft_config=None):
+    def __init__(
+        self, model, tokenizer, stage, engine, prompts, output_dir, peft_config=None, trainer_class=GRPOTrainer
+    ):
         order = row_order(len(prompts), stage.steps * stage.prompts_per_step, derive_seed(*SEED_PARTS, "prompt order"))
         k = stage.rollouts_per_prompt
 
@@ -81,7 +83,7 @@ class StockGrpo:
             triples = zip(row, completions, cut, strict=True)
             return [tasks.verdict(prompts[i], done[0]["content"], c).reward for i, done, c in triples]
 
-        self.trainer = GRPOTrainer(
+        self.trainer = trainer_class(
             model=model,
             args=GRPOConfig(
                 max_steps=stage.steps,

@@ -18,7 +18,7 @@ from tests.unit.study_files import CLAIMS_FILE, STUDY_FILE, Root
 # A further setting or schedule needs no edit here.
 HYBRID_KEYS = ", ".join(sorted(HybridStage.model_fields))
 SCHEDULES = ", ".join(
-    sorted(get_args(part.model_fields["name"].annotation)[0] for part in get_args(get_args(Schedule)[0]))
+    sorted(get_args(part.model_fields["name"].annotation)[0] for part in get_args(get_args(AnySchedule)[0]))
 )
 DECAY = "config/methods/decay.yaml"
 SFT = "config/methods/sft.yaml"

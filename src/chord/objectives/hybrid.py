@@ -106,6 +106,17 @@ class Objective:
             name = self.expert_loss.name
             raise ValueError(f"router: expected joined, as the expert loss {name} takes advantages of expert rows")
 
+    @property
+    def plugin_names(self) -> list[tuple[str, str]]:
+        """(group, name) of each part, as `chord.plugins` knows those that are installed ones."""
+        parts = {
+            "chord.schedules": self.schedule,
+            "chord.token_weights": self.token_weight,
+            "chord.expert_losses": self.expert_loss,
+            "chord.routers": self.router,
+        }
+        return [(group, part.name) for group, part in parts.items()]
+
     def weights(self, step: int, statistics: RunStatistics = NO_STATISTICS) -> tuple[float, float]:
         """(a_rl, a_ex) for the update number `step`, counted from 1."""
         return self.schedule.weights(step, statistics)

@@ -49,8 +49,9 @@ from chord.training.sft import SftTrainer
 from chord.training.train_spec import SftStage, TrainSpec
 from chord.training.validation import OverRanks, Validate, best_step
 
-# The code that decides a run's numbers: a checkpoint made by other code is not gone on from.
-# That of the tasks that judge its rows comes to it.
+# What decides a run's numbers: no run is resumed from a checkpoint in which any of it was different.
+# Of its manifest:
+IDENTITY = ("spec", "inputs", "environment", "device", "precision", "ranks", "tasks_sha256", "plugins")
 DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "training", "io/seeds.py")
 
 
@@ -118,10 +119,9 @@ def _train(
         precision=precision,
         ranks=ranks.num_processes,
         tasks_sha256=task_hashes(tasks),
-        plugins=plugin_records((GROUP, task) for task in tasks),
+        plugins=_plugins(spec, tasks),
     )
-    decisive = ("spec", "inputs", "environment", "device", "precision", "ranks", "tasks_sha256", "plugins")
-    identity = {key: provenance[key] for key in decisive}
+    identity = {key: provenance[key] for key in IDENTITY}
     checkpoints = out / "checkpoints"
     if ranks.is_main_process:
         remove_partials(out)
@@ -262,6 +262,12 @@ def build_trainer(
     args = HybridTrainer.config(stage, world_size, **common)
     engine = engine or _engine(model, tokenizer, stage.generate_batch_rows, precision)
     return HybridTrainer(trained, tokenizer, args, stage, engine, prompts, experts, seed_parts)
+
+
+def _plugins(spec: TrainSpec, tasks: set[str]) -> dict[str, dict[str, str]]:
+    """Records of the plug-ins whose code decides the run's numbers."""
+    parts = [] if isinstance(spec.stage, SftStage) else spec.stage.objective.plugin_names
+    return plugin_records([*parts, *((GROUP, task) for task in tasks)])
 
 
 def _facts(spec: TrainSpec, ends: list[str]) -> Facts:
