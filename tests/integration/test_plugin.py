@@ -1,6 +1,7 @@
 """A study with the token weight and the task of an installed package (tests/plugin), from its rows to its tables."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from tests.integration.workflow import ROOT, copy_checkout, snakemake
 
 pytestmark = pytest.mark.slow
 PLUGIN = ROOT / "tests/plugin"
-STUDY = ["--config", "study=smoke"]
+STUDY = ["--config", "study=smoke", "seeds=1"]
 METHOD = {
     "title": "Doubt",
     "paper": "not in the paper",
@@ -93,7 +94,7 @@ def test_a_study_uses_an_installed_token_weight_and_task_and_names_their_package
     assert record["plugins"] == {"chord.tasks:last_word": weight}
     assert record["tasks_sha256"] == {"last_word": weight["sha256"]}
     assert set(scores["reason"].to_pylist()) <= {"correct", "wrong", "unparsed", "truncated"}
-    assert "Last word" in (checkout / "results/smoke/main/tables/table1.csv").read_text(encoding="utf-8")
+    assert "last_word" in (checkout / "results/smoke/main/tables/table1.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,8 @@ def test_a_study_uses_an_installed_token_weight_and_task_and_names_their_package
 )
 def test_without_the_package_its_names_are_refused_with_the_known_ones(checkout, file, key, name, known):
     command = [sys.executable, "-m", "chord", "check", "smoke", "--root", str(checkout)]
-    checked = subprocess.run(command, capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
+    checked = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert checked.returncode == 2
     (line,) = [line for line in checked.stderr.splitlines() if file in line]
     assert key in line

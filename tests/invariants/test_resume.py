@@ -20,6 +20,7 @@ from chord.training.curves import CLOCK
 from chord.training.resume.checkpoints import MarkComplete, newest_checkpoint
 from chord.training.run import run
 from tests.invariants.conftest import coin, hybrid_stage, sft_stage
+from tests.unit.test_plugins import SRC, WEIGHT, install
 
 VALIDATION = {"k": 1, "decoding": {"temperature": 1.0, "max_response_tokens": 8}, "batch_rows": 16}
 STAGES = {
@@ -121,6 +122,24 @@ def test_killed_runs_end_like_a_straight_one(job, tmp_path):
     resumed = [json.loads((out / "manifest.json").read_text())["resumed_after_step"] for out in (straight, killed)]
     assert resumed[0] is None
     assert resumed[1] >= 4
+
+
+@pytest.mark.parametrize("job", ["hybrid"], indirect=True)
+def test_a_run_names_its_plugins_and_starts_anew_when_one_was_edited(job, tmp_path, monkeypatch):
+    site, out = tmp_path / "site", tmp_path / "out"
+    install(site, "doubtful", "chord.token_weights", "doubt = doubtful:Doubt")
+    (site / "doubtful.py").write_text(WEIGHT)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SRC), str(site)]))
+    spec = json.loads(job[0])
+    spec["stage"]["token_weight"] = {"name": "doubt"}
+    job = [json.dumps(spec), *job[1:]]
+    kill_when(start_run(job, out), (out / "checkpoints" / "checkpoint-4" / "complete").exists)
+    (site / "doubtful.py").write_text(WEIGHT + "\n# edited\n")
+    finish(start_run(job, out))
+    record = json.loads((out / "manifest.json").read_text())
+    assert record["resumed_after_step"] is None
+    assert list(record["plugins"]) == ["chord.token_weights:doubt"]
+    assert record["plugins"]["chord.token_weights:doubt"]["version"] == "1.2"
 
 
 class Cut(Exception):

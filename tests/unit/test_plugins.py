@@ -1,16 +1,17 @@
 """Plug-ins: installed packages that bring parts are found by entry points and recorded by what they are."""
 
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
 
-from chord import tasks
-from chord.data.rows_spec import ColumnTask
 from chord.errors import UserError
 from chord.plugins import plugin_records, plugins
 
+SRC = Path(__file__).parents[2] / "src"
 WEIGHT = '''
 from typing import Literal
 
@@ -83,52 +84,82 @@ def test_a_plugin_whose_module_is_missing_is_named(site):
         _ = plugins("chord.schedules")["ramp"].value
 
 
-TASK = """
-from chord.tasks import Task, Verdict
-
-ECHO = Task("echo", lambda row, text, truncated: Verdict(1.0, text == row["gold"], True, "said"))
+# A settings class is built once, so what a configuration accepts is looked at in a process of its own.
+READ = """
+import json, sys
+from pydantic import ValidationError
+from chord.training.train_spec import HybridStage
+stage = json.loads(sys.argv[1])
+try:
+    stage = HybridStage.model_validate(stage)
+    print(json.dumps(stage.model_dump(mode="json", exclude_defaults=True)))
+    from chord.plugins import plugin_records
+    print(json.dumps(plugin_records(stage.objective.plugin_names)))
+except ValidationError as error:
+    print(error.errors()[0]["ctx"])
+from chord.study.schemas import schema_text
+print("doubt" in schema_text("method"))
 """
 
 
-@pytest.fixture
-def offer_task(site):
-    """Install a module with tasks that offers one under a name."""
-
-    def offer(entry: str, code: str = TASK) -> None:
-        (site / "doubtful.py").write_text(code)
-        install(site, "doubtful", "chord.tasks", entry)
-
-    return offer
-
-
-def test_an_installed_task_judges_and_its_hash_is_that_of_its_package(offer_task):
-    offer_task("echo = doubtful:ECHO")
-    assert "echo" in tasks.known_tasks()
-    assert tasks.verdict({"id": "e", "task": "echo", "gold": "yes"}, "yes", False).correct
-    assert tasks.task_hashes(["echo"]) == {"echo": plugins("chord.tasks")["echo"].sha256}
-    assert "echo" not in tasks.TASKS
-
-
-@pytest.mark.parametrize("entry", ["echoes = doubtful:ECHO", "echo = doubtful:Verdict"])
-def test_an_installed_object_that_is_no_task_of_its_name_is_refused(offer_task, entry):
-    offer_task(entry)
-    with pytest.raises(UserError, match=r"of doubtful 1.2: doubtful:\w+: expected a chord.tasks.Task named 'echo"):
-        tasks.find_task(entry.partition(" ")[0])
-
-
-def test_an_installed_task_cannot_take_the_name_of_ours(offer_task):
-    offer_task("math = doubtful:ECHO")
-    with pytest.raises(UserError, match=r"chord.tasks math of doubtful 1.2.*another name"):
-        tasks.find_task("world")
+def read(site: Path, token_weight: dict) -> subprocess.CompletedProcess:
+    """What is read of a stage with this token weight where `site` is installed."""
+    stage = {
+        "kind": "hybrid",
+        "optimizer": {"lr": 1e-3},
+        "micro_batch_rows": 1,
+        "keep": "last",
+        "validate_every": 1,
+        "steps": 1,
+        "prompts_per_step": 1,
+        "rollouts_per_prompt": 2,
+        "expert_rows_per_step": 1,
+        "schedule": {"name": "constant", "mu": 0.5},
+        "token_weight": token_weight,
+        "decoding": {"temperature": 1.0, "max_response_tokens": 8},
+        "generate_batch_rows": 1,
+    }
+    return subprocess.run(
+        [sys.executable, "-c", READ, json.dumps(stage)],
+        env=os.environ | {"PYTHONPATH": f"{SRC}{os.pathsep}{site}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
-def test_rows_of_any_columns_may_have_an_installed_task_and_no_unknown_one(offer_task):
-    task = TypeAdapter(ColumnTask)
-    for unknown in ("echo", "bfcl"):  # bfcl has rows of its own
-        with pytest.raises(ValidationError, match=r"'math', .*'tool_call'") as caught:
-            task.validate_python(unknown)
-        assert "'bfcl'" not in str(caught.value).partition("[")[0]
-    plugins.cache_clear()
-    offer_task("echo = doubtful:ECHO")
-    assert task.validate_python("echo") == "echo"
-    assert "echo" not in str(task.json_schema())
+def test_an_installed_token_weight_is_validated_like_our_own(tmp_path):
+    (tmp_path / "doubtful.py").write_text(WEIGHT)
+    install(tmp_path, "doubtful", "chord.token_weights", "doubt = doubtful:Doubt")
+    stage, records, in_schema = read(tmp_path, {"name": "doubt"}).stdout.splitlines()
+    assert json.loads(stage)["token_weight"] == {"name": "doubt"}
+    assert json.loads(records)["chord.token_weights:doubt"]["version"] == "1.2"
+    assert in_schema == "False", "committed schemas must not depend on what is installed"
+    names, _ = read(tmp_path, {"name": "daubt"}).stdout.splitlines()
+    assert all(f"'{name}'" in names for name in ("doubt", "power", "one"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        ("doubt = doubtful:Doubt", "class Doubt: pass\n"),
+        ("other = doubtful:Doubt", WEIGHT),
+        ("power = doubtful:Doubt", WEIGHT.replace("doubt", "power")),
+    ],
+    ids=["no token weight", "another name", "a name of ours"],
+)
+def test_a_plugin_that_is_no_part_is_named_with_what_was_expected(tmp_path, entry, code):
+    (tmp_path / "doubtful.py").write_text(code)
+    install(tmp_path, "doubtful", "chord.token_weights", entry)
+    last = read(tmp_path, {"name": "one"}).stderr.splitlines()[-1]
+    assert f"plug-in chord.token_weights {entry.partition(' ')[0]} of doubtful 1.2" in last
+    assert "expected" in last
+
+
+def test_a_package_may_import_chord_before_its_plugins_are_looked_for(tmp_path):
+    (tmp_path / "doubtful.py").write_text(WEIGHT)
+    install(tmp_path, "doubtful", "chord.token_weights", "doubt = doubtful:Doubt")
+    code = "import doubtful; from chord.training.train_spec import HybridStage; print(doubtful.Doubt())"
+    env = os.environ | {"PYTHONPATH": f"{SRC}{os.pathsep}{tmp_path}"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "name='doubt'\n"

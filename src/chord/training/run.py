@@ -50,8 +50,8 @@ from chord.training.train_spec import SftStage, TrainSpec
 from chord.training.validation import OverRanks, Validate, best_step
 
 # What decides a run's numbers: no run is resumed from a checkpoint in which any of it was different.
-# Of its manifest:
-IDENTITY = ("spec", "inputs", "environment", "device", "precision", "ranks", "tasks_sha256", "plugins")
+# Of its manifest, which has hashes of the tasks and of the plug-ins:
+DECISIVE_KEYS = ("spec", "inputs", "environment", "device", "precision", "ranks", "tasks_sha256", "plugins")
 DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "training", "io/seeds.py")
 
 
@@ -121,7 +121,7 @@ def _train(
         tasks_sha256=task_hashes(tasks),
         plugins=_plugins(spec, tasks),
     )
-    identity = {key: provenance[key] for key in IDENTITY}
+    identity = {key: provenance[key] for key in DECISIVE_KEYS}
     checkpoints = out / "checkpoints"
     if ranks.is_main_process:
         remove_partials(out)
