@@ -10,10 +10,11 @@ installed. What a run used is recorded by distribution, version and the hash of 
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,16 @@ class Plugin:
 
 
 @cache
+def _entry_points(path: tuple[str, ...]) -> EntryPoints:
+    """Those of every package on the path of imports: one look through all of them serves every group."""
+    return entry_points()
+
+
+@cache
 def plugins(group: str) -> dict[str, Plugin]:
     """The installed plug-ins of one of GROUPS, by name; UserError where two distributions offer the same name."""
     by_name: dict[str, Plugin] = {}
-    for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+    for entry in sorted(_entry_points(tuple(sys.path)).select(group=group), key=lambda entry: entry.name):
         plugin = Plugin(group, entry.name, entry)
         if entry.name in by_name:
             raise UserError(f"plug-in {plugin}: {by_name[entry.name].distribution} offers the same name; remove one")

@@ -58,7 +58,7 @@ def test_they_are_ten_lines_that_import_from_chord_and_trl_alone():
 
 
 def test_with_mu_0_they_are_trl_grpo_to_the_bit(chord_trainer, train, sequences, tokenizer):
-    chord_trainer.objective = Objective(Constant(mu=0.0))
+    chord_trainer.chord = Objective(Constant(mu=0.0))
     chord_trainer.experts = batches(sequences, tokenizer.pad_token_id)
     ours, stock = train(trainer_class=chord_trainer), train()
     assert logged(ours, "loss") == logged(stock, "loss")
@@ -66,7 +66,7 @@ def test_with_mu_0_they_are_trl_grpo_to_the_bit(chord_trainer, train, sequences,
 
 
 def test_with_mu_half_the_loss_is_the_one_worked_out_by_hand(chord_trainer, train, sequences, tokenizer, load):
-    chord_trainer.objective = Objective(Constant(mu=0.5), Power(a=1, b=1))
+    chord_trainer.chord = Objective(Constant(mu=0.5), Power(a=1, b=1))
     chord_trainer.experts = batches(sequences, tokenizer.pad_token_id)
     ours, stock = train(trainer_class=chord_trainer), train()
     assert not torch.equal(weights(ours), weights(stock))
@@ -81,4 +81,4 @@ def test_with_mu_half_the_loss_is_the_one_worked_out_by_hand(chord_trainer, trai
 
 
 def test_as_they_stand_they_are_chord_phi(chord_trainer):
-    assert chord_trainer.objective is CHORD_PHI
+    assert chord_trainer.chord is CHORD_PHI

@@ -150,7 +150,7 @@ class HybridTrainer(GRPOTrainer):
         self._log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
         terms = [Term("rl", rollouts.rows, rollouts.live, rollouts.advantages)] if a_rl else []
         if a_ex:
-            terms.append(self._expert_term(model, *self._expert_rows(step, rollouts)))
+            terms.append(self._expert_term(model, step, rollouts))
         # Rows of the same groups are one batch: each term is divided by the tokens of both.
         sums = [terms] if self.joins else [[term] for term in terms]
         batches = [batch for together in sums for batch in self._micro_batches(together)]
@@ -184,28 +184,27 @@ class HybridTrainer(GRPOTrainer):
         """row: index of each rollout's prompt. Judges what evaluation judges, not what TRL parses by some templates."""
         with self._timed("score_seconds"):
             judged = judge_samples(self._tokenizer, [self.prompt_rows[i] for i in row], self._samples)
-            self._step_rewards = [found.reward for _, found in judged]
+            self._step_rewards = [verdict.reward for _, verdict in judged]
         # Of all ranks, for chord.training.hopeless.
-        self._log_mean("unparsed", [not found.parsed for _, found in judged])
-        self._log_mean("right", [found.correct for _, found in judged])
+        self._log_mean("unparsed", [not verdict.parsed for _, verdict in judged])
+        self._log_mean("right", [verdict.correct for _, verdict in judged])
         everywhere = gather_object(self._step_rewards)
         self._log_values(reward_low=min(everywhere), reward_high=max(everywhere))
         return self._step_rewards
 
     def _rollouts(self, model, inputs: list[dict]) -> Rollouts:
         """Sample and judge this rank's share of the step's prompts."""
-        found = self._generate_and_score_completions(inputs)
+        scored = self._generate_and_score_completions(inputs)
         metrics = self._metrics["train"]
         self._log_values(
             rollouts=len(inputs) * self.accelerator.num_processes,
             reward_mean=metrics["reward"][-1],
             zero_variance_groups=metrics["frac_reward_zero_std"][-1],
         )
+        keys = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
         rows = [
             Sequence(prompt[is_prompt.bool()].tolist(), response[is_response.bool()].tolist())
-            for prompt, is_prompt, response, is_response in zip(
-                *(found[key] for key in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")), strict=True
-            )
+            for prompt, is_prompt, response, is_response in zip(*(scored[key] for key in keys), strict=True)
         ]
         groups = torch.tensor(self._step_rewards).view(-1, self.stage.rollouts_per_prompt)
         device = self.accelerator.device
@@ -217,7 +216,7 @@ class HybridTrainer(GRPOTrainer):
             return Rollouts(rows, own.flatten().to(device), live, traces, of_traces.to(device))
         # Equal rewards mean advantage 0. Told from the rewards: the rounding of TRL's group mean leaves 1e-4 of it.
         mixed = (groups != groups[:, :1]).any(1).repeat_interleave(self.stage.rollouts_per_prompt)
-        advantages = found["advantages"] * mixed.to(found["advantages"].device)
+        advantages = scored["advantages"] * mixed.to(scored["advantages"].device)
         return Rollouts(rows, advantages, mixed.tolist(), [], advantages[:0])
 
     def _row_entropies(self, model, rows: list[Sequence], groups: Tensor) -> Tensor:
@@ -227,12 +226,12 @@ class HybridTrainer(GRPOTrainer):
         if not self._sampled_elsewhere:
             return torch.tensor([fmean(sample.entropies) for sample in self._samples]).view_as(groups)
         with self._timed("weigh_seconds"), torch.no_grad():
-            found = {}
+            mean_by_row = {}
             for chunk in self._chunks(rows, [True] * len(rows)):
                 outputs = self._forward(model, [rows[i] for i in chunk])
                 means = (outputs.entropy * outputs.label_mask).sum(1) / outputs.label_mask.sum(1)
-                found |= dict(zip(chunk, means.tolist(), strict=True))
-        return torch.tensor([found[i] for i in range(len(rows))]).view_as(groups)
+                mean_by_row |= dict(zip(chunk, means.tolist(), strict=True))
+        return torch.tensor([mean_by_row[i] for i in range(len(rows))]).view_as(groups)
 
     # The two terms, and their micro-batches.
 
@@ -241,16 +240,16 @@ class HybridTrainer(GRPOTrainer):
         """By an engine with weights of its own, which knows no entropies and whose log-probs may not be the model's."""
         return any(sample.entropies is None for sample in self._samples)
 
-    def _expert_rows(self, step: int, rollouts: Rollouts | None) -> tuple[list[Sequence], Tensor | None]:
-        """This rank's share of the step's expert rows, and their advantages where they join the rollouts' groups."""
+    def _expert_term(self, model, step: int, rollouts: Rollouts | None) -> Term:
+        """This rank's share of the step's expert rows."""
         n = self.stage.expert_rows_of_a_step
         drawn = self.expert_order[(step - 1) * n : step * n]
         self._log_values(expert_rows=n, expert_tokens=sum(len(self.experts[i].response_ids) for i in drawn))
         if self.joins:
-            return rollouts.traces, rollouts.trace_advantages
-        return [self.experts[i] for i in drawn[self.accelerator.process_index :: self.accelerator.num_processes]], None
-
-    def _expert_term(self, model, rows: list[Sequence], advantages: Tensor | None) -> Term:
+            rows, advantages = rollouts.traces, rollouts.trace_advantages
+        else:
+            share = drawn[self.accelerator.process_index :: self.accelerator.num_processes]
+            rows, advantages = [self.experts[i] for i in share], None
         weights = self._weights_over_the_batch(model, rows) if self.objective.token_weight.whole_batch else None
         return Term("expert", rows, [True] * len(rows), advantages, weights)
 
