@@ -92,7 +92,7 @@ from chord.training.train_spec import HybridStage
 stage = json.loads(sys.argv[1])
 try:
     stage = HybridStage.model_validate(stage)
-    print(json.dumps(stage.model_dump(mode="json", exclude_defaults=True)))
+    print(json.dumps(stage.model_dump(mode="json")))
     from chord.plugins import plugin_records
     print(json.dumps(plugin_records(stage.objective.plugin_names)))
 except ValidationError as error:

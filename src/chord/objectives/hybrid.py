@@ -24,7 +24,7 @@ Normalisation = Literal["global", "trinity", "ms_swift"]
 def policy_loss(
     logp: Tensor, old_logp: Tensor, advantages: Tensor, mask: Tensor, count: float | Tensor, clip: float = 0.2
 ) -> Tensor:
-    """L_GRPO: the sum of -min(r A, clip(r, 1-clip, 1+clip) A) over the mask, by count; r = exp(logp - old_logp).
+    """L_GRPO: -min(r A, clip(r, 1-clip, 1+clip) A), r = exp(logp - old_logp), summed over the mask, divided by count.
 
     This is PPO's clipped surrogate as GRPO uses it (paper, eq. 2; no KL term). With one update per batch of rollouts
     (strict on-policy) r is 1 and the gradient is -A grad log pi. The paper does not state clip; the public code has
@@ -48,7 +48,7 @@ def expert_loss(
     weight: TokenWeight | Tensor = One(),
     loss: ExpertLoss = Nll(),
 ) -> Tensor:
-    """L_SFT: the sum of w_t * l_t over the mask, by count (paper, eq. 1; with the token weight phi, eq. 6).
+    """L_SFT: w_t * l_t, summed over the mask, divided by count (paper, eq. 1; with the token weight phi, eq. 6).
 
     tokens: fields of (rows, tokens). mask: (rows, tokens), 1 or True at response tokens. count: response tokens of all
     expert rows of the optimizer step. weight: gives w from these tokens; or w itself, (rows, tokens), where it depends
@@ -67,6 +67,7 @@ def hybrid_loss(rl: Tensor | float, expert: Tensor | float, a_rl: float, a_ex: f
 
 
 def _share(values: Tensor, mask: Tensor, count: float | Tensor) -> Tensor:
+    """The micro-batch's share of a mean over the tokens of the optimizer step."""
     return (values * mask).sum() * (1.0 / count)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Union, get_args
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_serializer
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from chord.errors import UserError
@@ -12,11 +12,6 @@ from chord.settings import Settings
 
 class Part(Settings):
     """Settings of one part, with its formula as a method. `name` is the value by which YAML chooses the subclass."""
-
-    @model_serializer(mode="wrap")
-    def _with_its_name(self, handler: Any) -> dict[str, Any]:
-        """Written also where defaults are left out: without its name nobody could read a part back."""
-        return {"name": self.name} | handler(self)
 
 
 class Choice:
