@@ -172,7 +172,7 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)  # CPU seconds of one thread do not depend on what else the machine does
-    tasks.TASKS["coin"] = coin
+    tasks.TASKS["coin"] = tasks.Task("coin", coin)
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     expert_rows = world_rows("sft", "sft", (3, 4, 5), EXPERTS * 2, seed=1)
     experts = encode_experts(

@@ -59,7 +59,7 @@ def coin(row: dict, text: str, truncated: bool) -> tasks.Verdict:
 
 @pytest.fixture(autouse=True)
 def _coin_task(monkeypatch):
-    monkeypatch.setitem(tasks.TASKS, "coin", coin)
+    monkeypatch.setitem(tasks.TASKS, "coin", tasks.Task("coin", coin))
 
 
 @pytest.fixture(scope="session")

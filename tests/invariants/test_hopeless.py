@@ -43,7 +43,8 @@ def test_a_hopeless_run_warns_once_and_stops_where_it_is_told_to(job, tmp_path, 
 
     # The random model may write its end token first; a policy that never does is what this is about.
     monkeypatch.setattr("chord.training.run.stop_tokens", lambda model, tokenizer: (0, [END]))
-    monkeypatch.setitem(tasks.TASKS, "coin", lambda row, text, truncated: tasks.Verdict(0.0, False, False, "unparsed"))
+    flat = tasks.Verdict(0.0, False, False, "unparsed")
+    monkeypatch.setitem(tasks.TASKS, "coin", tasks.Task("coin", lambda row, text, truncated: flat))
     run(**job, out=tmp_path / "warned")
     (record,) = warnings_of(caplog)
     assert CAUSE in record

@@ -171,7 +171,8 @@ def test_no_expert_rows_where_their_weight_is_0(train_hybrid, experts):
 def test_groups_with_equal_rewards_are_not_computed(train_hybrid, monkeypatch):
     """All rewards equal and no expert: the weights stay, and a forward pass sees one row only."""
     # eight times -0.1 has a float32 mean that is not -0.1: TRL's advantages are 1e-8, not 0
-    monkeypatch.setitem(tasks.TASKS, "coin", lambda row, text, cut: tasks.Verdict(-0.1, False, True, "flat"))
+    flat = tasks.Verdict(-0.1, False, True, "flat")
+    monkeypatch.setitem(tasks.TASKS, "coin", tasks.Task("coin", lambda row, text, truncated: flat))
     stage = hybrid_stage(schedule=NEVER, steps=2, rollouts_per_prompt=8)
     trainer = train_hybrid(stage)
     assert logged(trainer, "zero_variance_groups") == [1.0, 1.0]
@@ -232,7 +233,8 @@ def test_reward_driven_mu_follows_the_rewards_of_its_step(train_hybrid):
 
 @pytest.mark.parametrize(("reward", "mu", "term", "other"), [(-1.0, 1.0, "expert", "rl"), (1.0, 0.0, "rl", "expert")])
 def test_reward_driven_mu_at_its_ends_leaves_out_a_term(train_hybrid, monkeypatch, reward, mu, term, other):
-    monkeypatch.setitem(tasks.TASKS, "coin", lambda row, text, cut: tasks.Verdict(reward, False, True, "flat"))
+    flat = tasks.Verdict(reward, False, True, "flat")
+    monkeypatch.setitem(tasks.TASKS, "coin", tasks.Task("coin", lambda row, text, truncated: flat))
     trainer = train_hybrid(hybrid_stage(schedule={"name": "reward_driven", "threshold": 0.6}, steps=1))
     assert logged(trainer, "rollouts") == [16]
     assert logged(trainer, "mu") == [mu]

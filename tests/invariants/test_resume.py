@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from chord.io.files import write_jsonl
+from chord import tasks
+from chord.io.files import read_json, write_jsonl
 from chord.io.provenance import file_sha256
 from chord.training.curves import CLOCK
 from chord.training.resume.checkpoints import MarkComplete, newest_checkpoint
 from chord.training.run import run
-from tests.invariants.conftest import hybrid_stage, sft_stage
+from tests.invariants.conftest import coin, hybrid_stage, sft_stage
 from tests.unit.test_plugins import SRC, WEIGHT, install
 
 VALIDATION = {"k": 1, "decoding": {"temperature": 1.0, "max_response_tokens": 8}, "batch_rows": 16}
@@ -206,6 +207,23 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(job, tmp_path, monkeypatch, ca
         assert curves(out) == curves(straight)
         assert json.loads((out / "manifest.json").read_text())["resumed_after_step"] == resumed
         shutil.rmtree(out)
+
+
+@pytest.mark.parametrize("job", ["sft"], indirect=True)
+def test_a_run_is_not_resumed_where_the_task_that_judges_it_was_edited(job, tmp_path, monkeypatch):
+    """Editing any other task changes nothing: its source is not part of what decides the run."""
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        cut_behind(patch, 2)
+        with pytest.raises(Cut):
+            train_here(job, out)
+    shutil.copytree(out, tmp_path / "other")
+    monkeypatch.setitem(tasks.TASKS, "math", tasks.Task("math", coin, code=("world/problems.py",)))
+    train_here(job, tmp_path / "other")
+    assert read_json(tmp_path / "other/manifest.json")["resumed_after_step"] == 2
+    monkeypatch.setitem(tasks.TASKS, "coin", tasks.Task("coin", coin, code=("world/problems.py",)))
+    train_here(job, out)
+    assert read_json(out / "manifest.json")["resumed_after_step"] is None
 
 
 @pytest.mark.parametrize("job", ["sft"], indirect=True)

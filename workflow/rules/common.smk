@@ -18,12 +18,15 @@ BIN = "" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_me
 def commands_run(source: Path) -> None:
     """The one way in which commands get the code: its own src/, before any installed copy, from any working directory.
 
+    Plug-ins may lie on the caller's PYTHONPATH, behind it.
+
     It stands in the command because Snakemake takes PYTHONPATH out of a conda environment's variables. Without conda,
     `python` is the one that runs Snakemake, whether or not its environment was activated. No job but `repository` needs
     a network, and none shall look for one.
     """
     shell.prefix(
-        f"set -euo pipefail; export HF_HUB_OFFLINE=1 PYTHONPATH={shlex.quote(f'{source}/src')}; "
+        f"set -euo pipefail; export HF_HUB_OFFLINE=1 PYTHONPATH={shlex.quote(f'{source}/src')}"
+        + "${{PYTHONPATH:+:$PYTHONPATH}}; "
         + (f"export PATH={shlex.quote(str(BIN))}:$PATH; " if BIN else "")
     )
 

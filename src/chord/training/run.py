@@ -24,6 +24,7 @@ from chord.plugins import plugin_records
 from chord.rollouts import Engine, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.rollouts.policy import policy_tokenizer
+from chord.tasks import GROUP, task_hashes, tasks_of
 from chord.training.adapters import add_adapters
 from chord.training.clock import Clock
 from chord.training.curves import SYNC_COLUMNS, curve_rows, write_curves
@@ -49,8 +50,9 @@ from chord.training.train_spec import SftStage, TrainSpec
 from chord.training.validation import OverRanks, Validate, best_step
 
 # What decides a run's numbers: no run is resumed from a checkpoint in which any of it was different.
-DECISIVE_KEYS = ("spec", "inputs", "environment", "device", "precision", "ranks", "plugins")  # of its manifest
-DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "tasks", "training", "io/seeds.py")
+# Of its manifest, which has hashes of the tasks and of the plug-ins:
+DECISIVE_KEYS = ("spec", "inputs", "environment", "device", "precision", "ranks", "tasks_sha256", "plugins")
+DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "training", "io/seeds.py")
 
 
 def run(
@@ -109,13 +111,15 @@ def _train(
     started = utc_now()
     device, precision = _hardware(spec.scale)
     rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
+    tasks = tasks_of(row for name in ("prompts", "validation") for row in rows.get(name, []))
     provenance = manifest(
         spec.values(),
         inputs,
         device=device,
         precision=precision,
         ranks=ranks.num_processes,
-        plugins=_plugins(spec, rows),
+        tasks_sha256=task_hashes(tasks),
+        plugins=_plugins(spec, tasks),
     )
     identity = {key: provenance[key] for key in DECISIVE_KEYS}
     checkpoints = out / "checkpoints"
@@ -260,10 +264,10 @@ def build_trainer(
     return HybridTrainer(trained, tokenizer, args, stage, engine, prompts, experts, seed_parts)
 
 
-def _plugins(spec: TrainSpec, rows: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
+def _plugins(spec: TrainSpec, tasks: set[str]) -> dict[str, dict[str, str]]:
     """Records of the plug-ins whose code decides the run's numbers."""
     parts = [] if isinstance(spec.stage, SftStage) else spec.stage.objective.plugin_names
-    return plugin_records([*parts, *(("chord.tasks", row.get("task")) for some in rows.values() for row in some)])
+    return plugin_records([*parts, *((GROUP, task) for task in tasks)])
 
 
 def _facts(spec: TrainSpec, ends: list[str]) -> Facts:
