@@ -23,6 +23,7 @@ from chord.analysis.claims.claims_spec import Role
 from chord.analysis.specs import ALL
 from chord.data.rows_spec import BenchmarkSpec, Commit, PrepareSpec
 from chord.experts.experts_spec import ExpertsSpec
+from chord.jobs import RESOURCE_KEYS
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend
 from chord.settings import Distinct, Settings
 from chord.study.durations import Minutes
@@ -38,21 +39,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[0-9]+)?$")
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 DERIVED = ("seed", "name")  # keys of a room's settings that the study fills in
 BASE = "base"  # start_from of a method that starts at the study's model
-RULES = (
-    "prepare",
-    "benchmark",
-    "experts",
-    "pretrain",
-    "train",
-    "generate",
-    "score",
-    "cells",
-    "table",
-    "figure",
-    "claims",
-    "report",
-)
-Rule = Literal["default", *RULES]
+ResourceKey = Literal["default", *RESOURCE_KEYS]
 
 
 class MethodFile(Settings):
@@ -144,7 +131,7 @@ def _under_either_name(schema: dict) -> None:
 
 
 class Resources(Settings):
-    """What one job of a rule asks for."""
+    """What one job asks for."""
 
     model_config = ConfigDict(json_schema_extra=_under_either_name)
 
@@ -302,7 +289,7 @@ class StudyFile(Settings):
     claims: Text | None = Field(default=None, description="the claims it is judged on: a file in config/claims")
     tuning: Tuning | None = None
     phase_phi: PhaseDiagram | None = None
-    resources: dict[Rule, Resources] = Field(description="by rule; `default` is for the rules that are not named")
+    resources: dict[ResourceKey, Resources] = Field(description="by job; `default` is for the jobs that are not named")
     cost: Cost
 
     @model_validator(mode="after")
@@ -315,7 +302,7 @@ class StudyFile(Settings):
         return self
 
     @model_validator(mode="after")
-    def _every_rule_has_resources(self) -> "StudyFile":
+    def _every_job_has_resources(self) -> "StudyFile":
         if "default" not in self.resources:
-            raise ValueError("resources: missing key default; expected resources for the rules that are not named")
+            raise ValueError("resources: missing key default; expected resources for the jobs that are not named")
         return self
