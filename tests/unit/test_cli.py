@@ -11,7 +11,7 @@ import pytest
 from chord import cli
 from chord.analysis.catalogue import TABLES
 from chord.objectives import Schedule
-from chord.study.schemas import FILES
+from chord.study.settings import FILES
 from chord.training.train_spec import HybridStage
 from tests.unit.study_files import CLAIMS_FILE, STUDY_FILE, Root
 

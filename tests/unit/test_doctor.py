@@ -216,6 +216,14 @@ def test_a_dataset_of_the_hub(root, capsys, monkeypatch):
     assert "datasets/owner/rows: not fetched, or not whole\n" in output
 
 
+def test_a_local_folder_that_is_not_there_is_named_by_its_key(root, capsys):
+    source = {key: value for key, value in ON_HUB.items() if key != "dataset"} | {"folder": "rows"}
+    root.set(WORLD, "data", value={"source": source})
+    code, output = doctor(root, capsys)
+    assert code == 1
+    assert f"benchmarks.world.data.source.folder: {root.path}/rows: no such folder\n" in output
+
+
 def test_a_server(root):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
