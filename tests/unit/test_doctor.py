@@ -12,6 +12,7 @@ import safetensors.numpy
 
 from chord.cli import main
 from chord.doctor import Finding, cluster, free_space, local_data, machine, packages, report_text
+from chord.plan import bytes_needed
 from chord.study import load_study
 from tests.hub_server import serve
 from tests.unit.study_files import STUDY_FILE, Root
@@ -167,11 +168,11 @@ def test_results_that_cannot_be_written(root):
 
 def test_disk(root):
     study = load(root)
-    # 3 trained methods and the SFT that one of them starts from, 2 seeds; a job of 7 times the weights at the end.
+    # 3 trained methods and the SFT that one of them starts from, 2 seeds; a job of 8 times the weights at the end.
     weights = 4 * 1000
     # 5 methods are evaluated, `sft` is not: 2 seeds x 4 methods x (10 questions x 4 x 20 tokens + 6 x 1 x 5).
-    expected = 8 * (weights + 200_000) + 3 * 7 * weights + 2 * 4 * (10 * 4 * 20 + 6 * 5) * 2
-    assert free_space.bytes_needed(study, 1000, at_once=3) == expected
+    expected = 8 * (weights + 200_000) + 3 * 8 * weights + 2 * 4 * (10 * 4 * 20 + 6 * 5) * 2
+    assert bytes_needed(study, 1000, at_once=3) == expected
     assert states(free_space.findings(study, root.path / "results", at_once=1)) == [("ok", "results"), ("ok", "disk")]
     (root.path / "models/base").unlink()
     assert states(free_space.findings(study, root.path / "results", at_once=1)) == [("ok", "results"), ("note", "disk")]
