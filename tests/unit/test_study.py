@@ -484,7 +484,7 @@ def test_spec_by_name_refuses_what_is_not_there(root, job, names, message):
 
 def test_loading_imports_nothing_heavy(root):
     code = (
-        "import sys; from chord.study import load_study; import chord.plan, chord.cli, chord.study.schemas;"
+        "import sys; from chord.study import load_study; import chord.plan, chord.run_job;"
         f"load_study('small', {str(root.path)!r});"
         "print([name for name in ('torch', 'transformers', 'trl', 'pandas', 'scipy', 'matplotlib', 'numpy')"
         " if name in sys.modules])"

@@ -16,7 +16,7 @@ from chord.study import Study, load_study
 from chord.study.hub import repositories
 from chord.study.loading import FOLDERS
 from chord.study.reading import read_yaml
-from chord.study.schemas import FILES, schema_text
+from chord.study.settings import FILES, schema_text
 
 ROOT = Path(__file__).parents[2]
 NAMES = {kind: sorted((ROOT / "config" / folder).glob("*.yaml")) for kind, folder in FOLDERS.items()}

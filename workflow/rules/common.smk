@@ -34,10 +34,10 @@ def commands_run(source: Path) -> None:
 commands_run(SOURCE)
 
 from chord.analysis.catalogue import FIGURES, TABLES
-from chord.analysis.claims.claims_spec import SCOPES
 from chord.errors import UserError
 from chord.io.provenance import source_sha256
 from chord.io.source import keep, kept
+from chord.jobs import JOB_OF_RULE, JOBS
 from chord.study import Study, load_study
 from chord.study.hub import download_spec, read_lock, repositories
 from chord.training.resume.finished import forget_recorded
@@ -121,9 +121,16 @@ def run_kept_source() -> None:
         workflow.scheduler._executor.snakefile = str(copy / snakefile.relative_to(ROOT))
 
 
-def conda_environment(rule: str) -> str:
-    """The environment of jobs that can use GPUs, which has CUDA and vLLM where the study gives them any."""
-    return "../envs/gpu.yml" if STUDY.resources(rule).gpus else "../../environment.yml"
+def asked_by(job: str) -> dict[str, int]:
+    """What one job asks for beside its threads: memory, time and, if it can use them, GPUs."""
+    resources = STUDY.resources(job)
+    gpus = {"gpu": resources.gpus} if JOBS[job].loads_model else {}
+    return {"mem_mb": resources.mem_mb, "runtime": resources.minutes} | gpus
+
+
+def conda_environment(job: str) -> str:
+    """The environment that has CUDA and vLLM where the study gives such jobs GPUs, else the small one."""
+    return "../envs/gpu.yml" if asked_by(job).get("gpu") else "../../environment.yml"
 
 
 def entry_of_the_queue(wildcards) -> str | None:
@@ -139,15 +146,10 @@ def one_of(names) -> str:
 
 
 wildcard_constraints:
-    method=one_of(STUDY.methods),
-    seed=r"\d+",
-    benchmark=one_of(STUDY.benchmarks),
-    comparison=one_of(STUDY.comparisons),
-    table=one_of(TABLES),
-    figure=one_of(FIGURES),
-    scope=one_of(SCOPES),
-    base=one_of(STUDY.bases),
+    **{kind: one_of(names) for kind, names in STUDY.known_names.items()},
     repository=one_of(DOWNLOADS),
+    seed=r"\d+",
+    trial=r"\d+",
 
 
 def spec(values: dict) -> str:

@@ -7,16 +7,16 @@ from chord.plan import estimated_minutes
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-# Rules that chord.plan knows by another name.
-PLAN_NAMES = {"trial": "train", "probe": "train", "phase_base": "pretrain"}
 # Seeds differ in nothing that an estimate looks at.
 estimate = cache(partial(estimated_minutes, STUDY))
 
 
 def minutes_of(job) -> float:
-    """Estimate for a job of Snakemake's plan."""
+    """Estimate for a job of Snakemake's plan; a rule that only collects files takes no time."""
+    if job.rule.name not in JOB_OF_RULE:
+        return 0.0
     names = {name: value for name, value in job.wildcards.items() if name in ("method", "benchmark", "base")}
-    return estimate(PLAN_NAMES.get(job.rule.name, job.rule.name), **names)
+    return estimate(JOB_OF_RULE[job.rule.name], **names)
 
 
 class TimeLeft(logging.Handler):
