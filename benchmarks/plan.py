@@ -48,7 +48,7 @@ def many_runs(folder: Path, runs: int, profile: bool) -> None:
     pretend_finished(folder, *study)
     timed(f"{count}, all done", folder, *plan)
     method = folder / "config/methods/chord_phi.yaml"
-    method.write_text(method.read_text(encoding="utf-8").replace("value: 0.1", "value: 0.11"), encoding="utf-8")
+    method.write_text(method.read_text(encoding="utf-8").replace("mu: 0.1", "mu: 0.11"), encoding="utf-8")
     timed(f"{count}, one method changed", folder, *plan)
 
 

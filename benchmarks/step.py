@@ -98,7 +98,7 @@ def ours(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, step
             "prompts_per_step": PROMPTS,
             "rollouts_per_prompt": K,
             "expert_rows_per_step": EXPERTS,
-            "schedule": {"name": "constant", "value": MU},
+            "schedule": {"name": "constant", "mu": MU},
             "token_weight": {"name": "power", "a": 1, "b": 1},
             "decoding": {"temperature": 1.0, "max_response_tokens": TOKENS},
             "generate_batch_rows": PROMPTS * K,
@@ -172,7 +172,7 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)  # CPU seconds of one thread do not depend on what else the machine does
-    tasks.TASKS["coin"] = coin
+    tasks.TASKS["coin"] = tasks.Task("coin", coin)
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     expert_rows = world_rows("sft", "sft", (3, 4, 5), EXPERTS * 2, seed=1)
     experts = encode_experts(

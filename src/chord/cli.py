@@ -1,198 +1,25 @@
 """`chord <command>` = `python -m chord <command>`: each rule of the workflow calls one command, and so can a person.
 
-A job's command takes its specification as JSON (`chord spec` prints it), its inputs and its output, and hands them to
-the `run` function of one module. That module is imported only then, so that a table never waits for torch.
+The jobs stand in chord.jobs; the other commands, which look at a study or at files, are below. What a command needs is
+imported when it runs, so that help comes in a moment and a table never waits for torch.
 Bad input ends a command with one line a problem and exit code 2; anything else is our fault and shows its traceback.
 `chord doctor` ends with 1 where something is missing.
 """
 
 import argparse
-import importlib
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from chord.errors import UserError
-from chord.io.devices import claim_gpus
-from chord.io.disk_errors import explained
-from chord.io.files import write_text
-from chord.training.scale.launch import end_with_launcher, in_rank, launch, let_the_first_rank_speak
-from chord.training.scale.scale_spec import Scale
+from chord.jobs import JOBS, SPECS, Job
 
 if TYPE_CHECKING:
     from chord.study import Study
-
-
-@dataclass(frozen=True)
-class Job:
-    """A command of the form: specification and inputs in, output out."""
-
-    help: str
-    module: str  # its function `run(spec, *inputs, out)` does the work
-    inputs: dict[str, str]  # option -> help, in the order of the function's arguments
-    optional: dict[str, str] = field(default_factory=dict)  # further inputs, given to the function by name
-    also: dict[str, str] = field(default_factory=dict)  # further outputs, likewise
-    many: frozenset[str] = frozenset()  # the inputs of both kinds that are lists of files
-    flags: dict[str, str] = field(default_factory=dict)  # what is on or off, likewise; not part of the specification
-    out: str = "output"
-    has_spec: bool = True  # false: nothing to set; the function gets {}
-    computes: bool = False  # on a GPU where there is one
-
-
-JOBS = {
-    "prepare": Job(
-        help="prompts for experts, RL and validation, with a manifest of hashes",
-        module="chord.data.prepare",
-        inputs={},
-        optional={
-            "benchmarks": "benchmark rows (<benchmark>.jsonl) that no prompt of a dataset may repeat",
-            "policy": "model folder whose tokenizer counts the tokens, for the OpenR1 recipe",
-        },
-        many=frozenset({"benchmarks"}),
-        out="data folder",
-    ),
-    "download": Job(
-        help="files of one repository of the hub, at the commit and with the hashes of a study's lock",
-        module="chord.data.download",
-        inputs={},
-        out="folder",
-    ),
-    "benchmark": Job(
-        help="rows of one benchmark",
-        module="chord.data.benchmark",
-        inputs={},
-        out="benchmark rows (<benchmark>.jsonl)",
-    ),
-    "experts": Job(
-        help="right expert trajectories for prompts, rejections counted by reason",
-        module="chord.experts.make",
-        inputs={
-            "prompts": "prompts (sft.jsonl, rl.jsonl)",
-            "policy": "model folder whose tokenizer counts the tokens",
-        },
-        out="expert rows (experts.jsonl)",
-    ),
-    "pretrain": Job(
-        help="train the world's base model and check its gates",
-        module="chord.world.pretrain",
-        inputs={},
-        optional={"start": "folder of a base model to go on from, instead of from nothing"},
-        computes=True,
-        out="model folder",
-    ),
-    "gates": Job(
-        help="whether SFT and RL from a base model learn as the study needs it",
-        module="chord.world.learning_gates",
-        inputs={"sft": "curves.csv of an SFT run", "rl": "curves.csv of a run of pure RL"},
-        out="gates (json)",
-    ),
-    "train": Job(
-        help="one run: a stage from a start model; goes on from its last checkpoint",
-        module="chord.training.run",
-        inputs={
-            "start": "model folder to start from",
-            "validation": "validation rows (validation.jsonl)",
-        },
-        optional={
-            "prompts": "prompts of RL (rl.jsonl), for a hybrid stage",
-            "experts": "expert trajectories (experts.jsonl), for SFT and where mu is above 0",
-            "traces": "expert trajectories for the RL prompts (traces.jsonl), where they join the groups of rollouts",
-        },
-        flags={"stop_when_hopeless": "end with an error where training cannot learn anything"},
-        computes=True,
-        out="run folder",
-    ),
-    "tuning": Job(
-        help="the trials of a search as one table, with the values that validation rows choose",
-        module="chord.analysis.tuning",
-        inputs={"runs": "manifests of the trials (<method>/trial-<n>/manifest.json)"},
-        many=frozenset({"runs"}),
-        also={"best": "where to copy the chosen model; the trials are then of one method"},
-        out="table (csv)",
-    ),
-    "generate": Job(
-        help="answers of a model to a benchmark; every completion is kept",
-        module="chord.evaluation.generate",
-        inputs={"model": "model folder", "rows": "benchmark rows (<benchmark>.jsonl)"},
-        computes=True,
-        out="completions (<benchmark>.completions.parquet)",
-    ),
-    "score": Job(
-        help="verdicts on completions; needs no model",
-        module="chord.evaluation.score",
-        inputs={"completions": "what `generate` wrote", "rows": "benchmark rows (<benchmark>.jsonl)"},
-        out="scores (<benchmark>.scores.parquet)",
-        has_spec=False,
-    ),
-    "cells": Job(
-        help="scores of a comparison to estimates with intervals, and paired differences",
-        module="chord.analysis.cells.estimates",
-        inputs={"scores": "scores of all runs (<benchmark>.scores.parquet)"},
-        many=frozenset({"scores"}),
-        out="folder of cells.parquet and differences.parquet",
-    ),
-    "table": Job(
-        help="one table as csv, Markdown and LaTeX",
-        module="chord.analysis.tables.tables",
-        inputs={},
-        optional={
-            "cells": "cells.parquet, for estimates and differences",
-            "differences": "differences.parquet, likewise",
-            "runs": "run folders (runs/<method>/seed-<n>), for costs",
-            "experts": "experts.manifest.json, for costs",
-            "reported": "the paper's numbers (YAML), shown beside ours",
-        },
-        many=frozenset({"runs"}),
-        out="folder of the table's files",
-    ),
-    "figure": Job(
-        help="one figure as png and pdf",
-        module="chord.analysis.figures.figures",
-        inputs={"runs": "run folders (runs/<method>/seed-<n>)"},
-        many=frozenset({"runs"}),
-        out="folder of the figure's files",
-    ),
-    "claims": Job(
-        help="a verdict on each claim: supported, contradicted, undecided or not measured",
-        module="chord.analysis.claims.claims",
-        inputs={
-            "claims": "the claims (config/claims/<name>.yaml)",
-            "scores": "scores of the runs (<benchmark>.scores.parquet)",
-            "runs": "folders of the trained runs (runs/<method>/seed-<n>)",
-        },
-        many=frozenset({"scores", "runs"}),
-        out="folder of claims.{json,csv,md,tex}",
-    ),
-    "phase": Job(
-        help="the phase diagram of CHORD-phi: base models by exposure to the expert's style, against mu",
-        module="chord.analysis.figures.phase",
-        inputs={
-            "scores": "scores of all its runs (<benchmark>.scores.parquet)",
-            "bases": "folders of its base models (bases/<base>)",
-        },
-        many=frozenset({"scores", "bases"}),
-        out="folder of cells, differences, table and figure",
-    ),
-    "report": Job(
-        help="the report of a study as one HTML page",
-        module="chord.analysis.report.report",
-        inputs={"folder": "results of the study (results/<study>)"},
-        optional={
-            "reported": "the paper's numbers (YAML), shown beside ours",
-            "claims": "verdicts on the paper's claims (claims.json)",
-            "tuning": "table of the search that the study trains with (csv)",
-            "gates": "manifest of the start model, which holds its gates",
-        },
-        out="page (report.html)",
-    ),
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -206,13 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `chord plan tiny | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's own last flush fails aloud
         return 0
-    except ValidationError as error:  # a specification written by hand; those of a study are checked when it is loaded
-        return _fail(
-            f"{error.title}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
-        )
 
 
 def _fail(lines: Iterable[str]) -> int:
+    from chord.training.scale.launch import let_the_first_rank_speak
+
     let_the_first_rank_speak()
     for line in lines:
         print(f"chord: error: {line}", file=sys.stderr)
@@ -220,20 +45,11 @@ def _fail(lines: Iterable[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="chord", description=__doc__, allow_abbrev=False)
+    description = "Each rule of the workflow calls one of these commands, and so can you."
+    parser = argparse.ArgumentParser(prog="chord", description=description, allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, job in JOBS.items():
-        command = _command(commands, name, job.help, lambda options, job=job: _run_job(job, options))
-        if job.has_spec:
-            command.add_argument("--spec", required=True, help="specification: JSON text, or a file with it")
-        for option, text in (job.inputs | job.optional | job.also).items():
-            many = {"nargs": "+"} if option in job.many else {}
-            required = option in job.inputs
-            text = text if required else f"{text} (optional)"
-            command.add_argument(f"--{option}", required=required, type=Path, metavar="PATH", help=text, **many)
-        for flag, text in job.flags.items():
-            command.add_argument(f"--{flag.replace('_', '-')}", dest=flag, action="store_true", help=text)
-        command.add_argument("--out", required=True, type=Path, metavar="PATH", help=job.out)
+        _add_job(commands, name, job)
 
     command = _command(commands, "grade", "verdicts on any file of pairs of reference and prediction", _grade)
     command.add_argument("--task", required=True, choices=["math", "choice", "bfcl"], help="what the pairs are")
@@ -265,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="folder (workflow/schemas)")
     command = _command(commands, "spec", "print the specification of one job of a study", _spec)
     _add_study(command)
-    command.add_argument("job", help="train, generate, cells ... as in `chord --help`")
+    command.add_argument("job", help=", ".join(SPECS))
     command.add_argument("names", nargs="*", help="what names the job, for example: chord_mu 0")
     return parser
 
@@ -276,6 +92,20 @@ def _command(commands, name: str, text: str, do: Callable) -> argparse.ArgumentP
     return command
 
 
+def _add_job(commands, name: str, job: Job) -> None:
+    command = _command(commands, name, job.help, lambda options: _run_job(job, options))
+    if job.has_spec:
+        command.add_argument("--spec", required=True, help="specification: JSON text, or a file with it")
+    for option, text in (job.inputs | job.optional | job.also).items():
+        many = {"nargs": "+"} if option in job.many else {}
+        required = option in job.inputs
+        text = text if required else f"{text} (optional)"
+        command.add_argument(f"--{option}", required=required, type=Path, metavar="PATH", help=text, **many)
+    for flag, text in job.flags.items():
+        command.add_argument(f"--{flag.replace('_', '-')}", dest=flag, action="store_true", help=text)
+    command.add_argument("--out", required=True, type=Path, metavar="PATH", help=job.out)
+
+
 def _add_study(command: argparse.ArgumentParser, nargs: str | None = None) -> None:
     """nargs: "?" where no study means the one that config/config.yaml names."""
     command.add_argument("study", nargs=nargs, help="name of a file in config/studies, or a path")
@@ -283,48 +113,10 @@ def _add_study(command: argparse.ArgumentParser, nargs: str | None = None) -> No
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
 
 
-def _run_job(job: Job, options: argparse.Namespace) -> int | None:
-    spec = _read_spec(options.spec) if job.has_spec else {}
-    inputs = [getattr(options, option) for option in job.inputs]
-    more = {option: given for option in [*job.optional, *job.also] if (given := getattr(options, option)) is not None}
-    given = [*inputs, *(more[option] for option in job.optional if option in more)]
-    paths = [path for value in given for path in (value if isinstance(value, list) else [value])]
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"{path}: no such file or folder")
-    if job.computes:
-        end_with_launcher()
-        scale = Scale.model_validate(spec.get("scale", {}))
-        backend = spec.get("backend", {}).get("tensor_parallel_size", 1)
-        claim_gpus(max(scale.gpus, backend), server=scale.rollouts.gpus)
-        if scale.ranks > 1 and not in_rank():
-            return launch(scale.ranks, options.arguments)
-    more |= {flag: True for flag in job.flags if getattr(options, flag)}
-    try:
-        with explained(options.out):
-            importlib.import_module(job.module).run(spec, *inputs, options.out, **more)
-    except FileNotFoundError as error:
-        if not error.filename or not any(Path(error.filename).is_relative_to(path) for path in paths):
-            raise
-        raise UserError(f"{error.filename}: deleted, or never there; give the command that makes it again") from error
-    return None
+def _run_job(job: Job, options: argparse.Namespace) -> int:
+    from chord.run_job import run_job
 
-
-def _read_spec(text: str) -> dict:
-    shown = "--spec"
-    if not text.lstrip().startswith("{"):
-        shown = text
-        try:
-            text = Path(text).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise UserError(f"{shown}: no such file; expected JSON text or a file with it") from None
-    try:
-        spec = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{shown}: not valid JSON ({error})") from None
-    if not isinstance(spec, dict):
-        raise UserError(f"{shown}: expected a JSON object, got {type(spec).__name__}")
-    return spec
+    return run_job(job, options)
 
 
 def _grade(options: argparse.Namespace) -> None:
@@ -376,7 +168,8 @@ def _coverage(options: argparse.Namespace) -> None:
 
 
 def _schema(options: argparse.Namespace) -> None:
-    from chord.study.schemas import FILES, schema_text
+    from chord.io.files import write_text
+    from chord.study.settings import FILES, schema_text
 
     for kind in FILES:
         write_text(options.out / f"{kind}.schema.json", schema_text(kind))

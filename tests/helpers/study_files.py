@@ -74,13 +74,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "rl": {
         "title": "RL",
         "paper": "Table 1",
-        "stage": {"kind": "hybrid", "schedule": {"name": "constant", "value": 0.0}},
+        "stage": {"kind": "hybrid", "schedule": {"name": "constant", "mu": 0.0}},
     },
     "sft_rl": {
         "title": "SFT + RL",
         "paper": "Table 1",
         "start_from": "sft",
-        "stage": {"kind": "hybrid", "schedule": {"name": "constant", "value": 0.0}},
+        "stage": {"kind": "hybrid", "schedule": {"name": "constant", "mu": 0.0}},
     },
     "decay": {
         "title": "Decay",

@@ -50,7 +50,7 @@ def methods(outputs: set[str]) -> set[str]:
 
 
 def test_a_method_file_reruns_its_method_only(finished):
-    with edited(finished / "config/methods/chord_phi.yaml", "value: 0.1", "value: 0.2"):
+    with edited(finished / "config/methods/chord_phi.yaml", "mu: 0.1", "mu: 0.2"):
         again = planned(finished)
     assert methods(again) == {"chord_phi", "chord_phi@paper"}  # under both protocols
     assert {"runs/chord_phi/seed-0/model", "runs/chord_phi/seed-0/world_test.scores.parquet"} <= again

@@ -22,7 +22,7 @@ from chord.errors import GraderError, UserError
 from chord.evaluation import parquet_columns, score
 from chord.io.files import write_jsonl
 from chord.tasks import judge, rubric
-from chord.tasks.verdict import Verdict
+from chord.tasks.task import Verdict
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,7 +43,7 @@ TEMPLATE = (
 CRITERIA = [{"description": "names rest", "weight": 3}, {"description": "names water", "weight": 1}]
 ROW = {
     "id": "med-1",
-    "messages": rubric.messages("What helps ?"),
+    "messages": rubric.RUBRIC.render("What helps ?"),
     "gold": "",
     "task": "rubric",
     "group": "medicine",
@@ -182,7 +182,7 @@ def judge_settings(server, judge_folder, monkeypatch):
 
 
 def test_rewards_are_what_the_judge_says(judge_folder):
-    found = dict(zip(REWARDS, rubric.verdicts((ROW, text, False) for text in REWARDS), strict=True))
+    found = dict(zip(REWARDS, rubric.RUBRIC.verdicts((ROW, text, False) for text in REWARDS), strict=True))
     assert {text: item.reward for text, item in found.items()} == REWARDS
     assert found["rest and water"] == Verdict(1.0, True, True, "correct")
 
@@ -207,17 +207,17 @@ def test_scores_of_completions_name_the_judge(tmp_path, judge_folder):
     score.run({}, given, rows, out)
     assert pq.read_table(out)["reward"].to_pylist() == list(REWARDS.values())
     assert json.loads(pq.read_schema(out).metadata[b"chord"])["score"]["graders"] == {
-        "rubric": {"judge_model": str(judge_folder), "judge_prompt_hash": rubric.record()["judge_prompt_hash"]}
+        "rubric": {"judge_model": str(judge_folder), "judge_prompt_hash": rubric.RUBRIC.record()["judge_prompt_hash"]}
     }
 
 
 def test_an_answer_that_is_neither_yes_nor_no_is_an_error():
     row = ROW | {"meta": {"rubric": CRITERIA[:1]}}
     with pytest.raises(GraderError, match="no YES or NO after 3 tries; the last reply ends in 'MAYBE'"):
-        rubric.verdict(row, "unclear", False)
+        rubric.RUBRIC.judge(row, "unclear", False)
 
 
 def test_a_model_that_the_server_does_not_have(monkeypatch):
     monkeypatch.setenv("CHORD_JUDGE_MODEL", "another/judge")
     with pytest.raises(UserError, match="judge 'another/judge': the server at CHORD_JUDGE_URL answered 400"):
-        rubric.verdict(ROW, "rest", False)
+        rubric.RUBRIC.judge(ROW, "rest", False)

@@ -59,7 +59,7 @@ def coin(row: dict, text: str, truncated: bool) -> tasks.Verdict:
 
 @pytest.fixture(autouse=True)
 def _coin_task(monkeypatch):
-    monkeypatch.setitem(tasks.TASKS, "coin", coin)
+    monkeypatch.setitem(tasks.TASKS, "coin", tasks.Task("coin", coin))
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +127,7 @@ def hybrid_stage(**changes) -> HybridStage:
         "prompts_per_step": 4,
         "rollouts_per_prompt": 4,
         "expert_rows_per_step": 8,
-        "schedule": {"name": "constant", "value": 0.4},
+        "schedule": {"name": "constant", "mu": 0.4},
         "token_weight": {"name": "power", "a": 1, "b": 1},
         "decoding": {"temperature": 1.0, "max_response_tokens": 12},
         "generate_batch_rows": 16,

@@ -68,7 +68,7 @@ def train(job: dict, name: str, settings: dict) -> None:
 
 
 def main(job_file: str) -> None:
-    tasks.TASKS["coin"] = coin
+    tasks.TASKS["coin"] = tasks.Task("coin", coin)
     torch.set_num_threads(1)
     job = json.loads(Path(job_file).read_text())
     for name, settings in job["stages"].items():

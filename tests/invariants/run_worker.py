@@ -11,7 +11,7 @@ from chord.training.run import run
 from tests.invariants.conftest import coin
 
 if __name__ == "__main__":
-    tasks.TASKS["coin"] = coin
+    tasks.TASKS["coin"] = tasks.Task("coin", coin)
     torch.set_num_threads(1)
     spec, start, prompts, experts, validation, out, name = sys.argv[1:]
     rows = {"prompts": Path(prompts), name: Path(experts)}

@@ -25,7 +25,7 @@ def test_micro_batches_change_nothing(train_hybrid, weight, rows):
 @pytest.mark.parametrize("weight", [TOP, NORM], ids=["top", "norm"])
 def test_one_step_follows_the_formula_over_all_expert_tokens(train_hybrid, load, tokenizer, experts, weight):
     """Entropies from whole logits, row by row; the weights from sorting or a maximum; the gradient from autograd."""
-    stage = hybrid_stage(steps=1, token_weight=weight, schedule={"name": "constant", "value": 1.0}, micro_batch_rows=3)
+    stage = hybrid_stage(steps=1, token_weight=weight, schedule={"name": "constant", "mu": 1.0}, micro_batch_rows=3)
     trainer = train_hybrid(stage)
     model = load()
     sequences = encode_experts(tokenizer, experts)

@@ -19,7 +19,7 @@ CAUSE = f"no response has ended for {STEPS} steps with rollouts: max_response_to
 @pytest.fixture
 def job(start, prompts, tmp_path) -> dict:
     stage = hybrid_stage(
-        steps=STEPS + 2, schedule={"name": "constant", "value": 0.0}, expert_rows_per_step=None, decoding=DECODING
+        steps=STEPS + 2, schedule={"name": "constant", "mu": 0.0}, expert_rows_per_step=None, decoding=DECODING
     )
     spec = {"study_seed": 3, "seed_index": 1, "stage": stage.model_dump(mode="json"), "save_every": 100}
     spec["validation"] = {"k": 1, "decoding": DECODING | {"max_response_tokens": 8}, "batch_rows": 16}
@@ -43,7 +43,8 @@ def test_a_hopeless_run_warns_once_and_stops_where_it_is_told_to(job, tmp_path, 
 
     # The random model may write its end token first; a policy that never does is what this is about.
     monkeypatch.setattr("chord.training.run.stop_tokens", lambda model, tokenizer: (0, [END]))
-    monkeypatch.setitem(tasks.TASKS, "coin", lambda row, text, truncated: tasks.Verdict(0.0, False, False, "unparsed"))
+    flat = tasks.Verdict(0.0, False, False, "unparsed")
+    monkeypatch.setitem(tasks.TASKS, "coin", tasks.Task("coin", lambda row, text, truncated: flat))
     run(**job, out=tmp_path / "warned")
     (record,) = warnings_of(caplog)
     assert CAUSE in record

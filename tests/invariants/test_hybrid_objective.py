@@ -12,8 +12,8 @@ from chord.training.resume.streams import row_order
 from chord.training.sequences import Sequence, collate, encode_experts
 from tests.invariants.conftest import COMMON, SEED_PARTS, coin, hybrid_stage, logged, sft_stage, weights
 
-NEVER = {"name": "constant", "value": 0.0}
-ALWAYS = {"name": "constant", "value": 1.0}
+NEVER = {"name": "constant", "mu": 0.0}
+ALWAYS = {"name": "constant", "mu": 1.0}
 
 
 def same(a: torch.Tensor, b: torch.Tensor) -> None:
@@ -65,7 +65,9 @@ def test_padding_and_row_order_change_no_log_probability(train_hybrid, tokenizer
 class StockGrpo:
     """TRL's own GRPOTrainer, untouched but for being given our prompts and samples."""
 
-    def __init__(self, model, tokenizer, stage, engine, prompts, output_dir, peft_config=None):
+    def __init__(
+        self, model, tokenizer, stage, engine, prompts, output_dir, peft_config=None, trainer_class=GRPOTrainer
+    ):
         order = row_order(len(prompts), stage.steps * stage.prompts_per_step, derive_seed(*SEED_PARTS, "prompt order"))
         k = stage.rollouts_per_prompt
 
@@ -81,7 +83,7 @@ class StockGrpo:
             triples = zip(row, completions, cut, strict=True)
             return [tasks.verdict(prompts[i], done[0]["content"], c).reward for i, done, c in triples]
 
-        self.trainer = GRPOTrainer(
+        self.trainer = trainer_class(
             model=model,
             args=GRPOConfig(
                 max_steps=stage.steps,
@@ -169,7 +171,8 @@ def test_no_expert_rows_where_their_weight_is_0(train_hybrid, experts):
 def test_groups_with_equal_rewards_are_not_computed(train_hybrid, monkeypatch):
     """All rewards equal and no expert: the weights stay, and a forward pass sees one row only."""
     # eight times -0.1 has a float32 mean that is not -0.1: TRL's advantages are 1e-8, not 0
-    monkeypatch.setitem(tasks.TASKS, "coin", lambda row, text, cut: tasks.Verdict(-0.1, False, True, "flat"))
+    flat = tasks.Verdict(-0.1, False, True, "flat")
+    monkeypatch.setitem(tasks.TASKS, "coin", tasks.Task("coin", lambda row, text, truncated: flat))
     stage = hybrid_stage(schedule=NEVER, steps=2, rollouts_per_prompt=8)
     trainer = train_hybrid(stage)
     assert logged(trainer, "zero_variance_groups") == [1.0, 1.0]
@@ -180,7 +183,7 @@ def test_groups_with_equal_rewards_are_not_computed(train_hybrid, monkeypatch):
 def test_one_step_follows_the_gradient_of_the_paper(train_hybrid, tokenizer, prompts, experts, load, engine_for):
     """(1-mu) L_GRPO + mu L_SFT-phi (eq. 1-3, 5, 6) written out row by row and differentiated by autograd."""
     mu, k, lr = 0.4, 4, COMMON["learning_rate"]
-    stage = hybrid_stage(steps=1, prompts_per_step=12, schedule={"name": "constant", "value": mu})
+    stage = hybrid_stage(steps=1, prompts_per_step=12, schedule={"name": "constant", "mu": mu})
     trainer = train_hybrid(stage)
     model = load()
 
@@ -222,7 +225,7 @@ def test_reward_driven_mu_follows_the_rewards_of_its_step(train_hybrid):
     assert logged(trainer, "mu") == pytest.approx([max(0.0, 0.9 - reward) for reward in rewards])
     # The first step is that of a constant mu of this value.
     constant = train_hybrid(
-        hybrid_stage(steps=1, schedule={"name": "constant", "value": 0.9 - rewards[0]}, token_weight={"name": "one"})
+        hybrid_stage(steps=1, schedule={"name": "constant", "mu": 0.9 - rewards[0]}, token_weight={"name": "one"})
     )
     assert logged(trainer, "loss")[0] == pytest.approx(logged(constant, "loss")[0], abs=1e-6)
     assert logged(trainer, "grad_norm")[0] == pytest.approx(logged(constant, "grad_norm")[0], rel=1e-6)
@@ -230,7 +233,8 @@ def test_reward_driven_mu_follows_the_rewards_of_its_step(train_hybrid):
 
 @pytest.mark.parametrize(("reward", "mu", "term", "other"), [(-1.0, 1.0, "expert", "rl"), (1.0, 0.0, "rl", "expert")])
 def test_reward_driven_mu_at_its_ends_leaves_out_a_term(train_hybrid, monkeypatch, reward, mu, term, other):
-    monkeypatch.setitem(tasks.TASKS, "coin", lambda row, text, cut: tasks.Verdict(reward, False, True, "flat"))
+    flat = tasks.Verdict(reward, False, True, "flat")
+    monkeypatch.setitem(tasks.TASKS, "coin", tasks.Task("coin", lambda row, text, truncated: flat))
     trainer = train_hybrid(hybrid_stage(schedule={"name": "reward_driven", "threshold": 0.6}, steps=1))
     assert logged(trainer, "rollouts") == [16]
     assert logged(trainer, "mu") == [mu]
@@ -241,7 +245,7 @@ def test_reward_driven_mu_at_its_ends_leaves_out_a_term(train_hybrid, monkeypatc
 def test_methods_of_a_seed_see_the_same_prompts_rows_and_noise(train_hybrid, engine_for, load):
     """Pairing: what a step is given does not depend on the method's schedule or weights."""
     seen = []
-    for schedule in ({"name": "constant", "value": 0.1}, {"name": "step", "steps": 1, "before": 0.0, "after": 0.9}):
+    for schedule in ({"name": "constant", "mu": 0.1}, {"name": "step", "steps": 1, "before": 0.0, "after": 0.9}):
         calls = []
         inner = engine_for(load())
 

@@ -45,7 +45,7 @@ def test_no_tensor_of_a_step_is_as_large_as_the_logits(stage, train_sft, train_h
         if stage == "sft":
             trainer = train_sft(sft_stage(expert_rows_per_step=4))
         else:  # no rollouts, so that only expert rows are trained on
-            always = {"name": "constant", "value": 1.0}
+            always = {"name": "constant", "mu": 1.0}
             trainer = train_hybrid(hybrid_stage(schedule=always, expert_rows_per_step=4, steps=1))
     tokens = max(map(len, trainer.experts)) * 4
     assert tokens * 32_768 <= 2 * largest.values < tokens * VOCABULARY

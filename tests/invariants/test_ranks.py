@@ -16,7 +16,7 @@ from tests.invariants.conftest import LUFFY, SRFT, hybrid_stage, needs_deepspeed
 STAGES = {
     "hybrid": hybrid_stage(steps=3),
     # every group of one rank may be without gradient while the other's has one
-    "few groups": hybrid_stage(steps=3, prompts_per_step=2, schedule={"name": "constant", "value": 0.0}),
+    "few groups": hybrid_stage(steps=3, prompts_per_step=2, schedule={"name": "constant", "mu": 0.0}),
     "trinity": hybrid_stage(steps=2, normalisation="trinity", micro_batch_rows=1),
     "reward driven": hybrid_stage(schedule={"name": "reward_driven", "threshold": 0.8}),
     "mu": hybrid_stage(steps=2, token_weight={"name": "one"}),

@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from chord.io.files import write_jsonl
+from chord import tasks
+from chord.io.files import read_json, write_jsonl
 from chord.io.provenance import file_sha256
 from chord.training.curves import CLOCK
 from chord.training.resume.checkpoints import MarkComplete, newest_checkpoint
 from chord.training.run import run
-from tests.invariants.conftest import hybrid_stage, sft_stage
+from tests.invariants.conftest import coin, hybrid_stage, sft_stage
+from tests.unit.test_plugins import SRC, WEIGHT, install
 
 VALIDATION = {"k": 1, "decoding": {"temperature": 1.0, "max_response_tokens": 8}, "batch_rows": 16}
 STAGES = {
@@ -122,6 +124,24 @@ def test_killed_runs_end_like_a_straight_one(job, tmp_path):
     assert resumed[1] >= 4
 
 
+@pytest.mark.parametrize("job", ["hybrid"], indirect=True)
+def test_a_run_names_its_plugins_and_starts_anew_when_one_was_edited(job, tmp_path, monkeypatch):
+    site, out = tmp_path / "site", tmp_path / "out"
+    install(site, "doubtful", "chord.token_weights", "doubt = doubtful:Doubt")
+    (site / "doubtful.py").write_text(WEIGHT)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SRC), str(site)]))
+    spec = json.loads(job[0])
+    spec["stage"]["token_weight"] = {"name": "doubt"}
+    job = [json.dumps(spec), *job[1:]]
+    kill_when(start_run(job, out), (out / "checkpoints" / "checkpoint-4" / "complete").exists)
+    (site / "doubtful.py").write_text(WEIGHT + "\n# edited\n")
+    finish(start_run(job, out))
+    record = json.loads((out / "manifest.json").read_text())
+    assert record["resumed_after_step"] is None
+    assert list(record["plugins"]) == ["chord.token_weights:doubt"]
+    assert record["plugins"]["chord.token_weights:doubt"]["version"] == "1.2"
+
+
 class Cut(Exception):
     """Ends a run in this process behind a checkpoint."""
 
@@ -187,6 +207,23 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(job, tmp_path, monkeypatch, ca
         assert curves(out) == curves(straight)
         assert json.loads((out / "manifest.json").read_text())["resumed_after_step"] == resumed
         shutil.rmtree(out)
+
+
+@pytest.mark.parametrize("job", ["sft"], indirect=True)
+def test_a_run_is_not_resumed_where_the_task_that_judges_it_was_edited(job, tmp_path, monkeypatch):
+    """Editing any other task changes nothing: its source is not part of what decides the run."""
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        cut_behind(patch, 2)
+        with pytest.raises(Cut):
+            train_here(job, out)
+    shutil.copytree(out, tmp_path / "other")
+    monkeypatch.setitem(tasks.TASKS, "math", tasks.Task("math", coin, code=("world/problems.py",)))
+    train_here(job, tmp_path / "other")
+    assert read_json(tmp_path / "other/manifest.json")["resumed_after_step"] == 2
+    monkeypatch.setitem(tasks.TASKS, "coin", tasks.Task("coin", coin, code=("world/problems.py",)))
+    train_here(job, out)
+    assert read_json(out / "manifest.json")["resumed_after_step"] is None
 
 
 @pytest.mark.parametrize("job", ["sft"], indirect=True)

@@ -110,7 +110,7 @@ def spoil(checkout: Path) -> None:
     for path in ("Snakefile", "workflow/rules/common.smk", "src/chord/__init__.py"):
         with open(checkout / path, "a", encoding="utf-8") as file:
             file.write("\nraise SystemExit('this line was written after the jobs were planned')\n")
-    edit(checkout / "config/methods/chord_phi.yaml", "value: 0.1", "value: 0.9")
+    edit(checkout / "config/methods/chord_phi.yaml", "mu: 0.1", "mu: 0.9")
     (checkout / "config/studies/smoke.yaml").write_text("title: nothing\n", encoding="utf-8")
     git(checkout, "commit", "--quiet", "--all", "--message", "Spoiled")
 

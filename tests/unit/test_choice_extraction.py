@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from chord import cli
-from chord.tasks import mmlu_pro_official
 from chord.tasks.choice_extraction import LETTERS, extract
+from chord.tasks.mmlu_pro import extract_official
 from tests.helpers.choice_cases import NONE, RIGHT, SECONDS, lines
 
 CASES = Path(__file__).parents[1] / "data" / "cases" / "choice.jsonl"
@@ -181,7 +181,7 @@ def _source(text: str) -> str | None:
     ],
 )
 def test_the_official_extraction(text, letter):
-    assert mmlu_pro_official.extract(text) == _source(text) == letter
+    assert extract_official(text) == _source(text) == letter
 
 
 def test_the_official_extraction_is_that_of_the_source():
@@ -189,11 +189,11 @@ def test_the_official_extraction_is_that_of_the_source():
     pieces = ["answer is ", "answer is (", "Answer:", "answer: ", "A", "C", "J", "K", "I", ") ", "\n", " ", ".", "xA"]
     for _ in range(20_000):
         text = "".join(draw.choices(pieces, k=draw.randint(0, 12)))
-        assert mmlu_pro_official.extract(text) == _source(text), text
+        assert extract_official(text) == _source(text), text
 
 
 def test_the_official_extraction_takes_linear_time():
     start = time.process_time()
-    assert mmlu_pro_official.extract("A " * 500_000) == "A"
-    assert mmlu_pro_official.extract("x" * 1_000_000) is None
+    assert extract_official("A " * 500_000) == "A"
+    assert extract_official("x" * 1_000_000) is None
     assert time.process_time() - start < 10

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chord.tasks import mmlu_pro, mmlu_pro_letter, verdict
+from chord.errors import UserError
+from chord.tasks import verdict
 from chord.tasks.choice_extraction import LETTERS, extract
-from chord.tasks.verdict import CORRECT, TRUNCATED, UNPARSED, WRONG, Verdict
+from chord.tasks.mmlu_pro import MMLU_PRO, MMLU_PRO_LETTER, extract_letter, extract_number
+from chord.tasks.task import CORRECT, TRUNCATED, UNPARSED, WRONG, Verdict
 
 QUESTION = "Which gas do plants take in?"
 OPTIONS = ["Oxygen", "Carbon dioxide", "Helium", "Neon"]
@@ -17,7 +19,7 @@ ROW = {"id": "q", "gold": "1", "meta": {"options": OPTIONS}}
 
 
 def test_integer_prompt():
-    assert mmlu_pro.messages(QUESTION, OPTIONS) == [
+    assert MMLU_PRO.render(QUESTION, OPTIONS) == [
         {
             "role": "system",
             "content": "You are a helpful assistant that solves MATH problems. You should first thinks about the "
@@ -33,7 +35,7 @@ def test_integer_prompt():
 
 
 def test_letter_prompt():
-    assert mmlu_pro_letter.messages(QUESTION, OPTIONS) == [
+    assert MMLU_PRO_LETTER.render(QUESTION, OPTIONS) == [
         {
             "role": "user",
             "content": "The following is a multiple choice question (with answer). Think step by step and then "
@@ -45,10 +47,10 @@ def test_letter_prompt():
 
 def test_prompts_of_ten_options_and_no_more():
     ten = list(string.ascii_lowercase[:10])
-    assert "9. j" in mmlu_pro.messages("?", ten)[1]["content"]
-    assert "J. j" in mmlu_pro_letter.messages("?", ten)[0]["content"]
-    with pytest.raises(ValueError, match="zip"):
-        mmlu_pro_letter.messages("?", [*ten, "k"])
+    assert "9. j" in MMLU_PRO.render("?", ten)[1]["content"]
+    assert "J. j" in MMLU_PRO_LETTER.render("?", ten)[0]["content"]
+    with pytest.raises(UserError, match=r"at most 10 options.*got 11"):
+        MMLU_PRO_LETTER.render("?", [*ten, "k"])
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_prompts_of_ten_options_and_no_more():
     ],
 )
 def test_integer_form(text, chosen):
-    assert mmlu_pro.extract(text, OPTIONS) == chosen
+    assert extract_number(text, OPTIONS) == chosen
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_integer_form(text, chosen):
     ],
 )
 def test_letter_form(text, chosen):
-    assert mmlu_pro_letter.extract(text, OPTIONS) == chosen
+    assert extract_letter(text, OPTIONS) == chosen
 
 
 @pytest.mark.parametrize(
@@ -137,16 +139,16 @@ def test_any_form(text, chosen, how):
 def test_a_clear_answer_is_read_and_none_is_made_up(position, count, prose):
     options = list(LETTERS[:count])
     chosen = position if position < count else None
-    assert mmlu_pro.extract(f"{prose}\\boxed{{{position}}}", options) == chosen
-    assert mmlu_pro_letter.extract(f"{prose} The answer is ({LETTERS[position]}).", options) == chosen
+    assert extract_number(f"{prose}\\boxed{{{position}}}", options) == chosen
+    assert extract_letter(f"{prose} The answer is ({LETTERS[position]}).", options) == chosen
     assert extract(f"{prose}\\boxed{{{LETTERS[position]}}}", options)[0] == chosen
-    assert mmlu_pro.extract(prose, options) is None
+    assert extract_number(prose, options) is None
     assert extract(f"{prose} it is", options)[0] is None
 
 
 @given(st.text(max_size=60))
 def test_no_text_breaks_the_readers(text):
-    for read in (mmlu_pro.extract, mmlu_pro_letter.extract, lambda text, options: extract(text, options)[0]):
+    for read in (extract_number, extract_letter, lambda text, options: extract(text, options)[0]):
         assert read(text, OPTIONS) in (None, 0, 1, 2, 3)
 
 
@@ -167,9 +169,7 @@ def test_every_real_question_can_be_asked_and_answered(benchmark_data):
         source = json.loads(line)
         options, gold = source["options"], source["answer_index"]
         counts.add(len(options))
-        assert mmlu_pro.messages(source["question"], options)[1]["content"].endswith(
-            f"{len(options) - 1}. {options[-1]}"
-        )
-        assert mmlu_pro.extract(f"<think>{options[0]}</think>\\boxed{{{gold}}}", options) == gold
-        assert mmlu_pro_letter.extract(f"{options[0]}\nThe answer is ({source['answer']}).", options) == gold
+        assert MMLU_PRO.render(source["question"], options)[1]["content"].endswith(f"{len(options) - 1}. {options[-1]}")
+        assert extract_number(f"<think>{options[0]}</think>\\boxed{{{gold}}}", options) == gold
+        assert extract_letter(f"{options[0]}\nThe answer is ({source['answer']}).", options) == gold
     assert counts == set(range(3, 11))

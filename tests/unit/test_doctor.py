@@ -12,6 +12,7 @@ import safetensors.numpy
 
 from chord.cli import main
 from chord.doctor import Finding, cluster, free_space, local_data, machine, packages, report_text
+from chord.plan import bytes_needed
 from chord.study import load_study
 from tests.helpers.hub_server import serve
 from tests.helpers.study_files import STUDY_FILE, Root
@@ -167,11 +168,11 @@ def test_results_that_cannot_be_written(root):
 
 def test_disk(root):
     study = load(root)
-    # 3 trained methods and the SFT that one of them starts from, 2 seeds; a job of 7 times the weights at the end.
+    # 3 trained methods and the SFT that one of them starts from, 2 seeds; a job of 8 times the weights at the end.
     weights = 4 * 1000
     # 5 methods are evaluated, `sft` is not: 2 seeds x 4 methods x (10 questions x 4 x 20 tokens + 6 x 1 x 5).
-    expected = 8 * (weights + 200_000) + 3 * 7 * weights + 2 * 4 * (10 * 4 * 20 + 6 * 5) * 2
-    assert free_space.bytes_needed(study, 1000, at_once=3) == expected
+    expected = 8 * (weights + 200_000) + 3 * 8 * weights + 2 * 4 * (10 * 4 * 20 + 6 * 5) * 2
+    assert bytes_needed(study, 1000, at_once=3) == expected
     assert states(free_space.findings(study, root.path / "results", at_once=1)) == [("ok", "results"), ("ok", "disk")]
     (root.path / "models/base").unlink()
     assert states(free_space.findings(study, root.path / "results", at_once=1)) == [("ok", "results"), ("note", "disk")]
@@ -214,6 +215,14 @@ def test_a_dataset_of_the_hub(root, capsys, monkeypatch):
     code, output = doctor(root, capsys)
     assert code == 1
     assert "datasets/owner/rows: not fetched, or not whole\n" in output
+
+
+def test_a_local_folder_that_is_not_there_is_named_by_its_key(root, capsys):
+    source = {key: value for key, value in ON_HUB.items() if key != "dataset"} | {"folder": "rows"}
+    root.set(WORLD, "data", value={"source": source})
+    code, output = doctor(root, capsys)
+    assert code == 1
+    assert f"benchmarks.world.data.source.folder: {root.path}/rows: no such folder\n" in output
 
 
 def test_a_server(root):

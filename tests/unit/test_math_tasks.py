@@ -9,9 +9,10 @@ import pytest
 
 from chord import tasks
 from chord.errors import GraderError
-from chord.tasks import math, math_grader, math_trinity, verdict, verdicts
+from chord.tasks import math_grader, verdict, verdicts
 from chord.tasks.answers import typography
-from chord.tasks.verdict import Verdict
+from chord.tasks.math import MATH, MATH_TRINITY
+from chord.tasks.task import Verdict
 
 WELL = "<think>\nhm</think>\n"
 
@@ -44,11 +45,11 @@ def test_rewards(text, truncated, paper, trinity, reason):
 
 
 def test_prompts_differ_in_the_problem_only():
-    system, user = math.messages("1+1?")
+    system, user = MATH.render("1+1?")
     assert "<think>\n" in system["content"]
     assert "\\boxed{}" in system["content"]
     assert user == {"role": "user", "content": "1+1?"}
-    assert math_trinity.messages("1+1?") == math.messages("1+1?")
+    assert MATH_TRINITY.render("1+1?") == MATH.render("1+1?")
 
 
 RIGHT = [
@@ -177,6 +178,7 @@ def test_every_real_reference_answer_is_right_for_itself_and_no_other_is(benchma
 
 
 def test_scoring_does_not_import_math_verify_here():
-    code = "import sys, chord.tasks; print(*({'math_verify', 'sympy', 'torch'} & set(sys.modules)))"
+    code = "from chord.tasks import *; [find_task(name) for name in TASKS]; import sys; "
+    code += "print(*({'math_verify', 'sympy', 'torch', 'transformers'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (found.stdout.strip(), found.returncode) == ("", 0), found.stderr

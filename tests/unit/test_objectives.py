@@ -9,36 +9,40 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from chord.objectives import (
-    ExpertLoss,
+    AnyExpertLoss,
+    AnyRouter,
+    AnySchedule,
+    AnyTokenWeight,
+    EntropyTop,
     ExpertTokens,
-    Router,
-    Schedule,
-    Seen,
-    TokenWeight,
-    clipped_surrogate,
-    loss_scales,
+    Nll,
+    Power,
+    RunStatistics,
+    divisors,
+    expert_loss,
+    hybrid_loss,
+    policy_loss,
 )
-from chord.objectives.expert_losses import Nll
 
 
 def schedule(**settings):
-    return TypeAdapter(Schedule).validate_python(settings)
+    return TypeAdapter(AnySchedule).validate_python(settings)
 
 
 def weight(**settings):
-    return TypeAdapter(TokenWeight).validate_python(settings)
+    return TypeAdapter(AnyTokenWeight).validate_python(settings)
 
 
 def tokens(logp: torch.Tensor, entropy: torch.Tensor | None = None) -> ExpertTokens:
     return ExpertTokens(logp, torch.full_like(logp, math.nan) if entropy is None else entropy)
 
 
-def expert_loss(**settings):
-    return TypeAdapter(ExpertLoss).validate_python(settings)
+def loss_of_tokens(**settings):
+    return TypeAdapter(AnyExpertLoss).validate_python(settings)
 
 
 def router(**settings):
-    return TypeAdapter(Router).validate_python(settings)
+    return TypeAdapter(AnyRouter).validate_python(settings)
 
 
 # Schedules
@@ -48,12 +52,14 @@ def router(**settings):
     ("step", "mu"), [(1, 0.8999), (50, 0.7755), (100, 0.475), (150, 0.1745), (200, 0.05), (900, 0.05)]
 )
 def test_chord_mu_of_the_math_setting(step, mu):
-    assert schedule(name="cosine", warmup=0, decay=200, peak=0.9, valley=0.05).mu(step) == pytest.approx(mu, abs=5e-5)
+    decaying = schedule(name="cosine", warmup=0, decay=200, peak=0.9, valley=0.05)
+    assert decaying.mu_at(step) == pytest.approx(mu, abs=5e-5)
 
 
 @pytest.mark.parametrize(("step", "mu"), [(10, 0.6875), (15, 0.475), (20, 0.2625), (30, 0.05)])
 def test_chord_mu_of_the_tool_use_setting(step, mu):
-    assert schedule(name="cosine", warmup=0, decay=30, peak=0.9, valley=0.05).mu(step) == pytest.approx(mu, abs=5e-5)
+    decaying = schedule(name="cosine", warmup=0, decay=30, peak=0.9, valley=0.05)
+    assert decaying.mu_at(step) == pytest.approx(mu, abs=5e-5)
 
 
 def public_code_mu(step: int, warmup: int, decay: int, peak: float, valley: float) -> float:
@@ -68,39 +74,41 @@ def public_code_mu(step: int, warmup: int, decay: int, peak: float, valley: floa
 @given(st.integers(1, 1000), st.integers(0, 300), st.integers(2, 300), st.floats(0, 1), st.floats(0, 1))
 def test_cosine_is_the_public_codes_function(step, warmup, decay, peak, valley):
     ours = schedule(name="cosine", warmup=warmup, decay=decay, peak=peak, valley=valley)
-    assert ours.mu(step) == pytest.approx(public_code_mu(step, warmup, decay, peak, valley), abs=1e-12)
+    assert ours.mu_at(step) == pytest.approx(public_code_mu(step, warmup, decay, peak, valley), abs=1e-12)
     assert sum(ours.weights(step)) == pytest.approx(1.0)
     assert min(ours.weights(step)) >= 0.0
 
 
 def test_warm_up_rises_linearly_then_decays():
     ours = schedule(name="cosine", warmup=200, decay=400, peak=0.5, valley=0.02)
-    assert [ours.mu(step) for step in (1, 100, 200, 600)] == pytest.approx([0.0025, 0.25, 0.5, 0.02])
-    assert ours.mu(400) == pytest.approx(0.26)  # half way down
+    assert [ours.mu_at(step) for step in (1, 100, 200, 600)] == pytest.approx([0.0025, 0.25, 0.5, 0.02])
+    assert ours.mu_at(400) == pytest.approx(0.26)  # half way down
 
 
 def test_a_peak_that_would_be_ignored_is_refused():
     for warmup, decay in ((0, 0), (0, 1), (1, 0)):
         with pytest.raises(ValidationError, match=f"warmup {warmup} and decay {decay} would ignore peak 0.9"):
             schedule(name="cosine", warmup=warmup, decay=decay, peak=0.9, valley=0.05)
-    assert schedule(name="cosine", warmup=0, decay=0, peak=0.1, valley=0.1).mu(1) == 0.1
+    assert schedule(name="cosine", warmup=0, decay=0, peak=0.1, valley=0.1).mu_at(1) == 0.1
 
 
 def test_linear_and_step_and_constant():
     linear = schedule(name="linear", start=0.9, end=0.1, steps=4)
-    assert [linear.mu(step) for step in (1, 2, 3, 4, 5)] == pytest.approx([0.7, 0.5, 0.3, 0.1, 0.1])
+    assert [linear.mu_at(step) for step in (1, 2, 3, 4, 5)] == pytest.approx([0.7, 0.5, 0.3, 0.1, 0.1])
     switch = schedule(name="step", steps=2, before=1.0, after=0.0)
     assert [switch.weights(step) for step in (1, 2, 3)] == [(0.0, 1.0), (0.0, 1.0), (1.0, 0.0)]
-    assert schedule(name="constant", value=0.25).weights(7) == (0.75, 0.25)
+    assert schedule(name="constant", mu=0.25).weights(7) == (0.75, 0.25)
 
 
 def test_reward_driven_mu_is_what_the_reward_lacks_to_the_threshold():
     """Appendix B.1, by hand: max(0, 0.7 - reward), and never above 1, where rewards of tool use reach -1."""
     adaptive = schedule(name="reward_driven", threshold=0.7)
     rewards = (-1.0, -0.3, 0.0, 0.2, 0.7, 0.9)
-    assert [adaptive.weights(1, Seen(reward))[1] for reward in rewards] == pytest.approx([1.0, 1.0, 0.7, 0.5, 0.0, 0.0])
-    assert all(sum(adaptive.weights(9, Seen(reward))) == pytest.approx(1.0) for reward in rewards)
-    assert adaptive.weights(3) == adaptive.weights(3, Seen(0.0))  # before the rollouts: there will be some
+    assert [adaptive.weights(1, RunStatistics(reward))[1] for reward in rewards] == pytest.approx(
+        [1.0, 1.0, 0.7, 0.5, 0.0, 0.0]
+    )
+    assert all(sum(adaptive.weights(9, RunStatistics(reward))) == pytest.approx(1.0) for reward in rewards)
+    assert adaptive.weights(3) == adaptive.weights(3, RunStatistics(0.0))  # before the rollouts: there will be some
 
 
 def test_free_weights_need_not_add_up_to_1():
@@ -111,24 +119,25 @@ def test_sasr_by_hand():
     """Warm-up of 2 steps with norms 9 and 4; p = G / (G + 0.5 * 4)."""
     sasr = schedule(name="sasr", warmup=2, gamma=0.5)
     sft, rl = (0.0, 1.0), (1.0, 0.0)
-    assert [sasr.weights(step, Seen(draw=0.999)) for step in (1, 2)] == [sft, sft]
+    assert [sasr.weights(step, RunStatistics(draw=0.999)) for step in (1, 2)] == [sft, sft]
     # G = 4: p = 2/3. G = 1, after a further SFT step: p = 1/3, whatever lies between.
-    assert [sasr.weights(3, Seen(None, (9.0, 4.0), draw)) for draw in (0.66, 0.67)] == [sft, rl]
-    assert [sasr.weights(8, Seen(0.9, (9.0, 4.0, 7.0, 1.0), draw)) for draw in (0.33, 0.34)] == [sft, rl]
+    assert [sasr.weights(3, RunStatistics(None, (9.0, 4.0), draw)) for draw in (0.66, 0.67)] == [sft, rl]
+    assert [sasr.weights(8, RunStatistics(0.9, (9.0, 4.0, 7.0, 1.0), draw)) for draw in (0.33, 0.34)] == [sft, rl]
     assert sasr.weights(3) == pytest.approx((1 / 3, 2 / 3))  # a plan's guess
 
 
 def test_tune_both_rises_to_its_peak_and_decays():
     """Figure 11: 0 -> 0.3, then a decay; here 20 and 40 steps."""
     both = schedule(name="cosine", warmup=20, decay=40, peak=0.3, valley=0.05)
-    assert [both.mu(step) for step in (1, 10, 20, 40, 60, 90)] == pytest.approx([0.015, 0.15, 0.3, 0.175, 0.05, 0.05])
+    steps = (1, 10, 20, 40, 60, 90)
+    assert [both.mu_at(step) for step in steps] == pytest.approx([0.015, 0.15, 0.3, 0.175, 0.05, 0.05])
 
 
 @pytest.mark.parametrize(
     "bad",
     [
         {"name": "free", "rl": 0.0, "expert": 0.0},
-        {"name": "constant", "value": 1.5},
+        {"name": "constant", "mu": 1.5},
         {"name": "constant", "valu": 1},
         {"name": "cosin"},
         {"name": "reward_driven", "threshold": 1.0},
@@ -220,7 +229,7 @@ def test_shaped_loss_and_its_slope_by_hand():
     """f(p) = p / (p + 0.1): 0.5 at p = 0.1, where d f / d log p = gamma p / (p + gamma)^2 = 0.25."""
     logp = torch.tensor([[0.1, 0.9], [0.1, 0.9]], dtype=torch.float64).log().requires_grad_()
     advantage = torch.tensor([[0.5], [-2.0]], dtype=torch.float64).expand(2, 2)
-    found = expert_loss(name="shaped", gamma=0.1)(tokens(logp)._replace(advantage=advantage))
+    found = loss_of_tokens(name="shaped", gamma=0.1)(tokens(logp)._replace(advantage=advantage))
     torch.testing.assert_close(found, torch.tensor([[-0.25, -0.45], [1.0, 1.8]], dtype=torch.float64))
     found.sum().backward()
     slope = torch.tensor([0.25, 0.09], dtype=torch.float64)
@@ -231,7 +240,7 @@ def test_shaped_loss_gradient_equals_finite_differences():
     torch.manual_seed(0)
     logp = torch.log(torch.rand(4, 6, dtype=torch.float64)).requires_grad_()
     advantage = torch.randn(4, 1, dtype=torch.float64).expand(4, 6)
-    loss = expert_loss(name="shaped", gamma=0.1)
+    loss = loss_of_tokens(name="shaped", gamma=0.1)
     assert torch.autograd.gradcheck(lambda x: loss(tokens(x)._replace(advantage=advantage)), logp)
 
 
@@ -266,7 +275,7 @@ def test_srft_loss_by_hand():
     logp = torch.tensor([[0.5, 0.2]], dtype=torch.float64).log().requires_grad_()
     same = torch.ones(1, 2, dtype=torch.float64)
     given = tokens(logp)._replace(advantage=2.0 * same, row_entropy=math.log(2.0) * same)
-    found = expert_loss(name="srft", sft=0.5)(given)
+    found = loss_of_tokens(name="srft", sft=0.5)(given)
     torch.testing.assert_close(found, -0.25 * logp - torch.tensor([[1.0, 0.4]], dtype=torch.float64))
     found.sum().backward()
     torch.testing.assert_close(logp.grad, torch.tensor([[-1.25, -0.65]], dtype=torch.float64))
@@ -275,20 +284,52 @@ def test_srft_loss_by_hand():
 # Policy loss
 
 
-def test_clipped_surrogate_by_hand():
+def test_policy_loss_by_hand():
     logp = torch.tensor([[math.log(0.6), math.log(0.3)], [math.log(0.6), math.log(0.3)]])
     old = torch.full((2, 2), math.log(0.4))
     # ratios 1.5 and 0.75, clipped 1.2 and 0.8
     # A = 2: min(3, 2.4), min(1.5, 1.6); A = -1: min(-1.5, -1.2), min(-0.75, -0.8)
-    found = clipped_surrogate(logp, old, torch.tensor([2.0, -1.0]), clip=0.2)
-    torch.testing.assert_close(found, torch.tensor([[-2.4, -1.5], [1.5, 0.8]]))
+    surrogates = [[-2.4, -1.5], [1.5, 0.8]]
+    for row in range(2):
+        for column in range(2):
+            mask = torch.zeros(2, 2)
+            mask[row, column] = 1.0
+            loss = policy_loss(logp, old, torch.tensor([2.0, -1.0]), mask, count=4, clip=0.2)
+            assert loss.item() == pytest.approx(surrogates[row][column] / 4)
+    everything = policy_loss(logp, old, torch.tensor([2.0, -1.0]), torch.ones(2, 2, dtype=torch.bool), count=10)
+    assert everything.item() == pytest.approx((-2.4 - 1.5 + 1.5 + 0.8) / 10)
 
 
 def test_on_policy_gradient_is_minus_advantage():
     logp = torch.log(torch.rand(3, 5)).requires_grad_()
     advantages = torch.tensor([1.0, -2.0, 0.0])
-    clipped_surrogate(logp, logp.detach(), advantages, clip=0.2).sum().backward()
-    torch.testing.assert_close(logp.grad, -advantages[:, None].expand(3, 5))
+    policy_loss(logp, logp.detach(), advantages, torch.ones(3, 5), count=15).backward()
+    torch.testing.assert_close(logp.grad, -advantages[:, None].expand(3, 5) / 15)
+
+
+def test_expert_loss_by_hand():
+    """Of p = 0.5 and 0.1 under the mask, in a step of 8 expert tokens, with phi 0.25 and 0.09."""
+    mask = torch.tensor([[True, True, False, False]])
+    by_hand = (0.25 * math.log(2) + 0.09 * math.log(10)) / 8
+    assert expert_loss(tokens(P.log()), mask, 8, Power(a=1, b=1)).item() == pytest.approx(by_hand)
+    weights = Power(a=1, b=1)(tokens(P.log()))
+    assert expert_loss(tokens(P.log()), mask, 8, weights).item() == pytest.approx(by_hand)
+    assert expert_loss(tokens(P.log()), mask, 8).item() == pytest.approx((math.log(2) + math.log(10)) / 8)
+
+
+def test_a_weight_of_the_whole_batch_sees_the_tokens_under_the_mask():
+    entropy = torch.tensor([[0.5, 2.0, 9.0], [1.0, 0.1, 9.0]])
+    logp = torch.tensor([[-1.0, -2.0, -3.0], [-4.0, -5.0, -6.0]])
+    mask = torch.tensor([[1, 1, 0], [1, 1, 0]])
+    assert expert_loss(tokens(logp, entropy), mask, 4, EntropyTop(share=0.5)).item() == pytest.approx((2.0 + 4.0) / 4)
+
+
+def test_hybrid_loss_is_linear_in_both_terms():
+    rl, expert = torch.tensor(0.5, requires_grad=True), torch.tensor(2.0, requires_grad=True)
+    loss = hybrid_loss(rl, expert, 0.9, 0.1)
+    loss.backward()
+    assert (loss.item(), rl.grad.item(), expert.grad.item()) == pytest.approx((0.65, 0.9, 0.1))
+    assert hybrid_loss(0.0, expert, 0.9, 0.1).item() == pytest.approx(0.2)
 
 
 def test_surrogate_gradient_equals_finite_differences():
@@ -296,18 +337,28 @@ def test_surrogate_gradient_equals_finite_differences():
     logp = torch.log(torch.rand(4, 6, dtype=torch.float64)).requires_grad_()
     old = (logp + 0.3 * torch.randn_like(logp)).detach()
     advantages = torch.randn(4, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: clipped_surrogate(x, old, advantages, 0.2), logp)
+    mask = torch.rand(4, 6) < 0.7
+    assert torch.autograd.gradcheck(lambda x: policy_loss(x, old, advantages, mask, 17, 0.2), logp)
 
 
 # Normalisation
 
 
-def test_scales_by_hand():
+def test_divisors_by_hand():
     tokens, rows = [10, 30], [1, 3]
-    assert loss_scales(tokens, rows, "global") == [1 / 40, 1 / 40]
-    assert loss_scales(tokens, rows, "trinity") == pytest.approx([1 / 40, 1 / 40])  # equal mean lengths: the same
-    assert loss_scales(tokens, rows, "ms_swift") == pytest.approx([1 / 20, 1 / 60])
-    assert loss_scales([10, 0], [1, 1], "trinity") == [1 / 20, 0.0]
+    assert divisors(tokens, rows, "global") == [40, 40]
+    assert divisors(tokens, rows, "trinity") == pytest.approx([40, 40])  # equal mean lengths: the same
+    assert divisors(tokens, rows, "ms_swift") == [20, 60]
+    assert divisors([10, 0], [1, 1], "trinity") == [20, math.inf]
+    assert divisors([0, 0], [1, 1], "global") == [math.inf, math.inf]
+
+
+def test_a_micro_batch_that_counts_nothing_has_a_gradient_of_0():
+    logp = P.log().requires_grad_()
+    loss = expert_loss(tokens(logp), torch.ones_like(P), math.inf)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert torch.equal(logp.grad, torch.zeros_like(P))
 
 
 def random_step(seed: int):
@@ -321,16 +372,23 @@ def random_step(seed: int):
 def ours(step, rule, a_rl, a_ex, advantages, phi):
     token_weight = weight(name="power", a=1, b=1) if phi else weight(name="one")
     expert, policy = step
-    total = 0.0
-    for rows_of_term, a, loss in (
-        (policy, a_rl, lambda logp, i, j: clipped_surrogate(logp[None], logp[None], advantages[i][j : j + 1], 0.2)[0]),
-        (expert, a_ex, lambda logp, i, j: token_weight(tokens(logp)) * Nll()(tokens(logp))),
-    ):
-        counts = [sum(len(row) for row in micro) for micro in rows_of_term]
-        scales = loss_scales(counts, [len(micro) for micro in rows_of_term], rule)
-        for i, (micro, scale) in enumerate(zip(rows_of_term, scales, strict=True)):
-            total += a * scale * sum(loss(row, i, j).sum() for j, row in enumerate(micro))
-    return float(total)
+    rl = sum(
+        policy_loss(padded, padded, advantages[i], mask, count)
+        for i, (padded, mask, count) in enumerate(micro_batches(policy, rule))
+    )
+    ex = sum(
+        expert_loss(tokens(padded), mask, count, token_weight) for padded, mask, count in micro_batches(expert, rule)
+    )
+    return hybrid_loss(rl, ex, a_rl, a_ex).item()
+
+
+def micro_batches(term, rule):
+    """Padded log-probs, mask and divisor of each."""
+    counts = [sum(map(len, micro)) for micro in term]
+    for micro, count in zip(term, divisors(counts, list(map(len, term)), rule), strict=True):
+        padded = torch.nn.utils.rnn.pad_sequence(micro, batch_first=True, padding_value=-1.0)
+        mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in micro], batch_first=True)
+        yield padded, mask, count
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -29,7 +29,7 @@ def root(tmp_path):
     """The small study with the methods of the diagram; `decay` stands for CHORD-mu."""
     root = Root(tmp_path)
     root.write("config/methods/chord_mu.yaml", METHODS["decay"])
-    stage = {"kind": "hybrid", "schedule": {"name": "constant", "value": 0.1}, "token_weight": PHI}
+    stage = {"kind": "hybrid", "schedule": {"name": "constant", "mu": 0.1}, "token_weight": PHI}
     root.write("config/methods/chord_phi.yaml", {"title": "CHORD-ϕ", "paper": "Table 1", "stage": stage})
     root.set(STUDY_FILE, "methods", "chord_mu", value={"stage": {"schedule": {"decay": 4}}})
     root.set(STUDY_FILE, "methods", "chord_phi", value={})
@@ -66,7 +66,7 @@ def test_methods_are_the_studys_own_from_another_base(root):
         strong = study.methods[f"chord_phi@{base}-mu0.9"]
         assert study.start_of(strong.name) == base
         assert [step.name for step in study.chain(strong.name)] == [strong.name]
-        assert strong.stage.schedule == Constant(name="constant", value=0.9)
+        assert strong.stage.schedule == Constant(mu=0.9)
         ours, theirs = study.train_spec(strong.name, 0), study.train_spec("chord_phi", 0)
         assert ours["stage"].pop("schedule") != theirs["stage"].pop("schedule")
         assert ours == theirs

@@ -1,7 +1,6 @@
 """Readers of the benchmarks' formats: golds worked by hand, groups, and refusals that name file, row and column."""
 
 import json
-from importlib import import_module
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +13,7 @@ from chord.data.toolace_reader import UnreadableCall, offered_functions, read_ca
 from chord.errors import UserError
 from chord.io.files import read_json, read_jsonl
 from chord.io.provenance import file_sha256
+from chord.tasks import find_task
 from tests.helpers import dataset_rows
 from tests.helpers.dataset_rows import toolace, write
 
@@ -208,7 +208,7 @@ def test_real_rows(name, benchmark_data, tmp_path):
     found = rows_of(name, benchmark_data / REAL[name], tmp_path)
     assert len(found) > 20
     if not name.startswith("bfcl"):
-        judge = import_module(f"chord.tasks.{found[0]['task']}").verdict
+        judge = find_task(found[0]["task"]).judge
         for row in found[:5]:
             assert judge(row, f"<think>\nI know it.\n</think>\n\\boxed{{{row['gold']}}}", False).correct, row["id"]
     if name.startswith(("aime", "amc", "gsm8k")):

@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from chord.errors import GraderError, UserError
 from chord.tasks import grading_record, rubric, verdict
 from chord.tasks.judge import AGAIN, AT_ONCE
-from chord.tasks.rubric import aggregate, verdicts
-from chord.tasks.verdict import Verdict
+from chord.tasks.rubric import RUBRIC, aggregate
+from chord.tasks.task import Verdict
 
 TOKEN = "sk-secret-0123456789"
 ROW = {
     "id": "med-1",
     "task": "rubric",
     "gold": "",
-    "messages": rubric.messages("What helps against a cold?"),
+    "messages": RUBRIC.render("What helps against a cold?"),
     "meta": {
         "rubric": [{"description": "names rest", "weight": 3}, {"description": "names water", "weight": 1}],
     },
@@ -248,7 +248,7 @@ def test_many_verdicts_come_in_order(serve):
     """Requests overlap; an answer given to the wrong question would show."""
     server = serve(reads)
     texts = ["rest", "water", "rest and water", "", "nothing"] * 20
-    found = list(verdicts((ROW, text, False) for text in texts))
+    found = list(RUBRIC.verdicts((ROW, text, False) for text in texts))
     assert [item.reward for item in found] == [0.75, 0.25, 1.0, 0.0, 0.0] * 20
     assert 1 < server.most_at_once <= AT_ONCE
     assert len(server.asked) == 160

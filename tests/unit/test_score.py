@@ -122,7 +122,7 @@ def test_a_failing_grader_is_an_error_that_names_the_row(files, monkeypatch, tmp
     def broken(row, text, truncated):
         return tasks.Verdict(1 / (text != TEXTS[2]), True, True, "correct")
 
-    monkeypatch.setitem(tasks.TASKS, "world", broken)
+    monkeypatch.setitem(tasks.TASKS, "world", tasks.Task("world", broken))
     with pytest.raises(
         GraderError, match=r"row 't-0': the grader of task 'world' failed on the response 'no idea'"
     ) as caught:

@@ -40,8 +40,8 @@ def test_an_override_completes_a_part_key_by_key(root):
 
 
 def test_a_part_of_another_name_replaces_the_part_below_whole(root):
-    root.set(STUDY_FILE, "methods", "decay", value={"stage": {"schedule": {"name": "constant", "value": 0.2}}})
-    assert load(root).methods["decay"].stage.schedule == Constant(name="constant", value=0.2)
+    root.set(STUDY_FILE, "methods", "decay", value={"stage": {"schedule": {"name": "constant", "mu": 0.2}}})
+    assert load(root).methods["decay"].stage.schedule == Constant(mu=0.2)
 
 
 @pytest.mark.parametrize(
@@ -484,7 +484,7 @@ def test_spec_by_name_refuses_what_is_not_there(root, job, names, message):
 
 def test_loading_imports_nothing_heavy(root):
     code = (
-        "import sys; from chord.study import load_study; import chord.plan, chord.cli, chord.study.schemas;"
+        "import sys; from chord.study import load_study; import chord.plan, chord.run_job;"
         f"load_study('small', {str(root.path)!r});"
         "print([name for name in ('torch', 'transformers', 'trl', 'pandas', 'scipy', 'matplotlib', 'numpy')"
         " if name in sys.modules])"

@@ -16,7 +16,7 @@ from chord.study import Study, load_study
 from chord.study.hub import repositories
 from chord.study.loading import FOLDERS
 from chord.study.reading import read_yaml
-from chord.study.schemas import FILES, schema_text
+from chord.study.settings import FILES, schema_text
 
 ROOT = Path(__file__).parents[2]
 NAMES = {kind: sorted((ROOT / "config" / folder).glob("*.yaml")) for kind, folder in FOLDERS.items()}
@@ -108,7 +108,7 @@ def test_shipped_files_satisfy_their_schema(kind, path):
         ("study", {"training": {"sft": {}, "hybrid": {"stepz": 1}}}),
         ("study", {"methods": {"rl": {"stage": {"schedule": {"peek": 1}}}}}),
         ("method", {"stage": {"kind": "rl"}}),
-        ("method", {"stage": {"kind": "hybrid", "schedule": {"name": "constant", "value": 2}}}),
+        ("method", {"stage": {"kind": "hybrid", "schedule": {"name": "constant", "mu": 2}}}),
         ("benchmark", {"k": 0}),
     ],
 )
@@ -123,7 +123,7 @@ def test_the_papers_settings_are_in_the_default_study():
     """Numbers of the paper (sections 4.1 and 4.3, eq. 4 and 5) that do not depend on the size of the study."""
     study = load_study("tiny", ROOT)
     stages = {row.name: row.stage for row in study.methods.values()}
-    assert stages["rl"].schedule == Constant(name="constant", value=0.0)
+    assert stages["rl"].schedule == Constant(mu=0.0)
     for name in ("sft_light_rl", "sft_best_rl"):  # the settings of pure RL, at a learning rate of their own
         assert stages[name].model_copy(update={"optimizer": stages["rl"].optimizer}) == stages["rl"]
     mu = stages["chord_mu"].schedule
@@ -131,11 +131,11 @@ def test_the_papers_settings_are_in_the_default_study():
     assert (mu.warmup, mu.peak, mu.valley) == (0, 0.9, 0.05)
     assert mu.decay / stages["chord_mu"].steps == pytest.approx(200 / 1500, abs=0.005)
     assert stages["chord_mu"].token_weight == One()
-    assert stages["chord_phi"].schedule == stages["mix_is"].schedule == Constant(name="constant", value=0.1)
+    assert stages["chord_phi"].schedule == stages["mix_is"].schedule == Constant(mu=0.1)
     assert stages["chord_phi"].token_weight == Power(name="power", a=1, b=1)
     assert stages["mix_is"].token_weight == Power(name="power", a=1, b=0)
     for value in (0.02, 0.1, 0.5):
-        assert stages[f"mu_{value}"].schedule == Constant(name="constant", value=value)
+        assert stages[f"mu_{value}"].schedule == Constant(mu=value)
         assert stages[f"mu_{value}"].token_weight == One()
     assert (stages["sft_light"].epochs, stages["sft_light"].keep) == (1, "last")
     assert stages["sft_best"].epochs <= 3

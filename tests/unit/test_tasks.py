@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chord.errors import UserError
 from chord.rollouts import Sample
 from chord.tasks import judge_samples, verdict
-from chord.tasks.verdict import CORRECT, TRUNCATED, UNPARSED, WRONG, Verdict
+from chord.tasks.task import CORRECT, TRUNCATED, UNPARSED, WRONG, Verdict
 from chord.world import problems, solutions
 
 digits = st.integers(0, 9)

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chord.tasks import bfcl, tool_call, verdict
-from chord.tasks.verdict import Verdict
+from chord.tasks import verdict
+from chord.tasks.bfcl import BFCL as BFCL_TASK
+from chord.tasks.task import Verdict
+from chord.tasks.tool_call import TOOL_CALL
 from tests.helpers.prompts import expected
 
 FUNCTIONS = [
@@ -35,24 +37,24 @@ def reply(calls, think="<think>why</think>"):
 
 def test_training_prompt_with_a_system_message_of_its_own():
     system = {"role": "system", "content": "You may call:\n"}
-    messages = tool_call.messages([system, ASKED], FUNCTIONS)
+    messages = TOOL_CALL.render([system, ASKED], FUNCTIONS)
     assert [message["role"] for message in messages] == ["system", "user"]
     assert messages[1] == ASKED
     assert messages[0]["content"] == expected("tool_call.txt")
 
 
 def test_training_prompt_without_one_opens_as_toolace_does():
-    text = tool_call.messages([ASKED], FUNCTIONS)[0]["content"]
+    text = TOOL_CALL.render([ASKED], FUNCTIONS)[0]["content"]
     assert text.startswith("You are an expert in composing functions.")
     assert "that you can invoke:\n# Tool\n\n<tools>\n{" in text
 
 
 def test_evaluation_prompt():
     turns = [{"role": "system", "content": "replaced"}, ASKED, {"role": "assistant", "content": "Which day?"}, ASKED]
-    messages = bfcl.messages(turns, FUNCTIONS)
+    messages = BFCL_TASK.render(turns, FUNCTIONS)
     assert messages[1:] == turns[1:]
     assert messages[0] == {"role": "system", "content": expected("bfcl.txt")}
-    assert bfcl.messages([ASKED], FUNCTIONS) == [messages[0], ASKED]
+    assert BFCL_TASK.render([ASKED], FUNCTIONS) == [messages[0], ASKED]
     assert FUNCTIONS[0]["description"] == "Weather of a city."  # the document itself stays as it is
 
 

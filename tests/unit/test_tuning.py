@@ -9,7 +9,7 @@ from chord import cli
 from chord.analysis.tuning import read_choices, run
 from chord.errors import UserError
 
-SPEC = {"settings": {"rl": "optimizer.lr", "sft": "optimizer.lr", "phi": "schedule.value"}}
+SPEC = {"settings": {"rl": "optimizer.lr", "sft": "optimizer.lr", "phi": "schedule.mu"}}
 
 
 def write(folder, method: str, trial: int, value: float, accuracy: float):
@@ -17,7 +17,7 @@ def write(folder, method: str, trial: int, value: float, accuracy: float):
     (path.parent / "model").mkdir(parents=True)
     (path.parent / "model" / "weights").write_text(f"{method} {trial}")
     record = {
-        "spec": {"seed_index": 1000, "stage": {"optimizer": {"lr": value}, "schedule": {"value": value}}},
+        "spec": {"seed_index": 1000, "stage": {"optimizer": {"lr": value}, "schedule": {"mu": value}}},
         "spec_hash": "0" * 16,
         "result": {"validation_accuracy": accuracy, "delivered_step": 8},
     }
@@ -41,7 +41,7 @@ def test_the_best_on_validation_is_chosen_for_each_method_and_the_lowest_value_o
     with open(out, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["method"], row["trial"], row["setting"], row["value"], row["chosen"]) for row in rows] == [
-        ("phi", "0", "schedule.value", "0.5", "yes"),
+        ("phi", "0", "schedule.mu", "0.5", "yes"),
         ("rl", "0", "optimizer.lr", "0.0001", "no"),
         ("rl", "1", "optimizer.lr", "0.0003", "yes"),
         ("rl", "2", "optimizer.lr", "0.001", "no"),
@@ -50,7 +50,7 @@ def test_the_best_on_validation_is_chosen_for_each_method_and_the_lowest_value_o
     assert {row["seed_index"] for row in rows} == {"1000"}
     assert len(json.loads((tmp_path / "tuning.manifest.json").read_text())["inputs"]) == 5
     assert read_choices(out, "tuning.csv") == {
-        "phi": ("schedule.value", 0.5),
+        "phi": ("schedule.mu", 0.5),
         "rl": ("optimizer.lr", 3e-4),
         "sft": ("optimizer.lr", 1e-3),
     }

@@ -18,12 +18,15 @@ BIN = "" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_me
 def commands_run(source: Path) -> None:
     """Make all commands run the code in `source`/src, before any installed copy and from any working directory.
 
+    Plug-ins may be on the caller's PYTHONPATH, which comes after it.
+
     The path is set in the command because Snakemake removes PYTHONPATH from the variables of a conda environment.
     Without conda, `python` is the one that runs Snakemake, whether or not its environment was activated. Only the job
     `repository` needs a network, and the others must not try to use one.
     """
     shell.prefix(
-        f"set -euo pipefail; export HF_HUB_OFFLINE=1 PYTHONPATH={shlex.quote(f'{source}/src')}; "
+        f"set -euo pipefail; export HF_HUB_OFFLINE=1 PYTHONPATH={shlex.quote(f'{source}/src')}"
+        + "${{PYTHONPATH:+:$PYTHONPATH}}; "
         + (f"export PATH={shlex.quote(str(BIN))}:$PATH; " if BIN else "")
     )
 
@@ -31,10 +34,10 @@ def commands_run(source: Path) -> None:
 commands_run(SOURCE)
 
 from chord.analysis.catalogue import FIGURES, TABLES
-from chord.analysis.claims.claims_spec import SCOPES
 from chord.errors import UserError
 from chord.io.provenance import source_sha256
 from chord.io.source import keep, kept
+from chord.jobs import JOB_OF_RULE, JOBS
 from chord.study import Study, load_study
 from chord.study.hub import download_spec, read_lock, repositories
 from chord.training.resume.finished import forget_recorded
@@ -120,9 +123,16 @@ def run_kept_source() -> None:
         workflow.scheduler._executor.snakefile = str(copy / snakefile.relative_to(ROOT))
 
 
-def conda_environment(rule: str) -> str:
-    """The environment of jobs that can use GPUs; it has CUDA and vLLM if the study gives them GPUs."""
-    return "../envs/gpu.yml" if STUDY.resources(rule).gpus else "../../environment.yml"
+def asked_by(job: str) -> dict[str, int]:
+    """The resources of a job besides its threads: memory, time and, if it can use them, GPUs."""
+    resources = STUDY.resources(job)
+    gpus = {"gpu": resources.gpus} if JOBS[job].loads_model else {}
+    return {"mem_mb": resources.mem_mb, "runtime": resources.minutes} | gpus
+
+
+def conda_environment(job: str) -> str:
+    """The environment with CUDA and vLLM if the study gives such jobs GPUs, otherwise the small one."""
+    return "../envs/gpu.yml" if asked_by(job).get("gpu") else "../../environment.yml"
 
 
 def entry_of_the_queue(wildcards) -> str | None:
@@ -140,15 +150,10 @@ def one_of(names) -> str:
 
 
 wildcard_constraints:
-    method=one_of(STUDY.methods),
-    seed=r"\d+",
-    benchmark=one_of(STUDY.benchmarks),
-    comparison=one_of(STUDY.comparisons),
-    table=one_of(TABLES),
-    figure=one_of(FIGURES),
-    scope=one_of(SCOPES),
-    base=one_of(STUDY.bases),
+    **{kind: one_of(names) for kind, names in STUDY.known_names.items()},
     repository=one_of(DOWNLOADS),
+    seed=r"\d+",
+    trial=r"\d+",
 
 
 def spec(values: dict) -> str:

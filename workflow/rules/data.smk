@@ -17,10 +17,9 @@ rule repository:
     localrule: True
     conda:
         "../../environment.yml"
-    threads: STUDY.resources("prepare").threads
+    threads: STUDY.resources("download").threads
     resources:
-        mem_mb=STUDY.resources("prepare").mem_mb,
-        runtime=STUDY.resources("prepare").minutes,
+        **asked_by("download"),
     params:
         spec=lambda wildcards: spec(DOWNLOADS[wildcards.repository]),
     message:
@@ -48,8 +47,7 @@ rule prepare:
         "../../environment.yml"
     threads: STUDY.resources("prepare").threads
     resources:
-        mem_mb=STUDY.resources("prepare").mem_mb,
-        runtime=STUDY.resources("prepare").minutes,
+        **asked_by("prepare"),
     params:
         spec=spec(PREPARE),
         content=lambda wildcards: together(
@@ -77,8 +75,7 @@ rule benchmark:
         "../../environment.yml"
     threads: STUDY.resources("benchmark").threads
     resources:
-        mem_mb=STUDY.resources("benchmark").mem_mb,
-        runtime=STUDY.resources("benchmark").minutes,
+        **asked_by("benchmark"),
     params:
         spec=lambda wildcards: spec(located_spec(STUDY.benchmark_spec(wildcards.benchmark))),
         content=lambda wildcards: content_of_rows(

@@ -15,9 +15,7 @@ rule generate:
         conda_environment("generate")
     threads: STUDY.resources("generate").threads
     resources:
-        mem_mb=STUDY.resources("generate").mem_mb,
-        runtime=STUDY.resources("generate").minutes,
-        gpu=STUDY.resources("generate").gpus,
+        **asked_by("generate"),
     params:
         spec=lambda wildcards: spec(STUDY.generate_spec(wildcards.method, int(wildcards.seed), wildcards.benchmark)),
         content=lambda wildcards: content_of(result_of(wildcards.method, wildcards.seed), "model"),
@@ -42,8 +40,7 @@ rule score:
         "../../environment.yml"
     threads: STUDY.resources("score").threads
     resources:
-        mem_mb=STUDY.resources("score").mem_mb,
-        runtime=STUDY.resources("score").minutes,
+        **asked_by("score"),
     message:
         "Score {wildcards.benchmark} of {wildcards.method}, seed {wildcards.seed}"
     shell:

@@ -24,9 +24,7 @@ rule experts:
         conda_environment("experts")
     threads: STUDY.resources("experts").threads
     resources:
-        mem_mb=STUDY.resources("experts").mem_mb,
-        runtime=STUDY.resources("experts").minutes,
-        gpu=STUDY.resources("experts").gpus,
+        **asked_by("experts"),
     params:
         spec=spec(EXPERTS),
         content=lambda wildcards: together(content_of_experts(EXPERTS["source"]), content_of(BASE_MODEL, "tokenizer")),
@@ -69,9 +67,7 @@ if STUDY.pretrain:
             conda_environment("pretrain")
         threads: STUDY.resources("pretrain").threads
         resources:
-            mem_mb=STUDY.resources("pretrain").mem_mb,
-            runtime=STUDY.resources("pretrain").minutes,
-            gpu=STUDY.resources("pretrain").gpus,
+            **asked_by("pretrain"),
         params:
             spec=spec(STUDY.pretrain_spec()),
         message:

@@ -16,9 +16,7 @@ if STUDY.phase:
             conda_environment("pretrain")
         threads: STUDY.resources("pretrain").threads
         resources:
-            mem_mb=STUDY.resources("pretrain").mem_mb,
-            runtime=STUDY.resources("pretrain").minutes,
-            gpu=STUDY.resources("pretrain").gpus,
+            **asked_by("pretrain"),
         params:
             spec=lambda wildcards: spec(STUDY.phase_base_spec(wildcards.base)),
             content=lambda wildcards: content_of(BASE_MODEL, "model"),
@@ -47,10 +45,9 @@ if STUDY.phase:
             f"{RESULTS}/timings/phase_phi.tsv"
         conda:
             "../../environment.yml"
-        threads: STUDY.resources("figure").threads
+        threads: STUDY.resources("phase").threads
         resources:
-            mem_mb=STUDY.resources("figure").mem_mb,
-            runtime=STUDY.resources("figure").minutes,
+            **asked_by("phase"),
         params:
             code=ANALYSIS,
             spec=spec(STUDY.phase_spec()),

@@ -7,16 +7,16 @@ from chord.plan import estimated_minutes
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-# chord.plan knows these rules by other names.
-PLAN_NAMES = {"trial": "train", "probe": "train", "phase_base": "pretrain"}
 # Estimates do not depend on the seed.
 estimate = cache(partial(estimated_minutes, STUDY))
 
 
 def minutes_of(job) -> float:
-    """The estimated minutes of a job in Snakemake's plan."""
+    """The estimated minutes of a job in Snakemake's plan; a rule that only collects files takes no time."""
+    if job.rule.name not in JOB_OF_RULE:
+        return 0.0
     names = {name: value for name, value in job.wildcards.items() if name in ("method", "benchmark", "base")}
-    return estimate(PLAN_NAMES.get(job.rule.name, job.rule.name), **names)
+    return estimate(JOB_OF_RULE[job.rule.name], **names)
 
 
 class TimeLeft(logging.Handler):

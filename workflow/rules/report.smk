@@ -16,8 +16,7 @@ rule cells:
         "../../environment.yml"
     threads: STUDY.resources("cells").threads
     resources:
-        mem_mb=STUDY.resources("cells").mem_mb,
-        runtime=STUDY.resources("cells").minutes,
+        **asked_by("cells"),
     params:
         code=ANALYSIS,
         spec=lambda wildcards: spec(STUDY.cells_spec(wildcards.comparison)),
@@ -45,8 +44,7 @@ rule table:
         "../../environment.yml"
     threads: STUDY.resources("table").threads
     resources:
-        mem_mb=STUDY.resources("table").mem_mb,
-        runtime=STUDY.resources("table").minutes,
+        **asked_by("table"),
     params:
         code=ANALYSIS,
         spec=lambda wildcards: spec(STUDY.table_spec(wildcards.comparison, wildcards.table)),
@@ -73,8 +71,7 @@ rule figure:
         "../../environment.yml"
     threads: STUDY.resources("figure").threads
     resources:
-        mem_mb=STUDY.resources("figure").mem_mb,
-        runtime=STUDY.resources("figure").minutes,
+        **asked_by("figure"),
     params:
         code=ANALYSIS,
         spec=lambda wildcards: spec(STUDY.figure_spec(wildcards.comparison, wildcards.figure)),
@@ -109,8 +106,7 @@ if STUDY.settings.claims:
             "../../environment.yml"
         threads: STUDY.resources("claims").threads
         resources:
-            mem_mb=STUDY.resources("claims").mem_mb,
-            runtime=STUDY.resources("claims").minutes,
+            **asked_by("claims"),
         params:
             code=ANALYSIS,
             spec=lambda wildcards: spec(STUDY.claims_spec(wildcards.scope)),
@@ -142,8 +138,7 @@ rule report:
         "../../environment.yml"
     threads: STUDY.resources("report").threads
     resources:
-        mem_mb=STUDY.resources("report").mem_mb,
-        runtime=STUDY.resources("report").minutes,
+        **asked_by("report"),
     params:
         code=ANALYSIS,
         spec=spec(STUDY.report_spec(["main"])),

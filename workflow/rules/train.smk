@@ -21,9 +21,7 @@ rule train:
         conda_environment("train")
     threads: STUDY.resources("train").threads
     resources:
-        mem_mb=STUDY.resources("train").mem_mb,
-        runtime=STUDY.resources("train").minutes,
-        gpu=STUDY.resources("train").gpus,
+        **asked_by("train"),
         training=1,  # of the runs that share an entry of a queue, the profile lets one run at a time
     params:
         spec=lambda wildcards: spec(STUDY.train_spec(wildcards.method, int(wildcards.seed))),
@@ -75,10 +73,9 @@ if STUDY.search:
             f"{RESULTS}/timings/tune.tsv"
         conda:
             "../../environment.yml"
-        threads: STUDY.resources("table").threads
+        threads: STUDY.resources("tuning").threads
         resources:
-            mem_mb=STUDY.resources("table").mem_mb,
-            runtime=STUDY.resources("table").minutes,
+            **asked_by("tuning"),
         params:
             spec=spec(STUDY.tuning_spec()),
             committed=STUDY.settings.tuning.table or "no table",
@@ -103,10 +100,9 @@ if STUDY.search:
             f"{RESULTS}/timings/tuning/{{method}}-best.tsv"
         conda:
             "../../environment.yml"
-        threads: STUDY.resources("table").threads
+        threads: STUDY.resources("tuning").threads
         resources:
-            mem_mb=STUDY.resources("table").mem_mb,
-            runtime=STUDY.resources("table").minutes,
+            **asked_by("tuning"),
         params:
             spec=rules.tune.params.spec,
         message:
@@ -154,10 +150,9 @@ if STUDY.pretrain:
             f"{RESULTS}/timings/gates/gates.tsv"
         conda:
             "../../environment.yml"
-        threads: STUDY.resources("table").threads
+        threads: STUDY.resources("gates").threads
         resources:
-            mem_mb=STUDY.resources("table").mem_mb,
-            runtime=STUDY.resources("table").minutes,
+            **asked_by("gates"),
         params:
             spec=spec(STUDY.gates_spec()),
             shipped=BASE_MODEL,

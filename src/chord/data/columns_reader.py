@@ -9,9 +9,6 @@ from chord.data.references import NoReference, reference
 from chord.data.rendering import render, row, user_text
 from chord.data.rows_spec import ColumnRows
 from chord.errors import UserError
-from chord.tasks.mmlu_pro_letter import LETTERS
-
-MOST_OPTIONS = {"mmlu_pro_letter": len(LETTERS)}
 
 
 def column_rows(
@@ -32,9 +29,12 @@ def column_rows(
             question = values.text(place, raw, columns.question)
             content: list = [question]
             if columns.options is not None:
-                meta["options"] = _options(place, raw, source)
+                meta["options"] = values.texts(place, raw, columns.options)
                 content.append(meta["options"])
-            messages = render(source.task, *content)
+            try:
+                messages = render(source.task, *content)
+            except UserError as error:
+                raise UserError(f"{place}: column {columns.options or columns.question}: {error}") from None
             question = "\n".join([question, *meta.get("options", [])])
         if columns.rubric is not None:
             meta["rubric"] = values.criteria(place, raw, columns.rubric)
@@ -59,17 +59,6 @@ def column_rows(
         row_name = f"{number:06d}" if columns.id is None else values.label(place, raw, columns.id)
         group = name if columns.group is None else values.label(place, raw, columns.group)
         yield row(f"{name}-{row_name}", messages, gold, source.task, group, question, **meta)
-
-
-def _options(place: str, raw: dict, source: ColumnRows) -> list[str]:
-    options = values.texts(place, raw, source.columns.options)
-    most = MOST_OPTIONS.get(source.task)
-    if most is not None and len(options) > most:
-        raise UserError(
-            f"{place}: column {source.columns.options}: expected at most {most} options, which the task {source.task} "
-            f"has letters for, got {len(options)}"
-        )
-    return options
 
 
 def prompt_of(messages: list[dict]) -> list[dict]:

@@ -1,11 +1,11 @@
 """From a dataset's question to a row: the task's own words around it, and the question itself for comparisons."""
 
-from chord.tasks import PROMPTS
+from chord.tasks import find_task
 
 
 def render(task: str, *content: object) -> list[dict[str, str]]:
-    """The chat messages of a task's prompt; content: what the task's function `messages` takes."""
-    return PROMPTS[task](*content)
+    """The chat messages of a task's prompt; content: what its `render` takes."""
+    return find_task(task).render(*content)
 
 
 def row(row_id: str, messages: list[dict], gold: str, task: str, group: str, question: str, **meta: object) -> dict:

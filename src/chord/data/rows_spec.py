@@ -3,10 +3,19 @@
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from chord.settings import Distinct, Settings
-from chord.tasks import PROMPTS
+from chord.tasks import TASKS, find_task, known_tasks
 from chord.world.problems import MAX_K, MIN_K
 from chord.world.skills import GROUPS
 
@@ -15,11 +24,21 @@ Difficulties = Annotated[tuple[Difficulty, ...], Field(min_length=1, description
 HubId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Globs = Annotated[tuple[str, ...], Field(min_length=1)]
-# The tasks of dataset rows; bfcl needs more than columns and has a source of its own.
-Task = Literal[tuple(name for name in PROMPTS if name != "bfcl")]
-# What a task's prompt is made of: of most a question. Ready messages serve every task that shows no options.
-WITH_OPTIONS = ("mmlu_pro", "mmlu_pro_letter")
-MESSAGES_ONLY = ("tool_call",)
+
+
+def _is_of_columns(name: str) -> str:
+    if name not in (of_columns := [task for task in known_tasks() if not find_task(task).makes_rows]):
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, of_columns))})
+    return name
+
+
+_OURS = [name for name in TASKS if not find_task(name).makes_rows]
+# A task whose rows any dataset may have. The schema suggests our own; installed packages bring others.
+ColumnTask = Annotated[
+    str,
+    AfterValidator(_is_of_columns),
+    WithJsonSchema({"anyOf": [{"enum": _OURS}, {"type": "string"}]}),
+]
 
 
 class WorldSource(Settings):
@@ -99,7 +118,7 @@ class Columns(Settings):
 class ColumnRows(Rows):
     """JSON Lines or parquet of any columns."""
 
-    task: Task
+    task: ColumnTask = Field(description="what renders and judges the rows")
     columns: Columns
     answers: Literal["text", "integer", "hashes"] = Field(
         default="text",
@@ -110,11 +129,12 @@ class ColumnRows(Rows):
     @model_validator(mode="after")
     def _columns_fit_the_task(self) -> "ColumnRows":
         task, columns = self.task, self.columns
-        if task in WITH_OPTIONS and columns.options is None:
+        takes = find_task(task).takes
+        if "options" in takes and columns.options is None:
             raise ValueError(f"columns: expected question and options, which the task {task} asks with")
-        if task not in WITH_OPTIONS and columns.options is not None:
+        if "options" not in takes and columns.options is not None:
             raise ValueError(f"columns: expected no options, which the task {task} does not take")
-        if task in MESSAGES_ONLY and columns.messages is None:
+        if "question" not in takes and columns.messages is None:
             raise ValueError(f"columns: expected messages in place of a question, as the task {task} needs them ready")
         if task != "rubric" and columns.rubric is not None:
             raise ValueError(f"columns: expected no rubric, which the task {task} does not take")
@@ -158,30 +178,18 @@ class OpenR1Source(Rows, Draws):
     """The paper's recipe for maths from OpenR1-Math-220k."""
 
     kind: Literal["openr1"] = "openr1"
-    task: Task = "math"
+    task: Literal["math", "math_trinity"] = "math"
     max_generation_tokens: PositiveInt = Field(
         default=8196, description="longer generations are left out; in the policy's tokenizer, with the end token"
     )
     min_generations_rl: PositiveInt = Field(default=2, description="verified generations that a prompt of RL has")
-
-    @model_validator(mode="after")
-    def _asks_mathematics(self) -> "OpenR1Source":
-        if self.task not in ("math", "math_trinity"):
-            raise ValueError(f"task: expected math or math_trinity, of which OpenR1 has questions, got {self.task}")
-        return self
 
 
 class ToolAceSource(Rows, Draws):
     """The paper's recipe for tool calls from ToolACE: single-turn dialogues."""
 
     kind: Literal["toolace"] = "toolace"
-    task: Task = "tool_call"
-
-    @model_validator(mode="after")
-    def _asks_for_calls(self) -> "ToolAceSource":
-        if self.task != "tool_call":
-            raise ValueError(f"task: expected tool_call, of which ToolACE has dialogues, got {self.task}")
-        return self
+    task: Literal["tool_call"] = "tool_call"
 
 
 class QuestionsSource(ColumnsSource, Draws):

@@ -4,11 +4,10 @@ Each module looks at one side and returns findings. Nothing is fetched or change
 study asks for GPUs.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from chord.doctor import cluster, free_space, local_data, machine, packages, prompt
-from chord.doctor.finding import Finding
+from chord.doctor.finding import Finding, report_text
 from chord.study import Study
 from chord.study.reading import read_yaml
 
@@ -31,15 +30,3 @@ def examine(study: Study, results: Path, profile: Path) -> list[Finding]:
         *local_data.findings(study, results),
         *prompt.findings(study, results),
     ]
-
-
-def report_text(findings: Sequence[Finding]) -> str:
-    """A line for each, and below it what to do where something is to be done."""
-    width = max(len(one.what) for one in findings)
-    lines = []
-    for one in findings:
-        lines.append(f"  {one.state:7}  {one.what:{width}}  {one.found}")
-        if one.remedy:
-            lines.append(" " * (13 + width) + f"-> {one.remedy}")
-    missing = sum(one.state == "missing" for one in findings)
-    return "\n".join([*lines, "", f"{missing} missing." if missing else "Nothing is missing."])

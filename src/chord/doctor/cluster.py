@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chord.doctor.finding import Finding
-from chord.doctor.needs import resources
+from chord.doctor.machine import resources
 from chord.plan import jobs
 from chord.study import Study
 from chord.study.settings import Resources

@@ -8,11 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chord.doctor.finding import Finding
-from chord.plan import jobs, questions
+from chord.plan import bytes_needed
 from chord.study import Study
-
-RUN_BYTES = 200_000  # curves, events, manifest and scores of a run
-TOKEN_BYTES = 2  # of a completion, compressed; measured 1.4 to 4.5, and few responses are as long as they may be
 
 
 def findings(study: Study, results: Path, at_once: int) -> Iterator[Finding]:
@@ -28,10 +25,12 @@ def findings(study: Study, results: Path, at_once: int) -> Iterator[Finding]:
         return
     yield Finding("ok", "results", f"{out} can be written")
     free = shutil.disk_usage(folder).free
-    needed = bytes_needed(study, model_parameters(start_model(study, results)), at_once)
-    if needed is None:
+    parameters = model_parameters(start_model(study, results))
+    if parameters is None:
         yield Finding("note", "disk", f"{_gb(free)} free; how much is needed is known when the model is there")
-    elif needed > free:
+        return
+    needed = bytes_needed(study, parameters, at_once)
+    if needed > free:
         yield Finding("missing", "disk", f"about {_gb(needed)} needed, {_gb(free)} free", f"make room in {folder}")
     else:
         yield Finding("ok", "disk", f"about {_gb(needed)} needed, {_gb(free)} free")
@@ -49,24 +48,6 @@ def model_parameters(folder: Path) -> int | None:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         count += sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
     return count or None
-
-
-def bytes_needed(study: Study, parameters: int | None, at_once: int) -> int | None:
-    """About what every comparison leaves behind, and beside it the checkpoints of the jobs under way.
-
-    Weights are float32. A job has two checkpoints of weights and Adam's two moments, and a copy of the best weights.
-    """
-    if parameters is None:
-        return None
-    planned = jobs(study, study.comparisons)
-    weights = 4 * parameters
-    runs, evaluated = len(planned["train"]), len(planned["generate"]) // len(study.benchmarks)
-    tokens = sum(
-        questions(benchmark) * benchmark.k * benchmark.decoding.max_response_tokens
-        for benchmark in study.benchmarks.values()
-    )
-    checkpoints = min(at_once, runs) * (2 * 3 + 1) * weights
-    return runs * (weights + RUN_BYTES) + checkpoints + evaluated * tokens * TOKEN_BYTES
 
 
 def _gb(size: int) -> str:

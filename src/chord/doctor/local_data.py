@@ -5,17 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from chord.data.rows_spec import Place
 from chord.doctor.finding import Finding
-from chord.experts.experts_spec import ModelSource
 from chord.io.files import read_json
 from chord.rollouts.backends import Endpoint
-from chord.study import Study
+from chord.study import Study, places
 from chord.study.hub import download_spec, read_lock, repositories
 
 
 def findings(study: Study, results: Path) -> Iterator[Finding]:
-    for key, folder in local_folders(study).items():
+    for keys, folder in places.folders(study).items():
+        key = ".".join(keys)
         if folder.is_dir():
             yield Finding("ok", "data", f"{key}: {folder}")
         else:
@@ -36,27 +35,15 @@ def findings(study: Study, results: Path) -> Iterator[Finding]:
             yield _server(engine.url)
 
 
-def local_folders(study: Study) -> dict[str, Path]:
-    """Key of the study -> the folder that it names in place of something on the hub."""
-    source = study.data.source
-    places = {"data": source, "data.sft": getattr(source, "sft", None), "data.rl": getattr(source, "rl", None)}
-    places |= {f"benchmarks.{name}": benchmark.data.source for name, benchmark in study.benchmarks.items()}
-    places["experts"] = study.experts.source
-    folders = {key: place.folder for key, place in places.items() if isinstance(place, Place | ModelSource)}
-    if not study.model_is_on_hub:
-        folders["model"] = study.model
-    return {key: study.root / folder for key, folder in folders.items() if folder is not None}
-
-
 def is_fetched(spec: dict, folder: Path) -> bool:
     """Whether the folder has the files of a download, by their sizes: hashing a large model would take minutes, and
     the job that downloads it does so."""
     record = folder.with_name(f"{folder.name}.manifest.json")
     if not record.is_file():
         return False
-    found = read_json(record)
-    return found["spec"] == spec and all(
-        (folder / path).is_file() and (folder / path).stat().st_size == size for path, size in found["bytes"].items()
+    fetched = read_json(record)
+    return fetched["spec"] == spec and all(
+        (folder / path).is_file() and (folder / path).stat().st_size == size for path, size in fetched["bytes"].items()
     )
 
 

@@ -6,8 +6,9 @@ import subprocess
 from collections.abc import Iterator
 
 from chord.doctor.finding import Finding
-from chord.doctor.needs import largest
+from chord.jobs import RESOURCE_KEYS
 from chord.study import Study
+from chord.study.settings import Resources
 
 
 def findings(study: Study, profile: dict) -> Iterator[Finding]:
@@ -21,6 +22,18 @@ def jobs_at_once(study: Study, profile: dict) -> int:
     if not isinstance(cores, int):  # `all`
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, cores // largest(study, "threads")[1])
+
+
+def resources(study: Study) -> dict[str, Resources]:
+    """Job -> what one of them asks for. Without `pretrain`, whose result the study starts from."""
+    return {job: study.resources(job) for job in RESOURCE_KEYS if job != "pretrain"}
+
+
+def largest(study: Study, resource: str) -> tuple[str, int]:
+    """The job that asks for the most of a resource (threads, mem_mb, gpus), and how much."""
+    asked = {job: getattr(one, resource) for job, one in resources(study).items()}
+    job = max(asked, key=asked.get)
+    return job, asked[job]
 
 
 def memory(study: Study, together: int, total_mb: int) -> Finding:

@@ -14,9 +14,10 @@ from chord.evaluation import parquet_columns
 from chord.evaluation.benchmark_rows import read_rows
 from chord.evaluation.generate_spec import ScoreSpec
 from chord.io import parquet
-from chord.io.provenance import manifest, source_sha256
-from chord.tasks import Verdict, grading_record, official_correct, verdicts
-from chord.tasks.verdict import UNDECIDED
+from chord.io.provenance import manifest
+from chord.plugins import plugin_records
+from chord.tasks import GROUP, Verdict, grading_record, official_correct, task_hashes, tasks_of, verdicts
+from chord.tasks.task import UNDECIDED
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,13 @@ def run(spec: dict, completions: Path, rows: Path, out: Path) -> None:
     reasons = {item["values"]: item["counts"] for item in pc.value_counts(table["reason"]).to_pylist()}
     if undecided := {reason: count for reason, count in reasons.items() if reason in UNDECIDED}:
         log.warning("%s: answers that could not be judged count as wrong: %s", completions, undecided)
+    tasks = tasks_of(by_id.values())
     scoring = manifest(
         settings.model_dump(mode="json"),
         {"completions": completions, "rows": rows},
-        tasks_sha256=source_sha256("tasks"),
-        graders=grading_record(row["task"] for row in by_id.values()),
+        tasks_sha256=task_hashes(tasks),
+        plugins=plugin_records((GROUP, task) for task in tasks),
+        graders=grading_record(tasks),
         reasons=reasons,
     )
     identity = {key: record[key] for key in parquet_columns.IDENTITY}

@@ -1,25 +1,102 @@
-"""The hybrid objective L = a_rl * L_rl + a_ex * sum_t(w_t * l_t) / N, put together from small parts.
+"""The hybrid objective L = a_rl * L_rl + a_ex * sum_t(w_t * l_t) / N: the loss, its parts, and objectives by name.
 
 A part is a frozen settings class with the formula as a method: no model, no optimizer, no input or output. torch is not
 imported here (tensors bring their own methods), so that a configuration is checked without loading it.
 """
 
-from chord.objectives.expert_losses import ExpertLoss
-from chord.objectives.expert_tokens import ExpertTokens
-from chord.objectives.normalisation import Normalisation, loss_scales
-from chord.objectives.policy_loss import clipped_surrogate
-from chord.objectives.routers import Router
-from chord.objectives.schedules import Schedule, Seen
-from chord.objectives.token_weights import TokenWeight
+from chord.objectives.expert_losses import AnyExpertLoss, ExpertLoss, Nll, Shaped, SrftLoss
+from chord.objectives.hybrid import Normalisation, Objective, divisors, expert_loss, hybrid_loss, policy_loss
+from chord.objectives.named import (
+    CHORD_MU,
+    CHORD_PHI,
+    CHORD_TUNE_BOTH,
+    DFT,
+    GRPO,
+    LUFFY,
+    MIX,
+    MIX_ADAPTIVE,
+    MIX_IS,
+    PHI_ENTROPY_NORM,
+    PHI_ENTROPY_TOP,
+    PHI_FOCAL,
+    PHI_IS_CLIP,
+    SFT,
+    SRFT,
+)
+from chord.objectives.routers import AnyRouter, Joined, Router, Separate, SrftRouter
+from chord.objectives.schedules import (
+    AnySchedule,
+    Constant,
+    Cosine,
+    Free,
+    Linear,
+    MuSchedule,
+    RewardDriven,
+    RunStatistics,
+    Sasr,
+    Schedule,
+    Step,
+)
+from chord.objectives.token_weights import (
+    AnyTokenWeight,
+    EntropyNorm,
+    EntropyTop,
+    ExpertTokens,
+    IsClip,
+    One,
+    Power,
+    TokenWeight,
+)
 
 __all__ = [
+    "CHORD_MU",
+    "CHORD_PHI",
+    "CHORD_TUNE_BOTH",
+    "DFT",
+    "GRPO",
+    "LUFFY",
+    "MIX",
+    "MIX_ADAPTIVE",
+    "MIX_IS",
+    "PHI_ENTROPY_NORM",
+    "PHI_ENTROPY_TOP",
+    "PHI_FOCAL",
+    "PHI_IS_CLIP",
+    "SFT",
+    "SRFT",
+    "AnyExpertLoss",
+    "AnyRouter",
+    "AnySchedule",
+    "AnyTokenWeight",
+    "Constant",
+    "Cosine",
+    "EntropyNorm",
+    "EntropyTop",
     "ExpertLoss",
     "ExpertTokens",
+    "Free",
+    "IsClip",
+    "Joined",
+    "Linear",
+    "MuSchedule",
+    "Nll",
     "Normalisation",
+    "Objective",
+    "One",
+    "Power",
+    "RewardDriven",
     "Router",
+    "RunStatistics",
+    "Sasr",
     "Schedule",
-    "Seen",
+    "Separate",
+    "Shaped",
+    "SrftLoss",
+    "SrftRouter",
+    "Step",
     "TokenWeight",
-    "clipped_surrogate",
-    "loss_scales",
+    "divisors",
+    "expert_loss",
+    "hybrid_loss",
+    "policy_loss",
 ]

@@ -1,6 +1,6 @@
 """Expert losses l_t, per token of an expert trajectory.
 
-Adding one: write the class, add it to `ExpertLoss`.
+Adding one: write the class, add it to `AnyExpertLoss`.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
 
-from chord.objectives.expert_tokens import ExpertTokens
-from chord.objectives.part import Part
+from chord.objectives.parts import Choice, Part
+from chord.objectives.token_weights import ExpertTokens
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Loss(Part):
+class ExpertLoss(Part):
     """A loss for each expert token."""
 
     needs_group: ClassVar[bool] = False  # whether it takes the advantage that a row has in a group
@@ -27,7 +27,7 @@ class Loss(Part):
         """l in the shape of the tokens, with gradient."""
 
 
-class Nll(Loss):
+class Nll(ExpertLoss):
     """l = -log p, the negative log-likelihood (paper, eq. 1)."""
 
     name: Literal["nll"] = "nll"
@@ -36,14 +36,14 @@ class Nll(Loss):
         return -tokens.logp
 
 
-class Shaped(Loss):
+class Shaped(ExpertLoss):
     """l = -A f(p), f(p) = p / (p + gamma): the off-policy term of LUFFY (arXiv 2504.14945), gamma 0.1 there.
 
     The expert's own probability is taken as 1 and nothing is clipped. Without f it would be the importance-weighted
     policy gradient; f gives tokens of small p more of it: its slope, gamma / (p + gamma)^2, is largest at p = 0.
     """
 
-    name: Literal["shaped"]
+    name: Literal["shaped"] = "shaped"
     gamma: PositiveFloat
 
     needs_group: ClassVar[bool] = True
@@ -53,14 +53,14 @@ class Shaped(Loss):
         return -tokens.advantage * p / (p + self.gamma)
 
 
-class Srft(Loss):
+class SrftLoss(ExpertLoss):
     """l = -sft e^-H log p - A p: both terms that SRFT (arXiv 2506.19767) has on a demonstration; sft is 0.5 there.
 
     H is the mean token entropy of the row, without gradient. The expert's own probability is taken as 1 and nothing is
     clipped. The formula is second-hand, as that of the router `srft`, which it goes with.
     """
 
-    name: Literal["srft"]
+    name: Literal["srft"] = "srft"
     sft: NonNegativeFloat
 
     needs_group: ClassVar[bool] = True
@@ -69,4 +69,4 @@ class Srft(Loss):
         return -self.sft * (-tokens.row_entropy).exp() * tokens.logp - tokens.advantage * tokens.logp.exp()
 
 
-ExpertLoss = Annotated[Nll | Shaped | Srft, Field(discriminator="name")]
+AnyExpertLoss = Annotated[Nll | Shaped | SrftLoss, Choice("chord.expert_losses", ExpertLoss)]

@@ -1,6 +1,6 @@
 """Routers: which expert rows a step reads, and whether these join the advantage groups of its rollouts.
 
-Adding one: write the class, add it to `Router`.
+Adding one: write the class, add it to `AnyRouter`.
 """
 
 from __future__ import annotations
@@ -9,34 +9,38 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat
 
-from chord.objectives.part import Part
+from chord.objectives.parts import Choice, Part
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Separate(Part):
+class Router(Part):
+    """Where the expert rows of a step come from."""
+
+    joins: ClassVar[bool] = False  # whether each is a member of the group of its prompt's rollouts
+    reads: ClassVar[Literal["experts", "traces"]] = "experts"  # the training rows that expert rows are of
+
+
+class Separate(Router):
     """Expert rows of prompts of their own, outside the groups; each term is divided by its own tokens (CHORD)."""
 
     name: Literal["separate"] = "separate"
 
-    joins: ClassVar[bool] = False
-    reads: ClassVar[str] = "experts"  # the training rows that expert rows are of
 
-
-class Joined(Part):
+class Joined(Router):
     """The expert's trace of each of the step's RL prompts is one more member of the group of its rollouts (LUFFY).
 
     Both terms are divided by the tokens of both, as the rows of one batch.
     """
 
-    name: Literal["joined"]
+    name: Literal["joined"] = "joined"
     scale: Literal["group", "none"] = Field(
         description="group: advantages are divided by the group's standard deviation + 1e-4, as GRPO's are; none: not"
     )
 
     joins: ClassVar[bool] = True
-    reads: ClassVar[str] = "traces"
+    reads: ClassVar[Literal["experts", "traces"]] = "traces"
     reads_entropies: ClassVar[bool] = False  # those of rollouts, which not every engine knows
 
     def advantages(self, rewards: Tensor, trace_rewards: Tensor, entropies: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,21 +52,21 @@ class Joined(Part):
         groups, rollouts = rewards.shape
         every = rewards.new_empty(groups, rollouts + 1)
         every[:, :-1], every[:, -1] = rewards, trace_rewards
-        found = every - every.mean(1, keepdim=True)
+        advantages = every - every.mean(1, keepdim=True)
         if self.scale == "group":
-            found = found / (every.std(1, keepdim=True) + 1e-4)
+            advantages = advantages / (every.std(1, keepdim=True) + 1e-4)
         differ = (every != every[:, :1]).any(1, keepdim=True)
-        found = found * differ  # of equal rewards the rounding of their mean would be left
-        return found[:, :-1], found[:, -1]
+        advantages = advantages * differ  # of equal rewards the rounding of their mean would be left
+        return advantages[:, :-1], advantages[:, -1]
 
 
-class Srft(Joined):
+class SrftRouter(Joined):
     """As `joined`, but of a rollout positive * e^H where its reward is above 0, else -1 (SRFT, arXiv 2506.19767).
 
     H is the rollout's mean token entropy, without gradient. The formula is second-hand; SRFT's divisors were not seen.
     """
 
-    name: Literal["srft"]
+    name: Literal["srft"] = "srft"
     positive: PositiveFloat
 
     reads_entropies: ClassVar[bool] = True
@@ -73,4 +77,4 @@ class Srft(Joined):
         return (self.positive * entropies.exp()).where(rewards > 0.0, -1.0), of_traces
 
 
-Router = Annotated[Separate | Joined | Srft, Field(discriminator="name")]
+AnyRouter = Annotated[Separate | Joined | SrftRouter, Choice("chord.routers", Router)]

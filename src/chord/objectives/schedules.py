@@ -3,7 +3,7 @@
 `step` counts optimizer updates from 1, as the authors' code does (Trinity-RFT; ms-swift counts from 0). The weights of
 a step are asked for twice: before it, which decides whether there are rollouts, and again once these are judged. A plan
 asks for them before there is a run: a schedule that depends on what was seen then gives its best guess.
-Adding one: write the class, add it to `Schedule`.
+Adding one: write the class, add it to `AnySchedule`.
 """
 
 import math
@@ -13,53 +13,60 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from chord.objectives.part import Part
+from chord.objectives.parts import Choice, Part
 
 
-class Seen(NamedTuple):
-    """What a run has seen. It holds no state beside the run's log, which lies in the checkpoints."""
+class RunStatistics(NamedTuple):
+    """What a schedule may look at. They are no state beside the run's log, which lies in the checkpoints."""
 
     reward: float | None = None  # mean reward of the step's rollouts, of every rank; None before them
     sft_norms: Sequence[float] = ()  # gradient norms, before clipping, of the steps so far at which a_rl was 0
     draw: float | None = None  # uniform in [0, 1), of the seed and the step; None before there is a run
 
 
-NOTHING = Seen()
+NO_STATISTICS = RunStatistics()
 Mu = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class MuSchedule(Part):
+class Schedule(Part):
+    """The weights of the two losses at each step."""
+
+    @abstractmethod
+    def weights(self, step: int, statistics: RunStatistics = NO_STATISTICS) -> tuple[float, float]:
+        """(a_rl, a_ex) for the update number `step`, counted from 1."""
+
+
+class MuSchedule(Schedule):
     """A convex mixture, L = (1 - mu) L_rl + mu L_ex (paper, eq. 3); subclasses give mu."""
 
     @abstractmethod
-    def mu(self, step: int) -> float:
+    def mu_at(self, step: int) -> float:
         """mu for the update number `step`, counted from 1."""
 
-    def weights(self, step: int, seen: Seen = NOTHING) -> tuple[float, float]:
-        """(a_rl, a_ex) for the update number `step`, counted from 1."""
-        mu = self.mu(step)
+    def weights(self, step: int, statistics: RunStatistics = NO_STATISTICS) -> tuple[float, float]:
+        mu = self.mu_at(step)
         return 1.0 - mu, mu
 
 
 class Constant(MuSchedule):
     """The same mu at every step: 0 is GRPO, 1 is SFT, 0.1 with phi is CHORD-phi (paper, section 4.3)."""
 
-    name: Literal["constant"]
-    value: Mu
+    name: Literal["constant"] = "constant"
+    mu: Mu
 
-    def mu(self, step: int) -> float:
-        return self.value
+    def mu_at(self, step: int) -> float:
+        return self.mu
 
 
 class Linear(MuSchedule):
     """A straight line from `start` (at step 0) to `end` (from step `steps` on)."""
 
-    name: Literal["linear"]
+    name: Literal["linear"] = "linear"
     start: Mu
     end: Mu
     steps: PositiveInt
 
-    def mu(self, step: int) -> float:
+    def mu_at(self, step: int) -> float:
         return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
 
 
@@ -70,7 +77,7 @@ class Cosine(MuSchedule):
     With warmup + decay of 0 or 1 that code gives `valley` from the first update on, and `peak` never: here an error.
     """
 
-    name: Literal["cosine"]
+    name: Literal["cosine"] = "cosine"
     warmup: NonNegativeInt
     decay: NonNegativeInt
     peak: Mu
@@ -85,7 +92,7 @@ class Cosine(MuSchedule):
             )
         return self
 
-    def mu(self, step: int) -> float:
+    def mu_at(self, step: int) -> float:
         if step < self.warmup:
             return step / self.warmup * self.peak
         if step >= self.warmup + self.decay:
@@ -97,19 +104,19 @@ class Cosine(MuSchedule):
 class Step(MuSchedule):
     """`before` for the first `steps` updates, `after` from then on; 1 -> 0 is SFT-then-RL inside one run."""
 
-    name: Literal["step"]
+    name: Literal["step"] = "step"
     steps: PositiveInt
     before: Mu
     after: Mu
 
-    def mu(self, step: int) -> float:
+    def mu_at(self, step: int) -> float:
         return self.before if step <= self.steps else self.after
 
 
-class Free(Part):
+class Free(Schedule):
     """Constant weights that need not add up to 1: L = rl * L_rl + expert * L_ex."""
 
-    name: Literal["free"]
+    name: Literal["free"] = "free"
     rl: NonNegativeFloat
     expert: NonNegativeFloat
 
@@ -119,45 +126,47 @@ class Free(Part):
             raise ValueError("rl and expert are both 0; expected one of them above 0")
         return self
 
-    def weights(self, step: int, seen: Seen = NOTHING) -> tuple[float, float]:
+    def weights(self, step: int, statistics: RunStatistics = NO_STATISTICS) -> tuple[float, float]:
         """(a_rl, a_ex), the same at every step."""
         return self.rl, self.expert
 
 
-class RewardDriven(Part):
+class RewardDriven(Schedule):
     """mu = threshold - mean reward of the step's rollouts, within [0, 1] (paper, appendix B.1 and Table 3).
 
     The paper writes max(0, threshold - mean reward), which is above 1 where rewards reach -1: cut off here.
     """
 
-    name: Literal["reward_driven"]
+    name: Literal["reward_driven"] = "reward_driven"
     threshold: float = Field(gt=0.0, lt=1.0)
 
-    def weights(self, step: int, seen: Seen = NOTHING) -> tuple[float, float]:
+    def weights(self, step: int, statistics: RunStatistics = NO_STATISTICS) -> tuple[float, float]:
         """(a_rl, a_ex); without a reward those of a mean reward of 0, the largest mu unless rewards are negative."""
-        mu = min(max(0.0, self.threshold - (seen.reward or 0.0)), 1.0)
+        mu = min(max(0.0, self.threshold - (statistics.reward or 0.0)), 1.0)
         return 1.0 - mu, mu
 
 
-class Sasr(Part):
+class Sasr(Schedule):
     """SFT for `warmup` steps; from then on each step is SFT with probability p, else GRPO (SASR, arXiv 2505.13026).
 
     p = G / (G + gamma * G_warm), where G is the gradient norm of the last SFT step and G_warm that of the last step of
     the warm-up. The formula is second-hand and was not checked against SASR's own text or code.
     """
 
-    name: Literal["sasr"]
+    name: Literal["sasr"] = "sasr"
     warmup: PositiveInt
     gamma: PositiveFloat
 
-    def weights(self, step: int, seen: Seen = NOTHING) -> tuple[float, float]:
+    def weights(self, step: int, statistics: RunStatistics = NO_STATISTICS) -> tuple[float, float]:
         """(a_rl, a_ex): (0, 1) or (1, 0); before there is a run, how often each is expected with G = G_warm."""
         if step <= self.warmup:
             return 0.0, 1.0
-        if seen.draw is None:
+        if statistics.draw is None:
             return self.gamma / (1.0 + self.gamma), 1.0 / (1.0 + self.gamma)
-        last, warm = seen.sft_norms[-1], seen.sft_norms[self.warmup - 1]
-        return (0.0, 1.0) if seen.draw < last / (last + self.gamma * warm) else (1.0, 0.0)
+        last, warm = statistics.sft_norms[-1], statistics.sft_norms[self.warmup - 1]
+        return (0.0, 1.0) if statistics.draw < last / (last + self.gamma * warm) else (1.0, 0.0)
 
 
-Schedule = Annotated[Constant | Linear | Cosine | Step | Free | RewardDriven | Sasr, Field(discriminator="name")]
+AnySchedule = Annotated[
+    Constant | Linear | Cosine | Step | Free | RewardDriven | Sasr, Choice("chord.schedules", Schedule)
+]

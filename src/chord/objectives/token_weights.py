@@ -1,23 +1,32 @@
 """Token weights w_t of the expert loss, always without gradient.
 
-Adding one: write the class, add it to `TokenWeight`.
+Adding one: write the class, add it to `AnyTokenWeight`.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeFloat
 
-from chord.objectives.expert_tokens import ExpertTokens
-from chord.objectives.part import Part
+from chord.objectives.parts import Choice, Part
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Weight(Part):
+class ExpertTokens(NamedTuple):
+    """What token weights and expert losses see of expert tokens: values of one shape, (rows, tokens) or (tokens,)."""
+
+    logp: Tensor  # log-probability of the expert's token under the current policy, natural log
+    entropy: Tensor | None = None  # of the policy's distribution at that place, nats; without gradient
+    # Of the token's row, where a router joins it to a group:
+    advantage: Tensor | None = None
+    row_entropy: Tensor | None = None  # mean entropy of its tokens
+
+
+class TokenWeight(Part):
     """A weight for each expert token."""
 
     # Whether a token's weight depends on the step's other expert tokens. It is then given all of them at once, of every
@@ -28,8 +37,17 @@ class Weight(Part):
     def __call__(self, tokens: ExpertTokens) -> Tensor:
         """w in the shape of the tokens; where `whole_batch`, these are all expert tokens of the step, (tokens,)."""
 
+    def of_batch(self, tokens: ExpertTokens, mask: Tensor) -> Tensor:
+        """w, (rows, tokens), where the tokens under the mask are all expert tokens of the step."""
+        if not self.whole_batch:
+            return self(tokens)
+        mask = mask.bool()
+        weights = tokens.logp.detach().new_zeros(mask.shape)
+        weights[mask] = self(ExpertTokens(*(None if values is None else values[mask] for values in tokens)))
+        return weights
 
-class One(Weight):
+
+class One(TokenWeight):
     """w = 1: plain SFT and CHORD-mu (paper, eq. 1)."""
 
     name: Literal["one"] = "one"
@@ -38,13 +56,13 @@ class One(Weight):
         return tokens.logp.detach().new_ones(tokens.logp.shape)
 
 
-class Power(Weight):
+class Power(TokenWeight):
     """w = sg(p^a (1-p)^b). (1, 1) is CHORD-phi (paper, eq. 5); (1, 0) the importance weight of eq. 4, which is DFT.
 
     (0, gamma) is the focal weight. The paper's eq. 6 shows no stop-gradient; the authors' code detaches, and so do we.
     """
 
-    name: Literal["power"]
+    name: Literal["power"] = "power"
     a: NonNegativeFloat
     b: NonNegativeFloat
 
@@ -54,13 +72,13 @@ class Power(Weight):
         return logp.exp().pow(self.a) * (-logp.expm1()).clamp(min=0.0).pow(self.b)
 
 
-class IsClip(Weight):
+class IsClip(TokenWeight):
     """w = sg(p) up to a limit: "IS Clip" of the paper's Tables 4 and 5, whose limit is 0.4.
 
     Whether tokens above the limit are dropped (w = 0) or clamped (w = limit) is not stated; dropped is our reading.
     """
 
-    name: Literal["is_clip"]
+    name: Literal["is_clip"] = "is_clip"
     limit: float = Field(gt=0.0, le=1.0)
     above: Literal["drop", "clamp"] = "drop"
 
@@ -69,13 +87,13 @@ class IsClip(Weight):
         return p.clamp(max=self.limit) if self.above == "clamp" else p.where(p <= self.limit, 0.0)
 
 
-class EntropyTop(Weight):
+class EntropyTop(TokenWeight):
     """w = 1 for the share of the step's expert tokens where the policy's entropy is highest, else 0.
 
     "Entropy Top" of the paper's Tables 4 and 5, with a share of 5 %. At least one token is chosen.
     """
 
-    name: Literal["entropy_top"]
+    name: Literal["entropy_top"] = "entropy_top"
     share: float = Field(gt=0.0, le=1.0)
 
     whole_batch: ClassVar[bool] = True
@@ -87,13 +105,13 @@ class EntropyTop(Weight):
         return entropy.new_zeros(entropy.shape).index_fill(0, chosen, 1.0)
 
 
-class EntropyNorm(Weight):
+class EntropyNorm(TokenWeight):
     """w = H / max H, the policy's entropy over its largest value among the step's expert tokens.
 
     "Entropy Norm" of the paper's Tables 4 and 5: proportional to H. Its scale is not stated; ours keeps w in [0, 1].
     """
 
-    name: Literal["entropy_norm"]
+    name: Literal["entropy_norm"] = "entropy_norm"
 
     whole_batch: ClassVar[bool] = True
 
@@ -102,4 +120,4 @@ class EntropyNorm(Weight):
         return entropy / entropy.max().clamp(min=1e-8)  # all 0 where the policy is certain of every token
 
 
-TokenWeight = Annotated[One | Power | IsClip | EntropyTop | EntropyNorm, Field(discriminator="name")]
+AnyTokenWeight = Annotated[One | Power | IsClip | EntropyTop | EntropyNorm, Choice("chord.token_weights", TokenWeight)]

@@ -5,16 +5,16 @@ from chord.plan.rank import BF16, FP32
 from chord.plan.work import planned_methods, questions, response_tokens
 from chord.study import Study
 
-TOKEN_BYTES = 4  # of text, before compression
 CHECKPOINTS = 2  # kept at a time
+RUN_BYTES = 200_000  # curves, events, manifest and scores of a run
+TOKEN_BYTES = 4  # of text, before compression
+COMPRESSED_TOKEN_BYTES = 2  # measured 1.4 to 4.5, and few responses are as long as they may be
 
 
 def disk(study: Study) -> dict[str, float]:
     """What -> bytes. A run's checkpoints go when its result stands, and its weights stay."""
     parameters, seeds = study.shape.parameters(), len(study.seed_indices)
-    checkpoint = 3 * FP32 * parameters  # weights and two moments
-    kept = FP32 * parameters
-    best = 2 * kept  # the best weights so far, and those that take their place
+    weights = FP32 * parameters
     runs = len(jobs(study, study.comparisons)["train"])
     answers = sum(
         questions(row) * row.k * response_tokens(study, method)
@@ -23,8 +23,27 @@ def disk(study: Study) -> dict[str, float]:
     )
     fetched = {"start model, fetched (16 bits)": BF16 * parameters} if study.model_is_on_hub else {}
     return fetched | {
-        "a training job while it runs": CHECKPOINTS * checkpoint + best + kept,
-        "a run's weights": kept,
-        f"all {runs} runs' weights": runs * kept,
+        "a training job while it runs": checkpoint_bytes(parameters) + weights,
+        "a run's weights": weights,
+        f"all {runs} runs' weights": runs * weights,
         "all completions": answers * seeds * TOKEN_BYTES,
     }
+
+
+def bytes_needed(study: Study, parameters: int, at_once: int) -> int:
+    """About what every comparison leaves behind, responses as long as they may be, and beside it the checkpoints of the
+    jobs under way. at_once: training jobs that have checkpoints at the same time."""
+    planned = jobs(study, study.comparisons)
+    runs, evaluated = len(planned["train"]), len(planned["generate"]) // len(study.benchmarks)
+    tokens = sum(
+        questions(benchmark) * benchmark.k * benchmark.decoding.max_response_tokens
+        for benchmark in study.benchmarks.values()
+    )
+    results = runs * (FP32 * parameters + RUN_BYTES) + evaluated * tokens * COMPRESSED_TOKEN_BYTES
+    return results + min(at_once, runs) * checkpoint_bytes(parameters)
+
+
+def checkpoint_bytes(parameters: int) -> int:
+    """Of a training job: checkpoints of the weights and Adam's two moments, the best weights and those that take their
+    place."""
+    return (CHECKPOINTS * 3 + 2) * FP32 * parameters

@@ -6,31 +6,30 @@ response of every row), each kind at its own speed. That rows without advantage 
 
 from collections.abc import Iterable
 
+from chord.jobs import JOBS
 from chord.plan.speed import answering_seconds, rollout_seconds, training_seconds
 from chord.plan.work import questions, response_tokens, work
 from chord.study import Study
 from chord.training.train_spec import SftStage
 
-MODEL_RULES = ("pretrain", "experts", "train", "generate")  # jobs that load a model, or at least a tokenizer
-
 
 def estimated_minutes(
-    study: Study, rule: str, method: str | None = None, benchmark: str | None = None, base: str | None = None
+    study: Study, job: str, method: str | None = None, benchmark: str | None = None, base: str | None = None
 ) -> float:
-    """Estimate for one job of a rule; `method` names a job of train and generate, `benchmark` one of generate.
+    """Estimate for one job of chord.jobs.JOBS; `method` names one of train and generate, `benchmark` one of generate.
 
     base: of pretrain, one of the study's further base models.
     """
     cost = study.settings.cost
-    if rule not in MODEL_RULES:
+    if not JOBS[job].loads_model:
         return cost.light_seconds / 60
     seconds = cost.start_seconds
-    if rule == "train":
+    if job == "train":
         seconds += _train_seconds(study, method)
-    elif rule == "generate":
+    elif job == "generate":
         row = study.benchmarks[benchmark]
         seconds += answering_seconds(study, questions(row) * row.k, response_tokens(study, method), row.batch_rows)
-    elif rule == "pretrain" and study.pretrain is not None:
+    elif job == "pretrain" and study.pretrain is not None:
         pretrain = study.bases[base] if base else study.pretrain
         length = cost.prompt_tokens + cost.response_tokens
         rows = pretrain.rows_per_step // pretrain.micro_batches
@@ -54,7 +53,7 @@ def _train_seconds(study: Study, method: str) -> float:
 
 
 def jobs(study: Study, comparisons: Iterable[str]) -> dict[str, list[float]]:
-    """Rule -> estimated minutes of each of its jobs, for these comparisons and their report, from nothing."""
+    """Job -> estimated minutes of each of them, for these comparisons and their report, from nothing."""
     shown = [study.comparisons[name] for name in comparisons]
     light = estimated_minutes(study, "table")
     return _run_jobs(study, {method for comparison in shown for method in comparison.methods}, study.benchmarks) | {

@@ -1,11 +1,13 @@
 """Whether the parts of a study go together: each check gives (keys, message) of what does not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.tables.reported import read_reported
-from chord.study.problems import Keys, unknown
+from chord.study.problems import Keys, Layer, Problems, unknown, validate
+from chord.study.reading import merge, nested
 from chord.study.settings import StudyFile
 from chord.study.study import Benchmark, Method
 
@@ -92,3 +94,23 @@ def of_tuning(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tu
     if len({len(one.values) for one in search.values()}) > 1:
         counts = ", ".join(f"{name} {len(one.values)}" for name, one in search.items())
         yield ("tuning", "search"), f"expected the same number of values for each method, got {counts}"
+
+
+def trial_problems(
+    settings: StudyFile, methods: Mapping[str, Method], layer_of: Callable[[Any, Keys], Layer]
+) -> list[str]:
+    """A line for each value of the search that its setting does not take, or setting that the stage does not have.
+
+    layer_of: a value of the study with the place where it stands.
+    """
+    lines = []
+    for name, search in settings.tuning.search.items() if settings.tuning else ():
+        stage = methods[name].stage if name in methods else None
+        for value in search.values if stage else ():
+            tried = nested(search.setting, int(value) if value.is_integer() else value)  # of epochs 2.0 is 2
+            try:
+                layer = layer_of(tried, ("tuning", "search", name))
+                validate(type(stage), merge(stage.model_dump(mode="json"), tried), [layer])
+            except Problems as problems:
+                lines += problems.lines
+    return list(dict.fromkeys(lines))

@@ -31,7 +31,6 @@ from chord.study.problems import Keys, Layer, Problems, complete, line, unknown,
 from chord.study.reading import merge, nested, overlay, read_yaml
 from chord.study.settings import BASE, BenchmarkFile, Comparison, MethodFile, MethodOverride, StudyFile
 from chord.study.study import Benchmark, Method, Study, in_order
-from chord.study.trials import trial_problems
 from chord.training.train_spec import HybridStage, SftStage
 from chord.world.pretrain_spec import PretrainSpec
 
@@ -131,7 +130,7 @@ class _Loader:
         self.say_all(limits.of_positions(study))
         self.say_all(limits.of_the_experts_positions(study))
         self.say_all(limits.of_expert_sets(study.settings, study.methods, study.data))
-        self.lines += trial_problems(study.settings, study.methods, self._layer)
+        self.lines += consistency.trial_problems(study.settings, study.methods, self._layer)
 
     def _shape(self, name: str, settings: StudyFile, pretrain: PretrainSpec | None) -> ModelShape | None:
         """The start model's: its folder's, the fetched one's or the table's; of one not trained yet what it will be."""

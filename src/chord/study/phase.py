@@ -90,7 +90,7 @@ def _trained_on(pretrain: PretrainSpec, exposure: float, steps: int) -> Pretrain
 
 
 def _with_mu(chord_phi: Method, base: str, mu: float) -> Method:
-    stage = chord_phi.stage.model_copy(update={"schedule": Constant(name="constant", value=mu)})
+    stage = chord_phi.stage.model_copy(update={"schedule": Constant(mu=mu)})
     return replace(chord_phi, name=f"chord_phi@{base}-mu{mu:g}", start_from=base, stage=stage)
 
 

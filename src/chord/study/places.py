@@ -18,10 +18,16 @@ Source = Place | ModelSource
 def sources(study: Study) -> dict[Keys, Source]:
     """Keys of the study -> each source of rows or of a model there that is a local folder."""
     prompts = study.data.source
-    found = {("data", "source"): prompts, ("experts", "source"): study.experts.source}
-    found |= {("data", "source", part): getattr(prompts, part, None) for part in ("sft", "rl")}
-    found |= {("benchmarks", name, "data", "source"): row.data.source for name, row in study.benchmarks.items()}
-    return {keys: one for keys, one in found.items() if isinstance(one, Source) and one.folder is not None}
+    named = {("data", "source"): prompts, ("experts", "source"): study.experts.source}
+    named |= {("data", "source", part): getattr(prompts, part, None) for part in ("sft", "rl")}
+    named |= {("benchmarks", name, "data", "source"): row.data.source for name, row in study.benchmarks.items()}
+    return {keys: one for keys, one in named.items() if isinstance(one, Source) and one.folder is not None}
+
+
+def folders(study: Study) -> dict[Keys, Path]:
+    """Keys of the study -> each local folder that it names there, the start model's included."""
+    named = {(*keys, "folder"): study.root / source.folder for keys, source in sources(study).items()}
+    return named if study.model_is_on_hub else named | {("model",): study.root / study.model}
 
 
 def problems(study: Study) -> Iterator[tuple[Keys, str]]:

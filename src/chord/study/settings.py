@@ -1,14 +1,17 @@
-"""What stands in the YAML files of a study, a method and a benchmark. (Claims: chord.analysis.claims.claims_spec.)
+"""What stands in the YAML files of a study, a method and a benchmark, and the JSON schemas of these files for editors.
+(Claims: chord.analysis.claims.claims_spec.)
 
 Sections that are laid over each other (training defaults, method, override) or that lack a value which only the study
 knows (its seed) stay plain here. `chord.study.loading` puts them together and checks them against the settings class of
 the room that runs the job, so a new key of a room needs no edit here.
 """
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AliasChoices,
+    BaseModel,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -19,40 +22,22 @@ from pydantic import (
 )
 
 from chord.analysis.catalogue import FIGURES, TABLES
-from chord.analysis.claims.claims_spec import Role
+from chord.analysis.claims.claims_spec import ClaimsFile, Role
 from chord.analysis.specs import ALL
 from chord.data.rows_spec import BenchmarkSpec, Commit, PrepareSpec
 from chord.experts.experts_spec import ExpertsSpec
+from chord.jobs import RESOURCE_KEYS
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend
 from chord.settings import Distinct, Settings
-from chord.study.durations import Minutes
-from chord.study.partial import Partial
 from chord.study.problems import unknown
+from chord.study.values import Minutes, Name, Partial, Section, Text
 from chord.training.scale.scale_spec import Scale
 from chord.training.train_spec import HybridStage, SftStage, Validation
 from chord.world.pretrain_spec import PretrainSpec
 
-Section = dict[str, Any]
-# Names become folders and wildcards; a dot is allowed for mu_0.02.
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[0-9]+)?$")]
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 DERIVED = ("seed", "name")  # keys of a room's settings that the study fills in
 BASE = "base"  # start_from of a method that starts at the study's model
-RULES = (
-    "prepare",
-    "benchmark",
-    "experts",
-    "pretrain",
-    "train",
-    "generate",
-    "score",
-    "cells",
-    "table",
-    "figure",
-    "claims",
-    "report",
-)
-Rule = Literal["default", *RULES]
+ResourceKey = Literal["default", *RESOURCE_KEYS]
 
 
 class MethodFile(Settings):
@@ -144,7 +129,7 @@ def _under_either_name(schema: dict) -> None:
 
 
 class Resources(Settings):
-    """What one job of a rule asks for."""
+    """What one job asks for."""
 
     model_config = ConfigDict(json_schema_extra=_under_either_name)
 
@@ -302,7 +287,7 @@ class StudyFile(Settings):
     claims: Text | None = Field(default=None, description="the claims it is judged on: a file in config/claims")
     tuning: Tuning | None = None
     phase_phi: PhaseDiagram | None = None
-    resources: dict[Rule, Resources] = Field(description="by rule; `default` is for the rules that are not named")
+    resources: dict[ResourceKey, Resources] = Field(description="by job; `default` is for the jobs that are not named")
     cost: Cost
 
     @model_validator(mode="after")
@@ -315,7 +300,35 @@ class StudyFile(Settings):
         return self
 
     @model_validator(mode="after")
-    def _every_rule_has_resources(self) -> "StudyFile":
+    def _every_job_has_resources(self) -> "StudyFile":
         if "default" not in self.resources:
-            raise ValueError("resources: missing key default; expected resources for the rules that are not named")
+            raise ValueError("resources: missing key default; expected resources for the jobs that are not named")
         return self
+
+
+FILES: dict[str, type[BaseModel]] = {
+    "study": StudyFile,
+    "method": MethodFile,
+    "benchmark": BenchmarkFile,
+    "claims": ClaimsFile,
+}
+
+
+def schema_text(kind: str) -> str:
+    """The text of workflow/schemas/<kind>.schema.json, which a test compares with the file.
+
+    The typed configuration is the stricter judge: it also knows what the values of several files must be together.
+    """
+    schema = FILES[kind].model_json_schema()
+    if kind == "study":
+        schema = _with_overlays(schema)
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _with_overlays(study: dict) -> dict:
+    """The schema of whole studies, and of files that change another one, of which it knows the outermost keys only."""
+    base = {"type": "string", "description": "name of the study that this one changes; null takes a key of it away"}
+    keys = {"base": base} | dict.fromkeys(study["properties"], True)
+    overlay = {"properties": keys, "additionalProperties": False}
+    return {"$defs": study.pop("$defs"), "if": {"required": ["base"]}, "then": overlay, "else": study}

@@ -1,6 +1,6 @@
 """A study that has been checked: its methods in order, and the specification of every job."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from chord.data.rows_spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.evaluation.generate_spec import GenerateSpec
 from chord.experts.experts_spec import ExpertsSpec
+from chord.jobs import JOBS, SPECS
 from chord.rollouts import Decoding
 from chord.study.hardware import Gpu, ModelShape
 from chord.study.problems import unknown
@@ -29,25 +30,6 @@ from chord.study.reading import merge, nested
 from chord.study.settings import BASE, Comparison, Resources, Search, StudyFile
 from chord.training.train_spec import Stage, TrainSpec
 from chord.world.pretrain_spec import LearningGates, PretrainSpec
-
-# The jobs that have a specification, and what names one of them.
-JOBS = {
-    "prepare": (),
-    "benchmark": ("benchmark",),
-    "experts": (),
-    "pretrain": (),
-    "phase_base": ("base",),
-    "train": ("method", "seed"),
-    "tune": ("method", "trial"),
-    "tuning": (),
-    "generate": ("method", "seed", "benchmark"),
-    "cells": ("comparison",),
-    "table": ("comparison", "table"),
-    "figure": ("comparison", "figure"),
-    "claims": ("scope",),
-    "phase": (),
-    "report": (),
-}
 
 
 @dataclass(frozen=True)
@@ -131,8 +113,9 @@ class Study:
         """Method -> its trials, in order; empty without tuning."""
         return self.settings.tuning.search if self.settings.tuning else {}
 
-    def resources(self, rule: str) -> Resources:
-        return self.settings.resources.get(rule, self.settings.resources["default"])
+    def resources(self, job: str) -> Resources:
+        """What one job asks for; `job` is a key of chord.jobs.JOBS."""
+        return self.settings.resources.get(JOBS[job].resources or job, self.settings.resources["default"])
 
     def start_of(self, method: str) -> str | None:
         """The method whose result of the same seed this one starts from, or one of `bases`; None: the study's model."""
@@ -171,12 +154,10 @@ class Study:
         ).model_dump(mode="json")
 
     def pretrain_spec(self) -> dict:
-        if self.pretrain is None:
-            raise UserError(f"study {self.name}: base_model: missing; expected how {self.model} is trained")
-        return self.pretrain.model_dump(mode="json")
+        return self._base_model().model_dump(mode="json")
 
     def gates_spec(self) -> dict:
-        return LearningGates(enforce=self.pretrain.gates.enforce).model_dump(mode="json")
+        return LearningGates(enforce=self._base_model().gates.enforce).model_dump(mode="json")
 
     def phase_base_spec(self, base: str) -> dict:
         return self.bases[base].model_dump(mode="json")
@@ -204,22 +185,23 @@ class Study:
         return TuningSpec(settings={name: one.setting for name, one in self.search.items()}).model_dump(mode="json")
 
     def spec(self, job: str, names: Sequence[str]) -> dict:
-        """The specification of one job, named as on a command line: spec("train", ["chord_mu", "0"])."""
-        if job not in JOBS:
-            raise UserError(unknown("job", job, JOBS))
-        kinds = JOBS[job]
+        """The specification of one job, named as on a command line: spec("train", ["chord_mu", "0"]).
+
+        job: a key of chord.jobs.SPECS, whose method `<job>_spec` makes it from the names.
+        """
+        if job not in SPECS:
+            raise UserError(unknown("job", job, SPECS))
+        kinds = SPECS[job]
         if len(names) != len(kinds):
             raise UserError(
                 f"{job}: expected {' '.join(kinds).upper() or 'no names'}, got {' '.join(names) or 'nothing'}"
             )
-        return getattr(self, f"{job}_spec")(*map(self._known, kinds, names))
+        return getattr(self, f"{job}_spec")(*map(self._checked_name, kinds, names))
 
-    def _known(self, kind: str, name: str) -> str | int:
-        if kind in ("seed", "trial"):
-            if not name.isdecimal():
-                raise UserError(f"{kind} {name!r}: expected a number from 0")
-            return int(name)
-        known = {
+    @property
+    def known_names(self) -> dict[str, Collection[str]]:
+        """What can name a job, by kind; seeds and trials are counted from 0 instead."""
+        return {
             "method": self.methods,
             "benchmark": self.benchmarks,
             "comparison": self.comparisons,
@@ -227,7 +209,14 @@ class Study:
             "figure": FIGURES,
             "scope": SCOPES,
             "base": self.bases,
-        }[kind]
+        }
+
+    def _checked_name(self, kind: str, name: str) -> str | int:
+        if kind in ("seed", "trial"):
+            if not name.isdecimal():
+                raise UserError(f"{kind} {name!r}: expected a number from 0")
+            return int(name)
+        known = self.known_names[kind]
         if name not in known:
             raise UserError(unknown(kind, name, known))
         return name
@@ -309,6 +298,11 @@ class Study:
 
     def _shown(self, names: Sequence[str]) -> tuple[ShownMethod, ...]:
         return tuple(ShownMethod(name=name, title=self.methods[name].title) for name in names)
+
+    def _base_model(self) -> PretrainSpec:
+        if self.pretrain is None:
+            raise UserError(f"study {self.name}: base_model: missing; expected how {self.model} is trained")
+        return self.pretrain
 
     def _stage(self, job: str, method: str) -> Stage:
         stage = self.methods[method].stage

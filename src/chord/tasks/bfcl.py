@@ -9,8 +9,8 @@ import json
 from chord.errors import UserError
 from chord.tasks.bfcl_checker import check
 from chord.tasks.call_layouts import calls_in
+from chord.tasks.task import CORRECT, WRONG, Task, Verdict
 from chord.tasks.tool_format import blocks, is_call_list, split_system, tool_lines
-from chord.tasks.verdict import CORRECT, WRONG, Verdict
 
 # The margins and the stray quotation mark are the source's.
 _BEFORE = """
@@ -43,7 +43,7 @@ empty list <tool_call>[]</tool_call>"
 _HINT = " Note that the provided function is in Python 3 syntax."
 
 
-def messages(turns: list[dict], functions: list[dict]) -> list[dict]:
+def render(turns: list[dict], functions: list[dict]) -> list[dict]:
     """turns: the question's messages; functions: its documents.
 
     A system message of the question's own is replaced, as in the source.
@@ -54,7 +54,7 @@ def messages(turns: list[dict], functions: list[dict]) -> list[dict]:
     return [{"role": "system", "content": f"{_BEFORE}{tools}{_AFTER}"}, *rest]
 
 
-def verdict(row: dict, text: str, truncated: bool) -> Verdict:
+def judge(row: dict, text: str, truncated: bool) -> Verdict:
     """1 or 0 by the first closed `<tool_call>` block, which must hold a list. Thinking is not looked at.
 
     Where no call is wanted, a reply without a readable one is right, also a plain sentence; `parsed` tells them apart.
@@ -77,6 +77,16 @@ def _calls_anyhow(text: str, row: dict) -> bool:
 
 
 def _calls(text: str) -> list[dict] | None:
-    found = blocks(text)
-    value = found[0] if found else None
+    values = blocks(text)
+    value = values[0] if values else None
     return value if is_call_list(value) else None
+
+
+BFCL = Task(
+    "bfcl",
+    judge,
+    render,
+    takes=("turns", "functions"),
+    makes_rows=True,
+    code=("tasks/bfcl.py", "tasks/bfcl_checker.py", "tasks/call_layouts.py", "tasks/tool_format.py"),
+)

@@ -8,8 +8,9 @@ from functools import lru_cache
 from chord.tasks.choice_cues import ALONE, STATED
 from chord.tasks.choice_statements import AMBIGUOUS, LETTERS, NO_OPTION, NO_SUCH_OPTION, Statement, statements
 from chord.tasks.choice_text import BOX, Options, boxed, content, split_boxes, strip_markup, texts_beside_label
+from chord.tasks.task import answer_part
 
-__all__ = ["LETTERS", "answer_part", "boxed", "extract", "number"]
+__all__ = ["LETTERS", "boxed", "extract", "number"]
 
 NOTHING, UNREADABLE = "nothing", "unreadable"
 IN_PASSING = 0  # the strength of a box with mathematics
@@ -75,12 +76,6 @@ def extract(text: str, options: list[str], numbers: bool = True) -> tuple[int | 
 @lru_cache(maxsize=1024)
 def _options(texts: tuple[str, ...]) -> Options:
     return Options(texts)
-
-
-def answer_part(text: str) -> str:
-    """The text after the last `</think>`: the whole text if there are no tags, nothing if the thinking never ends."""
-    part = text.rpartition("</think>")[2]
-    return "" if "<think>" in part else part
 
 
 def number(text: str) -> int | None:

@@ -14,8 +14,7 @@ from typing import Any
 from chord.errors import UserError
 from chord.io.provenance import json_hash
 from chord.tasks import judge
-from chord.tasks.choice_extraction import answer_part
-from chord.tasks.verdict import Verdict
+from chord.tasks.task import Item, Task, Verdict, answer_part
 
 INSTRUCTION = (
     "You judge whether the response to a question meets one criterion. Judge this criterion only, by what the response "
@@ -28,7 +27,7 @@ ASKED = (
 )
 
 
-def messages(question: str) -> list[dict]:
+def render(question: str) -> list[dict]:
     """The bare question: the paper's prompt of this task is not known."""
     return [{"role": "user", "content": question}]
 
@@ -43,12 +42,12 @@ def check(row: dict) -> None:
     _rubric(row)
 
 
-def verdict(row: dict, text: str, truncated: bool) -> Verdict:
-    (found,) = verdicts([(row, text, truncated)])
-    return found
+def judge_one(row: dict, text: str, truncated: bool) -> Verdict:
+    (verdict,) = judge_many([(row, text, truncated)])
+    return verdict
 
 
-def verdicts(items: Iterable[tuple[dict, str, bool]]) -> Iterator[Verdict]:
+def judge_many(items: Iterable[Item]) -> Iterator[Verdict]:
     """Verdicts on many (row, text, truncated), in order, with many requests under way.
 
     `meta.rubric` of a row: list of `{description, weight}`. reward: sum of the weights of criteria that are met over
@@ -101,3 +100,14 @@ def _question(row: dict, response: str, criterion: dict) -> list[dict]:
             "content": ASKED.format(question=question, response=response, criterion=criterion["description"]),
         },
     ]
+
+
+RUBRIC = Task(
+    "rubric",
+    judge_one,
+    render,
+    judge_many=judge_many,
+    check=check,
+    record=record,
+    code=("tasks/rubric.py", "tasks/judge.py"),
+)

@@ -7,8 +7,8 @@ NVlabs/Tool-N1), trinity/common/workflows/customized_toolcall_workflows.py at 7f
 import json
 from collections import Counter
 
+from chord.tasks.task import CORRECT, WRONG, Task, Verdict
 from chord.tasks.tool_format import blocks, is_call_list, read_json, split_system, tool_lines
-from chord.tasks.verdict import CORRECT, WRONG, Verdict
 
 # For rows without a system message of their own: the text before the functions in ToolACE (get_toolace_data.py).
 SYSTEM = (
@@ -32,7 +32,7 @@ RULES = (
 )
 
 
-def messages(turns: list[dict], functions: list[dict]) -> list[dict]:
+def render(turns: list[dict], functions: list[dict]) -> list[dict]:
     """turns: the chat up to the call, its own system message first if it has one; functions: documents of the tools."""
     system, rest = split_system(turns)
     tools = "\n".join(tool_lines(functions))
@@ -40,7 +40,7 @@ def messages(turns: list[dict], functions: list[dict]) -> list[dict]:
     return [{"role": "system", "content": content}, *rest]
 
 
-def verdict(row: dict, text: str, truncated: bool) -> Verdict:
+def judge(row: dict, text: str, truncated: bool) -> Verdict:
     """1 for exactly the reference's calls, in any order, after one pair of think tags; else 0 (`format`, `wrong`, ...).
 
     The last closed block counts. Names and arguments are compared as JSON: `1`, `1.0` and `"1"` differ, the order of
@@ -57,8 +57,8 @@ def verdict(row: dict, text: str, truncated: bool) -> Verdict:
 
 def _calls(text: str) -> list[str] | None:
     """Canonical text of each call; None where there is no readable list. One call may stand without its list."""
-    found = blocks(text)
-    value = found[-1] if found else None
+    values = blocks(text)
+    value = values[-1] if values else None
     if isinstance(value, str):  # a list written into a JSON string, as the source allows
         value = read_json(value)
     if isinstance(value, dict):
@@ -79,3 +79,8 @@ def _thinks_once_first(text: str) -> bool:
     if text.count("<think>") != 1 or text.count("</think>") != 1:
         return False
     return text.index("<think>") < text.index("</think>") < text.index("<tool_call>")
+
+
+TOOL_CALL = Task(
+    "tool_call", judge, render, takes=("turns", "functions"), code=("tasks/tool_call.py", "tasks/tool_format.py")
+)

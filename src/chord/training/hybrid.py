@@ -6,14 +6,16 @@ token counts, however the rows are split into micro-batches or over ranks, and w
 left out: no rollouts where a_rl = 0, no expert rows where a_ex = 0, no pass through groups whose rewards are equal.
 """
 
+import math
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from statistics import fmean
+from typing import Literal
 
 import torch
 from accelerate.utils import gather_object
@@ -25,7 +27,7 @@ from trl.trainer.utils import FusedCausalLMOutput
 
 from chord.errors import UserError
 from chord.io.seeds import derive_seed
-from chord.objectives import ExpertTokens, Seen, clipped_surrogate, loss_scales
+from chord.objectives import ExpertTokens, RunStatistics, divisors, expert_loss, hybrid_loss, policy_loss
 from chord.rollouts import Engine, Sample, encode_prompts
 from chord.tasks import judge_samples
 from chord.training.resume.streams import row_order
@@ -33,28 +35,25 @@ from chord.training.scale.sharding import accumulating, is_sharded
 from chord.training.sequences import Sequence, collate
 from chord.training.train_spec import HybridStage
 
-# (outputs with fields (rows, tokens), indices of the rows) -> per-token loss with gradient, per-token values to log
-TokenLoss = Callable[[FusedCausalLMOutput, list[int]], tuple[Tensor, dict[str, Tensor]]]
-
 
 @dataclass(frozen=True)
 class Term:
     """This rank's rows of one of the two sums."""
 
-    name: str  # "rl" or "expert"
+    name: Literal["rl", "expert"]
     rows: list[Sequence]
     live: list[bool]  # rows that are not have no gradient: their tokens count, but are not computed
-    weight: float  # a_rl or a_ex
-    loss: TokenLoss
+    advantages: Tensor | None = None  # (rows,): those of rollouts, and of expert rows that join their groups
+    weights: list[Tensor] | None = None  # of each row, (response tokens,), where they depend on other expert rows
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Rows of one forward pass. Its part of the step's loss is term.weight * scale * (sum of its token losses)."""
+    """Rows of one forward pass."""
 
     term: Term
     indices: list[int]
-    scale: float  # one over the global token count (or what a compat rule says)
+    count: float  # what their sum is divided by: the global token count, or what a compat rule says
     padding: bool = False  # there because another rank makes as many passes, which sharded weights need of all
 
 
@@ -87,11 +86,12 @@ class HybridTrainer(GRPOTrainer):
         each prompt in the order of the prompts, with its reward. seed_parts: study seed, index.
         """
         self.stage = stage
+        self.objective = stage.objective
         self.engine = engine
         self.prompt_rows = prompts
         self.experts = experts
         self.seed_parts = seed_parts
-        self.joins = stage.uses_experts and stage.router.joins
+        self.joins = stage.uses_experts and self.objective.router.joins
         order = row_order(len(prompts), stage.steps * stage.prompts_per_step, derive_seed(*seed_parts, "prompt order"))
         # Expert rows that join a group are those of the step's prompts.
         n_experts = stage.steps * stage.expert_rows_of_a_step
@@ -139,20 +139,23 @@ class HybridTrainer(GRPOTrainer):
         step = self.state.global_step + 1
         rollouts = None
         norms = [line["grad_norm"] for line in self.state.log_history if line.get("a_rl") == 0.0]
-        seen = Seen(sft_norms=norms, draw=Random(derive_seed(*self.seed_parts, "schedule", step)).random())
-        a_rl, a_ex = self.stage.schedule.weights(step, seen)
+        statistics = RunStatistics(
+            sft_norms=norms, draw=Random(derive_seed(*self.seed_parts, "schedule", step)).random()
+        )
+        a_rl, a_ex = self.objective.weights(step, statistics)
         if a_rl:
             rollouts = self._rollouts(model, inputs)
-            a_rl, a_ex = self.stage.schedule.weights(step, seen._replace(reward=self._metrics["train"]["reward"][-1]))
+            reward = self._metrics["train"]["reward"][-1]
+            a_rl, a_ex = self.objective.weights(step, statistics._replace(reward=reward))
         self._log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
-        terms = [self._policy_term(rollouts, a_rl)] if a_rl else []
+        terms = [Term("rl", rollouts.rows, rollouts.live, rollouts.advantages)] if a_rl else []
         if a_ex:
-            terms.append(self._expert_term(model, *self._expert_rows(step, rollouts), a_ex))
+            terms.append(self._expert_term(model, step, rollouts))
         # Rows of the same groups are one batch: each term is divided by the tokens of both.
         sums = [terms] if self.joins else [[term] for term in terms]
         batches = [batch for together in sums for batch in self._micro_batches(together)]
         with self._timed("backward_seconds"):
-            loss = self._accumulate(model, batches)
+            loss = self._accumulate(model, batches, a_rl, a_ex)
         self._log_values(**self._seconds)
         return loss
 
@@ -181,105 +184,74 @@ class HybridTrainer(GRPOTrainer):
         """row: index of each rollout's prompt. Judges what evaluation judges, not what TRL parses by some templates."""
         with self._timed("score_seconds"):
             judged = judge_samples(self._tokenizer, [self.prompt_rows[i] for i in row], self._samples)
-            self._step_rewards = [found.reward for _, found in judged]
+            self._step_rewards = [verdict.reward for _, verdict in judged]
         # Of all ranks, for chord.training.hopeless.
-        self._log_mean("unparsed", [not found.parsed for _, found in judged])
-        self._log_mean("right", [found.correct for _, found in judged])
+        self._log_mean("unparsed", [not verdict.parsed for _, verdict in judged])
+        self._log_mean("right", [verdict.correct for _, verdict in judged])
         everywhere = gather_object(self._step_rewards)
         self._log_values(reward_low=min(everywhere), reward_high=max(everywhere))
         return self._step_rewards
 
     def _rollouts(self, model, inputs: list[dict]) -> Rollouts:
         """Sample and judge this rank's share of the step's prompts."""
-        found = self._generate_and_score_completions(inputs)
+        scored = self._generate_and_score_completions(inputs)
         metrics = self._metrics["train"]
         self._log_values(
             rollouts=len(inputs) * self.accelerator.num_processes,
             reward_mean=metrics["reward"][-1],
             zero_variance_groups=metrics["frac_reward_zero_std"][-1],
         )
+        keys = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
         rows = [
             Sequence(prompt[is_prompt.bool()].tolist(), response[is_response.bool()].tolist())
-            for prompt, is_prompt, response, is_response in zip(
-                *(found[key] for key in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")), strict=True
-            )
+            for prompt, is_prompt, response, is_response in zip(*(scored[key] for key in keys), strict=True)
         ]
         groups = torch.tensor(self._step_rewards).view(-1, self.stage.rollouts_per_prompt)
         device = self.accelerator.device
         if self.joins:
             traces = [self.experts[one["row"]] for one in inputs[:: self.stage.rollouts_per_prompt]]
             rewards = torch.tensor([trace.reward for trace in traces])
-            own, of_traces = self.stage.router.advantages(groups, rewards, self._row_entropies(model, rows, groups))
+            own, of_traces = self.objective.router.advantages(groups, rewards, self._row_entropies(model, rows, groups))
             live = (own != 0.0).flatten().tolist()
             return Rollouts(rows, own.flatten().to(device), live, traces, of_traces.to(device))
         # Equal rewards mean advantage 0. Told from the rewards: the rounding of TRL's group mean leaves 1e-4 of it.
         mixed = (groups != groups[:, :1]).any(1).repeat_interleave(self.stage.rollouts_per_prompt)
-        advantages = found["advantages"] * mixed.to(found["advantages"].device)
+        advantages = scored["advantages"] * mixed.to(scored["advantages"].device)
         return Rollouts(rows, advantages, mixed.tolist(), [], advantages[:0])
 
     def _row_entropies(self, model, rows: list[Sequence], groups: Tensor) -> Tensor:
         """Mean token entropy of each rollout, nats, in the shape of `groups`, where the router reads it."""
-        if not self.stage.router.reads_entropies:
+        if not self.objective.router.reads_entropies:
             return torch.zeros_like(groups)
         if not self._sampled_elsewhere:
             return torch.tensor([fmean(sample.entropies) for sample in self._samples]).view_as(groups)
         with self._timed("weigh_seconds"), torch.no_grad():
-            found = {}
+            mean_by_row = {}
             for chunk in self._chunks(rows, [True] * len(rows)):
                 outputs = self._forward(model, [rows[i] for i in chunk])
                 means = (outputs.entropy * outputs.label_mask).sum(1) / outputs.label_mask.sum(1)
-                found |= dict(zip(chunk, means.tolist(), strict=True))
-        return torch.tensor([found[i] for i in range(len(rows))]).view_as(groups)
+                mean_by_row |= dict(zip(chunk, means.tolist(), strict=True))
+        return torch.tensor([mean_by_row[i] for i in range(len(rows))]).view_as(groups)
 
     # The two terms, and their micro-batches.
-
-    def _policy_term(self, rollouts: Rollouts, a_rl: float) -> Term:
-        def loss(outputs: FusedCausalLMOutput, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-            logp = outputs.log_probs
-            values = {}
-            if self._sampled_elsewhere:
-                drawn = torch.zeros_like(logp)
-                drawn[outputs.label_mask] = logp.new_tensor([p for i in indices for p in self._samples[i].logps])
-                values["rollout_drift"] = (logp.detach() - drawn).abs()
-            return clipped_surrogate(logp, logp.detach(), rollouts.advantages[indices], self.stage.clip), values
-
-        return Term("rl", rollouts.rows, rollouts.live, a_rl, loss)
 
     @property
     def _sampled_elsewhere(self) -> bool:
         """By an engine with weights of its own, which knows no entropies and whose log-probs may not be the model's."""
         return any(sample.entropies is None for sample in self._samples)
 
-    def _expert_rows(self, step: int, rollouts: Rollouts | None) -> tuple[list[Sequence], Tensor | None]:
-        """This rank's share of the step's expert rows, and their advantages where they join the rollouts' groups."""
+    def _expert_term(self, model, step: int, rollouts: Rollouts | None) -> Term:
+        """This rank's share of the step's expert rows."""
         n = self.stage.expert_rows_of_a_step
         drawn = self.expert_order[(step - 1) * n : step * n]
         self._log_values(expert_rows=n, expert_tokens=sum(len(self.experts[i].response_ids) for i in drawn))
         if self.joins:
-            return rollouts.traces, rollouts.trace_advantages
-        return [self.experts[i] for i in drawn[self.accelerator.process_index :: self.accelerator.num_processes]], None
-
-    def _expert_term(self, model, rows: list[Sequence], advantages: Tensor | None, a_ex: float) -> Term:
-        weights = self._weights_over_the_batch(model, rows) if self.stage.token_weight.whole_batch else None
-
-        def loss(outputs: FusedCausalLMOutput, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-            tokens = ExpertTokens(outputs.log_probs, outputs.entropy.detach())
-            if advantages is not None:
-                mask = outputs.label_mask
-                row_entropy = (tokens.entropy * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
-                tokens = tokens._replace(
-                    advantage=advantages[indices, None].expand_as(tokens.logp),
-                    row_entropy=row_entropy.expand_as(tokens.logp),
-                )
-            if weights is None:
-                weight = self.stage.token_weight(tokens)
-            else:
-                weight = torch.zeros_like(tokens.entropy)
-                weight[outputs.label_mask] = torch.cat([weights[i] for i in indices])
-            values = {"token_weight_mean": weight, "expert_nll": -tokens.logp.detach()}
-            return weight * self.stage.expert_loss(tokens), values
-
-        return Term("expert", rows, [True] * len(rows), a_ex, loss)
+            rows, advantages = rollouts.traces, rollouts.trace_advantages
+        else:
+            share = drawn[self.accelerator.process_index :: self.accelerator.num_processes]
+            rows, advantages = [self.experts[i] for i in share], None
+        weights = self._weights_over_the_batch(model, rows) if self.objective.token_weight.whole_batch else None
+        return Term("expert", rows, [True] * len(rows), advantages, weights)
 
     def _weights_over_the_batch(self, model, rows: list[Sequence]) -> list[Tensor]:
         """Of this rank's rows, for each response token, where they depend on all expert tokens of the step."""
@@ -291,7 +263,7 @@ class HybridTrainer(GRPOTrainer):
                 logps.append(outputs.log_probs[outputs.label_mask])
                 entropies.append(outputs.entropy[outputs.label_mask])
             everywhere = gather_object([(torch.cat(logps).cpu(), torch.cat(entropies).cpu())])
-            weights = self.stage.token_weight(ExpertTokens(*map(torch.cat, zip(*everywhere, strict=True))))
+            weights = self.objective.token_weight(ExpertTokens(*map(torch.cat, zip(*everywhere, strict=True))))
             own = weights.split([len(logp) for logp, _ in everywhere])[self.accelerator.process_index]
             by_row = own.to(self.accelerator.device).split([len(rows[i].response_ids) for i in order])
             return [weight for _, weight in sorted(zip(order, by_row, strict=True), key=lambda pair: pair[0])]
@@ -311,17 +283,17 @@ class HybridTrainer(GRPOTrainer):
         counts = [(sum(len(term.rows[i].response_ids) for i in chunk), len(chunk)) for term, chunk in chunks]
         everywhere = gather_object(counts)
         first = self.accelerator.process_index * len(counts)  # every rank has the same number of rows, hence of chunks
-        scales = loss_scales(*zip(*everywhere, strict=True), self.stage.normalisation)[first : first + len(counts)]
+        by = divisors(*zip(*everywhere, strict=True), self.stage.normalisation)[first : first + len(counts)]
         batches = []
-        for (term, chunk), scale in zip(chunks, scales, strict=True):
-            if kept := [i for i in chunk if term.live[i]]:
-                batches.append(MicroBatch(term, kept, scale))
+        for (term, chunk), count in zip(chunks, by, strict=True):
+            if live := [i for i in chunk if term.live[i]]:
+                batches.append(MicroBatch(term, live, count))
         # A rank without a live row of a term still takes part in it, with a gradient that is exactly zero.
         passed = {batch.term.name for batch in batches}
-        batches += [MicroBatch(term, [0], 0.0) for term in terms if term.name not in passed]
+        batches += [MicroBatch(term, [0], math.inf) for term in terms if term.name not in passed]
         if is_sharded(self.accelerator):
             most = max(gather_object([len(batches)]))
-            batches += [MicroBatch(terms[0], [0], 0.0, padding=True)] * (most - len(batches))
+            batches += [MicroBatch(terms[0], [0], math.inf, padding=True)] * (most - len(batches))
         return batches
 
     def _forward(self, model, rows: list[Sequence]) -> FusedCausalLMOutput:
@@ -330,29 +302,58 @@ class HybridTrainer(GRPOTrainer):
         with self.accelerator.autocast():
             return model(**padded, fused_lm_head=True)
 
-    def _accumulate(self, model, batches: list[MicroBatch]) -> Tensor:
+    def _policy_loss(self, batch: MicroBatch, outputs: FusedCausalLMOutput) -> tuple[Tensor, dict[str, Tensor]]:
+        """The batch's share of L_rl, and values of each token to log."""
+        logp, mask, values = outputs.log_probs, outputs.label_mask, {}
+        if self._sampled_elsewhere:
+            drawn = torch.zeros_like(logp)
+            drawn[mask] = logp.new_tensor([p for i in batch.indices for p in self._samples[i].logps])
+            values["rollout_drift"] = (logp.detach() - drawn).abs()
+        advantages = batch.term.advantages[batch.indices]
+        return policy_loss(logp, logp.detach(), advantages, mask, batch.count, self.objective.clip), values
+
+    def _expert_loss(self, batch: MicroBatch, outputs: FusedCausalLMOutput) -> tuple[Tensor, dict[str, Tensor]]:
+        """The batch's share of L_ex, and values of each token to log."""
+        term, mask = batch.term, outputs.label_mask
+        tokens = ExpertTokens(outputs.log_probs, outputs.entropy.detach())
+        if term.advantages is not None:
+            row_entropy = (tokens.entropy * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
+            tokens = tokens._replace(
+                advantage=term.advantages[batch.indices, None].expand_as(tokens.logp),
+                row_entropy=row_entropy.expand_as(tokens.logp),
+            )
+        if term.weights is None:
+            weight = self.objective.token_weight(tokens)
+        else:
+            weight = torch.zeros_like(tokens.entropy)
+            weight[mask] = torch.cat([term.weights[i] for i in batch.indices])
+        values = {"token_weight_mean": weight, "expert_nll": -tokens.logp.detach()}
+        return expert_loss(tokens, mask, batch.count, weight, self.objective.expert_loss), values
+
+    def _accumulate(self, model, batches: list[MicroBatch], a_rl: float, a_ex: float) -> Tensor:
         """Forward and backward of every micro-batch. Returns the step's loss over all ranks."""
         device = self.accelerator.device
         terms = {batch.term.name for batch in batches}
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64, device=device))
         for number, batch in enumerate(batches, start=1):
+            name = batch.term.name
             with accumulating(self.accelerator, model, last=number == len(batches)):
                 rows = [batch.term.rows[i] for i in batch.indices]
                 outputs = self._forward(model, rows)
-                mask = outputs.label_mask
-                per_token, values = batch.term.loss(outputs, batch.indices)
-                term_loss = (per_token * mask).sum() * batch.scale
-                # Gradients are averaged over ranks; the scale is already global.
-                self.accelerator.backward(batch.term.weight * term_loss * self.accelerator.num_processes)
+                share, values = (self._policy_loss if name == "rl" else self._expert_loss)(batch, outputs)
+                loss = hybrid_loss(share, 0.0, a_rl, a_ex) if name == "rl" else hybrid_loss(0.0, share, a_rl, a_ex)
+                # Gradients are averaged over ranks; the count is already global.
+                self.accelerator.backward(loss * self.accelerator.num_processes)
             if batch.padding:
                 continue
-            sums["loss"] += batch.term.weight * term_loss.detach()
-            sums[f"{batch.term.name}_loss"] += term_loss.detach()
+            mask = outputs.label_mask
+            sums["loss"] += loss.detach()
+            sums[f"{name}_loss"] += share.detach()
             sums["train_tokens"] += sum(map(len, rows))
-            for name in ("rl", "expert"):
-                sums[f"{name}_count"] += mask.sum() if batch.term.name == name else 0
-            for name, value in values.items():
-                sums[name] += (value * mask).sum()
+            for term in ("rl", "expert"):
+                sums[f"{term}_count"] += mask.sum() if term == name else 0
+            for column, value in values.items():
+                sums[column] += (value * mask).sum()
         names = sorted(sums)
         totals = dict(zip(names, self.accelerator.reduce(torch.stack([sums[n] for n in names]), "sum"), strict=True))
         loss = totals.pop("loss")

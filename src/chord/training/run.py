@@ -20,9 +20,11 @@ from chord.io.locks import held
 from chord.io.models import load_weights
 from chord.io.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
 from chord.io.seeds import derive_seed
+from chord.plugins import plugin_records
 from chord.rollouts import Engine, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.rollouts.policy import policy_tokenizer
+from chord.tasks import GROUP, task_hashes, tasks_of
 from chord.training.adapters import add_adapters
 from chord.training.clock import Clock
 from chord.training.curves import SYNC_COLUMNS, curve_rows, write_curves
@@ -47,8 +49,10 @@ from chord.training.sft import SftTrainer
 from chord.training.train_spec import SftStage, TrainSpec
 from chord.training.validation import OverRanks, Validate, best_step
 
-# The code that decides a run's numbers: a checkpoint made by other code is not gone on from.
-DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "tasks", "training", "io/seeds.py")
+# What decides a run's numbers: no run is resumed from a checkpoint in which any of it was different.
+# Of its manifest, which has hashes of the tasks and of the plug-ins:
+DECISIVE_KEYS = ("spec", "inputs", "environment", "device", "precision", "ranks", "tasks_sha256", "plugins")
+DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "training", "io/seeds.py")
 
 
 def run(
@@ -106,8 +110,18 @@ def _train(
     """
     started = utc_now()
     device, precision = _hardware(spec.scale)
-    provenance = manifest(spec.values(), inputs, device=device, precision=precision, ranks=ranks.num_processes)
-    identity = {key: provenance[key] for key in ("spec", "inputs", "environment", "device", "precision", "ranks")}
+    rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
+    tasks = tasks_of(row for name in ("prompts", "validation") for row in rows.get(name, []))
+    provenance = manifest(
+        spec.values(),
+        inputs,
+        device=device,
+        precision=precision,
+        ranks=ranks.num_processes,
+        tasks_sha256=task_hashes(tasks),
+        plugins=_plugins(spec, tasks),
+    )
+    identity = {key: provenance[key] for key in DECISIVE_KEYS}
     checkpoints = out / "checkpoints"
     if ranks.is_main_process:
         remove_partials(out)
@@ -119,7 +133,6 @@ def _train(
         return
     resumed = newest_checkpoint(checkpoints)
 
-    rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
     if spec.stage.expert_set and "experts" in rows:
         rows["experts"] = _first(rows["experts"], spec.stage.expert_set, inputs["experts"])
     if "traces" in rows:
@@ -249,6 +262,12 @@ def build_trainer(
     args = HybridTrainer.config(stage, world_size, **common)
     engine = engine or _engine(model, tokenizer, stage.generate_batch_rows, precision)
     return HybridTrainer(trained, tokenizer, args, stage, engine, prompts, experts, seed_parts)
+
+
+def _plugins(spec: TrainSpec, tasks: set[str]) -> dict[str, dict[str, str]]:
+    """Records of the plug-ins whose code decides the run's numbers."""
+    parts = [] if isinstance(spec.stage, SftStage) else spec.stage.objective.plugin_names
+    return plugin_records([*parts, *((GROUP, task) for task in tasks)])
 
 
 def _facts(spec: TrainSpec, ends: list[str]) -> Facts:

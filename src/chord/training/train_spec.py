@@ -11,10 +11,17 @@ from pydantic import (
     model_validator,
 )
 
-from chord.objectives import ExpertLoss, Normalisation, Router, Schedule, TokenWeight
-from chord.objectives.expert_losses import Nll
-from chord.objectives.routers import Separate
-from chord.objectives.token_weights import One
+from chord.objectives import (
+    AnyExpertLoss,
+    AnyRouter,
+    AnySchedule,
+    AnyTokenWeight,
+    Nll,
+    Normalisation,
+    Objective,
+    One,
+    Separate,
+)
 from chord.rollouts import Decoding
 from chord.settings import Settings
 from chord.training.scale.scale_spec import Scale
@@ -107,14 +114,19 @@ class HybridStage(StageSettings):
     expert_rows_per_step: PositiveInt | None = Field(
         None, description="needed where mu is ever above 0; a router that joins reads one for each prompt instead"
     )
-    schedule: Schedule
-    token_weight: TokenWeight = One()
-    expert_loss: ExpertLoss = Nll()
-    router: Router = Separate()
+    schedule: AnySchedule
+    token_weight: AnyTokenWeight = One()
+    expert_loss: AnyExpertLoss = Nll()
+    router: AnyRouter = Separate()
     normalisation: Normalisation = "global"
     clip: float = Field(0.2, gt=0.0, lt=1.0, description="inactive: with one update a batch the ratio is 1")
     decoding: Decoding
     generate_batch_rows: PositiveInt = Field(description="completions sampled at a time")
+
+    @property
+    def objective(self) -> Objective:
+        """The loss of the stage, without the data that it is taken over."""
+        return Objective(self.schedule, self.token_weight, self.expert_loss, self.router, self.clip)
 
     @property
     def uses_experts(self) -> bool:
@@ -155,14 +167,9 @@ class HybridStage(StageSettings):
         return self
 
     @model_validator(mode="after")
-    def _groups_have_rollouts(self) -> "HybridStage":
-        if not self.uses_experts:
-            return self
-        if self.expert_loss.needs_group and not self.router.joins:
-            raise ValueError(
-                f"router: expected joined, as the expert loss {self.expert_loss.name} takes advantages of expert rows"
-            )
-        if self.router.joins and not all(self.schedule.weights(step)[0] for step in range(1, self.steps + 1)):
+    def _parts_fit(self) -> "HybridStage":
+        weights = [self.objective.weights(step) for step in range(1, self.steps + 1)]
+        if self.router.joins and any(a_ex for _, a_ex in weights) and not all(a_rl for a_rl, _ in weights):
             raise ValueError("schedule: expected rollouts (mu below 1) at every step, as expert rows join their groups")
         return self
 

@@ -1,13 +1,27 @@
-"""Task `world`: two digits after the word "answer", at the very end of the response."""
+"""Tasks of the synthetic world: `world`, its arithmetic, and `choice`, the skills' questions with numbered options.
+
+Each counts the end of a response only: words after the answer make it unreadable, so that it cannot be hedged.
+"""
 
 import re
 
-from chord.tasks.verdict import Verdict, judge
+from chord.tasks.task import Task, Verdict, compare
 
-_ANSWER = re.compile(r"\banswer (\d) (\d)\s*$")
+_DIGITS = re.compile(r"\banswer (\d) (\d)\s*$")
+_OPTION = re.compile(r"\boption (\d+)\s*$")
 
 
-def verdict(row: dict, text: str, truncated: bool) -> Verdict:
-    """Judge by the last line of a solution only: words after the answer make it unreadable, so it cannot be hedged."""
-    found = _ANSWER.search(text)
-    return judge(" ".join(found.groups()) if found else None, row["gold"], truncated)
+def _judge_world(row: dict, text: str, truncated: bool) -> Verdict:
+    """Two digits after the word "answer"."""
+    answer = _DIGITS.search(text)
+    return compare(" ".join(answer.groups()) if answer else None, row["gold"], truncated)
+
+
+def _judge_choice(row: dict, text: str, truncated: bool) -> Verdict:
+    """The number of the right option after the word "option"."""
+    answer = _OPTION.search(text)
+    return compare(answer.group(1) if answer else None, row["gold"], truncated)
+
+
+WORLD = Task("world", _judge_world, makes_rows=True, code=("world/task.py",))
+CHOICE = Task("choice", _judge_choice, makes_rows=True, code=("world/task.py",))

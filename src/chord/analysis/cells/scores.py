@@ -14,7 +14,7 @@ from chord.analysis.specs import ALL, Measured
 from chord.analysis.statistics.intervals import Array, pass_at_k
 from chord.errors import UserError
 from chord.io import parquet
-from chord.tasks.verdict import UNDECIDED
+from chord.tasks.task import UNDECIDED
 
 COLUMNS = ["prompt_id", "group", "sample", "tokens", "truncated", "reward", "correct", "parsed", "reason"]
 OFFICIAL = "official_correct"  # not in files of earlier versions

@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 from chord.tasks.answers import units
+from chord.tasks.task import answer_part
 
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -24,12 +25,6 @@ class Box(NamedTuple):
 def is_well_formed(text: str) -> bool:
     """Whether there is exactly one <think> and after it exactly one </think> (Trinity-RFT, validate_think_pattern)."""
     return text.count(_OPEN_THINK) == text.count(_CLOSE_THINK) == 1 and text.find(_OPEN_THINK) < text.find(_CLOSE_THINK)
-
-
-def answer_part(text: str) -> str:
-    """The text after the last `</think>`: the whole text if there are no tags, nothing if the thinking never ends."""
-    part = text.rpartition(_CLOSE_THINK)[2]
-    return "" if _OPEN_THINK in part else part
 
 
 def boxes(text: str) -> list[Box]:

@@ -1,0 +1,28 @@
+"""Objectives by name, for Python: tests hold them equal to config/methods, with the steps of the study paper-math.
+
+The comments name the method's file where it is called otherwise, and the source where there is none.
+"""
+
+from chord.objectives.expert_losses import Shaped, SrftLoss
+from chord.objectives.hybrid import Objective
+from chord.objectives.routers import Joined, SrftRouter
+from chord.objectives.schedules import Constant, Cosine, Free, RewardDriven
+from chord.objectives.token_weights import EntropyNorm, EntropyTop, IsClip, Power
+
+GRPO = Objective(Constant(mu=0.0))  # rl
+SFT = Objective(Constant(mu=1.0))  # eq. 1, one optimizer step of it; the stage `sft` counts epochs
+DFT = Objective(Constant(mu=1.0), Power(a=1, b=0))  # arXiv 2508.05629
+MIX = Objective(Constant(mu=0.1))  # mu_0.1
+MIX_IS = Objective(Constant(mu=0.1), Power(a=1, b=0))  # eq. 4
+MIX_ADAPTIVE = Objective(RewardDriven(threshold=0.5))  # mu_adaptive_0.5
+CHORD_MU = Objective(Cosine(warmup=0, decay=200, peak=0.9, valley=0.05))
+CHORD_PHI = Objective(Constant(mu=0.1), Power(a=1, b=1))  # eq. 5
+CHORD_TUNE_BOTH = Objective(Cosine(warmup=200, decay=400, peak=0.3, valley=0.05), Power(a=1, b=1))
+PHI_FOCAL = Objective(Constant(mu=0.1), Power(a=0, b=2))
+PHI_IS_CLIP = Objective(Constant(mu=0.1), IsClip(limit=0.4))
+PHI_ENTROPY_TOP = Objective(Constant(mu=0.1), EntropyTop(share=0.05))
+PHI_ENTROPY_NORM = Objective(Constant(mu=0.1), EntropyNorm())
+LUFFY = Objective(Free(rl=1.0, expert=1.0), expert_loss=Shaped(gamma=0.1), router=Joined(scale="none"))
+SRFT = Objective(
+    Free(rl=1.0, expert=1.0), expert_loss=SrftLoss(sft=0.5), router=SrftRouter(scale="group", positive=0.1)
+)

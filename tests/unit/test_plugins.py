@@ -1,0 +1,165 @@
+"""Plug-ins: installed packages that bring parts are found by entry points and recorded by what they are."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chord.errors import UserError
+from chord.plugins import plugin_records, plugins
+
+SRC = Path(__file__).parents[2] / "src"
+WEIGHT = '''
+from typing import Literal
+
+from chord.objectives import TokenWeight
+
+
+class Doubt(TokenWeight):
+    """w = sg(1 - p)."""
+
+    name: Literal["doubt"] = "doubt"
+
+    def __call__(self, tokens):
+        return -tokens.logp.detach().expm1()
+'''
+
+
+def install(folder: Path, distribution: str, group: str, entry: str) -> None:
+    """What an installer leaves of a distribution's metadata."""
+    info = folder / f"{distribution}-1.2.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{entry}\n")
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder of installed packages."""
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins.cache_clear()
+    yield tmp_path
+    plugins.cache_clear()
+    sys.modules.pop("doubtful", None)
+
+
+def test_an_installed_part_has_its_name_distribution_version_and_source_hash(site):
+    (site / "doubtful.py").write_text(WEIGHT)
+    install(site, "doubtful", "chord.token_weights", "doubt = doubtful:Doubt")
+    plugin = plugins("chord.token_weights")["doubt"]
+    assert "doubtful" not in sys.modules, "its code is imported when it is used"
+    assert (plugin.distribution, plugin.version) == ("doubtful", "1.2")
+    before = plugin.sha256
+    (site / "doubtful.py").write_text(WEIGHT + "\n# edited\n")
+    plugins.cache_clear()
+    record = plugin_records([("chord.token_weights", "doubt"), ("chord.token_weights", "power")])
+    assert list(record) == ["chord.token_weights:doubt"]
+    assert record["chord.token_weights:doubt"]["sha256"] not in ("", before)
+
+
+def test_the_hash_is_of_every_file_of_the_package(site):
+    (site / "doubtful").mkdir()
+    (site / "doubtful" / "__init__.py").write_text("")
+    (site / "doubtful" / "formulas.py").write_text("LIMIT = 1\n")
+    install(site, "doubtful", "chord.token_weights", "doubt = doubtful:Doubt")
+    before = plugins("chord.token_weights")["doubt"].sha256
+    (site / "doubtful" / "formulas.py").write_text("LIMIT = 2\n")
+    plugins.cache_clear()
+    assert plugins("chord.token_weights")["doubt"].sha256 != before
+
+
+def test_a_name_that_two_distributions_offer_is_refused(site):
+    install(site, "doubtful", "chord.schedules", "ramp = doubtful:Ramp")
+    install(site, "sceptic", "chord.schedules", "ramp = sceptic:Ramp")
+    with pytest.raises(UserError, match=r"chord.schedules ramp.*doubtful"):
+        plugins("chord.schedules")
+
+
+def test_a_plugin_whose_module_is_missing_is_named(site):
+    install(site, "doubtful", "chord.schedules", "ramp = doubtful_missing:Ramp")
+    with pytest.raises(UserError, match=r"ramp of doubtful 1.2.*doubtful_missing:Ramp"):
+        _ = plugins("chord.schedules")["ramp"].value
+
+
+# A settings class is built once, so what a configuration accepts is looked at in a process of its own.
+READ = """
+import json, sys
+from pydantic import ValidationError
+from chord.training.train_spec import HybridStage
+stage = json.loads(sys.argv[1])
+try:
+    stage = HybridStage.model_validate(stage)
+    print(json.dumps(stage.model_dump(mode="json")))
+    from chord.plugins import plugin_records
+    print(json.dumps(plugin_records(stage.objective.plugin_names)))
+except ValidationError as error:
+    print(error.errors()[0]["ctx"])
+from chord.study.schemas import schema_text
+print("doubt" in schema_text("method"))
+"""
+
+
+def read(site: Path, token_weight: dict) -> subprocess.CompletedProcess:
+    """What is read of a stage with this token weight where `site` is installed."""
+    stage = {
+        "kind": "hybrid",
+        "optimizer": {"lr": 1e-3},
+        "micro_batch_rows": 1,
+        "keep": "last",
+        "validate_every": 1,
+        "steps": 1,
+        "prompts_per_step": 1,
+        "rollouts_per_prompt": 2,
+        "expert_rows_per_step": 1,
+        "schedule": {"name": "constant", "mu": 0.5},
+        "token_weight": token_weight,
+        "decoding": {"temperature": 1.0, "max_response_tokens": 8},
+        "generate_batch_rows": 1,
+    }
+    return subprocess.run(
+        [sys.executable, "-c", READ, json.dumps(stage)],
+        env=os.environ | {"PYTHONPATH": f"{SRC}{os.pathsep}{site}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_installed_token_weight_is_validated_like_our_own(tmp_path):
+    (tmp_path / "doubtful.py").write_text(WEIGHT)
+    install(tmp_path, "doubtful", "chord.token_weights", "doubt = doubtful:Doubt")
+    stage, records, in_schema = read(tmp_path, {"name": "doubt"}).stdout.splitlines()
+    assert json.loads(stage)["token_weight"] == {"name": "doubt"}
+    assert json.loads(records)["chord.token_weights:doubt"]["version"] == "1.2"
+    assert in_schema == "False", "committed schemas must not depend on what is installed"
+    names, _ = read(tmp_path, {"name": "daubt"}).stdout.splitlines()
+    assert all(f"'{name}'" in names for name in ("doubt", "power", "one"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        ("doubt = doubtful:Doubt", "class Doubt: pass\n"),
+        ("other = doubtful:Doubt", WEIGHT),
+        ("power = doubtful:Doubt", WEIGHT.replace("doubt", "power")),
+    ],
+    ids=["no token weight", "another name", "a name of ours"],
+)
+def test_a_plugin_that_is_no_part_is_named_with_what_was_expected(tmp_path, entry, code):
+    (tmp_path / "doubtful.py").write_text(code)
+    install(tmp_path, "doubtful", "chord.token_weights", entry)
+    last = read(tmp_path, {"name": "one"}).stderr.splitlines()[-1]
+    assert f"plug-in chord.token_weights {entry.partition(' ')[0]} of doubtful 1.2" in last
+    assert "expected" in last
+
+
+def test_a_package_may_import_chord_before_its_plugins_are_looked_for(tmp_path):
+    (tmp_path / "doubtful.py").write_text(WEIGHT)
+    install(tmp_path, "doubtful", "chord.token_weights", "doubt = doubtful:Doubt")
+    code = "import doubtful; from chord.training.train_spec import HybridStage; print(doubtful.Doubt())"
+    env = os.environ | {"PYTHONPATH": f"{SRC}{os.pathsep}{tmp_path}"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "name='doubt'\n"
