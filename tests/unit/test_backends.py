@@ -85,9 +85,9 @@ def test_a_study_names_its_backend(tmp_path):
         (tmp_path / "own.yaml").write_text(text.replace("\nsave_every: 2\n", f"\nsave_every: 2\n{line}\n"))
         return load_study(tmp_path / "own.yaml", ROOT)
 
-    assert study("").generate_spec("rl", 0, "world_test")["backend"] == HuggingFaceBackend().model_dump()
+    assert study("").generate_spec("rl", 0, "world_test")["backend"] == {"kind": "huggingface"}
     vllm = study("generation: {kind: vllm, kv_cache_gib: 2}")
-    assert vllm.generate_spec("rl", 0, "world_test")["backend"] == VllmBackend(kv_cache_gib=2).model_dump()
+    assert vllm.generate_spec("rl", 0, "world_test")["backend"] == {"kind": "vllm", "kv_cache_gib": 2.0}
     with pytest.raises(UserError, match=r"own.yaml: generation.kind: unknown kind 'vlm'.*did you mean 'vllm'"):
         study("generation: {kind: vlm}")
     with pytest.raises(UserError, match=r"own.yaml: generation.url: .*expected no user"):

@@ -37,7 +37,7 @@ def run(spec: dict, completions: Path, rows: Path, out: Path) -> None:
     if undecided := {reason: count for reason, count in reasons.items() if reason in UNDECIDED}:
         log.warning("%s: answers that could not be judged count as wrong: %s", completions, undecided)
     scoring = manifest(
-        settings.model_dump(mode="json"),
+        settings.specification(),
         {"completions": completions, "rows": rows},
         tasks_sha256=source_sha256("tasks"),
         graders=grading_record(row["task"] for row in by_id.values()),

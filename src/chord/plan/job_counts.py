@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from chord.plan.speed import answering_seconds, rollout_seconds, training_seconds
 from chord.plan.work import questions, response_tokens, work
 from chord.study import Study
-from chord.training.train_spec import SftStage
 
 MODEL_RULES = ("pretrain", "experts", "train", "generate")  # jobs that load a model, or at least a tokenizer
 
@@ -46,7 +45,7 @@ def _train_seconds(study: Study, method: str) -> float:
     seconds = training_seconds(study, counts.expert_rows, expert, stage.micro_batch_rows, stage)
     asked = study.data.validation * validation.k
     seconds += rollout_seconds(study, counts.validated, response, validation.batch_rows, asked)
-    if not isinstance(stage, SftStage):
+    if stage.uses_rollouts:
         asked = stage.prompts_per_step * stage.rollouts_per_prompt
         seconds += training_seconds(study, counts.rollouts, policy, stage.micro_batch_rows, stage)
         seconds += rollout_seconds(study, counts.rollouts, response, stage.generate_batch_rows, asked)

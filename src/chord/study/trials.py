@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chord.study.problems import Keys, Layer, Problems, validate
+from chord.study.problems import Keys, Layer, Problems, validate, without_effect
 from chord.study.reading import merge, nested
 from chord.study.settings import StudyFile
 from chord.study.study import Method
@@ -12,7 +12,7 @@ from chord.study.study import Method
 def trial_problems(
     settings: StudyFile, methods: Mapping[str, Method], layer_of: Callable[[Any, Keys], Layer]
 ) -> list[str]:
-    """A line for each value of the search that its setting does not take, or setting that the stage does not have.
+    """A line for each value of the search that its setting does not take, or setting that the stage does not use.
 
     layer_of: a value of the study with the place where it stands.
     """
@@ -23,7 +23,8 @@ def trial_problems(
             tried = nested(search.setting, int(value) if value.is_integer() else value)  # of epochs 2.0 is 2
             try:
                 layer = layer_of(tried, ("tuning", "search", name))
-                validate(type(stage), merge(stage.model_dump(mode="json"), tried), [layer])
+                trial = validate(type(stage), merge(stage.model_dump(mode="json"), tried), [layer])
+                lines += without_effect(trial, [layer])
             except Problems as problems:
                 lines += problems.lines
     return list(dict.fromkeys(lines))
