@@ -81,9 +81,9 @@ class Settings(BaseModel):
             return values
         unmet = self._unmet_needs()
         for name, field in type(self).model_fields.items():
-            if _mark(field, TimeOnly) and info.context == _CONTENT:
-                del values[name]
-            elif not is_named(field) and (name in unmet or getattr(self, name) == default_of(field)):
+            decides_nothing = info.context == _CONTENT and _mark(field, TimeOnly) is not None
+            goes_without_saying = name in unmet or getattr(self, name) == default_of(field)
+            if decides_nothing or (goes_without_saying and not is_named(field)):
                 del values[name]
         return values
 

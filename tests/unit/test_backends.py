@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM
 from chord.errors import UserError
 from chord.evaluation.generate_spec import GenerateSpec
 from chord.experts.experts_spec import ServerSource
-from chord.rollouts import Backend, Decoding, HuggingFaceBackend, server
-from chord.rollouts.backends import ServerBackend, VllmBackend
+from chord.rollouts import Backend, Decoding, server
+from chord.rollouts.backends import ServerBackend
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.rollouts.parity import ParityError, check_parity, probe_texts
 from chord.rollouts.server import ChatServer, ServerEngine

@@ -21,7 +21,7 @@ WRITE_ANEW = "python -m tests.unit.test_defaults"
 
 
 def specification_classes() -> set[type[Settings]]:
-    """Those of the modules named after specifications, which no other class is a kind of, and all that stand in them."""
+    """Those of the modules named after specifications that have no subclasses, and all that stand in them."""
     for module in pkgutil.walk_packages(chord.__path__, "chord."):
         if re.search("specs?$", module.name):
             importlib.import_module(module.name)

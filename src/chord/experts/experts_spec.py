@@ -9,7 +9,6 @@ from chord.rollouts import Backend, Decoding, HuggingFaceBackend
 from chord.rollouts.backends import Endpoint
 from chord.settings import Needs, Settings, Stated
 
-
 OfAnswers = Annotated[str, Needs("has_answers", "format: answers")]
 
 

@@ -22,7 +22,9 @@ class HuggingFaceBackend(Settings):
     """`generate` of transformers, in processes of one thread and one model each."""
 
     kind: Literal["huggingface"] = "huggingface"
-    workers: Annotated[PositiveInt, TimeOnly()] = Field(default=1, description="processes; changes the time and nothing else")
+    workers: Annotated[PositiveInt, TimeOnly()] = Field(
+        default=1, description="processes; changes the time and nothing else"
+    )
 
 
 class VllmBackend(Settings):
@@ -42,7 +44,9 @@ class VllmBackend(Settings):
 class Endpoint(Settings):
     """An OpenAI-compatible server. The key, if it wants one, is read from OPENAI_API_KEY and written nowhere."""
 
-    url: Annotated[str, AfterValidator(_plain_url), TimeOnly()] = Field(description="base URL: http://localhost:8000/v1")
+    url: Annotated[str, AfterValidator(_plain_url), TimeOnly()] = Field(
+        description="base URL: http://localhost:8000/v1"
+    )
     model: str = Field(min_length=1, description="the name under which the server knows the model")
     concurrency: Annotated[PositiveInt, TimeOnly()] = Field(default=32, description="requests under way at once")
     timeout_seconds: Annotated[PositiveFloat, TimeOnly()] = Field(

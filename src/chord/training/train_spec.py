@@ -66,7 +66,7 @@ class StageSettings(Settings, ABC):
     @property
     @abstractmethod
     def reads_expert_rows(self) -> bool:
-        """Whether it has steps of expert rows. Those that join the groups of rollouts are one for each prompt instead."""
+        """Whether it has steps of expert rows; where the router joins, they are one for each prompt instead."""
 
 
 class SftStage(StageSettings):
