@@ -39,7 +39,7 @@ def run(spec: dict, completions: Path, rows: Path, out: Path) -> None:
         log.warning("%s: answers that could not be judged count as wrong: %s", completions, undecided)
     tasks = tasks_of(by_id.values())
     scoring = manifest(
-        settings.model_dump(mode="json"),
+        settings.specification(),
         {"completions": completions, "rows": rows},
         tasks_sha256=task_hashes(tasks),
         plugins=plugin_records((GROUP, task) for task in tasks),

@@ -73,7 +73,7 @@ def _run(settings: ExpertsSpec, prompts: Path, policy: Path, out: Path, parts: "
     check()
     write_jsonl(out, kept)
     record = manifest(
-        spec=settings.model_dump(mode="json"),
+        spec=settings.specification(),
         inputs={"prompts": prompts, "tokenizer": policy / "tokenizer.json", **_source_files(settings)},
         files={out.name: file_sha256(out)},
         prompts=len(rows),

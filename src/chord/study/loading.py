@@ -27,7 +27,7 @@ from chord.study.hardware import (
 )
 from chord.study.phase import Phase, expand
 from chord.study.phase import problems as phase_problems
-from chord.study.problems import Keys, Layer, Problems, complete, line, unknown, validate
+from chord.study.problems import Keys, Layer, Problems, complete, line, unknown, validate, without_effect
 from chord.study.reading import merge, nested, overlay, read_yaml
 from chord.study.settings import BASE, BenchmarkFile, Comparison, MethodFile, MethodOverride, StudyFile
 from chord.study.study import Benchmark, Method, Study, in_order
@@ -192,7 +192,10 @@ class _Loader:
     def _section(self, model: type[Model], section: dict, place: Keys, **derived: Any) -> Model | None:
         """A section of the study's file, completed with what only the study knows; None after a problem."""
         try:
-            return complete(model, [self._layer(section, place)], derived)
+            layer = self._layer(section, place)
+            settings = complete(model, [layer], derived)
+            self.lines += without_effect(settings, [layer])
+            return settings
         except Problems as problems:
             self.lines += problems.lines
             return None
@@ -253,6 +256,8 @@ class _Loader:
             ]
             merged = functools.reduce(merge, [layer.value for layer in layers])
             stage = validate(STAGES[kind], merged, [layer for layer in layers if layer.value])
+            if protocol is None:  # which may have too few steps for a schedule, as it is about how much a method gets
+                self.lines += without_effect(stage, layers[2:])
         elif above.stage or start_from != BASE:
             raise Problems([f"{file}: stage: missing; expected a stage, as only the base model itself has none"])
         return Method(name, above.title or below.title, below.paper, start_from, stage)
@@ -282,7 +287,7 @@ class _Loader:
                 return name
             start = method.start_from if method.start_from == BASE else under(protocol, method.start_from)
             stage = self._method(name, settings, "", protocol).stage
-            if start == method.start_from and stage.used() == method.stage.used():
+            if start == method.start_from and stage.specification() == method.stage.specification():
                 return name
             changed = f"{name}@{protocol}"
             methods[changed] = replace(method, name=changed, start_from=start, stage=stage)

@@ -132,13 +132,13 @@ class Study:
         return [*(self.chain(start) if start in self.methods else []), self.methods[method]]
 
     def prepare_spec(self) -> dict:
-        return self.data.model_dump(mode="json")
+        return self.data.specification()
 
     def benchmark_spec(self, benchmark: str) -> dict:
-        return self.benchmarks[benchmark].data.model_dump(mode="json")
+        return self.benchmarks[benchmark].data.specification()
 
     def experts_spec(self) -> dict:
-        return self.experts.model_dump(mode="json")
+        return self.experts.specification()
 
     def generate_spec(self, method: str, seed_index: int, benchmark: str) -> dict:
         row = self.benchmarks[benchmark]
@@ -151,21 +151,21 @@ class Study:
             decoding=row.decoding,
             batch_rows=row.batch_rows,
             backend=self.settings.generation,
-        ).model_dump(mode="json")
+        ).specification()
 
     def pretrain_spec(self) -> dict:
-        return self._base_model().model_dump(mode="json")
+        return self._base_model().specification()
 
     def gates_spec(self) -> dict:
-        return LearningGates(enforce=self._base_model().gates.enforce).model_dump(mode="json")
+        return LearningGates(enforce=self._base_model().gates.enforce).specification()
 
     def phase_base_spec(self, base: str) -> dict:
-        return self.bases[base].model_dump(mode="json")
+        return self.bases[base].specification()
 
     def phase_spec(self) -> dict:
         if self.phase is None:
             raise UserError(f"study {self.name}: phase_phi: missing; expected the exposures and mu of the diagram")
-        return self.phase.model_dump(mode="json")
+        return self.phase.specification()
 
     def train_spec(self, method: str, seed_index: int) -> dict:
         return self._train_spec(self._stage("train", method), seed_index)
@@ -182,7 +182,7 @@ class Study:
         return self._train_spec(type(stage).model_validate(tried), self.hidden_seed)
 
     def tuning_spec(self) -> dict:
-        return TuningSpec(settings={name: one.setting for name, one in self.search.items()}).model_dump(mode="json")
+        return TuningSpec(settings={name: one.setting for name, one in self.search.items()}).specification()
 
     def spec(self, job: str, names: Sequence[str]) -> dict:
         """The specification of one job, named as on a command line: spec("train", ["chord_mu", "0"]).
@@ -229,10 +229,10 @@ class Study:
             references=tuple(shown.references),
             seeds=tuple(self.seed_indices),
             decodings={row.name: row.decoding_name for row in self.benchmarks.values()},
-        ).model_dump(mode="json")
+        ).specification()
 
     def table_spec(self, comparison: str, table: str) -> dict:
-        return self._table(comparison, table).model_dump(mode="json")
+        return self._table(comparison, table).specification()
 
     def figure_methods(self, comparison: str, figure: str) -> tuple[str, ...]:
         """Those that chord.analysis.catalogue.FIGURES names, the same in every comparison; else all that train."""
@@ -241,7 +241,7 @@ class Study:
     def figure_spec(self, comparison: str, figure: str) -> dict:
         shown = self.figure_methods(comparison, figure)
         chains = self._chains(shown) if FIGURES[figure].x == "tokens" else {}
-        return FigureSpec(name=figure, methods=self._shown(shown), chains=chains).model_dump(mode="json")
+        return FigureSpec(name=figure, methods=self._shown(shown), chains=chains).specification()
 
     def judged_methods(self, scope: str) -> list[str]:
         """The methods that the claims of a scope are judged on: `main` trains nothing beyond the main comparison."""
@@ -256,7 +256,7 @@ class Study:
             benchmarks=tuple(
                 JudgedBenchmark(name=row.name, title=row.title, role=row.role) for row in self.benchmarks.values()
             ),
-        ).model_dump(mode="json")
+        ).specification()
 
     def report_spec(self, comparisons: Sequence[str] | None = None) -> dict:
         """The report of all comparisons, or of the given ones."""
@@ -277,7 +277,7 @@ class Study:
                 )
                 for name in (self.comparisons if comparisons is None else comparisons)
             ),
-        ).model_dump(mode="json")
+        ).specification()
 
     def _table(self, comparison: str, table: str) -> TableSpec:
         names = self.comparisons[comparison].methods
@@ -311,15 +311,14 @@ class Study:
         return stage
 
     def _train_spec(self, stage: Stage, seed_index: int) -> dict:
-        spec = TrainSpec(
+        return TrainSpec(
             study_seed=self.settings.seed,
             seed_index=seed_index,
             stage=stage,
             validation=self.settings.validation,
             save_every=self.settings.save_every,
             scale=self.settings.training.scale,
-        ).values()
-        return spec | {"stage": stage.used()}
+        ).specification()
 
 
 def in_order(methods: Sequence[Method]) -> dict[str, Method]:

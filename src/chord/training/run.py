@@ -113,7 +113,7 @@ def _train(
     rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
     tasks = tasks_of(row for name in ("prompts", "validation") for row in rows.get(name, []))
     provenance = manifest(
-        spec.values(),
+        spec.specification(),
         inputs,
         device=device,
         precision=precision,
@@ -260,7 +260,7 @@ def build_trainer(
         args = SftTrainer.config(stage, world_size, **common)
         return SftTrainer(trained, tokenizer, args, stage, experts, seed_parts)
     args = HybridTrainer.config(stage, world_size, **common)
-    engine = engine or _engine(model, tokenizer, stage.generate_batch_rows, precision)
+    engine = engine or _engine(model, tokenizer, stage.generate_batch_rows or 1, precision)
     return HybridTrainer(trained, tokenizer, args, stage, engine, prompts, experts, seed_parts)
 
 
@@ -272,7 +272,7 @@ def _plugins(spec: TrainSpec, tasks: set[str]) -> dict[str, dict[str, str]]:
 
 def _facts(spec: TrainSpec, ends: list[str]) -> Facts:
     validation = spec.validation.decoding.max_response_tokens
-    decoding = spec.validation.decoding if isinstance(spec.stage, SftStage) else spec.stage.decoding
+    decoding = spec.stage.decoding if spec.stage.uses_rollouts else spec.validation.decoding
     return Facts(decoding.max_response_tokens, validation, ", ".join(ends))
 
 

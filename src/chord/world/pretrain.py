@@ -139,7 +139,7 @@ def train(
     ]
     history, start, tokens, earlier = [], 0, 0, 0.0
     identity = {
-        "spec": spec.model_dump_json(),
+        "spec": spec.specification(),
         "code": source_sha256(*DECISIVE_CODE),
         "environment": environment(),
         "start": start_files,
@@ -258,7 +258,7 @@ def _pretrain(
         (folder / "model.safetensors").chmod(0o644)  # safetensors writes 0600, which others cannot read
         weights = file_sha256(folder / "model.safetensors")
         record = manifest(
-            spec=settings.model_dump(mode="json"),
+            spec=settings.specification(),
             inputs={"start": start} if start else {},
             **({"device": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
             parameters=parameters,

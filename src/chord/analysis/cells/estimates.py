@@ -26,7 +26,7 @@ def run(spec: dict, scores: list[Path], out: Path) -> None:
     ]
     correct_for_many_tests(differences)
     record = manifest(
-        settings.model_dump(mode="json"),
+        settings.specification(),
         {f"{run_name(path.parent)}/{path.name}": path for path in scores},
         missing=missing(settings, benchmarks),
         decodings={item.benchmark: decoding_of(item, settings.decodings) for item in benchmarks},

@@ -48,7 +48,7 @@ def run(spec: dict, claims: Path, scores: list[Path], runs: list[Path], out: Pat
     inputs = {"claims": claims}
     inputs |= {f"{run_name(path.parent)}/{path.name}": path for path in sorted(map(Path, scores))}
     inputs |= {f"{run_name(path)}/curves.csv": path / "curves.csv" for path in folders}
-    made_from = manifest(settings.model_dump(mode="json"), inputs, caption=table.caption)
+    made_from = manifest(settings.specification(), inputs, caption=table.caption)
     folder = Path(out)
     write_json(folder / "claims.json", record)
     write_text(folder / "claims.csv", formats.csv_text(table))

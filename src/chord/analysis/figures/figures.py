@@ -55,7 +55,7 @@ def run(spec: dict, runs: list[Path], out: Path) -> None:
         drawing = draw(definition, {name: [x for x in curves if x.method == name] for name in methods}, titles)
     files = RUN_FILES if of_tokens else ("curves.csv",)
     inputs = {f"{run_name(folder)}/{name}": folder / name for folder in folders for name in files}
-    record = manifest(settings.model_dump(mode="json"), inputs, caption=drawing.caption, alt=drawing.alt)
+    record = manifest(settings.specification(), inputs, caption=drawing.caption, alt=drawing.alt)
     save(drawing.figure, Path(out) / definition.name)
     write_json(Path(out) / f"{definition.name}.manifest.json", record)
 

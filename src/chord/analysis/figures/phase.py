@@ -24,7 +24,7 @@ def run(spec: dict, scores: list[Path], bases: list[Path], out: Path) -> None:
     inputs = {f"{run_name(path.parent)}/{path.name}": path for path in scores}
     inputs |= {f"bases/{folder.name}/manifest.json": folder / "manifest.json" for folder in bases}
     record = manifest(
-        settings.model_dump(mode="json"),
+        settings.specification(),
         inputs,
         missing=phase.missing,
         marker_logp=phase.marker_logp,

@@ -51,7 +51,7 @@ def run(
         rows, made_from = read(cells)
         table = build(settings, rows, read(differences)[0], made_from["decodings"], paper)
         inputs = {"cells": cells, "differences": differences} | ({"reported": reported} if reported else {})
-    record = manifest(settings.model_dump(mode="json"), inputs, caption=table.caption)
+    record = manifest(settings.specification(), inputs, caption=table.caption)
     folder = Path(out)
     write_text(folder / f"{table.name}.csv", formats.csv_text(table))
     write_text(folder / f"{table.name}.md", formats.markdown(table))
