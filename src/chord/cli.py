@@ -42,7 +42,7 @@ class Job:
     many: frozenset[str] = frozenset()  # the inputs of both kinds that are lists of files
     flags: dict[str, str] = field(default_factory=dict)  # what is on or off, likewise; not part of the specification
     out: str = "output"
-    has_spec: bool = True  # false: nothing to set; the function gets {}
+    has_spec: bool = True  # false: there is nothing to set
     computes: bool = False  # on a GPU where there is one
 
 
@@ -139,8 +139,8 @@ JOBS = {
         out="folder of cells.parquet and differences.parquet",
     ),
     "table": Job(
-        help="one table as csv, Markdown and LaTeX",
-        module="chord.analysis.tables.tables",
+        help="one table as csv, Markdown, LaTeX and HTML",
+        module="chord.analysis.tables.tabulate",
         inputs={},
         optional={
             "cells": "cells.parquet, for estimates and differences",
@@ -154,35 +154,30 @@ JOBS = {
     ),
     "figure": Job(
         help="one figure as png and pdf",
-        module="chord.analysis.figures.figures",
-        inputs={"runs": "run folders (runs/<method>/seed-<n>)"},
+        module="chord.analysis.figures.draw",
+        inputs={},
+        optional={
+            "runs": "run folders (runs/<method>/seed-<n>), for curves and the frontier",
+            "cells": "cells.parquet, for a grid",
+            "differences": "differences.parquet, likewise",
+        },
         many=frozenset({"runs"}),
         out="folder of the figure's files",
     ),
     "claims": Job(
         help="a verdict on each claim: supported, contradicted, undecided or not measured",
-        module="chord.analysis.claims.claims",
+        module="chord.analysis.claims.judge",
         inputs={
             "claims": "the claims (config/claims/<name>.yaml)",
             "scores": "scores of the runs (<benchmark>.scores.parquet)",
             "runs": "folders of the trained runs (runs/<method>/seed-<n>)",
         },
         many=frozenset({"scores", "runs"}),
-        out="folder of claims.{json,csv,md,tex}",
-    ),
-    "phase": Job(
-        help="the phase diagram of CHORD-phi: base models by exposure to the expert's style, against mu",
-        module="chord.analysis.figures.phase",
-        inputs={
-            "scores": "scores of all its runs (<benchmark>.scores.parquet)",
-            "bases": "folders of its base models (bases/<base>)",
-        },
-        many=frozenset({"scores", "bases"}),
-        out="folder of cells, differences, table and figure",
+        out="folder of claims.{json,csv,md,tex,html}",
     ),
     "report": Job(
         help="the report of a study as one HTML page",
-        module="chord.analysis.report.report",
+        module="chord.analysis.report.page",
         inputs={"folder": "results of the study (results/<study>)"},
         optional={
             "reported": "the paper's numbers (YAML), shown beside ours",
@@ -286,6 +281,7 @@ def _add_study(command: argparse.ArgumentParser, nargs: str | None = None) -> No
 def _run_job(job: Job, options: argparse.Namespace) -> int | None:
     spec = _read_spec(options.spec) if job.has_spec else {}
     inputs = [getattr(options, option) for option in job.inputs]
+    arguments = [*([spec] if job.has_spec else []), *inputs, options.out]
     more = {option: given for option in [*job.optional, *job.also] if (given := getattr(options, option)) is not None}
     given = [*inputs, *(more[option] for option in job.optional if option in more)]
     paths = [path for value in given for path in (value if isinstance(value, list) else [value])]
@@ -302,7 +298,7 @@ def _run_job(job: Job, options: argparse.Namespace) -> int | None:
     more |= {flag: True for flag in job.flags if getattr(options, flag)}
     try:
         with explained(options.out):
-            importlib.import_module(job.module).run(spec, *inputs, options.out, **more)
+            importlib.import_module(job.module).run(*arguments, **more)
     except FileNotFoundError as error:
         if not error.filename or not any(Path(error.filename).is_relative_to(path) for path in paths):
             raise

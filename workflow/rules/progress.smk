@@ -8,7 +8,7 @@ from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
 # Rules that chord.plan knows by another name.
-PLAN_NAMES = {"trial": "train", "probe": "train", "phase_base": "pretrain"}
+PLAN_NAMES = {"trial": "train", "probe": "train", "further_base": "pretrain"}
 # Seeds differ in nothing that an estimate looks at.
 estimate = cache(partial(estimated_minutes, STUDY))
 

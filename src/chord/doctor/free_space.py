@@ -58,7 +58,7 @@ def bytes_needed(study: Study, parameters: int | None, at_once: int) -> int | No
     """
     if parameters is None:
         return None
-    planned = jobs(study, study.comparisons)
+    planned = jobs(study, study.regular)
     weights = 4 * parameters
     runs, evaluated = len(planned["train"]), len(planned["generate"]) // len(study.benchmarks)
     tokens = sum(

@@ -15,7 +15,7 @@ def disk(study: Study) -> dict[str, float]:
     checkpoint = 3 * FP32 * parameters  # weights and two moments
     kept = FP32 * parameters
     best = 2 * kept  # the best weights so far, and those that take their place
-    runs = len(jobs(study, study.comparisons)["train"])
+    runs = len(jobs(study, study.regular)["train"])
     answers = sum(
         questions(row) * row.k * response_tokens(study, method)
         for method in planned_methods(study)
