@@ -37,7 +37,7 @@ def run_job(job: Job, options: argparse.Namespace) -> int:
     more = {option: given[option] for option in (*job.optional, *job.also, *job.flags) if option in given}
     with _problems_in_one_line_each(), _deleted_inputs_in_one_line(paths), explained(options.out):
         function = getattr(importlib.import_module(module), name)
-        function(spec, *(given[option] for option in job.inputs), options.out, **more)
+        function(*([spec] if job.has_spec else []), *(given[option] for option in job.inputs), options.out, **more)
     return 0
 
 

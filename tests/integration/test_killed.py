@@ -44,7 +44,8 @@ def checkout(tmp_path_factory) -> Path:
     main |= {"methods": methods, "references": ["sft_best_rl"], "figures": ["fig4"]}
     main["tables"] = ["table1", "table1_differences", "costs"]
     study |= {"seeds": 1, "methods": {name: study["methods"][name] for name in methods}}
-    for key in ("tuning", "phase_phi", "base_model"):
+    del study["comparisons"]["phase_phi"]
+    for key in ("tuning", "bases", "base_model"):
         del study[key]
     (folder / f"config/studies/{STUDY}.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
     commands = folder / ".venv/bin"

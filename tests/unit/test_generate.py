@@ -13,13 +13,13 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from chord.errors import UserError
-from chord.evaluation import generate, parquet_columns
-from chord.evaluation.validate import accuracy
+from chord.evaluation import generate, records
 from chord.io.files import write_jsonl
 from chord.io.locks import held
 from chord.io.seeds import derive_seed
 from chord.rollouts import Decoding, encode_prompts, workers
 from chord.rollouts.huggingface import HuggingFaceEngine
+from chord.training.validation import accuracy
 from chord.world.rows import world_rows
 
 SPEC = {
@@ -49,15 +49,15 @@ def straight(tiny_model_dir, rows, tmp_path_factory) -> Path:
 
 def test_columns_order_and_record(straight, rows, tiny_model_dir):
     table = pq.read_table(straight)
-    assert table.schema.remove_metadata() == parquet_columns.COMPLETIONS
+    assert table.schema.remove_metadata() == records.COMPLETIONS
     ids = [json.loads(line)["id"] for line in rows.read_text().splitlines()]
     assert table["prompt_id"].to_pylist() == [name for name in ids for _ in range(3)]
     assert table["sample"].to_pylist() == [0, 1, 2] * 24
     assert table["seed"][4].as_py() == derive_seed(7, 1, "evaluate", "world_test", ids[1], 1)
     assert set(table["truncated"].to_pylist()) == {True, False}
     assert set(table.filter(table["truncated"])["tokens"].to_pylist()) == {32}
-    record = parquet_columns.read_record(straight)
-    assert [record[key] for key in parquet_columns.IDENTITY[:4]] == ["rl", 1, "world_test", 3]
+    record = records.read_record(straight)
+    assert [record[key] for key in records.IDENTITY[:4]] == ["rl", 1, "world_test", 3]
     assert record["manifest"] is None  # random weights come from no run
     assert set(record["inputs"]["model"]) >= {"model.safetensors", "tokenizer.json"}
     assert [path.name for path in straight.parent.iterdir()] == [straight.name]
@@ -86,7 +86,7 @@ def test_two_workers_write_what_one_writes(straight, rows, tiny_model_dir, tmp_p
         SPEC | {"backend": {"workers": 2, "kind": "huggingface"}}, tiny_model_dir, rows, tmp_path / "two.parquet"
     )
     assert pq.read_table(tmp_path / "two.parquet").equals(pq.read_table(straight))
-    first, second = parquet_columns.read_record(straight), parquet_columns.read_record(tmp_path / "two.parquet")
+    first, second = records.read_record(straight), records.read_record(tmp_path / "two.parquet")
     assert first | {"finished": ""} == second | {"finished": ""}
 
 

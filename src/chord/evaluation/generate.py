@@ -6,8 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
-from chord.evaluation import parquet_columns
-from chord.evaluation.benchmark_rows import read_rows
+from chord.evaluation import records
 from chord.evaluation.generate_spec import GenerateSpec
 from chord.io.locks import held
 from chord.io.provenance import environment, file_sha256, manifest, source_sha256, utc_now
@@ -27,7 +26,7 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
     record = manifest(settings.content(), inputs, **_identity(settings), manifest=_manifest_of(model))
     if isinstance(settings.backend, Endpoint):
         record["server"] = settings.backend.url
-    questions = read_rows(rows)
+    questions = records.read_rows(rows)
     items = [(row, sample) for row in questions for sample in range(settings.k)]
     # The method is not among the parts: all methods of one seed index meet the same noise.
     seeds = [
@@ -50,7 +49,7 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
         )
         completions = stream(prompt_ids, seeds, settings.batch_rows, parts, complete)
         check()
-        parquet_columns.write(out, _table(items, seeds, completions), record | {"finished": utc_now()})
+        records.write(out, _table(items, seeds, completions), record | {"finished": utc_now()})
         parts.remove()
 
 
@@ -72,6 +71,4 @@ def _table(items: list[tuple[dict, int]], seeds: list[int], completions: pa.Tabl
         "seed": seeds,
     }
     found = {name: completions[name] for name in completions.column_names}
-    return pa.table(
-        {name: (known | found)[name] for name in parquet_columns.COMPLETIONS.names}, schema=parquet_columns.COMPLETIONS
-    )
+    return pa.table({name: (known | found)[name] for name in records.COMPLETIONS.names}, schema=records.COMPLETIONS)

@@ -1,4 +1,4 @@
-"""What the commands `generate` and `score` are told. Imports no torch."""
+"""What the command `generate` is told. Imports no torch."""
 
 from typing import Annotated
 
@@ -25,7 +25,3 @@ class GenerateSpec(Settings):
     def content(self) -> dict:
         """The values that decide the completions."""
         return self.model_dump(mode="json") | {"backend": self.backend.content()}
-
-
-class ScoreSpec(Settings):
-    """Scoring has no settings: each row names its task, and the task its rules."""

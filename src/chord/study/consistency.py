@@ -20,9 +20,15 @@ def of_comparisons(settings: StudyFile) -> Iterator[tuple[Keys, str]]:
         for method in comparison.methods:
             if method not in settings.methods:
                 yield (*place, "methods"), unknown("method of this study", method, settings.methods)
+        if comparison.grid and comparison.grid.method not in settings.methods:
+            yield (*place, "grid", "method"), unknown("method of this study", comparison.grid.method, settings.methods)
+        whose, known = ("study", settings.methods) if comparison.grid else ("comparison", comparison.methods)
         for method in comparison.references:
-            if method not in comparison.methods:
-                yield (*place, "references"), unknown("method of this comparison", method, comparison.methods)
+            if method not in known:
+                yield (*place, "references"), unknown(f"method of this {whose}", method, known)
+        for benchmark in comparison.benchmarks or ():
+            if benchmark not in settings.benchmarks:
+                yield (*place, "benchmarks"), unknown("benchmark of this study", benchmark, settings.benchmarks)
         for figure in comparison.figures:
             for method in FIGURES[figure].methods:
                 if method not in comparison.methods:

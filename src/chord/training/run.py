@@ -13,7 +13,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from transformers.integrations import TensorBoardCallback
 
 from chord.errors import UserError
-from chord.evaluation.validate import accuracy
 from chord.io.disk_errors import explained
 from chord.io.files import atomic_folder, read_jsonl, remove_partials, write_json
 from chord.io.locks import held
@@ -45,7 +44,7 @@ from chord.training.scale.weights import save_whole
 from chord.training.sequences import Sequence, encode_experts
 from chord.training.sft import SftTrainer
 from chord.training.train_spec import SftStage, TrainSpec
-from chord.training.validation import OverRanks, Validate, best_step
+from chord.training.validation import OverRanks, Validate, accuracy, best_step
 
 # The code that decides a run's numbers: a checkpoint made by other code is not gone on from.
 DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "tasks", "training", "io/seeds.py")

@@ -11,7 +11,7 @@ import numpy as np
 from chord.analysis.catalogue import METRICS
 from chord.analysis.cells.scores import BenchmarkScores
 from chord.analysis.claims.claims_spec import Change, Difference, Part, Position, Statistic
-from chord.analysis.figures.curves import Curve, RunCurves, curve
+from chord.analysis.figures.run_curves import Curve, RunCurves, curve
 from chord.analysis.statistics import intervals
 from chord.analysis.statistics.intervals import Array
 from chord.errors import UserError
@@ -41,10 +41,10 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """`value.detectable` is the smallest true distance from the margin that is found with 80 % power."""
 
-    value: intervals.Difference
+    value: intervals.PairedDifference
     n_seeds: int
     n_questions: int | None  # None for curves, whose validation questions are the same for every run
 
@@ -58,7 +58,7 @@ def unit(statistic: Statistic) -> str:
     return "log ratio" if statistic.log else UNITS[statistic.column]
 
 
-def difference(statistic: Difference, evidence: Evidence, benchmark: str) -> Measured:
+def difference(statistic: Difference, evidence: Evidence, benchmark: str) -> Measurement:
     scores = evidence.scores.get(benchmark)
     runs = scores.runs if scores else {}
     seeds = _common_seeds(statistic.methods, runs, f"scores on {benchmark}")
@@ -66,17 +66,17 @@ def difference(statistic: Difference, evidence: Evidence, benchmark: str) -> Mea
     found = intervals.paired_difference(
         values, reference, intervals.strata(scores.groups), share=METRICS[statistic.metric].share
     )
-    return Measured(found, len(seeds), values.shape[1])
+    return Measurement(found, len(seeds), values.shape[1])
 
 
-def of_curves(statistic: Change | Position, evidence: Evidence) -> Measured:
+def of_curves(statistic: Change | Position, evidence: Evidence) -> Measurement:
     seeds = _common_seeds(statistic.methods, evidence.curves, "curves")
     value = change if isinstance(statistic, Change) else position
     first, *second = (
         value(statistic, [evidence.curves[method][seed] for seed in seeds]) for method in statistic.methods
     )
     per_seed = first - second[0] if second else first
-    return Measured(intervals.seed_interval(per_seed), len(seeds), None)
+    return Measurement(intervals.seed_interval(per_seed), len(seeds), None)
 
 
 def change(statistic: Change, runs: list[RunCurves]) -> Array:

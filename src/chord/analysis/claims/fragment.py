@@ -1,17 +1,17 @@
-"""The verdicts of claims.json as the report shows them: each test with a small picture of its interval and margin."""
+"""The verdicts of claims.json as HTML: each test with a small picture of its interval and margin."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from chord.io.files import read_json
+import jinja2
 
+TEMPLATE = Path(__file__).with_name("fragment.html.j2")
 # What the file says of the claims' commit and the runs (docs/architecture.md, `before_runs`).
 BEFORE = {
     True: "Every run was made by code that has this commit among its ancestors: claims came before results.",
     False: "Not every run was made by code that has this commit among its ancestors.",
     None: "Whether this was before the runs cannot be told from git.",
 }
-ORDER = ("supported", "contradicted", "undecided", "not measured")
 AIR = 1.15  # the picture reaches this much further than what it shows
 
 
@@ -29,29 +29,16 @@ class Picture:
     shaded: tuple[float, float]  # from, width
 
 
-def read_claims(path: Path) -> dict:
-    """The file of `chord claims`, with `counts` in the order of ORDER, `picture` for each test and `warnings`."""
-    record = read_json(path)
-    claims = [
+def claims_html(record: dict) -> str:
+    """The fragment that the report shows. record: the content of claims.json."""
+    judged = [
         claim | {"tests": [test | {"picture": picture(test)} for test in claim["tests"]]} for claim in record["claims"]
     ]
-    counts = {verdict: sum(claim["verdict"] == verdict for claim in claims) for verdict in ORDER}
-    return record | {
-        "claims": claims,
-        "counts": counts,
-        "when": BEFORE[record["before_runs"]],
-        "warnings": warnings(record),
-    }
-
-
-def warnings(record: dict) -> list[str]:
-    """Why the verdicts may not be what claims before results would have given."""
-    if record["git_commit"] is None:
-        return ["Claims: their file is in no commit."]
-    found = ["Claims: their file was changed after its commit."] if record["modified"] else []
-    if record["before_runs"] is False and not record["modified"]:
-        found.append(f"Claims: commit {record['git_commit'][:12]} is not among the ancestors of every run's code.")
-    return found
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(claims=record, judged=judged, when=BEFORE[record["before_runs"]])
 
 
 def picture(test: dict) -> Picture | None:

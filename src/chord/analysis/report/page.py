@@ -1,4 +1,4 @@
-"""report.html: one page with everything a reader needs, without a network, in the order in which one asks.
+"""Command `report`: one page with everything a reader needs, without a network, in the order in which one asks.
 
 The question, the answer in short, the main table, verdicts on the paper's claims, curves, compute, tuning, what failed
 or is missing, and where every number comes from. The same results give the same bytes; times appear only where a
@@ -13,19 +13,15 @@ from markupsafe import Markup
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.cells.cell_files import read
-from chord.analysis.report.report_claims import read_claims
-from chord.analysis.report.report_tuning import read_tuning
 from chord.analysis.report.run_records import RunRecord, codes, environments, read_runs
 from chord.analysis.report.summary import summarise
-from chord.analysis.specs import Method, ReportComparison, ReportSpec, TableSpec
-from chord.analysis.tables import costs_table, formats
-from chord.analysis.tables.costs import RUN_FILES, Run, read_run
-from chord.analysis.tables.entries import count
-from chord.analysis.tables.reported import PROVENANCE, Reported, read_reported
-from chord.analysis.tables.tables import build
+from chord.analysis.specs import ReportComparison, ReportSpec, ShownMethod
+from chord.analysis.tables.reported import PROVENANCE, read_reported
+from chord.analysis.tables.wording import count
+from chord.analysis.tuning import read_trials
 from chord.io.files import read_json, write_text
 
-TEMPLATE = Path(__file__).with_name("report.html.j2")
+TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
 def run(
@@ -39,21 +35,21 @@ def run(
 ) -> None:
     """Write the page `out` from the results in `folder` (results/<study>). What is not there is listed on the page.
 
-    reported: the paper's numbers. claims: claims.json. tuning: the table of the search that the study trains
-    with. gates: manifest of the start model.
+    reported: the paper's numbers. claims: claims.json, with its fragment beside it. tuning: the table of the search
+    that the study trains with. gates: manifest of the start model.
     """
     settings = ReportSpec.model_validate(spec)
     folder = Path(folder)
     paper = read_reported(reported) if reported else None
-    verdicts = read_claims(claims) if claims else None
+    verdicts = _claims(claims) if claims else None
     titles = {method.name: method.title for item in settings.comparisons for method in item.methods}
-    runs = read_runs(folder, [Method(name=name, title=title) for name, title in titles.items()], settings.seeds)
+    runs = read_runs(folder, [ShownMethod(name=name, title=title) for name, title in titles.items()], settings.seeds)
     measured = _gates(gates) if gates else None
     sections, manifests = [], [record.manifest for record in runs if record.manifest]
     missing = _missing_runs(runs) + ([] if verdicts else ["No verdicts on claims."])
     analysis = []
     for comparison in settings.comparisons:
-        section, lacks, record = _section(comparison, folder, settings.seeds, paper)
+        section, lacks, record = _section(comparison, folder)
         sections.append(section)
         missing += lacks
         analysis += [record] if record else []
@@ -63,7 +59,7 @@ def run(
         lead=sections[0],
         others=sections[1:],
         claims=verdicts,
-        tuning=read_tuning(tuning, titles) if tuning else None,
+        tuning=read_trials(tuning, titles) if tuning else None,
         runs=runs,
         trained=len(manifests),
         total_minutes=sum(record["result"]["train_minutes"] for record in manifests),
@@ -123,61 +119,55 @@ def _gates(path: Path) -> dict | None:
     return {"model": path.parent.name, "rows": rows, "missed": missed}
 
 
-def _section(
-    comparison: ReportComparison, folder: Path, seeds: tuple[int, ...], paper: Reported | None
-) -> tuple[dict, list[str], dict | None]:
+def _claims(path: Path) -> dict:
+    """Counts of verdicts, the fragment with all of them, and why they may not be what claims before results give."""
+    record = read_json(path)
+    warnings = []
+    if record["git_commit"] is None:
+        warnings = ["Claims: their file is in no commit."]
+    elif record["modified"]:
+        warnings = ["Claims: their file was changed after its commit."]
+    elif record["before_runs"] is False:
+        warnings = [f"Claims: commit {record['git_commit'][:12]} is not among the ancestors of every run's code."]
+    counts = record["counts"]
+    fragment = _fragment(path.with_suffix(".html"))
+    return {"counts": counts, "total": sum(counts.values()), "fragment": fragment, "warnings": warnings}
+
+
+def _section(comparison: ReportComparison, folder: Path) -> tuple[dict, list[str], dict | None]:
     """What the page shows of a comparison, what it lacks, and the manifest of its cells."""
-    cells_path = folder / comparison.name / "cells.parquet"
-    differences_path = folder / comparison.name / "differences.parquet"
-    missing, tables, verdicts, record = [], [], [], None
-    if cells_path.exists() and differences_path.exists():
-        cells, record = read(cells_path)
-        differences, _ = read(differences_path)
-        tables = [
-            build(table, cells, differences, record["decodings"], paper)
-            for table in comparison.tables
-            if TABLES[table.name].kind != "costs"
-        ]
-        verdicts = summarise(comparison, differences)
+    folder = folder / comparison.name
+    missing, record = [], None
+    section: dict = {"name": comparison.name, "title": comparison.title, "verdicts": []}
+    section |= {"tables": [], "costs": [], "figures": [], "frontiers": []}
+    if (folder / "cells.parquet").exists() and (folder / "differences.parquet").exists():
+        _, record = read(folder / "cells.parquet")
+        section["verdicts"] = summarise(comparison, read(folder / "differences.parquet")[0])
         missing += [
             f"{comparison.title}: no scores of {item['method']} on {item['benchmark']}, seeds {_list(item['seeds'])}"
             for item in record["missing"]
         ]
     else:
-        missing.append(f"{comparison.title}: no cells, so no tables")
-    costs = [
-        costs_table.build(table, _runs(table, folder, seeds), _expert_set(folder))
-        for table in comparison.tables
-        if TABLES[table.name].kind == "costs"
-    ]
-    figures, frontiers = [], []
+        missing.append(f"{comparison.title}: no cells")
+    for name in comparison.tables:
+        path = folder / "tables" / f"{name}.html"
+        if path.exists():
+            place = section["costs" if TABLES[name].kind == "costs" else "tables"]
+            place.append({"name": name, "fragment": _fragment(path)})
+        else:
+            missing.append(f"{comparison.title}: no table {name}")
     for name in comparison.figures:
-        image = folder / comparison.name / "figures" / f"{name}.png"
+        image = folder / "figures" / f"{name}.png"
         if image.exists():
-            shown = frontiers if FIGURES[name].x == "tokens" else figures
-            shown.append(_figure(image))
+            section["frontiers" if FIGURES[name].kind == "frontier" else "figures"].append(_figure(image))
         else:
             missing.append(f"{comparison.title}: no figure {name}")
-    section = {"name": comparison.name, "title": comparison.title} | {
-        "tables": [Markup(formats.html(table, comparison.name)) for table in tables],
-        "costs": [Markup(formats.html(table, comparison.name)) for table in costs],
-        "verdicts": verdicts,
-        "figures": figures,
-        "frontiers": frontiers,
-    }
     return section, missing, record
 
 
-def _runs(table: TableSpec, folder: Path, seeds: tuple[int, ...]) -> list[Run]:
-    """Those of the chains of a table of costs, as far as they are there."""
-    methods = dict.fromkeys(link for chain in table.chains.values() for link in chain)
-    folders = [folder / "runs" / method / f"seed-{seed}" for method in methods for seed in seeds]
-    return [read_run(path) for path in folders if all((path / name).exists() for name in RUN_FILES)]
-
-
-def _expert_set(folder: Path) -> int | None:
-    path = folder / "data" / "experts.manifest.json"
-    return read_json(path)["kept"] if path.exists() else None
+def _fragment(path: Path) -> Markup:
+    """HTML that another command wrote for this page."""
+    return Markup(path.read_text(encoding="utf-8").rstrip())
 
 
 def _figure(image: Path) -> dict:

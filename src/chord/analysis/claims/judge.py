@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from chord.analysis.cells.scores import collect
-from chord.analysis.claims import claims_table
-from chord.analysis.claims.claim_statistics import Evidence, Measured, NotMeasured, difference, of_curves, unit
+from chord.analysis.claims import sentences
 from chord.analysis.claims.claims_spec import Claim, ClaimsSpec, Difference, JudgedBenchmark, Test, read_claims
-from chord.analysis.figures.curves import read_curves
+from chord.analysis.claims.evidence import Evidence, Measurement, NotMeasured, difference, of_curves, unit
+from chord.analysis.claims.fragment import claims_html
+from chord.analysis.figures.run_curves import read_curves
 from chord.analysis.report.run_records import run_name
 from chord.analysis.statistics.intervals import LEVEL
-from chord.analysis.tables import formats
+from chord.analysis.tables.table import write_table
 from chord.io.files import read_json, write_json, write_text
 from chord.io.provenance import file_commit, file_sha256, is_ancestor, manifest
 
@@ -23,7 +24,7 @@ VERDICTS = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_MEASURED)
 
 
 def run(spec: dict, claims: Path, scores: list[Path], runs: list[Path], out: Path) -> None:
-    """Write claims.json, .csv, .md, .tex and .manifest.json into the folder `out`.
+    """Write claims.json, .csv, .md, .tex, .html (a fragment for the report) and .manifest.json into the folder `out`.
 
     scores: of all judged runs; runs: folders `runs/<method>/seed-<n>` of those that were trained.
     """
@@ -44,17 +45,13 @@ def run(spec: dict, claims: Path, scores: list[Path], runs: list[Path], out: Pat
         "counts": {verdict: Counter(claim["verdict"] for claim in judged)[verdict] for verdict in VERDICTS},
         "claims": judged,
     }
-    table = claims_table.build(record, settings)
+    table = sentences.build(record, settings)
     inputs = {"claims": claims}
     inputs |= {f"{run_name(path.parent)}/{path.name}": path for path in sorted(map(Path, scores))}
     inputs |= {f"{run_name(path)}/curves.csv": path / "curves.csv" for path in folders}
-    made_from = manifest(settings.model_dump(mode="json"), inputs, caption=table.caption)
-    folder = Path(out)
-    write_json(folder / "claims.json", record)
-    write_text(folder / "claims.csv", formats.csv_text(table))
-    write_text(folder / "claims.md", formats.markdown(table))
-    write_text(folder / "claims.tex", formats.latex(table))
-    write_json(folder / "claims.manifest.json", made_from)
+    write_table(table, out, manifest(settings.model_dump(mode="json"), inputs))
+    write_json(Path(out) / "claims.json", record)
+    write_text(Path(out) / "claims.html", claims_html(record))  # not the table: what the report shows instead
 
 
 def decide(rule: str, margin: float, low: float | None, high: float | None) -> str:
@@ -104,7 +101,7 @@ def _judge_test(test: Test, spec: ClaimsSpec, evidence: Evidence, benchmark: Jud
         missing = str(lack)
     value = found.value if found else None
     record = {
-        "label": claims_table.label(test.statistic, spec, benchmark),
+        "label": sentences.label(test.statistic, spec, benchmark),
         "benchmark": benchmark.name if benchmark else None,
         "statistic": test.statistic.model_dump(mode="json"),
         "rule": test.rule,
@@ -120,10 +117,10 @@ def _judge_test(test: Test, spec: ClaimsSpec, evidence: Evidence, benchmark: Jud
         "verdict": decide(test.rule, test.margin, value.low, value.high) if value else NOT_MEASURED,
         "missing": missing,
     }
-    return record | {"needed": claims_table.needed(record), "found": claims_table.found(record)}
+    return record | {"needed": sentences.needed(record), "found": sentences.found(record)}
 
 
-def _measure(test: Test, spec: ClaimsSpec, evidence: Evidence, benchmark: JudgedBenchmark | None) -> Measured:
+def _measure(test: Test, spec: ClaimsSpec, evidence: Evidence, benchmark: JudgedBenchmark | None) -> Measurement:
     given, elsewhere = ([method.name for method in methods] for methods in (spec.methods, spec.elsewhere))
     for method in test.statistic.methods:
         if method in elsewhere:
@@ -142,7 +139,7 @@ def _evidence(spec: ClaimsSpec, scores: list[Path], folders: list[Path]) -> Evid
     curves = defaultdict(dict)
     for item in map(read_curves, folders):
         curves[item.method][item.seed_index] = item
-    collected = collect(sorted(map(Path, scores)), names, None)
+    collected = collect(sorted(map(Path, scores)), names)
     return Evidence({item.benchmark: item for item in collected}, dict(curves))
 
 

@@ -4,8 +4,8 @@ from math import sqrt
 
 from chord.analysis.catalogue import METRICS, TableDefinition
 from chord.analysis.specs import Column, TableSpec
-from chord.analysis.tables.entries import PARTS, number
 from chord.analysis.tables.table import Entry, Table
+from chord.analysis.tables.wording import PARTS, number
 from chord.errors import UserError
 
 UNKNOWN = Entry("n/e")
@@ -25,7 +25,7 @@ HEADER = (
 )
 
 
-def build(
+def precision_table(
     spec: TableSpec, definition: TableDefinition, columns: list[Column], cells: list[dict], differences: list[dict]
 ) -> Table:
     """A row for each benchmark and method."""

@@ -1,4 +1,4 @@
-"""Tables of cells, differences and costs: what stands in which place, as text. `table_formats` writes them down.
+"""Command `table`: what stands in which place of a table of cells, of differences or of costs.
 
 Every estimate shows its interval; the caption says how many questions, seeds and samples; the csv has for each entry n,
 seeds, the runs and their configuration hash.
@@ -12,14 +12,23 @@ from chord.analysis.catalogue import METRICS, TABLES, TableDefinition
 from chord.analysis.cells.cell_files import read
 from chord.analysis.report.run_records import run_name
 from chord.analysis.specs import ALL, Column, TableSpec
-from chord.analysis.tables import costs_table, formats, precision_table
-from chord.analysis.tables.costs import RUN_FILES, read_run
-from chord.analysis.tables.entries import MARK, SIGNIFICANT, difference_entry, estimate_entry, record
-from chord.analysis.tables.notes import decoding_note, few_questions_notes, size_notes, unit_note
+from chord.analysis.tables.costs import RUN_FILES, costs_table, read_run
+from chord.analysis.tables.precision import precision_table
 from chord.analysis.tables.reported import Number, Reported, read_reported
-from chord.analysis.tables.table import Table
+from chord.analysis.tables.table import Table, write_table
+from chord.analysis.tables.wording import (
+    MARK,
+    SIGNIFICANT,
+    decoding_note,
+    difference_entry,
+    estimate_entry,
+    few_questions_notes,
+    record,
+    size_notes,
+    unit_note,
+)
 from chord.errors import UserError
-from chord.io.files import read_json, write_json, write_text
+from chord.io.files import read_json
 from chord.io.provenance import manifest
 
 
@@ -32,7 +41,7 @@ def run(
     experts: Path | None = None,
     reported: Path | None = None,
 ) -> None:
-    """Write <name>.csv, .md, .tex and .manifest.json into the folder `out`.
+    """Write <name>.csv, .md, .tex, .html (a fragment for the report) and .manifest.json into the folder `out`.
 
     cells, differences: what all other tables read, beside `reported` (the paper's numbers).
     runs, experts: what a table of costs reads, the folders of every run in its chains and experts.manifest.json.
@@ -41,7 +50,7 @@ def run(
     if definition_of(settings).kind == "costs":
         runs = sorted(map(Path, runs))
         expert_set = read_json(experts)["kept"] if experts else None
-        table = costs_table.build(settings, [read_run(folder) for folder in runs], expert_set)
+        table = costs_table(settings, [read_run(folder) for folder in runs], expert_set)
         inputs = {f"{run_name(folder)}/{name}": folder / name for folder in runs for name in RUN_FILES}
         inputs |= {"experts": experts} if experts else {}
     else:
@@ -51,12 +60,7 @@ def run(
         rows, made_from = read(cells)
         table = build(settings, rows, read(differences)[0], made_from["decodings"], paper)
         inputs = {"cells": cells, "differences": differences} | ({"reported": reported} if reported else {})
-    record = manifest(settings.model_dump(mode="json"), inputs, caption=table.caption)
-    folder = Path(out)
-    write_text(folder / f"{table.name}.csv", formats.csv_text(table))
-    write_text(folder / f"{table.name}.md", formats.markdown(table))
-    write_text(folder / f"{table.name}.tex", formats.latex(table))
-    write_json(folder / f"{table.name}.manifest.json", record)
+    write_table(table, out, manifest(settings.model_dump(mode="json"), inputs))
 
 
 def definition_of(spec: TableSpec) -> TableDefinition:
@@ -76,7 +80,7 @@ def build(
     definition = definition_of(spec)
     columns = [column for column in spec.columns if column.group == ALL or not definition.whole_benchmarks]
     if definition.kind == "precision":
-        table = precision_table.build(spec, definition, columns, cells, differences)
+        table = precision_table(spec, definition, columns, cells, differences)
     elif definition.kind == "estimates":
         table = _estimates(spec, definition, columns, cells, decodings, reported)
     else:
@@ -142,20 +146,18 @@ def _differences(spec: TableSpec, definition: TableDefinition, columns: list[Col
         for row in differences
         if row["metric"] == metric
     }
-    references = {key[3] for key in found}
+    titles = {method.name: method.title for method in spec.methods}
+    places = list(titles)
     rows, records, used = [], [], []
-    for reference in (method for method in spec.methods if method.name in references):
-        for method in spec.methods:
-            if method.name == reference.name:
-                continue
-            row = [found.get((column.benchmark, column.group, method.name, reference.name)) for column in columns]
-            for column, item in zip(columns, row, strict=True):
-                extra = {"method": method.name, "reference": reference.name}
-                records.append(record(method.title, column, metric, item, None) | extra)
-            used += [item for item in row if item]
-            rows.append((f"{method.title} vs {reference.title}", *(difference_entry(item, metric) for item in row)))
+    for method, reference in sorted(spec.pairs, key=lambda pair: places.index(pair[1])):
+        row = [found.get((column.benchmark, column.group, method, reference)) for column in columns]
+        for column, item in zip(columns, row, strict=True):
+            extra = {"method": method, "reference": reference}
+            records.append(record(titles[method], column, metric, item, None) | extra)
+        used += [item for item in row if item]
+        rows.append((f"{titles[method]} vs {titles[reference]}", *(difference_entry(item, metric) for item in row)))
     if not used:
-        raise UserError(f"{spec.name}: no differences for these methods; are the references among the methods?")
+        raise UserError(f"{spec.name}: no differences between these methods")
     family = sum(item["group"] == ALL and item["p"] is not None for item in differences if item["metric"] == metric)
     groups = sum(item["group"] != ALL and item["p"] is not None for item in differences if item["metric"] == metric)
     notes = [

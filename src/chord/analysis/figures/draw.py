@@ -1,11 +1,11 @@
-"""Draws the figures of the catalogue from the curves of all seeds, as png and pdf. The same data give the same bytes.
+"""Command `figure`: one figure of the catalogue as png and pdf. The same data give the same bytes.
 
-A line is the mean over seeds, the band one standard deviation over seeds to each side, thin lines are single seeds (up
-to five). The frontier is drawn in `frontier_figure`; how a method looks is in `looks`.
+Of curves a line is the mean over seeds, the band one standard deviation over seeds to each side, thin lines are single
+seeds (up to five). `frontier` and `grid` draw the other kinds; how a method looks is in `looks`.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from chord.analysis.catalogue import FIGURES, FigureDefinition, Panel
-from chord.analysis.figures.curves import Curve, RunCurves, curve, read_curves, running_mean
-from chord.analysis.figures.frontier_figure import draw_frontier
+from chord.analysis.cells.cell_files import read
+from chord.analysis.figures.frontier import draw_frontier
+from chord.analysis.figures.grid import draw_grid
 from chord.analysis.figures.looks import STYLE, Drawing, band, line, looks, seeds_note, title_of
+from chord.analysis.figures.run_curves import Curve, RunCurves, curve, read_curves, running_mean
 from chord.analysis.report.run_records import run_name
 from chord.analysis.specs import FigureSpec
 from chord.analysis.tables.costs import RUN_FILES, by_method, read_run
@@ -31,36 +33,59 @@ SMOOTHING = 0.05  # window of the running mean as a share of the steps
 METADATA = {"png": {"Software": None}, "pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
 
 
-def run(spec: dict, runs: list[Path], out: Path) -> None:
-    """Write <name>.png, .pdf and .manifest.json into the folder `out`. runs: folders `runs/<method>/seed-<n>`."""
+def run(
+    spec: dict,
+    out: Path,
+    runs: Sequence[Path] = (),
+    cells: Path | None = None,
+    differences: Path | None = None,
+) -> None:
+    """Write <name>.png, .pdf and .manifest.json into the folder `out`.
+
+    runs: what curves and a frontier are drawn from, folders `runs/<method>/seed-<n>`. cells, differences: the same for
+    a grid.
+    """
     settings = FigureSpec.model_validate(spec)
     if settings.name not in FIGURES:
         raise UserError(f"unknown figure {settings.name!r}; expected one of {', '.join(FIGURES)}")
     definition = FIGURES[settings.name]
+    if definition.kind == "grid":
+        if cells is None or differences is None:
+            raise UserError(f"{settings.name}: needs the files of cells and of differences")
+        drawing = draw_grid(settings, read(cells)[0], read(differences)[0])
+        inputs = {"cells": cells, "differences": differences}
+    else:
+        drawing, inputs = _draw_runs(definition, settings, sorted(map(Path, runs)))
+    record = manifest(settings.model_dump(mode="json"), inputs, caption=drawing.caption, alt=drawing.alt)
+    _save(drawing.figure, Path(out) / definition.name)
+    write_json(Path(out) / f"{definition.name}.manifest.json", record)
+
+
+def _draw_runs(
+    definition: FigureDefinition, settings: FigureSpec, runs: Sequence[Path]
+) -> tuple[Drawing, dict[str, Path]]:
+    """The drawing, and the files that it is made from."""
     titles = {method.name: method.title for method in settings.methods}
     methods = definition.methods or tuple(titles)
-    of_tokens = definition.x == "tokens"
+    of_tokens = definition.kind == "frontier"
     needed = {link for chain in settings.chains.values() for link in chain} if of_tokens else set(methods)
-    folders = [folder for folder in sorted(map(Path, runs)) if folder.parent.name in needed]
+    folders = [folder for folder in runs if folder.parent.name in needed]
     for method in sorted(needed):
         if method not in {folder.parent.name for folder in folders} or method in set(methods) - set(titles):
             raise UserError(
                 f"{definition.name}: it shows {method!r}, which needs a title in the spec and at least one run"
             )
     if of_tokens:
-        found = by_method([read_run(folder) for folder in folders])
-        drawing = draw_frontier(definition, found, titles, settings.chains)
+        by_name = by_method([read_run(folder) for folder in folders])
+        drawing = draw_frontier(definition, by_name, titles, settings.chains)
     else:
         curves = [read_curves(folder) for folder in folders]
-        drawing = draw(definition, {name: [x for x in curves if x.method == name] for name in methods}, titles)
+        drawing = draw_curves(definition, {name: [x for x in curves if x.method == name] for name in methods}, titles)
     files = RUN_FILES if of_tokens else ("curves.csv",)
-    inputs = {f"{run_name(folder)}/{name}": folder / name for folder in folders for name in files}
-    record = manifest(settings.model_dump(mode="json"), inputs, caption=drawing.caption, alt=drawing.alt)
-    save(drawing.figure, Path(out) / definition.name)
-    write_json(Path(out) / f"{definition.name}.manifest.json", record)
+    return drawing, {f"{run_name(folder)}/{name}": folder / name for folder in folders for name in files}
 
 
-def save(figure: Figure, stem: Path) -> None:
+def _save(figure: Figure, stem: Path) -> None:
     for kind, metadata in METADATA.items():
         with mpl.rc_context(STYLE), atomic_path(stem.with_name(f"{stem.name}.{kind}")) as temporary:
             figure.savefig(temporary, format=kind, dpi=200, metadata=metadata)
@@ -74,7 +99,9 @@ def _shrink(png: Path) -> None:
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(png, format="PNG", optimize=True)
 
 
-def draw(definition: FigureDefinition, runs: Mapping[str, list[RunCurves]], titles: Mapping[str, str]) -> Drawing:
+def draw_curves(
+    definition: FigureDefinition, runs: Mapping[str, list[RunCurves]], titles: Mapping[str, str]
+) -> Drawing:
     """One pair of axes for each panel, one line for each method, over steps or epochs."""
     n_panels = len(definition.panels)
     look = looks(definition.methods)

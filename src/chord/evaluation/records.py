@@ -1,4 +1,7 @@
-"""Columns of completions.parquet and scores.parquet, and the record (manifest) that both carry in their metadata."""
+"""What generating and scoring hand on: benchmark rows, and the columns of completions.parquet and scores.parquet.
+
+Both parquet files carry a record (manifest) in their metadata.
+"""
 
 import json
 from pathlib import Path
@@ -7,7 +10,9 @@ import pyarrow as pa
 
 from chord.errors import UserError
 from chord.io import parquet
+from chord.io.files import read_jsonl
 
+ROW_KEYS = ("id", "messages", "gold", "task", "group")
 COMPLETIONS = pa.schema(
     {
         "prompt_id": pa.string(),
@@ -35,6 +40,22 @@ SCORES = pa.schema(
 )
 # What names the run of a file at the top level of its record.
 IDENTITY = ("method", "seed_index", "benchmark", "k", "spec_hash", "manifest")
+
+
+def read_rows(path: Path) -> list[dict]:
+    """Rows in file order: not empty, with all keys, each id once."""
+    rows = read_jsonl(path)
+    if not rows:
+        raise UserError(f"{path}: no rows")
+    seen = set()
+    for number, row in enumerate(rows, start=1):
+        missing = [key for key in ROW_KEYS if key not in row]
+        if missing:
+            raise UserError(f"{path}: row {number}: missing {', '.join(missing)}")
+        if row["id"] in seen:
+            raise UserError(f"{path}: row {number}: id {row['id']!r} is there twice")
+        seen.add(row["id"])
+    return rows
 
 
 def write(path: Path, table: pa.Table, record: dict) -> None:
