@@ -1,7 +1,6 @@
 """A small world for trainers: a random Qwen2, rows, and a reward that differs between completions of any text."""
 
 import hashlib
-import importlib.util
 
 import pytest
 import torch
@@ -34,10 +33,6 @@ COMMON = {
     "report_to": "none",
     "disable_tqdm": True,
 }
-
-needs_deepspeed = pytest.mark.skipif(
-    importlib.util.find_spec("deepspeed") is None, reason="DeepSpeed is not installed: pip install -e '.[deepspeed]'"
-)
 
 LUFFY = {
     "schedule": {"name": "free", "rl": 1.0, "expert": 1.0},

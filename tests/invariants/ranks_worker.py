@@ -9,7 +9,6 @@ import torch
 from accelerate import PartialState
 from accelerate.state import AcceleratorState
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
@@ -35,16 +34,12 @@ def engine_of(model, tokenizer, stage, scale, texts):
 def train(job: dict, name: str, settings: dict) -> None:
     world_size = int(os.environ["WORLD_SIZE"])
     AcceleratorState._reset_state(reset_partial_state=True)  # of the stage before
-    unset_hf_deepspeed_config()  # likewise
     tokenizer = AutoTokenizer.from_pretrained(job["start"])
     model = AutoModelForCausalLM.from_pretrained(job["start"], dtype=torch.float32)
     experts = encode_experts(tokenizer, job["experts"])
     scale = Scale(ranks=world_size, sharding=job["sharding"])
     start_ranks(scale, "fp32")
-    sharding = sharding_arguments(scale)
-    if scale.sharding == "zero3":  # DeepSpeed keeps small weights whole, which all of this model's are
-        sharding["deepspeed"]["zero_optimization"]["stage3_param_persistence_threshold"] = 0
-    common = COMMON | {"output_dir": job["out"], "ddp_backend": "gloo"} | sharding
+    common = COMMON | {"output_dir": job["out"], "ddp_backend": "gloo"} | sharding_arguments(scale)
     if settings["kind"] == "sft":
         stage = SftStage.model_validate(settings)
         args = SftTrainer.config(stage, world_size, **common)

@@ -11,7 +11,7 @@ from rattler import MatchSpec
 ROOT = Path(__file__).parents[2]
 FILES = ("environment.yml", "workflow/envs/gpu.yml")
 # What the environment for GPUs has otherwise, and why: workflow/envs/gpu.yml.
-GPU = {"deepspeed": "0.19.8", "numpy": "2.3.5", "vllm": "0.31.0"}
+GPU = {"numpy": "2.3.5", "vllm": "0.31.0"}
 
 
 def read(file: str) -> tuple[list[str], list[str], dict[str, str]]:
@@ -42,11 +42,6 @@ def test_pins_are_those_of_the_package(project):
 def test_adapters_are_tested_wherever_tests_run(project):
     extras = project["optional-dependencies"]
     assert set(extras["lora"]) < set(extras["dev"])
-
-
-def test_deepspeed_is_that_of_the_extra():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["optional-dependencies"]["deepspeed"] == [f"deepspeed=={GPU['deepspeed']}"]
 
 
 @pytest.mark.parametrize("file", FILES)

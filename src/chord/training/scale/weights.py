@@ -8,17 +8,14 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.nn import Module
 from transformers import PreTrainedModel
-from transformers.utils import CONFIG_NAME
 
-from chord.io.files import read_json, write_json
 from chord.training.adapters import merged
 
 
 def whole_weights(model: Module) -> Iterator[tuple[str, Tensor]]:
     """(name in the model's safetensors, whole tensor) of every weight, one after another. Every rank calls it.
 
-    Adapters are merged into copies, a layer at a time: the model goes on training as it is. Of a model under DeepSpeed
-    these are the fp32 weights that its optimizer updates, whatever it computes with.
+    Adapters are merged into copies, a layer at a time: the model goes on training as it is.
     """
     model = _unwrapped(model)
     yield from merged(model, _gathered(model))
@@ -33,12 +30,7 @@ def save_whole(model: Module, folder: Path | None) -> None:
         if folder and name not in model.all_tied_weights_keys:
             weights[name] = weight.cpu()
     if folder:
-        dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
         model.save_pretrained(folder, state_dict=weights)  # which takes them out of it
-        # transformers notes the dtype that the model computes with, which under DeepSpeed is not that of its weights.
-        config = read_json(folder / CONFIG_NAME)
-        if config["dtype"] != dtype:
-            write_json(folder / CONFIG_NAME, config | {"dtype": dtype})
 
 
 def _unwrapped(model: Module) -> PreTrainedModel:
@@ -51,8 +43,4 @@ def _gathered(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
         if isinstance(tensor, DTensor):
             # Offloaded parts lie in the machine's memory, but only the mesh's devices can exchange them.
             tensor = tensor.to(tensor.device_mesh.device_type).full_tensor()
-        elif hasattr(tensor, "_hp_mapping") or hasattr(tensor, "ds_id"):
-            from deepspeed.utils import safe_get_full_fp32_param
-
-            tensor = safe_get_full_fp32_param(tensor)
         yield name, tensor.detach()
