@@ -94,7 +94,6 @@ def test_ranks_that_were_cut_off_end_like_straight_ones(command, tmp_path):
     assert json.loads((cut / "manifest.json").read_text())["resumed_after_step"] == 3
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 def test_ranks_do_not_outlive_their_launcher():
     rank = (
         "from chord.training.scale.launch import end_with_launcher; end_with_launcher();"

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from chord.errors import UserError
+from chord.io.children import start_guarded
 from chord.io.files import PARTIAL
 from chord.rollouts import Decoding, Sample
 from chord.rollouts.backends import ServerBackend, VllmBackend
@@ -113,14 +114,7 @@ class OwnServer(ServerEngine):
         if gpus is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpus
         with open(self.log, "w") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "chord.io.guard", str(os.getpid()), place, *command],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # a signal to the job's processes must not end the guard before the server
-            )
+            process = start_guarded(command, place, environment, output)
         self._end = weakref.finalize(self, _end, process)  # at the latest when Python ends; after a kill by the guard
         return process
 
