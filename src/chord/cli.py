@@ -21,8 +21,7 @@ from pydantic import ValidationError
 
 from chord.errors import UserError
 from chord.io.devices import claim_gpus
-from chord.io.disk_errors import explained
-from chord.io.files import write_text
+from chord.io.files import explained, write_text
 from chord.training.scale.launch import end_with_launcher, in_rank, launch, let_the_first_rank_speak
 from chord.training.scale.scale_spec import Scale
 

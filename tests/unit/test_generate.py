@@ -16,7 +16,7 @@ from chord.errors import UserError
 from chord.evaluation import generate, parquet_columns
 from chord.evaluation.validate import accuracy
 from chord.io.files import write_jsonl
-from chord.io.locks import held
+from chord.io.locks import exclusive
 from chord.io.seeds import derive_seed
 from chord.rollouts import Decoding, encode_prompts, workers
 from chord.rollouts.huggingface import HuggingFaceEngine
@@ -127,7 +127,7 @@ def test_a_killed_run_goes_on_and_ends_where_a_straight_one_does(
 def test_two_processes_do_not_write_the_same_completions(rows, tiny_model_dir, tmp_path):
     out = tmp_path / "out.parquet"
     with (
-        held(tmp_path / ".out.parquet.lock", "writing these completions", beat=0.2),
+        exclusive(tmp_path / ".out.parquet.lock", "writing these completions", beat=0.2),
         pytest.raises(UserError, match=rf"lock: process {os.getpid()} on .* is writing these completions"),
     ):
         generate.run(SPEC, tiny_model_dir, rows, out)

@@ -3,8 +3,8 @@
 import atexit
 from contextlib import ExitStack
 
-from chord.io.disk_errors import explained
-from chord.io.locks import held
+from chord.io.files import explained
+from chord.io.locks import exclusive
 
 WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
@@ -14,7 +14,7 @@ def hold_study() -> None:
     lock, holding = Path(RESULTS) / "lock", ExitStack()
     try:
         with explained(lock):
-            holding.enter_context(held(lock, f"running Snakemake on {STUDY.name}"))
+            holding.enter_context(exclusive(lock, f"running Snakemake on {STUDY.name}"))
     except UserError as error:
         sys.exit(str(error))
     atexit.register(holding.close)

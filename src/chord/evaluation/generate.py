@@ -9,7 +9,7 @@ import torch
 from chord.evaluation import parquet_columns
 from chord.evaluation.benchmark_rows import read_rows
 from chord.evaluation.generate_spec import GenerateSpec
-from chord.io.locks import held
+from chord.io.locks import exclusive
 from chord.io.provenance import environment, file_sha256, manifest, source_sha256, utc_now
 from chord.io.seeds import derive_seed
 from chord.rollouts import encode_prompts
@@ -39,7 +39,7 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
 
     parts = Parts(out)
     complete = partial(complete_batches, settings.backend, model, settings.decoding)
-    with held(parts.lock, "writing these completions") as check:
+    with exclusive(parts.lock, "writing these completions") as check:
         parts.claim(
             {key: record[key] for key in ("spec", "inputs")}
             | {

@@ -10,7 +10,7 @@ from chord.errors import UserError
 from chord.experts.experts_spec import DatasetSource, ExpertsSpec, ModelSource
 from chord.experts.sources import Candidate, open_source
 from chord.io.files import read_jsonl, write_json, write_jsonl
-from chord.io.locks import held
+from chord.io.locks import exclusive
 from chord.io.provenance import file_sha256, manifest
 from chord.io.seeds import derive_seed
 
@@ -28,7 +28,7 @@ def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
 
     settings = ExpertsSpec.model_validate(spec)
     parts = Parts(out)
-    with held(parts.lock, "collecting these trajectories") as check:
+    with exclusive(parts.lock, "collecting these trajectories") as check:
         return _run(settings, prompts, policy, out, parts, check)
 
 

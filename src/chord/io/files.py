@@ -1,5 +1,9 @@
-"""Files that are either whole or absent: write beside, flush, rename."""
+"""Files that are either complete or absent: write beside, flush, rename. What a disk refuses is one line.
 
+Libraries hide a full disk behind errors of their own, so that `explained` asks the disk itself.
+"""
+
+import errno
 import json
 import os
 import re
@@ -11,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from chord.errors import UserError
-from chord.io.disk_errors import explained
 
 _HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")  # halves of whole pairs, too
 PARTIAL = ".partial-"  # start of the name of what is being written, or was when its process died
+REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+PROBE_BYTES = 2**16
 
 
 @contextmanager
@@ -153,3 +158,40 @@ def refuse_half_pairs(place: str, row: dict) -> None:
             half = json.dumps(error.object[error.start])
             message = f"expected text, got {half}, which is half of a surrogate pair"
             raise UserError(f"{place}: column {json.dumps(key)[1:-1]}: {message}") from None
+
+
+@contextmanager
+def explained(out: Path) -> Iterator[None]:
+    """Around writing to `out`, before anything is cleaned up: UserError where the disk is why it failed.
+
+    Writers of weights report a full disk as errors of their own, so that the disk is asked as well.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        refused = error if isinstance(error, OSError) and error.errno in REFUSALS else _probe(out)
+        if refused is None:
+            raise
+        place = refused.filename
+        if place is None or Path(place).absolute().is_relative_to(out.absolute().parent):
+            place = out  # beside `out` it is a temporary name
+        raise UserError(
+            f"{place}: {os.strerror(refused.errno)}; no half-written file counts as a result: make room or give "
+            "access, then give the same command again"
+        ) from error
+
+
+def _probe(out: Path) -> OSError | None:
+    """What the system says to a small file in `out`, or beside it."""
+    out = out.absolute()
+    folder = next(folder for folder in (out, *out.parents) if folder.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error if error.errno in REFUSALS else None
+    return None

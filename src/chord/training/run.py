@@ -14,9 +14,8 @@ from transformers.integrations import TensorBoardCallback
 
 from chord.errors import UserError
 from chord.evaluation.validate import accuracy
-from chord.io.disk_errors import explained
-from chord.io.files import atomic_folder, read_jsonl, remove_partials, write_json
-from chord.io.locks import held
+from chord.io.files import atomic_folder, explained, read_jsonl, remove_partials, write_json
+from chord.io.locks import exclusive
 from chord.io.models import load_weights
 from chord.io.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
 from chord.io.seeds import derive_seed
@@ -77,7 +76,7 @@ def run(
         raise UserError(f"train: --{missing[0]}: missing; expected the rows that a {settings.stage.kind} stage reads")
     ranks = start_ranks(settings.scale, _hardware(settings.scale)[1])
     with ExitStack() as closing:
-        with held(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
+        with exclusive(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
             try:
                 with explained(out):
                     inputs = {"start": start, "validation": validation, **rows}

@@ -10,9 +10,9 @@ from accelerate import PartialState
 from transformers import TrainerCallback
 
 from chord.errors import UserError
+from chord.io.continuation import clear_unless_identical
 from chord.io.files import read_json, write_json
 from chord.io.provenance import folder_sha256
-from chord.training.resume.finished import IDENTITY
 
 log = logging.getLogger(__name__)
 COMPLETE = "complete"  # written last: hashes of the checkpoint's files and of the best weights that it counts on
@@ -66,19 +66,12 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 
 def clear_checkpoints(folder: Path, identity: dict) -> None:
-    """Make the newest checkpoint in `folder` one that is whole and of the run with this identity.
+    """Make the newest checkpoint in `folder` a complete one of the run with this identity.
 
-    identity: what decides the run's numbers (spec, inputs, code). Checkpoints of another identity are deleted: to go on
-    from them would give weights that no configuration describes. So are newer ones that a kill left incomplete or that
-    were damaged since, and best weights from later steps.
+    identity: what decides the run's numbers (spec, inputs, code). Checkpoints of another identity are deleted, and so
+    are newer ones that a kill left incomplete or that were damaged since, and best weights from later steps.
     """
-    if folder.exists() and (found := _identity_of(folder)) != identity:
-        if found is None:
-            log.warning("%s: damaged since it was written; starts anew", folder / IDENTITY)
-        shutil.rmtree(folder)
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        write_json(folder / IDENTITY, identity)
+    clear_unless_identical(folder, identity)
     reached = 0
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=step_of, reverse=True):
         if (checkpoint / COMPLETE).exists():
@@ -97,13 +90,6 @@ def remove_incomplete(folder: Path) -> None:
     for checkpoint in folder.glob("checkpoint-*"):
         if not (checkpoint / COMPLETE).exists():
             shutil.rmtree(checkpoint)
-
-
-def _identity_of(folder: Path) -> dict | None:
-    try:
-        return read_json(folder / IDENTITY)
-    except (FileNotFoundError, UserError):
-        return None
 
 
 def _damaged(checkpoint: Path) -> Path | None:

@@ -10,12 +10,12 @@ import shutil
 from pathlib import Path
 
 from chord.errors import UserError
+from chord.io.continuation import IDENTITY
 from chord.io.files import atomic_folder, read_json, remove
 from chord.io.provenance import file_sha256, folder_sha256
 
 log = logging.getLogger(__name__)
 FINISHED = "finished"
-IDENTITY = "identity.json"  # whose checkpoints, and whose result, these are (chord.training.resume.checkpoints)
 RESULT = ("model", "curves.csv", "manifest.json")  # the manifest last: it says that the others are there
 
 
