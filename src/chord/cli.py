@@ -88,7 +88,7 @@ JOBS = {
     ),
     "gates": Job(
         help="whether SFT and RL from a base model learn as the study needs it",
-        module="chord.world.learning_gates",
+        module="chord.world.gates",
         inputs={"sft": "curves.csv of an SFT run", "rl": "curves.csv of a run of pure RL"},
         out="gates (json)",
     ),

@@ -13,10 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.training.hybrid import HybridTrainer
-from chord.training.scale.replica import Replica, whole_copy
 from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import is_sharded, sharding_arguments, start_ranks
-from chord.training.scale.sync import SyncedEngine
+from chord.training.scale.sync import Replica, SyncedEngine, whole_copy
 from chord.training.scale.weights import save_whole
 from chord.training.sequences import encode_experts
 from chord.training.sft import SftTrainer

@@ -13,8 +13,7 @@ from chord.errors import UserError
 from chord.io.files import write_jsonl
 from chord.io.models import load_weights
 from chord.rollouts import Decoding, encode_prompts
-from chord.training.adapters import add_adapters
-from chord.training.scale.weights import save_whole, whole_weights
+from chord.training.scale.weights import add_adapters, save_whole, whole_weights
 from chord.training.sequences import collate, encode_experts
 from chord.training.train_spec import Lora
 from tests.invariants.conftest import ADAPTER_SEED, hybrid_stage, logged, sft_stage

@@ -98,9 +98,10 @@ def test_a_killed_run_goes_on_and_ends_where_a_straight_one_does(
     # After three batches the process waits, so that the kill finds it in the middle however slow the machine is.
     script = (
         "import json, sys, time\nfrom pathlib import Path\n"
-        "from chord.evaluation import generate\nfrom chord.rollouts import parts\n"
-        "write = parts.Parts.write\n"
-        "parts.Parts.write = lambda self, batch, table: write(self, batch, table) if batch < 3 else time.sleep(600)\n"
+        "from chord.evaluation import generate\nfrom chord.rollouts.completions import FinishedBatches\n"
+        "write = FinishedBatches.write\n"
+        "FinishedBatches.write = lambda self, batch, table: "
+        "write(self, batch, table) if batch < 3 else time.sleep(600)\n"
         "generate.run(json.loads(sys.argv[1]), *map(Path, sys.argv[2:]))\n"
     )
     command = [sys.executable, "-c", script, json.dumps(SPEC), str(tiny_model_dir), str(rows), str(out)]

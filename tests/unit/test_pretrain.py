@@ -20,8 +20,7 @@ from chord.world import pretrain, problems, skills, solutions
 from chord.world.gates import guess_rate, marker_logp, measure_gates, missed
 from chord.world.pretrain_spec import Gates, Mixture, PretrainSpec
 from chord.world.rows import skill_rows, world_rows
-from chord.world.tokenizer import build_tokenizer
-from chord.world.vocabulary import words
+from chord.world.tokenizer import build_tokenizer, words
 
 TINY = {
     "seed": 1,

@@ -14,8 +14,7 @@ from chord.io.provenance import environment, file_sha256, manifest, source_sha25
 from chord.io.seeds import derive_seed
 from chord.rollouts import encode_prompts
 from chord.rollouts.backends import Endpoint
-from chord.rollouts.completions import stream
-from chord.rollouts.parts import Parts
+from chord.rollouts.completions import FinishedBatches, stream
 from chord.rollouts.policy import policy_tokenizer
 from chord.rollouts.workers import complete_batches
 
@@ -37,7 +36,7 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
     prompts = encode_prompts(policy_tokenizer(model, questions), questions)
     prompt_ids = [ids for ids in prompts for _ in range(settings.k)]
 
-    parts = Parts(out)
+    parts = FinishedBatches(out)
     complete = partial(complete_batches, settings.backend, model, settings.decoding)
     with exclusive(parts.lock, "writing these completions") as check:
         parts.claim(

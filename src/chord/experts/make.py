@@ -15,7 +15,7 @@ from chord.io.provenance import file_sha256, manifest
 from chord.io.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from chord.rollouts.parts import Parts
+    from chord.rollouts.completions import FinishedBatches
 
 
 def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
@@ -24,15 +24,19 @@ def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
     prompts: sft.jsonl or rl.jsonl; policy: model folder whose tokenizer counts tokens, since that model will learn from
     the rows.
     """
-    from chord.rollouts.parts import Parts  # half a second that a check of the specification does not need
+    from chord.rollouts.completions import (
+        FinishedBatches,  # half a second that a check of the specification does not need
+    )
 
     settings = ExpertsSpec.model_validate(spec)
-    parts = Parts(out)
+    parts = FinishedBatches(out)
     with exclusive(parts.lock, "collecting these trajectories") as check:
         return _run(settings, prompts, policy, out, parts, check)
 
 
-def _run(settings: ExpertsSpec, prompts: Path, policy: Path, out: Path, parts: "Parts", check: Callable) -> dict:
+def _run(
+    settings: ExpertsSpec, prompts: Path, policy: Path, out: Path, parts: "FinishedBatches", check: Callable
+) -> dict:
     from chord.io.models import load_tokenizer  # seconds, likewise
     from chord.rollouts.chat import response_ids
     from chord.rollouts.policy import check_tokens

@@ -101,16 +101,16 @@ def spelled(tokenizer: "PreTrainedTokenizerBase") -> re.Pattern:
     return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
 
 
-def prompts_ids(tokenizer: "PreTrainedTokenizerBase", prompts: Iterable[Sequence[dict]]) -> list[list[int]]:
-    """Token ids of each prompt's messages under the chat template, up to where the answer begins.
+def encode_prompts(tokenizer: "PreTrainedTokenizerBase", rows: Iterable[dict]) -> list[list[int]]:
+    """Token ids of each row's `messages` under the chat template, up to where the answer begins.
 
     Special tokens come from the template alone: where a message spells one, it is text. Where the template takes no
     system message, its text opens the user's first one.
     """
     merges, special = not takes_system(tokenizer), spelled(tokenizer)
     found = []
-    for messages in prompts:
-        messages = without_system(messages) if merges else messages
+    for row in rows:
+        messages = without_system(row["messages"]) if merges else row["messages"]
         marked = [
             message | {"content": special.sub(rf"{OPEN}\g<0>{CLOSE}", message["content"])} for message in messages
         ]

@@ -28,9 +28,8 @@ from chord.io.seeds import derive_seed
 from chord.objectives import ExpertTokens, Seen, clipped_surrogate, loss_scales
 from chord.rollouts import Engine, Sample, encode_prompts
 from chord.tasks import judge_samples
-from chord.training.resume.streams import row_order
 from chord.training.scale.sharding import accumulating, is_sharded
-from chord.training.sequences import Sequence, collate
+from chord.training.sequences import Sequence, collate, row_order
 from chord.training.train_spec import HybridStage
 
 # (outputs with fields (rows, tokens), indices of the rows) -> per-token loss with gradient, per-token values to log

@@ -22,27 +22,25 @@ from chord.io.seeds import derive_seed
 from chord.rollouts import Engine, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.rollouts.policy import policy_tokenizer
-from chord.training.adapters import add_adapters
-from chord.training.clock import Clock
-from chord.training.curves import SYNC_COLUMNS, curve_rows, write_curves
 from chord.training.hopeless import Facts, WatchHopeless, findings
 from chord.training.hybrid import HybridTrainer
 from chord.training.resume import finished
 from chord.training.resume.checkpoints import (
     MarkComplete,
+    StopAfterStep,
     clear_checkpoints,
     newest_checkpoint,
     remove_incomplete,
     step_of,
 )
-from chord.training.resume.interruption import StopAfterStep
 from chord.training.scale.accumulation import PROBES, CheckAccumulation
 from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import sharding_arguments, start_ranks
 from chord.training.scale.sync import open_synced
-from chord.training.scale.weights import save_whole
+from chord.training.scale.weights import add_adapters, save_whole
 from chord.training.sequences import Sequence, encode_experts
 from chord.training.sft import SftTrainer
+from chord.training.step_log import SYNC_COLUMNS, Clock, curve_rows, write_curves
 from chord.training.train_spec import SftStage, TrainSpec
 from chord.training.validation import OverRanks, Validate, best_step
 

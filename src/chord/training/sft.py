@@ -6,8 +6,7 @@ from trl import SFTConfig, SFTTrainer
 
 from chord.errors import UserError
 from chord.io.seeds import derive_seed
-from chord.training.resume.streams import row_order
-from chord.training.sequences import Sequence
+from chord.training.sequences import Sequence, row_order
 from chord.training.train_spec import SftStage
 
 

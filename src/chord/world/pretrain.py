@@ -79,9 +79,9 @@ def row(mixture: Mixture, seed: int, index: int) -> tuple[str, str]:
     rng = random.Random(derive_seed(seed, "pretrain", "row", index))
     if rng.random() < mixture.skills:
         group = rng.choice(skills.GROUPS)
-        while skills.is_test((choice := skills.generate(rng.getrandbits(62), group)).text):
+        while skills.is_test((question := skills.generate(rng.getrandbits(62), group)).text):
             continue
-        return choice.text, choice.solution
+        return question.text, question.solution
     k = rng.choices(list(mixture.k_weights), weights=list(mixture.k_weights.values()))[0]
     while problems.split_of(problem := problems.generate(rng.getrandbits(62), k)) != "pretrain":
         continue
@@ -247,9 +247,6 @@ def _pretrain(
     history = train(settings, model, tokenizer, checkpoints, folder_sha256(start) if start else None)
     figures = measure_gates(model, tokenizer, settings.gates, settings.seed)
     failures = missed(figures, settings.gates)
-    for name in ("guess_rate", "accuracy", "gap", "entropy", "marker_logp", "skills"):
-        low, high = getattr(settings.gates, name)
-        log.info("gate %-12s %7.3f   wanted %g to %g", name, figures[name], low, high)
     rejected = bool(failures) and settings.gates.enforce
     target = out.with_name(out.name + ".rejected") if rejected else out
     check()

@@ -1,12 +1,15 @@
-"""Checkpoints that are whole or do not count, and whose they are."""
+"""Checkpoints that are complete or do not count, whose they are, and the one that SIGTERM asks for."""
 
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
+from accelerate.utils import reduce
 from transformers import TrainerCallback
 
 from chord.errors import UserError
@@ -43,6 +46,34 @@ class MarkComplete(TrainerCallback):
         for other in folder.glob("best-*"):
             if other.name not in named:
                 shutil.rmtree(other)
+
+
+class StopAfterStep(TrainerCallback):
+    """Saves and stops at the end of the step in which any rank got SIGTERM; `stopped` says that it did.
+
+    Schedulers send the signal some time before they kill.
+    """
+
+    def __init__(self):
+        self.asked = False
+        self.stopped = False
+
+    def on_train_begin(self, *_, **__):
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def on_step_end(self, args, state, control, **_):
+        # The signal need not reach all ranks in the same step, and a rank that stops alone leaves the others waiting.
+        asked = reduce(torch.tensor(float(self.asked), device=args.device), reduction="sum").item() > 0
+        if asked and state.global_step < state.max_steps:
+            control.should_save = control.should_training_stop = self.stopped = True
+
+    def on_train_end(self, *_, **__):
+        # What is left is to write the result and to end. A process that dies of the signal on the way out has failed,
+        # and Snakemake deletes the results of a failed job.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def _ask(self, *_):
+        self.asked = True
 
 
 def _sync(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Rollouts by an engine with weights of its own: it gets those of the model in training before each generation."""
 
+import copy
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,8 +13,8 @@ from transformers import PreTrainedModel, Trainer
 
 from chord.io.devices import server_gpus
 from chord.rollouts import Decoding, Engine, Sample
+from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.rollouts.parity import check_parity, probe_texts
-from chord.training.scale.replica import Replica, whole_copy
 from chord.training.scale.scale_spec import OwnRollouts, ServerRollouts
 from chord.training.scale.weights import whole_weights
 from chord.training.sequences import Sequence, collate
@@ -36,6 +37,29 @@ class WeightedEngine(Engine, Protocol):
     def close(self) -> None:
         """End what it has started."""
         ...
+
+
+def whole_copy(model: PreTrainedModel, precision: str) -> PreTrainedModel:
+    """A copy to sample from, in the precision of the passes in training. Make it before a trainer shards the model."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    replica = copy.deepcopy(model).requires_grad_(False)
+    return replica.to(device, torch.bfloat16 if precision == "bf16" else torch.float32)
+
+
+class Replica(HuggingFaceEngine):
+    """An engine over such a copy, which each rank has while ranks share the weights in training."""
+
+    def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """Compute with these from now on; see `WeightedEngine`."""
+        own = self.model.state_dict()
+        for name, weight in weights:
+            own[name].copy_(weight)
+
+    def sleep(self) -> None:
+        """The copy stays where it is."""
+
+    def close(self) -> None:
+        """It ends with its process."""
 
 
 def open_synced(
