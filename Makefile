@@ -29,6 +29,7 @@ smoke: override STUDY := smoke
 smoke: replicate
 
 test: .venv/installed-dev
+	$(BIN)/ruff check --quiet src tests benchmarks
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm"
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not slurm"
 

@@ -60,7 +60,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     try:
         with explained(path):
             yield temporary
-            os.chmod(temporary, 0o755)
+            os.chmod(temporary, 0o755)  # noqa: S103 - mkdtemp gives 0700, which a group could not read
             for item in [*temporary.rglob("*"), temporary]:
                 if not item.is_symlink():
                     _sync(item)

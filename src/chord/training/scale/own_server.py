@@ -26,7 +26,7 @@ from chord.rollouts import Decoding, Sample
 from chord.rollouts.backends import ServerBackend, VllmBackend
 from chord.rollouts.server import ServerEngine
 
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder there that only this user can open
 FILE_BYTES = 2**32  # of weights that are held at once on their way to a file
 CONCURRENCY = 256  # requests of a rank under way at once; the server makes batches of them
 # Starts of the names of variables that are not for the server: it is no rank, and asks for no key.
@@ -77,7 +77,8 @@ class OwnServer(ServerEngine):
         if self.ranks.is_main_process:
             folder = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=self.weights_in))
             self._write(weights, folder)
-            with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), timeout=None) as client:
+            transport = httpx.HTTPTransport(uds=str(self.socket))
+            with httpx.Client(transport=transport, timeout=None) as client:  # noqa: S113 - large weights take minutes
                 self._wait_until_ready(client)
                 self._call(client, "collective_rpc", method="reload_weights", kwargs={"weights_path": str(folder)})
                 self._call(client, "reset_prefix_cache")
