@@ -8,6 +8,8 @@ import pytest
 import yaml
 from rattler import MatchSpec
 
+import chord
+
 ROOT = Path(__file__).parents[2]
 FILES = ("environment.yml", "workflow/envs/gpu.yml")
 # What the environment for GPUs has otherwise, and why: workflow/envs/gpu.yml.
@@ -42,6 +44,12 @@ def test_pins_are_those_of_the_package(project):
 def test_adapters_are_tested_wherever_tests_run(project):
     extras = project["optional-dependencies"]
     assert set(extras["lora"]) < set(extras["dev"])
+
+
+def test_version_is_the_same_everywhere(project):
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {project["version"], citation["version"]} == {chord.__version__}
+    assert f"## [{chord.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("file", FILES)
