@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from chord.errors import UserError
 from chord.io.devices import claim_gpus
-from chord.io.files import explained, write_text
+from chord.io.files import explain_disk_errors, write_text
 from chord.training.scale.launch import end_with_launcher, in_rank, launch, let_the_first_rank_speak
 from chord.training.scale.scale_spec import Scale
 
@@ -300,7 +300,7 @@ def _run_job(job: Job, options: argparse.Namespace) -> int | None:
             return launch(scale.ranks, options.arguments)
     more |= {flag: True for flag in job.flags if getattr(options, flag)}
     try:
-        with explained(options.out):
+        with explain_disk_errors(options.out):
             importlib.import_module(job.module).run(spec, *inputs, options.out, **more)
     except FileNotFoundError as error:
         if not error.filename or not any(Path(error.filename).is_relative_to(path) for path in paths):

@@ -15,8 +15,8 @@ from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.training.hybrid import HybridTrainer
 from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import is_sharded, sharding_arguments, start_ranks
-from chord.training.scale.sync import Replica, SyncedEngine, whole_copy
-from chord.training.scale.weights import save_whole
+from chord.training.scale.sync import Replica, SyncedEngine, full_copy
+from chord.training.scale.weights import save_full
 from chord.training.sequences import encode_experts
 from chord.training.sft import SftTrainer
 from chord.training.train_spec import HybridStage, SftStage
@@ -27,7 +27,7 @@ def engine_of(model, tokenizer, stage, scale, texts):
     ends = (tokenizer.pad_token_id, [tokenizer.eos_token_id])
     if not scale.shards_weights:
         return HuggingFaceEngine(model, *ends, stage.generate_batch_rows)
-    return SyncedEngine(Replica(whole_copy(model, "fp32"), *ends, stage.generate_batch_rows), texts, "float32")
+    return SyncedEngine(Replica(full_copy(model, "fp32"), *ends, stage.generate_batch_rows), texts, "float32")
 
 
 def train(job: dict, name: str, settings: dict) -> None:
@@ -54,7 +54,7 @@ def train(job: dict, name: str, settings: dict) -> None:
             engine.follow(trainer)
     trainer.train()
     assert is_sharded(trainer.accelerator) == (scale.sharding != "none")
-    save_whole(model, Path(job["out"], name) if trainer.is_world_process_zero() else None)
+    save_full(model, Path(job["out"], name) if trainer.is_world_process_zero() else None)
     if trainer.is_world_process_zero():
         keys = ("loss", "mu", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
         lines = [{key: line[key] for key in keys if key in line} for line in trainer.state.log_history]

@@ -81,7 +81,7 @@ def test_ranks_that_were_cut_off_end_like_straight_ones(command, tmp_path):
 
     process = begin(command(OFFLOADED, cut))
     terminate_at(process, cut / "checkpoints/checkpoint-2")
-    said = f"{cut}: stopped by SIGTERM and saved after step 3 of 5; the same command goes on from there"
+    said = f"{cut}: stopped by SIGTERM and saved after step 3 of 5; the same command resumes from there"
     assert end(process) == (2, [f"chord: error: {said}"])  # once, not by each rank
     assert newest_checkpoint(cut / "checkpoints").name == "checkpoint-3"
     assert end(begin(command(OFFLOADED, cut))) == (0, [])

@@ -64,12 +64,12 @@ def check_rows(rows: Sequence[dict], shown: str) -> None:
 
 def check_disjoint(splits: Mapping[str, Iterable[dict]]) -> None:
     """Refuse a question that stands in two splits."""
-    found: dict[str, tuple[str, str]] = {}
+    places: dict[str, tuple[str, str]] = {}
     for name, rows in splits.items():
         for row in rows:
             question = identity(row)
-            if found.setdefault(question, (name, row["id"]))[0] != name:
-                other, other_id = found[question]
+            if places.setdefault(question, (name, row["id"]))[0] != name:
+                other, other_id = places[question]
                 raise UserError(
                     f"{name}: row {row['id']!r} is also row {other_id!r} of {other}; splits must not overlap"
                 )

@@ -45,8 +45,8 @@ def _run(
     tokenizer = load_tokenizer(policy)
     check_tokens(tokenizer, policy, rows)
     kept, rejected, without = [], Counter(), Counter()
-    found = open_source(settings.source, settings.seed, parts).candidates(rows)
-    for row, candidates in zip(rows, found, strict=True):
+    by_row = open_source(settings.source, settings.seed, parts).candidates(rows)
+    for row, candidates in zip(rows, by_row, strict=True):
         right = []
         reasons = Counter()
         responses = response_ids(tokenizer, [candidate.text for candidate in candidates])

@@ -126,8 +126,8 @@ def _judged(
     count = source.samples
     asked = [prompt for prompt in prompts for _ in range(count)]
     seeds = [derive_seed(seed, "experts", row["id"], sample) for row in rows for sample in range(count)]
-    found = stream(asked, seeds, source.batch_rows, parts, complete_batches)
-    texts, truncated = found["text"].to_pylist(), found["truncated"].to_pylist()
+    completions = stream(asked, seeds, source.batch_rows, parts, complete_batches)
+    texts, truncated = completions["text"].to_pylist(), completions["truncated"].to_pylist()
     every = [row for row in rows for _ in range(count)]
     judged = map(Candidate, texts, tasks.verdicts(zip(every, texts, truncated, strict=True)))
     for _ in rows:
@@ -144,17 +144,17 @@ class Dataset:
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
         keys = [self._key(row) for row in rows]
         asked = set(keys)
-        found: dict[str, list[Candidate]] = {}
+        by_key: dict[str, list[Candidate]] = {}
         for key, candidates in self._generations():  # 220,000 long rows on the hub: few stay in memory
             if key in asked:
-                found.setdefault(key, []).extend(candidates)
-        if not found:
+                by_key.setdefault(key, []).extend(candidates)
+        if not by_key:
             raise UserError(
                 f"{self.folder}: none of its problems is among the {len(rows)} prompts; a dataset serves only prompts "
                 "that were taken from it"
             )
         for key in keys:
-            yield found.get(key, [])
+            yield by_key.get(key, [])
 
     def _key(self, row: dict) -> str:
         return json.dumps(row["messages"]) if self.source.format == "messages" else question_of(row)

@@ -1,6 +1,6 @@
 """Files that are either complete or absent: write beside, flush, rename. What a disk refuses is one line.
 
-Libraries hide a full disk behind errors of their own, so that `explained` asks the disk itself.
+Libraries hide a full disk behind errors of their own, so that `explain_disk_errors` asks the disk itself.
 """
 
 import errno
@@ -29,13 +29,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     The suffixes are kept, because writers such as matplotlib and pandas choose the format by them.
     """
     path = Path(path)
-    with explained(path):
+    with explain_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix="".join(path.suffixes))
     os.close(handle)
     temporary = Path(name)
     try:
-        with explained(path):
+        with explain_disk_errors(path):
             yield temporary
             os.chmod(temporary, 0o644)  # mkstemp gives 0600, which a group on a shared file system cannot read
             _sync(temporary)
@@ -53,12 +53,12 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     A kill between the two renames leaves no `path`, never a part of one.
     """
     path = Path(path)
-    with explained(path):
+    with explain_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL))
     aside = temporary.with_name(temporary.name.replace(PARTIAL, f"{PARTIAL}old-", 1))
     try:
-        with explained(path):
+        with explain_disk_errors(path):
             yield temporary
             os.chmod(temporary, 0o755)  # noqa: S103 - mkdtemp gives 0700, which a group could not read
             for item in [*temporary.rglob("*"), temporary]:
@@ -86,8 +86,8 @@ def remove_partials(folder: str | Path) -> None:
 
 def visible_files(folder: str | Path) -> list[Path]:
     """Every file below a folder, in order; hidden ones (.cache, .gitattributes ...) are not part of what it holds."""
-    found = (path for path in Path(folder).rglob("*") if path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    paths = (path for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _sync(path: Path) -> None:
@@ -161,7 +161,7 @@ def refuse_half_pairs(place: str, row: dict) -> None:
 
 
 @contextmanager
-def explained(out: Path) -> Iterator[None]:
+def explain_disk_errors(out: Path) -> Iterator[None]:
     """Around writing to `out`, before anything is cleaned up: UserError where the disk is why it failed.
 
     Writers of weights report a full disk as errors of their own, so that the disk is asked as well.

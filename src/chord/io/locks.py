@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import SoftFileLease, Timeout
 
 from chord.errors import UserError
-from chord.io.files import explained
+from chord.io.files import explain_disk_errors
 
 log = logging.getLogger(__name__)
 LEASE_SECONDS = 120.0  # above the minute for which NFS may show old times of a file
@@ -45,7 +45,7 @@ def exclusive(file: Path, work: str, lease: float = LEASE_SECONDS, beat: float =
 @contextmanager
 def in_turn(file: Path) -> Iterator[None]:
     """Hold the lock while the block runs, after whoever has it now: for short work that both need done."""
-    with explained(file):
+    with explain_disk_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = SoftFileLease(file, lease_duration=LEASE_SECONDS, heartbeat_interval=BEAT_SECONDS)
         lock.acquire(poll_interval=0.1)

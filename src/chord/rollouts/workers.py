@@ -73,9 +73,11 @@ def open_engine(
         from chord.rollouts.server import ServerEngine
 
         other = ServerEngine(backend, ends)
-    found = check_parity(expected, other.score(probes), dtype, LOADED[backend.kind])
+    differences = check_parity(expected, other.score(probes), dtype, LOADED[backend.kind])
     log.info(
-        "%s: log-probabilities differ from the model's by %.2g nats on average, %.2g at most", backend.kind, *found
+        "%s: log-probabilities differ from the model's by %.2g nats on average, %.2g at most",
+        backend.kind,
+        *differences,
     )
     return other, tokenizer
 

@@ -116,7 +116,7 @@ class HybridTrainer(GRPOTrainer):
     @staticmethod
     def config(stage: HybridStage, world_size: int, **common) -> GRPOConfig:
         """TRL's arguments under which one `training_step` gets all rollouts of this rank's share of the step."""
-        if problem := stage.unshared(world_size):
+        if problem := stage.divisibility_error(world_size):
             raise UserError(problem)
         return GRPOConfig(
             max_steps=stage.steps,

@@ -40,7 +40,7 @@ class SftTrainer(SFTTrainer):
 
     @staticmethod
     def config(stage: SftStage, world_size: int, **common) -> SFTConfig:
-        if problem := stage.unshared(world_size):
+        if problem := stage.divisibility_error(world_size):
             raise UserError(problem)
         return SFTConfig(
             num_train_epochs=1,

@@ -11,7 +11,7 @@ from transformers import Trainer, TrainerCallback
 
 from chord.io.files import atomic_folder
 from chord.rollouts import Decoding, Engine, Sample
-from chord.training.scale.weights import save_whole
+from chord.training.scale.weights import save_full
 
 # () -> (accuracy, mean response tokens) of the current weights
 Measure = Callable[[], tuple[float, float]]
@@ -69,7 +69,7 @@ class Validate(TrainerCallback):
             model = self.trainer.accelerator.unwrap_model(self.trainer.model)
             main = state.is_world_process_zero
             with atomic_folder(self.best / f"best-{state.global_step}") if main else nullcontext() as folder:
-                save_whole(model, folder)
+                save_full(model, folder)
         for name, value in values.items():
             self.trainer._metrics["train"][name].append(value)
 

@@ -100,7 +100,7 @@ def marker_logp(model, tokenizer, rows: list[dict]) -> dict[str, list[float]]:
     import torch
 
     markers = dict(zip(tokenizer.convert_tokens_to_ids(list(solutions.MARKERS)), solutions.MARKERS, strict=True))
-    found: dict[str, list[float]] = {name: [] for name in solutions.MARKERS}
+    by_marker: dict[str, list[float]] = {name: [] for name in solutions.MARKERS}
     for row, prompt in zip(rows, encode_prompts(tokenizer, rows), strict=True):
         problem = problems.parse(row["messages"][-1]["content"])
         solution = solutions.write_expert(problem)
@@ -110,8 +110,8 @@ def marker_logp(model, tokenizer, rows: list[dict]) -> dict[str, list[float]]:
         logps = logits[0, :-1].log_softmax(-1).gather(1, tokens[0, 1:, None]).squeeze(1)
         for token, logp in zip(tokens[0, len(prompt) :].tolist(), logps[len(prompt) - 1 :].tolist(), strict=True):
             if token in markers:
-                found[markers[token]].append(logp)
-    return found
+                by_marker[markers[token]].append(logp)
+    return by_marker
 
 
 def _skill_accuracy(engine: "HuggingFaceEngine", tokenizer, group: str, questions: int, seed: int) -> float:

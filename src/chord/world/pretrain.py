@@ -5,7 +5,7 @@ solution in a mixed style (`chord.world.solutions`). Loss on the solution only. 
 matrices, AdamW everything else; the rate is constant and then falls linearly over the last part of training,
 which is worth as much as everything before it. A plain loop: this stage is not part of any comparison.
 
-From a start model it goes on with the weights and a fresh optimizer: how the phase diagram makes base models that
+From a start model it takes the weights, with a fresh optimizer: how the phase diagram makes base models that
 differ in their exposure to the expert's style.
 """
 
@@ -218,7 +218,7 @@ def _state(checkpoint: Path, device: str) -> dict | None:
 def run(spec: dict, out: Path, start: Path | None = None) -> dict:
     """Command `pretrain`: train, measure the gates, write the model folder `out`. Returns the manifest.
 
-    start: the folder of a base model to go on from; without it the model is made from nothing.
+    start: the folder of a base model to train further; without it the model is made from nothing.
     A model that misses a gate is kept beside `out` as `<out>.rejected`, because an hour of training explains itself
     better with its weights at hand.
     """

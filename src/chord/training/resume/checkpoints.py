@@ -129,9 +129,9 @@ def _damaged(checkpoint: Path) -> Path | None:
         marker = read_json(checkpoint / COMPLETE)
         for part, hashes in marker.items():
             folder = checkpoint.with_name(part)
-            found = _hashes(folder) if folder.is_dir() else {}
-            for name in hashes | found:
-                if found.get(name) != hashes.get(name):
+            digests = _hashes(folder) if folder.is_dir() else {}
+            for name in hashes | digests:
+                if digests.get(name) != hashes.get(name):
                     return folder / name
     except (UserError, AttributeError):  # no JSON, no object, or a folder without files
         return checkpoint / COMPLETE

@@ -31,10 +31,10 @@ class CheckAccumulation(TrainerCallback):
         self.rows = rows
 
     def on_train_begin(self, args, state, control, **_):
-        whole = self._gradient([self.rows])
+        together = self._gradient([self.rows])
         parts = self._gradient([[row] for row in self.rows])
         sums = torch.tensor(
-            [[((a - b) ** 2).sum(), (b**2).sum()] for a, b in zip(parts, whole, strict=True)], dtype=torch.float64
+            [[((a - b) ** 2).sum(), (b**2).sum()] for a, b in zip(parts, together, strict=True)], dtype=torch.float64
         ).sum(0)
         difference, size = reduce(sums.to(args.device), "sum").sqrt().tolist()
         tolerance = TOLERANCE["bf16" if args.bf16 else "fp32"]

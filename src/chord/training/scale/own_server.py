@@ -139,16 +139,16 @@ class OwnServer(ServerEngine):
 
     def _write(self, weights: Iterable[tuple[str, Tensor]], folder: Path) -> None:
         """As safetensors files, in the precision that the server computes in."""
-        held: dict[str, Tensor] = {}
+        part: dict[str, Tensor] = {}
         number = 0
         for name, tensor in weights:
             # A copy: tied weights have two names for one memory, which the format does not allow.
-            held[name] = tensor.detach().to("cpu", self.dtype, copy=True).contiguous()
-            if sum(one.nbytes for one in held.values()) >= FILE_BYTES:
-                save_file(held, folder / f"{number:05d}.safetensors")
-                held, number = {}, number + 1
-        if held:
-            save_file(held, folder / f"{number:05d}.safetensors")
+            part[name] = tensor.detach().to("cpu", self.dtype, copy=True).contiguous()
+            if sum(one.nbytes for one in part.values()) >= FILE_BYTES:
+                save_file(part, folder / f"{number:05d}.safetensors")
+                part, number = {}, number + 1
+        if part:
+            save_file(part, folder / f"{number:05d}.safetensors")
 
     @contextmanager
     def _naming_the_log(self) -> Iterator[None]:

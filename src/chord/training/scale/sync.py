@@ -16,7 +16,7 @@ from chord.rollouts import Decoding, Engine, Sample
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.rollouts.parity import check_parity, probe_texts
 from chord.training.scale.scale_spec import OwnRollouts, ServerRollouts
-from chord.training.scale.weights import whole_weights
+from chord.training.scale.weights import full_weights
 from chord.training.sequences import Sequence, collate
 from chord.training.train_spec import TrainSpec
 
@@ -39,7 +39,7 @@ class WeightedEngine(Engine, Protocol):
         ...
 
 
-def whole_copy(model: PreTrainedModel, precision: str) -> PreTrainedModel:
+def full_copy(model: PreTrainedModel, precision: str) -> PreTrainedModel:
     """A copy to sample from, in the precision of the passes in training. Make it before a trainer shards the model."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     replica = copy.deepcopy(model).requires_grad_(False)
@@ -81,7 +81,7 @@ def open_synced(
         if not spec.scale.shards_weights:
             return None
         rows = [spec.validation.batch_rows, getattr(spec.stage, "generate_batch_rows", spec.validation.batch_rows)]
-        engine = Replica(whole_copy(model, precision), pad, ends, min(rows))
+        engine = Replica(full_copy(model, precision), pad, ends, min(rows))
     elif isinstance(settings, ServerRollouts):
         from chord.training.scale.own_server import OwnServer
 
@@ -136,7 +136,7 @@ class SyncedEngine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # what the update has left unused, vLLM takes in the same process
         model = trainer.accelerator.unwrap_model(trainer.model)
-        self.engine.load_weights(under_all_names(whole_weights(model), model.all_tied_weights_keys))
+        self.engine.load_weights(under_all_names(full_weights(model), model.all_tied_weights_keys))
         # All ranks see what any of them found: one that stopped alone would leave the others waiting.
         everywhere = gather_object([(expected, self.engine.score(self.probes))])
         mean, maximum = check_parity(

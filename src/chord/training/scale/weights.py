@@ -41,7 +41,7 @@ def add_adapters(model: PreTrainedModel, settings: Lora, seed: int) -> "PeftMode
         return get_peft_model(model, config)
 
 
-def whole_weights(model: Module) -> Iterator[tuple[str, Tensor]]:
+def full_weights(model: Module) -> Iterator[tuple[str, Tensor]]:
     """(name in the model's safetensors, whole tensor) of every weight, one after another. Every rank calls it.
 
     Adapters are merged into copies, a layer at a time: the model goes on training as it is.
@@ -50,11 +50,11 @@ def whole_weights(model: Module) -> Iterator[tuple[str, Tensor]]:
     yield from merged(model, _gathered(model))
 
 
-def save_whole(model: Module, folder: Path | None) -> None:
+def save_full(model: Module, folder: Path | None) -> None:
     """Write the model as it is now, adapters merged, for `from_pretrained`. Every rank calls it, one with a folder."""
     model = _unwrapped(model)
     weights = {}
-    for name, weight in whole_weights(model):
+    for name, weight in full_weights(model):
         # Off the device, which may not hold a second copy; tied weights are written under one of their names.
         if folder and name not in model.all_tied_weights_keys:
             weights[name] = weight.cpu()
