@@ -44,7 +44,7 @@ def _run(
     rows = read_jsonl(prompts)
     tokenizer = load_tokenizer(policy)
     check_tokens(tokenizer, policy, rows)
-    kept, rejected, without = [], Counter(), Counter()
+    chosen, rejected, without = [], Counter(), Counter()
     by_row = open_source(settings.source, settings.seed, parts).candidates(rows)
     for row, candidates in zip(rows, by_row, strict=True):
         right = []
@@ -62,7 +62,7 @@ def _run(
             continue
         rejected["not_chosen"] += len(right) - 1
         candidate, length = _choose(right, settings, row["id"])
-        kept.append(
+        chosen.append(
             row
             | {
                 "response": candidate.text,
@@ -71,21 +71,21 @@ def _run(
                 "verdict": candidate.verdict._asdict(),
             }
         )
-    if not kept:
+    if not chosen:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in without.items())
         raise UserError(f"{prompts}: not one of {len(rows)} prompts has a right trajectory ({reasons})")
     check()
-    write_jsonl(out, kept)
+    write_jsonl(out, chosen)
     record = manifest(
         spec=settings.model_dump(mode="json"),
         inputs={"prompts": prompts, "tokenizer": policy / "tokenizer.json", **_source_files(settings)},
         files={out.name: file_sha256(out)},
         prompts=len(rows),
-        kept=len(kept),
+        kept=len(chosen),
         prompts_without_trajectory=dict(without),
         rejected_trajectories=dict(+rejected),
-        tokens_mean=sum(row["tokens"] for row in kept) / len(kept),
-        tokens_max=max(row["tokens"] for row in kept),
+        tokens_mean=sum(row["tokens"] for row in chosen) / len(chosen),
+        tokens_max=max(row["tokens"] for row in chosen),
     )
     write_json(out.with_suffix(".manifest.json"), record)
     parts.remove()
