@@ -82,7 +82,7 @@ JOBS = {
     ),
     "gates": Job(
         help="whether SFT and RL from a base model learn as the study needs it",
-        function="chord.world.learning_gates:run",
+        function="chord.world.gates:run",
         inputs={"sft": "curves.csv of an SFT run", "rl": "curves.csv of a run of pure RL"},
         out="gates (json)",
         specs={"gates": ()},

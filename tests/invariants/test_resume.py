@@ -15,9 +15,9 @@ import torch
 
 from chord.io.files import write_jsonl
 from chord.io.provenance import file_sha256
-from chord.training.curves import CLOCK
 from chord.training.resume.checkpoints import MarkComplete, newest_checkpoint
 from chord.training.run import run
+from chord.training.step_log import CLOCK
 from tests.invariants.conftest import hybrid_stage, sft_stage
 
 VALIDATION = {"k": 1, "decoding": {"temperature": 1.0, "max_response_tokens": 8}, "batch_rows": 16}

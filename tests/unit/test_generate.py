@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from chord.errors import UserError
 from chord.evaluation import generate, records
 from chord.io.files import write_jsonl
-from chord.io.locks import held
+from chord.io.locks import exclusive
 from chord.io.seeds import derive_seed
 from chord.rollouts import Decoding, encode_prompts, workers
 from chord.rollouts.huggingface import HuggingFaceEngine
@@ -98,9 +98,10 @@ def test_a_killed_run_goes_on_and_ends_where_a_straight_one_does(
     # After three batches the process waits, so that the kill finds it in the middle however slow the machine is.
     script = (
         "import json, sys, time\nfrom pathlib import Path\n"
-        "from chord.evaluation import generate\nfrom chord.rollouts import parts\n"
-        "write = parts.Parts.write\n"
-        "parts.Parts.write = lambda self, batch, table: write(self, batch, table) if batch < 3 else time.sleep(600)\n"
+        "from chord.evaluation import generate\nfrom chord.rollouts.completions import FinishedBatches\n"
+        "write = FinishedBatches.write\n"
+        "FinishedBatches.write = lambda self, batch, table: "
+        "write(self, batch, table) if batch < 3 else time.sleep(600)\n"
         "generate.run(json.loads(sys.argv[1]), *map(Path, sys.argv[2:]))\n"
     )
     command = [sys.executable, "-c", script, json.dumps(SPEC), str(tiny_model_dir), str(rows), str(out)]
@@ -127,7 +128,7 @@ def test_a_killed_run_goes_on_and_ends_where_a_straight_one_does(
 def test_two_processes_do_not_write_the_same_completions(rows, tiny_model_dir, tmp_path):
     out = tmp_path / "out.parquet"
     with (
-        held(tmp_path / ".out.parquet.lock", "writing these completions", beat=0.2),
+        exclusive(tmp_path / ".out.parquet.lock", "writing these completions", beat=0.2),
         pytest.raises(UserError, match=rf"lock: process {os.getpid()} on .* is writing these completions"),
     ):
         generate.run(SPEC, tiny_model_dir, rows, out)

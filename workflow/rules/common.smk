@@ -33,14 +33,14 @@ commands_run(SOURCE)
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.errors import UserError
 from chord.io.provenance import source_sha256
-from chord.io.source import keep, kept
+from chord.io.source import copy_source, read_copy
 from chord.jobs import JOB_OF_RULE, JOBS
 from chord.study import Study, load_study
 from chord.study.hub import download_spec, read_lock, repositories
 from chord.training.resume.finished import forget_recorded
 
-KEPT = kept(SOURCE)
-ROOT = KEPT.root if KEPT else SOURCE
+COPY = read_copy(SOURCE)
+ROOT = COPY.root if COPY else SOURCE
 
 
 def checked_study() -> Study:
@@ -49,7 +49,7 @@ def checked_study() -> Study:
         for key in config:
             if key not in ("study", "seeds"):
                 raise UserError(f"config: {key}: unknown key; expected study or seeds")
-        study, seeds = (KEPT.study, KEPT.seeds) if KEPT else (config["study"], config.get("seeds"))
+        study, seeds = (COPY.study, COPY.seeds) if COPY else (config["study"], config.get("seeds"))
         return load_study(study, SOURCE, seeds=seeds)
     except UserError as error:
         sys.exit(str(error))
@@ -111,7 +111,7 @@ ANALYSIS = source_sha256("analysis")
 
 def run_kept_source() -> None:
     """From here on the jobs of this call run a copy of the source, whatever happens to the checkout."""
-    copy = keep(ROOT, Path(RESULTS, "source"), config["study"], config.get("seeds"))
+    copy = copy_source(ROOT, Path(RESULTS, "source"), config["study"], config.get("seeds"))
     commands_run(copy)
     snakefile = Path(workflow.main_snakefile)
     if snakefile.is_relative_to(ROOT):  # else a workflow of the user's that includes this one

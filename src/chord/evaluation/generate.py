@@ -8,13 +8,12 @@ import torch
 
 from chord.evaluation import records
 from chord.evaluation.generate_spec import GenerateSpec
-from chord.io.locks import held
+from chord.io.locks import exclusive
 from chord.io.provenance import environment, file_sha256, manifest, source_sha256, utc_now
 from chord.io.seeds import derive_seed
 from chord.rollouts import encode_prompts
 from chord.rollouts.backends import Endpoint
-from chord.rollouts.completions import stream
-from chord.rollouts.parts import Parts
+from chord.rollouts.completions import FinishedBatches, stream
 from chord.rollouts.policy import policy_tokenizer
 from chord.rollouts.workers import complete_batches
 
@@ -36,9 +35,9 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
     prompts = encode_prompts(policy_tokenizer(model, questions), questions)
     prompt_ids = [ids for ids in prompts for _ in range(settings.k)]
 
-    parts = Parts(out)
+    parts = FinishedBatches(out)
     complete = partial(complete_batches, settings.backend, model, settings.decoding)
-    with held(parts.lock, "writing these completions") as check:
+    with exclusive(parts.lock, "writing these completions") as check:
         parts.claim(
             {key: record[key] for key in ("spec", "inputs")}
             | {

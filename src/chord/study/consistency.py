@@ -79,7 +79,7 @@ def of_ranks(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tup
     ranks = settings.training.scale.ranks
     problems: dict[str, list[str]] = {}
     for name, method in methods.items():
-        if method.stage and (problem := method.stage.unshared(ranks)):
+        if method.stage and (problem := method.stage.divisibility_error(ranks)):
             problems.setdefault(problem, []).append(name)
     for problem, names in problems.items():
         yield ("training", "scale", "ranks"), f"{problem} ({', '.join(names)})"

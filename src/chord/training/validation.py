@@ -18,7 +18,7 @@ from chord.io.files import atomic_folder
 from chord.io.seeds import derive_seed
 from chord.rollouts import Decoding, Engine, Sample, encode_prompts
 from chord.tasks import judge_samples
-from chord.training.scale.weights import save_whole
+from chord.training.scale.weights import save_full
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -101,7 +101,7 @@ class Validate(TrainerCallback):
             model = self.trainer.accelerator.unwrap_model(self.trainer.model)
             main = state.is_world_process_zero
             with atomic_folder(self.best / f"best-{state.global_step}") if main else nullcontext() as folder:
-                save_whole(model, folder)
+                save_full(model, folder)
         for name, value in values.items():
             self.trainer._metrics["train"][name].append(value)
 

@@ -1,4 +1,4 @@
-"""The guard of a command whose parent is killed."""
+"""What is left of a process that is killed: nothing that it has started."""
 
 import signal
 import subprocess
@@ -10,9 +10,9 @@ import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 PARENT = """
-import os, subprocess, sys, time
-guard = [sys.executable, "-m", "chord.io.guard", str(os.getpid()), sys.argv[1], *sys.argv[2:]]
-process = subprocess.Popen(guard, start_new_session=True)
+import os, sys, time
+from chord.io.children import start_guarded
+process = start_guarded(sys.argv[2:], sys.argv[1], os.environ, None)
 if sys.argv[2] == "true":
     sys.exit(process.wait())
 time.sleep(600)
@@ -52,3 +52,25 @@ def test_a_command_ends_with_its_killed_parent(tmp_path):
 def test_a_command_that_ends_by_itself(tmp_path):
     assert started(tmp_path / "folder", "true").wait(60) == 0
     assert not (tmp_path / "folder").exists()
+
+
+def test_a_process_of_ours_ends_with_its_killed_parent(tmp_path):
+    child = "import sys, time; from chord.io.children import end_with; end_with(int(sys.argv[1])); time.sleep(600)"
+    parent = f"""
+import os, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {child!r}, str(os.getpid())])
+print(child.pid, flush=True)
+child.wait()
+"""
+    source = Path(__file__).parents[2] / "src"
+    process = subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(source)}
+    )
+    number = process.stdout.readline().strip()
+    assert alive(number)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while alive(number):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -6,7 +6,7 @@ import pytest
 
 from chord import cli
 from chord.errors import UserError
-from chord.world.learning_gates import measure, run
+from chord.world.gates import measure_learning, run
 
 
 def curves(path, values: list[float]):
@@ -17,8 +17,8 @@ def curves(path, values: list[float]):
 
 
 def test_dip_recovery_and_gain_by_hand():
-    found = measure(sft=[0.30, 0.18, 0.25, 0.50, 0.10, 0.70], rl=[0.30, 0.60, 0.45])
-    assert found == pytest.approx({"rl_gain": 0.15, "sft_dip": 0.12, "sft_recovery": 0.40})
+    figures = measure_learning(sft=[0.30, 0.18, 0.25, 0.50, 0.10, 0.70], rl=[0.30, 0.60, 0.45])
+    assert figures == pytest.approx({"rl_gain": 0.15, "sft_dip": 0.12, "sft_recovery": 0.40})
 
 
 def test_no_dip_is_a_missed_gate_and_the_figures_are_kept(tmp_path, capsys):

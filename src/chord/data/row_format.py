@@ -1,11 +1,35 @@
-"""Checks of written rows: nothing may stand twice, and nothing may stand in two splits."""
+"""Rows: how they are made, what makes two of them the same question, and what no file of rows may hold."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from chord.errors import UserError
+from chord.tasks import PROMPTS
 from chord.world import problems
 
 KEYS = {"id", "messages", "gold", "task", "group", "meta"}
+
+
+def render(task: str, *content: object) -> list[dict[str, str]]:
+    """The chat messages of a task's prompt; content: what the task's function `messages` takes."""
+    return PROMPTS[task](*content)
+
+
+def row(row_id: str, messages: list[dict], gold: str, task: str, group: str, question: str, **meta: object) -> dict:
+    """A row in the format of docs/architecture.md.
+
+    meta.question is the dataset's own text, without the words of the task: what makes two rows the same question.
+    """
+    meta = {"question": question, **meta}
+    return {"id": row_id, "messages": messages, "gold": gold, "task": task, "group": group, "meta": meta}
+
+
+def user_text(messages: list[dict]) -> str:
+    return "\n".join(message["content"] for message in messages if message["role"] == "user")
+
+
+def question_of(row: dict) -> str:
+    """What a test question is compared by; rows of the world and its skills have nothing but their messages."""
+    return row["meta"].get("question") or row["messages"][-1]["content"]
 
 
 def identity(row: dict) -> str:
@@ -40,12 +64,12 @@ def check_rows(rows: Sequence[dict], shown: str) -> None:
 
 def check_disjoint(splits: Mapping[str, Iterable[dict]]) -> None:
     """Refuse a question that stands in two splits."""
-    found: dict[str, tuple[str, str]] = {}
+    places: dict[str, tuple[str, str]] = {}
     for name, rows in splits.items():
         for row in rows:
             question = identity(row)
-            if found.setdefault(question, (name, row["id"]))[0] != name:
-                other, other_id = found[question]
+            if places.setdefault(question, (name, row["id"]))[0] != name:
+                other, other_id = places[question]
                 raise UserError(
                     f"{name}: row {row['id']!r} is also row {other_id!r} of {other}; splits must not overlap"
                 )

@@ -1,7 +1,10 @@
-"""curves.csv: one line a step, from the trainer's log, which lies in the checkpoints and so survives a kill."""
+"""The log of steps, and curves.csv made from it. The trainer's log lies in the checkpoints and so survives a kill."""
 
 import csv
+import time
 from pathlib import Path
+
+from transformers import Trainer, TrainerCallback
 
 from chord.io.files import atomic_path
 
@@ -15,8 +18,24 @@ COLUMNS = (
 ).split()
 # Beside them where an engine with weights of its own samples (chord.training.scale.sync).
 SYNC_COLUMNS = ("parity_mean", "parity_max", "rollout_drift", "sync_seconds")
-# Measured on the clock: the only columns that differ between a resumed and a straight run.
+# Measured in time: the only columns that differ between a resumed and a straight run.
 CLOCK = tuple(column for column in (*COLUMNS, *SYNC_COLUMNS) if column.endswith("_seconds"))
+
+
+class Clock(TrainerCallback):
+    """Puts step_seconds into the step's log line: from rollouts to update, without validation.
+
+    Add it before callbacks whose time is not the step's.
+    """
+
+    def __init__(self, trainer: Trainer):
+        self.trainer = trainer
+
+    def on_step_begin(self, *_, **__):
+        self.began = time.perf_counter()
+
+    def on_step_end(self, *_, **__):
+        self.trainer._metrics["train"]["step_seconds"].append(time.perf_counter() - self.began)
 
 
 def curve_rows(
