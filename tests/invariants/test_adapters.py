@@ -155,7 +155,7 @@ def test_weights_that_no_adapter_could_reach_are_refused():
 def test_a_run_goes_on_from_adapters_and_leaves_a_whole_model(
     stage, scale, start, prompts, experts, tmp_path, monkeypatch
 ):
-    spec = {"study_seed": 3, "seed_index": 1, "stage": stage.used(), "validation": VALIDATION, "save_every": 2}
+    spec = {"study_seed": 3, "seed_index": 1, "stage": stage.specification(), "validation": VALIDATION, "save_every": 2}
     spec |= {"scale": scale}
     job = [json.dumps(spec), str(start)]
     for name, rows in (("prompts", prompts), ("experts", experts), ("validation", prompts[:6])):

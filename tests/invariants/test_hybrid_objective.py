@@ -153,6 +153,9 @@ class Refuses:
 def test_no_rollouts_where_their_weight_is_0(train_hybrid):
     trainer = train_hybrid(hybrid_stage(schedule=ALWAYS), engine=Refuses())
     assert logged(trainer, "rollouts") == []
+    nothing = dict.fromkeys(("rollouts_per_prompt", "decoding", "generate_batch_rows"))
+    without_settings = train_hybrid(hybrid_stage(schedule=ALWAYS, **nothing), engine=Refuses())
+    assert torch.equal(weights(trainer), weights(without_settings))
     with pytest.raises(AssertionError, match="rollouts were made"):
         train_hybrid(hybrid_stage(), engine=Refuses())
 

@@ -70,7 +70,7 @@ def test_every_method_loads(tmp_path):
     study = with_every_method(tmp_path)
     for method in filter(study.trains, study.settings.methods):
         stage = study.train_spec(method, 0)["stage"]
-        assert type(study.methods[method].stage).model_validate(stage).used() == stage
+        assert type(study.methods[method].stage).model_validate(stage).specification() == stage
     plan_text(study)
 
 

@@ -16,6 +16,7 @@ from chord.analysis.tables.wording import number as shown_number
 from chord.errors import UserError
 from chord.io.files import atomic_folder, atomic_path, read_json, write_json
 from chord.io.provenance import manifest
+from chord.training.train_spec import TrainSpec
 
 COLUMNS = (
     "method",
@@ -121,7 +122,7 @@ def _trial(path: Path, settings: dict[str, str]) -> dict:
         raise UserError(f"{path}: expected the place <method>/trial-<n>/manifest.json")
     if method not in settings:
         raise UserError(f"{path}: {method} is not among the methods of the search ({', '.join(sorted(settings))})")
-    value = record["spec"]["stage"]
+    value = TrainSpec.model_validate(record["spec"]).stage.model_dump(mode="json")
     for key in settings[method].split("."):
         value = value[key]
     return {

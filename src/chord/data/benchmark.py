@@ -39,7 +39,7 @@ def run(spec: dict, out: Path) -> dict:
         check_rows(rows, out.name)
     write_jsonl(out, rows)
     record = manifest(
-        spec=settings.model_dump(mode="json"),
+        spec=settings.specification(),
         inputs=inputs,
         files={out.name: file_sha256(out)},
         rows=len(rows),

@@ -53,7 +53,7 @@ def run(spec: dict, out: Path, benchmarks: Iterable[Path] = (), policy: Path | N
         write_json(out / CONTAMINATION, {"dropped": drawn.contamination.counts(), "rows": drawn.contamination.pairs})
         files.append(CONTAMINATION)
     record = manifest(
-        spec=settings.model_dump(mode="json"),
+        spec=settings.specification(),
         inputs=inputs,
         files={name: file_sha256(out / name) for name in files},
         rows={name: len(rows) for name, rows in splits.items()},

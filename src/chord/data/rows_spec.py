@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
 
-from chord.settings import Distinct, Settings
+from chord.settings import Distinct, Settings, Stated
 from chord.tasks import PROMPTS
 from chord.world.problems import MAX_K, MIN_K
 from chord.world.skills import GROUPS
@@ -212,7 +212,7 @@ class PrepareSpec(Settings):
     """Training prompts of a study."""
 
     seed: NonNegativeInt
-    source: Annotated[Prompts, Field(discriminator="kind")] = WorldSource()
+    source: Annotated[Prompts, Field(discriminator="kind"), Stated()] = WorldSource()  # the rules look at it
     sft: PositiveInt = Field(description="prompts for which expert trajectories are made")
     rl: PositiveInt = Field(description="prompts of RL")
     validation: PositiveInt = Field(description="prompts on which checkpoints and learning rates are chosen")

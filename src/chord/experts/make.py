@@ -77,7 +77,7 @@ def _run(
     check()
     write_jsonl(out, chosen)
     record = manifest(
-        spec=settings.model_dump(mode="json"),
+        spec=settings.specification(),
         inputs={"prompts": prompts, "tokenizer": policy / "tokenizer.json", **_source_files(settings)},
         files={out.name: file_sha256(out)},
         prompts=len(rows),

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from chord.objectives.part import Part
+from chord.settings import Needs
 
 
 class Seen(NamedTuple):
@@ -57,7 +58,11 @@ class Linear(MuSchedule):
     name: Literal["linear"]
     start: Mu
     end: Mu
-    steps: PositiveInt
+    steps: Annotated[PositiveInt, Needs("changes", "an end other than start")]
+
+    @property
+    def changes(self) -> bool:
+        return self.start != self.end
 
     def mu(self, step: int) -> float:
         return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
@@ -72,9 +77,13 @@ class Cosine(MuSchedule):
 
     name: Literal["cosine"]
     warmup: NonNegativeInt
-    decay: NonNegativeInt
+    decay: Annotated[NonNegativeInt, Needs("decays", "a valley other than peak")]
     peak: Mu
     valley: Mu
+
+    @property
+    def decays(self) -> bool:
+        return self.peak != self.valley
 
     @model_validator(mode="after")
     def _peak_must_count(self) -> "Cosine":
@@ -98,9 +107,13 @@ class Step(MuSchedule):
     """`before` for the first `steps` updates, `after` from then on; 1 -> 0 is SFT-then-RL inside one run."""
 
     name: Literal["step"]
-    steps: PositiveInt
+    steps: Annotated[PositiveInt, Needs("changes", "an after other than before")]
     before: Mu
     after: Mu
+
+    @property
+    def changes(self) -> bool:
+        return self.before != self.after
 
     def mu(self, step: int) -> float:
         return self.before if step <= self.steps else self.after

@@ -10,7 +10,6 @@ from chord.jobs import JOBS
 from chord.plan.speed import answering_seconds, rollout_seconds, training_seconds
 from chord.plan.work import questions, response_tokens, work
 from chord.study import Study
-from chord.training.train_spec import SftStage
 
 
 def estimated_minutes(
@@ -45,7 +44,7 @@ def _train_seconds(study: Study, method: str) -> float:
     seconds = training_seconds(study, counts.expert_rows, expert, stage.micro_batch_rows, stage)
     asked = study.data.validation * validation.k
     seconds += rollout_seconds(study, counts.validated, response, validation.batch_rows, asked)
-    if not isinstance(stage, SftStage):
+    if stage.uses_rollouts:
         asked = stage.prompts_per_step * stage.rollouts_per_prompt
         seconds += training_seconds(study, counts.rollouts, policy, stage.micro_batch_rows, stage)
         seconds += rollout_seconds(study, counts.rollouts, response, stage.generate_batch_rows, asked)

@@ -1,19 +1,21 @@
 """What every backend takes and gives: prompts in fixed batches, decoding settings, samples, and two methods between."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from pydantic import Field
 
 from chord.errors import UserError
-from chord.settings import Settings
+from chord.settings import Settings, Stated
 
 
 class Decoding(Settings):
     """How a token is drawn from the logits: divide by the temperature, keep the nucleus, sample."""
 
     temperature: float = Field(ge=0, allow_inf_nan=False, description="0 is greedy: the most probable token, no noise")
-    top_p: float = Field(default=1.0, gt=0, le=1, description="mass of the nucleus; 1 keeps the whole vocabulary")
+    top_p: Annotated[float, Stated()] = Field(  # tables say it
+        default=1.0, gt=0, le=1, description="mass of the nucleus; 1 keeps the whole vocabulary"
+    )
     max_response_tokens: int = Field(ge=1, description="limit of a response, its end token included")
 
     def refuse_copies(self, key: str, count: int) -> None:

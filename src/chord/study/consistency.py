@@ -6,9 +6,9 @@ from typing import Any
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.tables.reported import read_reported
-from chord.study.problems import Keys, Layer, Problems, unknown, validate
+from chord.study.problems import Keys, Layer, Problems, unknown, validate, without_effect
 from chord.study.reading import merge, nested
-from chord.study.settings import StudyFile
+from chord.study.settings import BASE, StudyFile
 from chord.study.study import Benchmark, Method
 
 
@@ -105,7 +105,7 @@ def of_tuning(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tu
 def trial_problems(
     settings: StudyFile, methods: Mapping[str, Method], layer_of: Callable[[Any, Keys], Layer]
 ) -> list[str]:
-    """A line for each value of the search that its setting does not take, or setting that the stage does not have.
+    """A line for each value of the search that its setting does not take, or setting that the stage does not use.
 
     layer_of: a value of the study with the place where it stands.
     """
@@ -116,7 +116,20 @@ def trial_problems(
             tried = nested(search.setting, int(value) if value.is_integer() else value)  # of epochs 2.0 is 2
             try:
                 layer = layer_of(tried, ("tuning", "search", name))
-                validate(type(stage), merge(stage.model_dump(mode="json"), tried), [layer])
+                trial = validate(type(stage), merge(stage.model_dump(mode="json"), tried), [layer])
+                lines += without_effect(trial, [layer])
             except Problems as problems:
                 lines += problems.lines
     return list(dict.fromkeys(lines))
+
+
+def circles(methods: Mapping[str, Method]) -> Iterator[tuple[str, str]]:
+    """(method, message) for each circle of methods that start from each other."""
+    reported: set[str] = set()
+    for name in methods:
+        chain = [name]
+        while (start := methods[chain[-1]].start_from) in methods and start not in chain:
+            chain.append(start)
+        if start == name and name not in reported:
+            reported |= set(chain)
+            yield name, f"{' -> '.join([*chain, start])} is a circle; expected a chain that ends at {BASE}"

@@ -27,7 +27,7 @@ from chord.study.hardware import (
     model_folders,
     world_shape,
 )
-from chord.study.problems import Keys, Layer, Problems, complete, line, unknown, validate
+from chord.study.problems import Keys, Layer, Problems, complete, line, unknown, validate, without_effect
 from chord.study.reading import merge, nested, overlay, read_yaml
 from chord.study.settings import BASE, BenchmarkFile, Comparison, MethodFile, MethodOverride, StudyFile
 from chord.study.study import Benchmark, Method, Study, in_order
@@ -193,7 +193,10 @@ class _Loader:
     def _section(self, model: type[Model], section: dict, place: Keys, **derived: Any) -> Model | None:
         """A section of the study's file, completed with what only the study knows; None after a problem."""
         try:
-            return complete(model, [self._layer(section, place)], derived)
+            layer = self._layer(section, place)
+            settings = complete(model, [layer], derived)
+            self.lines += without_effect(settings, [layer])
+            return settings
         except Problems as problems:
             self.lines += problems.lines
             return None
@@ -213,7 +216,9 @@ class _Loader:
             start = found[name].start_from
             if start not in (BASE, *settings.bases, *found, *waiting):
                 waiting[start] = f"{self._method_file(name)}: start_from: "
-        self._refuse_circles(found)
+        self.lines += [
+            f"{self._method_file(name)}: start_from: {message}" for name, message in consistency.circles(found)
+        ]
         return found
 
     def _method_file(self, name: str) -> str:
@@ -254,6 +259,8 @@ class _Loader:
             ]
             merged = functools.reduce(merge, [layer.value for layer in layers])
             stage = validate(STAGES[kind], merged, [layer for layer in layers if layer.value])
+            if protocol is None:  # which may have too few steps for a schedule, as it is about how much a method gets
+                self.lines += without_effect(stage, layers[2:])
         elif above.stage or start_from != BASE:
             raise Problems([f"{file}: stage: missing; expected a stage, as only the base model itself has none"])
         return Method(name, above.title or below.title, below.paper, start_from, stage)
@@ -283,7 +290,7 @@ class _Loader:
                 return name
             start = under(protocol, method.start_from) if method.start_from in methods else method.start_from
             stage = self._method(name, settings, "", protocol).stage
-            if start == method.start_from and stage.used() == method.stage.used():
+            if start == method.start_from and stage.specification() == method.stage.specification():
                 return name
             changed = f"{name}@{protocol}"
             methods[changed] = replace(method, name=changed, start_from=start, stage=stage)
@@ -306,19 +313,6 @@ class _Loader:
                 )
             found[name] = comparison
         return found
-
-    def _refuse_circles(self, methods: dict[str, Method]) -> None:
-        reported: set[str] = set()
-        for name in methods:
-            chain = [name]
-            while (start := methods[chain[-1]].start_from) in methods and start not in chain:
-                chain.append(start)
-            if start == name and name not in reported:
-                reported |= set(chain)
-                circle = " -> ".join([*chain, start])
-                self.lines.append(
-                    f"{self._method_file(name)}: start_from: {circle} is a circle; expected a chain that ends at {BASE}"
-                )
 
     def _benchmark(self, name: str, settings: StudyFile) -> Benchmark | None:
         """A benchmark of the study; one that names another has its questions, and says so in its title."""

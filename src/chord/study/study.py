@@ -143,13 +143,13 @@ class Study:
         return [*(self.chain(start) if start in self.methods else []), self.methods[method]]
 
     def prepare_spec(self) -> dict:
-        return self.data.model_dump(mode="json")
+        return self.data.specification()
 
     def benchmark_spec(self, benchmark: str) -> dict:
-        return self.benchmarks[benchmark].data.model_dump(mode="json")
+        return self.benchmarks[benchmark].data.specification()
 
     def experts_spec(self) -> dict:
-        return self.experts.model_dump(mode="json")
+        return self.experts.specification()
 
     def generate_spec(self, method: str, seed_index: int, benchmark: str) -> dict:
         row = self.benchmarks[benchmark]
@@ -162,16 +162,16 @@ class Study:
             decoding=row.decoding,
             batch_rows=row.batch_rows,
             backend=self.settings.generation,
-        ).model_dump(mode="json")
+        ).specification()
 
     def pretrain_spec(self) -> dict:
-        return self._base_model().model_dump(mode="json")
+        return self._base_model().specification()
 
     def gates_spec(self) -> dict:
-        return LearningGates(enforce=self._base_model().gates.enforce).model_dump(mode="json")
+        return LearningGates(enforce=self._base_model().gates.enforce).specification()
 
     def base_spec(self, base: str) -> dict:
-        return self.bases[base].model_dump(mode="json")
+        return self.bases[base].specification()
 
     def train_spec(self, method: str, seed_index: int) -> dict:
         return self._train_spec(self._stage("train", method), seed_index)
@@ -188,7 +188,7 @@ class Study:
         return self._train_spec(type(stage).model_validate(tried), self.hidden_seed)
 
     def tuning_spec(self) -> dict:
-        return TuningSpec(settings={name: one.setting for name, one in self.search.items()}).model_dump(mode="json")
+        return TuningSpec(settings={name: one.setting for name, one in self.search.items()}).specification()
 
     def spec(self, job: str, names: Sequence[str]) -> dict:
         """The specification of one job, named as on a command line: spec("train", ["chord_mu", "0"]).
@@ -235,7 +235,7 @@ class Study:
             pairs=self._pairs(comparison),
             seeds=tuple(self.seed_indices),
             decodings={name: self.benchmarks[name].decoding_name for name in self.benchmarks_of(comparison)},
-        ).model_dump(mode="json")
+        ).specification()
 
     def figure_methods(self, comparison: str, figure: str) -> tuple[str, ...]:
         """Those that chord.analysis.catalogue.FIGURES names, the same in every comparison; else all that train."""
@@ -248,10 +248,10 @@ class Study:
             methods = self._shown(self.comparisons[comparison].methods)
             columns = self._whole_benchmarks(comparison)
             shown = FigureSpec(name=figure, methods=methods, grid=self.grids[comparison], columns=columns)
-            return shown.model_dump(mode="json")
+            return shown.specification()
         names = self.figure_methods(comparison, figure)
         chains = self._chains(names) if FIGURES[figure].kind == "frontier" else {}
-        return FigureSpec(name=figure, methods=self._shown(names), chains=chains).model_dump(mode="json")
+        return FigureSpec(name=figure, methods=self._shown(names), chains=chains).specification()
 
     def judged_methods(self, scope: str) -> list[str]:
         """The methods that the claims of a scope are judged on: `main` trains nothing beyond the main comparison."""
@@ -266,7 +266,7 @@ class Study:
             benchmarks=tuple(
                 JudgedBenchmark(name=row.name, title=row.title, role=row.role) for row in self.benchmarks.values()
             ),
-        ).model_dump(mode="json")
+        ).specification()
 
     def report_spec(self, comparisons: Sequence[str] | None = None) -> dict:
         """The report of all regular comparisons, or of the given ones."""
@@ -288,13 +288,13 @@ class Study:
                 )
                 for name in (self.regular if comparisons is None else comparisons)
             ),
-        ).model_dump(mode="json")
+        ).specification()
 
     def table_spec(self, comparison: str, table: str) -> dict:
         names = self.comparisons[comparison].methods
         kind, shown = TABLES[table].kind, self._shown(names)
         if kind == "costs":
-            return TableSpec(name=table, methods=shown, chains=self._chains(names)).model_dump(mode="json")
+            return TableSpec(name=table, methods=shown, chains=self._chains(names)).specification()
         return TableSpec(
             name=table,
             methods=shown,
@@ -305,7 +305,7 @@ class Study:
             ),
             pairs=self._pairs(comparison) if kind == "differences" else (),
             paper_setting=self.settings.paper_setting,
-        ).model_dump(mode="json")
+        ).specification()
 
     def _columns(self, benchmark: str, parts: bool = False) -> dict[str, str]:
         """Group of the rows -> heading."""
@@ -341,15 +341,14 @@ class Study:
         return stage
 
     def _train_spec(self, stage: Stage, seed_index: int) -> dict:
-        spec = TrainSpec(
+        return TrainSpec(
             study_seed=self.settings.seed,
             seed_index=seed_index,
             stage=stage,
             validation=self.settings.validation,
             save_every=self.settings.save_every,
             scale=self.settings.training.scale,
-        ).values()
-        return spec | {"stage": stage.used()}
+        ).specification()
 
 
 def in_order(methods: Sequence[Method]) -> dict[str, Method]:

@@ -118,12 +118,13 @@ class HybridTrainer(GRPOTrainer):
         """TRL's arguments under which one `training_step` gets all rollouts of this rank's share of the step."""
         if problem := stage.divisibility_error(world_size):
             raise UserError(problem)
+        group = stage.rollouts_per_prompt or 2  # the least that TRL takes, where nothing is sampled
         return GRPOConfig(
             max_steps=stage.steps,
-            per_device_train_batch_size=stage.prompts_per_step * stage.rollouts_per_prompt // world_size,
+            per_device_train_batch_size=stage.prompts_per_step * group // world_size,
             gradient_accumulation_steps=1,
-            num_generations=stage.rollouts_per_prompt,
-            max_completion_length=stage.decoding.max_response_tokens,
+            num_generations=group,
+            max_completion_length=stage.decoding and stage.decoding.max_response_tokens,
             shuffle_dataset=False,
             beta=0.0,
             loss_type="dapo",

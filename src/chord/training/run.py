@@ -102,7 +102,7 @@ def _train(
     """
     started = utc_now()
     device, precision = _hardware(spec.scale)
-    provenance = manifest(spec.values(), inputs, device=device, precision=precision, ranks=ranks.num_processes)
+    provenance = manifest(spec.specification(), inputs, device=device, precision=precision, ranks=ranks.num_processes)
     identity = {key: provenance[key] for key in ("spec", "inputs", "environment", "device", "precision", "ranks")}
     checkpoints = out / "checkpoints"
     if ranks.is_main_process:
@@ -245,13 +245,13 @@ def build_trainer(
         args = SftTrainer.config(stage, world_size, **common)
         return SftTrainer(trained, tokenizer, args, stage, experts, seed_parts)
     args = HybridTrainer.config(stage, world_size, **common)
-    engine = engine or _engine(model, tokenizer, stage.generate_batch_rows, precision)
+    engine = engine or _engine(model, tokenizer, stage.generate_batch_rows or 1, precision)
     return HybridTrainer(trained, tokenizer, args, stage, engine, prompts, experts, seed_parts)
 
 
 def _facts(spec: TrainSpec, ends: list[str]) -> Facts:
     validation = spec.validation.decoding.max_response_tokens
-    decoding = spec.validation.decoding if isinstance(spec.stage, SftStage) else spec.stage.decoding
+    decoding = spec.stage.decoding if spec.stage.uses_rollouts else spec.validation.decoding
     return Facts(decoding.max_response_tokens, validation, ", ".join(ends))
 
 

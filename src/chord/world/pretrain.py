@@ -143,7 +143,7 @@ def train(
     clear_unless_identical(
         checkpoints,
         {
-            "spec": spec.model_dump(mode="json"),
+            "spec": spec.specification(),
             "code": source_sha256(*DECISIVE_CODE),
             "environment": environment(),
             "start": start_files,
@@ -256,7 +256,7 @@ def _pretrain(
         (folder / "model.safetensors").chmod(0o644)  # safetensors writes 0600, which others cannot read
         weights = file_sha256(folder / "model.safetensors")
         record = manifest(
-            spec=settings.model_dump(mode="json"),
+            spec=settings.specification(),
             inputs={"start": start} if start else {},
             **({"device": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
             parameters=parameters,

@@ -22,7 +22,7 @@ def run(spec: dict, scores: list[Path], out: Path) -> None:
     differences = [row for benchmark in benchmarks for row in benchmark_differences(benchmark, settings.pairs)]
     correct_for_many_tests(differences)
     record = manifest(
-        settings.model_dump(mode="json"),
+        settings.specification(),
         {f"{run_name(path.parent)}/{path.name}": path for path in scores},
         missing=missing(settings, benchmarks),
         decodings={item.benchmark: decoding_of(item, settings.decodings) for item in benchmarks},

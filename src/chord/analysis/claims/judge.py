@@ -49,7 +49,7 @@ def run(spec: dict, claims: Path, scores: list[Path], runs: list[Path], out: Pat
     inputs = {"claims": claims}
     inputs |= {f"{run_name(path.parent)}/{path.name}": path for path in sorted(map(Path, scores))}
     inputs |= {f"{run_name(path)}/curves.csv": path / "curves.csv" for path in folders}
-    write_table(table, out, manifest(settings.model_dump(mode="json"), inputs))
+    write_table(table, out, manifest(settings.specification(), inputs))
     write_json(Path(out) / "claims.json", record)
     write_text(Path(out) / "claims.html", claims_html(record))  # not the table: what the report shows instead
 

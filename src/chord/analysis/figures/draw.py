@@ -56,7 +56,7 @@ def run(
         inputs = {"cells": cells, "differences": differences}
     else:
         drawing, inputs = _draw_runs(definition, settings, sorted(map(Path, runs)))
-    record = manifest(settings.model_dump(mode="json"), inputs, caption=drawing.caption, alt=drawing.alt)
+    record = manifest(settings.specification(), inputs, caption=drawing.caption, alt=drawing.alt)
     _save(drawing.figure, Path(out) / definition.name)
     write_json(Path(out) / f"{definition.name}.manifest.json", record)
 

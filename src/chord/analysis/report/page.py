@@ -20,6 +20,7 @@ from chord.analysis.tables.reported import PROVENANCE, read_reported
 from chord.analysis.tables.wording import count
 from chord.analysis.tuning import read_trials
 from chord.io.files import read_json, write_text
+from chord.world.pretrain_spec import Gates, PretrainSpec
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
@@ -113,8 +114,9 @@ def _gates(path: Path) -> dict | None:
     record = read_json(path)
     if "gates" not in record:
         return None
-    bounds = {name: value for name, value in record["spec"]["gates"].items() if name in record["gates"]}
-    rows = [(name, record["gates"][name], *bounds[name]) for name in sorted(bounds)]
+    wanted = PretrainSpec.model_validate(record["spec"]).gates
+    measured = {name: value for name, value in record["gates"].items() if name in Gates.model_fields}
+    rows = [(name, value, *getattr(wanted, name)) for name, value in sorted(measured.items())]
     missed = [f"Start model: {line}" for line in record["missed_gates"]]
     return {"model": path.parent.name, "rows": rows, "missed": missed}
 

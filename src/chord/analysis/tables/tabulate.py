@@ -60,7 +60,7 @@ def run(
         rows, made_from = read(cells)
         table = build(settings, rows, read(differences)[0], made_from["decodings"], paper)
         inputs = {"cells": cells, "differences": differences} | ({"reported": reported} if reported else {})
-    write_table(table, out, manifest(settings.model_dump(mode="json"), inputs))
+    write_table(table, out, manifest(settings.specification(), inputs))
 
 
 def definition_of(spec: TableSpec) -> TableDefinition:
