@@ -8,8 +8,7 @@ from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 from chord import tasks
 from chord.io.seeds import derive_seed
 from chord.rollouts import encode_prompts
-from chord.training.resume.streams import row_order
-from chord.training.sequences import Sequence, collate, encode_experts
+from chord.training.sequences import Sequence, collate, encode_experts, row_order
 from tests.invariants.conftest import COMMON, SEED_PARTS, coin, hybrid_stage, logged, sft_stage, weights
 
 NEVER = {"name": "constant", "mu": 0.0}

@@ -12,9 +12,8 @@ from chord.errors import UserError
 from chord.io.files import write_jsonl
 from chord.io.seeds import derive_seed
 from chord.rollouts import encode_prompts
-from chord.training.resume.streams import row_order
 from chord.training.run import run
-from chord.training.sequences import encode_experts
+from chord.training.sequences import encode_experts, row_order
 from tests.invariants.conftest import COMMON, LUFFY, SEED_PARTS, SRFT, coin, hybrid_stage, logged, weights
 from tests.invariants.test_resume import VALIDATION, curves, finish, start_run
 

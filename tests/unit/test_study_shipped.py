@@ -77,7 +77,7 @@ def test_every_method_loads(tmp_path):
 def test_every_benchmark_loads(tmp_path):
     """Those of datasets are there for anybody's study."""
     study = read_yaml(ROOT / "config/studies/smoke.yaml", "smoke")
-    del study["phase_phi"]
+    del study["comparisons"]["phase_phi"]
     study["benchmarks"] = {name(path): {} for path in NAMES["benchmark"]}
     (tmp_path / "every.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     loaded = load_study(tmp_path / "every.yaml", ROOT)

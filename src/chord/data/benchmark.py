@@ -4,11 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 from chord.data.bfcl_reader import bfcl_files, bfcl_rows
-from chord.data.checks import check_ids, check_rows, identity
 from chord.data.columns_reader import column_rows
 from chord.data.hub_folder import located
 from chord.data.prepare import source_files
 from chord.data.references import NoReference
+from chord.data.row_format import check_ids, check_rows, identity
 from chord.data.rows_spec import BenchmarkSpec, BfclSource, ColumnsSource, SkillsSource
 from chord.errors import UserError
 from chord.io.files import write_json, write_jsonl

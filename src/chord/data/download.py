@@ -54,7 +54,7 @@ def run(spec: dict, out: Path) -> dict:
     """Fill the folder `out` and write <folder>.manifest.json beside it; returns the manifest.
 
     A folder that holds just these files already is left as it is, without a look at the network. Until every file is
-    there and has its hash, nothing is called `out`; a later attempt goes on with what an earlier one got.
+    there and has its hash, nothing is called `out`; a later attempt resumes with what an earlier one got.
     """
     settings = DownloadSpec.model_validate(spec)
     name = f"{settings.kind} {settings.repository}"
@@ -65,7 +65,7 @@ def run(spec: dict, out: Path) -> dict:
         log.info("%s: there already", name)
         return read_json(record)
     staging = staging_of(out, settings.revision)
-    found = obtain(settings.kind, settings.repository, settings.revision, settings.files, staging)
+    digests = obtain(settings.kind, settings.repository, settings.revision, settings.files, staging)
     shutil.rmtree(out, ignore_errors=True)
     shutil.rmtree(staging / ".cache")  # notes of the client
     staging.replace(out)
@@ -74,8 +74,8 @@ def run(spec: dict, out: Path) -> dict:
     result = manifest(
         settings.specification(),
         {},
-        files=found,
-        bytes={path: (out / path).stat().st_size for path in found},
+        files=digests,
+        bytes={path: (out / path).stat().st_size for path in digests},
     )
     write_json(record, result)
     return result
@@ -101,16 +101,14 @@ def resolve(kind: str, repository: str, revision: str | None, globs: Sequence[st
     The files come with the SHA-256 that the hub has of them, None where it has none: it does of large ones.
     """
     with _in_one_line(kind, repository, revision):
-        found = _api().repo_info(repository, repo_type=kind, revision=revision, files_metadata=True)
-    names = {item.rfilename: item.lfs.sha256 if item.lfs else None for item in found.siblings or []}
+        info = _api().repo_info(repository, repo_type=kind, revision=revision, files_metadata=True)
+    names = {item.rfilename: item.lfs.sha256 if item.lfs else None for item in info.siblings or []}
     files = {name: names[name] for name in sorted(names) if matches(name, globs)}
     for wanted in globs if kind == "dataset" else ["*.safetensors", "config.json"]:
         if not any(matches(name, [wanted]) for name in files):
             shown = ", ".join(sorted(names)[:20]) + (" ..." if len(names) > 20 else "")
-            raise UserError(
-                f"{kind} {repository}: no file matches {wanted} at {found.sha}; there are {shown or 'none'}"
-            )
-    return found.sha, files
+            raise UserError(f"{kind} {repository}: no file matches {wanted} at {info.sha}; there are {shown or 'none'}")
+    return info.sha, files
 
 
 def obtain(kind: str, repository: str, revision: str, files: Mapping[str, str | None], folder: Path) -> dict[str, str]:
@@ -129,19 +127,19 @@ def obtain(kind: str, repository: str, revision: str, files: Mapping[str, str | 
             local_dir=folder,
             endpoint=_endpoint(),
         )
-    found = {path: file_sha256(folder / path) for path in files if (folder / path).is_file()}
+    digests = {path: file_sha256(folder / path) for path in files if (folder / path).is_file()}
     for path, digest in files.items():
-        if path not in found:
+        if path not in digests:
             raise UserError(f"{kind} {repository}: {path}: not on the hub at {revision}")
-        if digest not in (None, found[path]):
+        if digest not in (None, digests[path]):
             shutil.rmtree(folder)  # else the next attempt would take the file for what it asked for
             raise UserError(
-                f"{kind} {repository}: {path}: expected SHA-256 {digest}, got {found[path]}: "
+                f"{kind} {repository}: {path}: expected SHA-256 {digest}, got {digests[path]}: "
                 f"damaged on its way, or changed on the hub under the same commit {revision}"
             )
     if kind == "model" and read_json(folder / "config.json").get("auto_map"):
         raise UserError(f"model {repository}: config.json names code of its own (auto_map), which is never run here")
-    return found
+    return digests
 
 
 def _endpoint() -> str | None:
@@ -173,4 +171,4 @@ def _in_one_line(kind: str, repository: str, revision: str | None) -> Iterator[N
         raise UserError(f"{name}: the hub answered {error.response.status_code}; try again later") from None
     except (httpx.HTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{name}: not fetched ({reason}); the same command goes on from here") from None
+        raise UserError(f"{name}: not fetched ({reason}); the same command resumes from here") from None

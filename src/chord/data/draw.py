@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from chord.data.contamination import Report, TestQuestion, TestQuestions
 from chord.data.pool import Pool
-from chord.data.rendering import question_of
+from chord.data.row_format import question_of
 from chord.errors import UserError
 from chord.io.seeds import derive_seed
 
@@ -69,37 +69,37 @@ def _same(row: dict) -> str:
 
 
 def _clean(row: dict, questions: TestQuestions, report: Report) -> bool:
-    if found := questions.matches(question_of(row)):
-        report.drop(row["id"], found)
-    return not found
+    if match := questions.matches(question_of(row)):
+        report.drop(row["id"], match)
+    return not match
 
 
 def _keep(pool: Pool, wanted: Callable[[dict], bool], counted: bool = True) -> None:
-    kept = [wanted(row) for row in pool.rows]
+    marks = [wanted(row) for row in pool.rows]
     if counted:
-        pool.dropped["contaminated"] += kept.count(False)
-    _select(pool, kept)
+        pool.dropped["contaminated"] += marks.count(False)
+    _select(pool, marks)
 
 
 def _drop_repeated(pool: Pool) -> None:
     """The first row of each id and of each question stays."""
     ids: set[str] = set()
     questions: set[str] = set()
-    kept = []
+    marks = []
     for row in pool.rows:
         new = row["id"] not in ids and _same(row) not in questions
-        kept.append(new)
+        marks.append(new)
         if new:
             ids.add(row["id"])
             questions.add(_same(row))
-    pool.dropped["repeated"] += kept.count(False)
-    _select(pool, kept)
+    pool.dropped["repeated"] += marks.count(False)
+    _select(pool, marks)
 
 
-def _select(pool: Pool, kept: Iterable[bool]) -> None:
-    kept = list(kept)
-    pool.rows = [row for row, keep in zip(pool.rows, kept, strict=True) if keep]
-    pool.for_rl = [good for good, keep in zip(pool.for_rl, kept, strict=True) if keep]
+def _select(pool: Pool, marks: Iterable[bool]) -> None:
+    marks = list(marks)
+    pool.rows = [row for row, keep in zip(pool.rows, marks, strict=True) if keep]
+    pool.for_rl = [good for good, keep in zip(pool.for_rl, marks, strict=True) if keep]
 
 
 def _order(seed: int, *purpose: str | int) -> Callable[[dict], int]:

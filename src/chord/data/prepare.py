@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from chord.data.checks import check_disjoint, check_rows
 from chord.data.draw import Drawn, draw_splits
 from chord.data.hub_folder import data_files, located
 from chord.data.pool import Pool, column_pool, openr1_pool, toolace_pool
+from chord.data.row_format import check_disjoint, check_rows
 from chord.data.rows_spec import OpenR1Source, Place, PrepareSpec, SplitsSource, ToolAceSource, WorldSource
 from chord.errors import UserError
 from chord.io.files import read_jsonl, write_json, write_jsonl

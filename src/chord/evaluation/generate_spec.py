@@ -1,4 +1,4 @@
-"""What the commands `generate` and `score` are told. Imports no torch."""
+"""What the command `generate` is told. Imports no torch."""
 
 from typing import Annotated
 
@@ -21,7 +21,3 @@ class GenerateSpec(Settings):
     decoding: Decoding
     batch_rows: PositiveInt = Field(description="completions sampled at a time")
     backend: Annotated[Backend, Stated()] = HuggingFaceBackend()  # whose settings may change the time alone
-
-
-class ScoreSpec(Settings):
-    """Scoring has no settings: each row names its task, and the task its rules."""

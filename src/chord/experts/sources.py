@@ -15,7 +15,7 @@ from chord.data import values
 from chord.data.columns_reader import prompt_of
 from chord.data.hub_folder import located, read_folder
 from chord.data.openr1_reader import read_openr1
-from chord.data.rendering import question_of
+from chord.data.row_format import question_of
 from chord.errors import UserError
 from chord.experts.experts_spec import DatasetSource, ModelSource, ServerSource, SolverSource, Source
 from chord.io.devices import claim_gpus
@@ -26,8 +26,7 @@ from chord.tasks import Verdict
 from chord.world import problems, solutions
 
 if TYPE_CHECKING:  # a configuration is checked without pyarrow
-    from chord.rollouts.completions import Batch, CompleteBatches, Completion
-    from chord.rollouts.parts import Parts
+    from chord.rollouts.completions import Batch, CompleteBatches, Completion, FinishedBatches
 
 
 class Candidate(NamedTuple):
@@ -43,7 +42,7 @@ class Candidates(Protocol):
     def candidates(self, rows: list[dict]) -> Iterable[list[Candidate]]: ...
 
 
-def open_source(source: Source, seed: int, parts: "Parts") -> Candidates:
+def open_source(source: Source, seed: int, parts: "FinishedBatches") -> Candidates:
     """parts: where sources that generate keep what is finished."""
     if isinstance(source, SolverSource):
         return Solver()
@@ -68,7 +67,7 @@ class Solver:
 class Model:
     """`samples` completions of every prompt by a model folder. The noise of each belongs to (seed, row id, sample)."""
 
-    def __init__(self, source: ModelSource, seed: int, parts: "Parts"):
+    def __init__(self, source: ModelSource, seed: int, parts: "FinishedBatches"):
         self.source, self.seed, self.parts = source, seed, parts
 
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
@@ -93,7 +92,7 @@ class Model:
 class Server:
     """`samples` answers of a served model to every prompt, under the server's own chat template."""
 
-    def __init__(self, source: ServerSource, seed: int, parts: "Parts"):
+    def __init__(self, source: ServerSource, seed: int, parts: "FinishedBatches"):
         self.source, self.seed, self.parts = source, seed, parts
 
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
@@ -118,7 +117,7 @@ def _judged(
     prompts: list[list],
     source: ModelSource | ServerSource,
     seed: int,
-    parts: "Parts",
+    parts: "FinishedBatches",
     complete_batches: "CompleteBatches",
 ) -> Iterator[list[Candidate]]:
     """The candidates of each row. Verdicts are not kept in `parts`: a better grader must not cost the completions."""
@@ -127,8 +126,8 @@ def _judged(
     count = source.samples
     asked = [prompt for prompt in prompts for _ in range(count)]
     seeds = [derive_seed(seed, "experts", row["id"], sample) for row in rows for sample in range(count)]
-    found = stream(asked, seeds, source.batch_rows, parts, complete_batches)
-    texts, truncated = found["text"].to_pylist(), found["truncated"].to_pylist()
+    completions = stream(asked, seeds, source.batch_rows, parts, complete_batches)
+    texts, truncated = completions["text"].to_pylist(), completions["truncated"].to_pylist()
     every = [row for row in rows for _ in range(count)]
     judged = map(Candidate, texts, tasks.verdicts(zip(every, texts, truncated, strict=True)))
     for _ in rows:
@@ -145,17 +144,17 @@ class Dataset:
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
         keys = [self._key(row) for row in rows]
         asked = set(keys)
-        found: dict[str, list[Candidate]] = {}
+        by_key: dict[str, list[Candidate]] = {}
         for key, candidates in self._generations():  # 220,000 long rows on the hub: few stay in memory
             if key in asked:
-                found.setdefault(key, []).extend(candidates)
-        if not found:
+                by_key.setdefault(key, []).extend(candidates)
+        if not by_key:
             raise UserError(
                 f"{self.folder}: none of its problems is among the {len(rows)} prompts; a dataset serves only prompts "
                 "that were taken from it"
             )
         for key in keys:
-            yield found.get(key, [])
+            yield by_key.get(key, [])
 
     def _key(self, row: dict) -> str:
         return json.dumps(row["messages"]) if self.source.format == "messages" else question_of(row)

@@ -135,7 +135,7 @@ def _scales(study: Study) -> Iterator[dict]:
     ranks = [
         count
         for count in range(2, study.settings.cost.gpus + 1)
-        if count >= study.settings.training.scale.ranks and not any(stage.unshared(count) for stage in stages)
+        if count >= study.settings.training.scale.ranks and not any(stage.divisibility_error(count) for stage in stages)
     ]
     yield again
     if any(stage.lora for stage in stages):  # adapters are not shared

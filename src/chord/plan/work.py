@@ -26,8 +26,8 @@ class Work:
 
 
 def planned_methods(study: Study) -> list[str]:
-    """The methods that some comparison needs, in the study's order: others of the study are run by no target."""
-    shown = [method for comparison in study.comparisons.values() for method in comparison.methods]
+    """The methods that the target `all` needs, in the study's order."""
+    shown = [method for name in study.regular for method in study.comparisons[name].methods]
     needed = {step.name for method in shown for step in study.chain(method)}
     return [method for method in study.methods if method in needed]
 

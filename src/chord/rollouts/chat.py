@@ -78,8 +78,8 @@ def turn_end(tokenizer: "PreTrainedTokenizerBase") -> int | None:
         tail = render(tokenizer, messages, answering=False).rpartition(PROBE_REPLY)[2].lstrip()
     except UserError:
         return None  # there is no template, or it takes no reply, of which no prompt needs one
-    found = [token for token in added_tokens(tokenizer).items() if tail.startswith(token[1])]
-    return max(found, key=lambda token: len(token[1]))[0] if found else None
+    ends = [token for token in added_tokens(tokenizer).items() if tail.startswith(token[1])]
+    return max(ends, key=lambda token: len(token[1]))[0] if ends else None
 
 
 def added_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[int, str]:
@@ -101,21 +101,21 @@ def spelled(tokenizer: "PreTrainedTokenizerBase") -> re.Pattern:
     return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
 
 
-def prompts_ids(tokenizer: "PreTrainedTokenizerBase", prompts: Iterable[Sequence[dict]]) -> list[list[int]]:
-    """Token ids of each prompt's messages under the chat template, up to where the answer begins.
+def encode_prompts(tokenizer: "PreTrainedTokenizerBase", rows: Iterable[dict]) -> list[list[int]]:
+    """Token ids of each row's `messages` under the chat template, up to where the answer begins.
 
     Special tokens come from the template alone: where a message spells one, it is text. Where the template takes no
     system message, its text opens the user's first one.
     """
     merges, special = not takes_system(tokenizer), spelled(tokenizer)
-    found = []
-    for messages in prompts:
-        messages = without_system(messages) if merges else messages
+    prompts = []
+    for row in rows:
+        messages = without_system(row["messages"]) if merges else row["messages"]
         marked = [
             message | {"content": special.sub(rf"{OPEN}\g<0>{CLOSE}", message["content"])} for message in messages
         ]
-        found.append(_ids(tokenizer, re.split(f"{OPEN}({special.pattern}){CLOSE}", render(tokenizer, marked))))
-    return found
+        prompts.append(_ids(tokenizer, re.split(f"{OPEN}({special.pattern}){CLOSE}", render(tokenizer, marked))))
+    return prompts
 
 
 def response_ids(tokenizer: "PreTrainedTokenizerBase", texts: Iterable[str]) -> list[list[int]]:
@@ -126,14 +126,14 @@ def response_ids(tokenizer: "PreTrainedTokenizerBase", texts: Iterable[str]) -> 
     """
     opened, special, end = opening(tokenizer), spelled(tokenizer), end_token(tokenizer)
     ends = {added_tokens(tokenizer)[number] for number in {end, turn_end(tokenizer)} - {None}}
-    found = []
+    responses = []
     for text in texts:
         if opened and text.lstrip().startswith(THINK):
             text = text.lstrip().removeprefix(THINK).removeprefix(opened.removeprefix(THINK))
         last = next((one for one in ends if text.endswith(one)), "")
         pieces = re.split(f"({special.pattern})", text.removesuffix(last))
-        found.append([*_ids(tokenizer, pieces), end])
-    return found
+        responses.append([*_ids(tokenizer, pieces), end])
+    return responses
 
 
 def end_token(tokenizer: "PreTrainedTokenizerBase") -> int:
@@ -153,8 +153,8 @@ def response_texts(tokenizer: "PreTrainedTokenizerBase", token_ids: Sequence[Seq
     hidden = special_tokens(tokenizer).keys()
     special_marks = set(MARKS) & {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     if special_marks:
-        kept = [[number for number in ids if number not in hidden] for ids in token_ids]
-        texts = tokenizer.batch_decode(kept, skip_special_tokens=False)
+        visible = [[number for number in ids if number not in hidden] for ids in token_ids]
+        texts = tokenizer.batch_decode(visible, skip_special_tokens=False)
     else:
         texts = tokenizer.batch_decode([list(ids) for ids in token_ids], skip_special_tokens=True)
     opened = opening(tokenizer)
@@ -163,12 +163,12 @@ def response_texts(tokenizer: "PreTrainedTokenizerBase", token_ids: Sequence[Seq
 
 def _ids(tokenizer: "PreTrainedTokenizerBase", pieces: Sequence[str]) -> list[int]:
     """Token ids of a text in pieces, every second of which spells a special token and is meant as text."""
-    found: list[int] = []
+    ids: list[int] = []
     for place, piece in enumerate(pieces):
         if piece:
             more = {"split_special_tokens": True} if place % 2 else {}
-            found += tokenizer(piece, add_special_tokens=False, **more)["input_ids"]
-    return found
+            ids += tokenizer(piece, add_special_tokens=False, **more)["input_ids"]
+    return ids
 
 
 def _first_line(error: Exception) -> str:

@@ -18,13 +18,10 @@ from transformers import (
 
 from chord.errors import UserError
 from chord.io.models import load_tokenizer, load_weights
-from chord.rollouts.batches import fixed_batches
 from chord.rollouts.cache import buffered_cache
 from chord.rollouts.chat import turn_end
-from chord.rollouts.engine import Decoding, Sample
-from chord.rollouts.noise import uniform_noise
-from chord.rollouts.prompts import check_lengths
-from chord.rollouts.sampling import StepSampler
+from chord.rollouts.engine import Decoding, Sample, check_lengths, fixed_batches
+from chord.rollouts.sampling import StepSampler, uniform_noise
 
 
 class HuggingFaceEngine:
@@ -55,8 +52,10 @@ class HuggingFaceEngine:
         samples: dict[int, Sample] = {}
         with torch.no_grad(), _ready_to_generate(self.model, self.autocast):
             for batch in fixed_batches(prompt_ids, self.batch_size):
-                found = self._generate_batch([prompt_ids[i] for i in batch], [seeds[i] for i in batch], decoding)
-                samples.update(zip(batch, found, strict=True))
+                batch_samples = self._generate_batch(
+                    [prompt_ids[i] for i in batch], [seeds[i] for i in batch], decoding
+                )
+                samples.update(zip(batch, batch_samples, strict=True))
         return [samples[index] for index in range(len(prompt_ids))]
 
     def score(self, sequences: list[list[int]]) -> list[list[float]]:
@@ -103,9 +102,9 @@ class HuggingFaceEngine:
                 synced_gpus=False,  # the weights are whole, also where a trainer of this process shards others
             )
             new = sequences[:, start:]
-            for found, values in zip((tokens, logps, entropies), (new, *sampler.records(new.shape[1])), strict=True):
+            for record, values in zip((tokens, logps, entropies), (new, *sampler.records(new.shape[1])), strict=True):
                 for row, part in zip(rows.tolist(), values.tolist(), strict=True):
-                    found[row] += part
+                    record[row] += part
             done += new.shape[1]
             going = ~torch.isin(new, ends).any(1)
             rows, sequences = rows[going], sequences[going]

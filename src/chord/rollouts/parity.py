@@ -40,13 +40,15 @@ def probe_texts(prompt_ids: list[list[int]]) -> list[list[int]]:
     return [list(ids) for ids in different][:PROBES]
 
 
-def check_parity(expected: list[list[float]], found: list[list[float]], dtype: str, loaded: str) -> tuple[float, float]:
-    """(mean, maximum) of |found - expected| over all tokens; ParityError where it exceeds the tolerance of the dtype.
+def check_parity(
+    expected: list[list[float]], actual: list[list[float]], dtype: str, loaded: str
+) -> tuple[float, float]:
+    """(mean, maximum) of |actual - expected| over all tokens; ParityError where it exceeds the tolerance of the dtype.
 
-    expected, found: log-probabilities of the same tokens (`Engine.score`), by the model and by the engine.
+    expected, actual: log-probabilities of the same tokens (`Engine.score`), by the model and by the engine.
     loaded: for the message, how the engine got its weights and what to look at if they are wrong.
     """
-    pairs = [pair for one, other in zip(expected, found, strict=True) for pair in zip(one, other, strict=True)]
+    pairs = [pair for one, other in zip(expected, actual, strict=True) for pair in zip(one, other, strict=True)]
     differences = [abs(a - b) for a, b in pairs]
     mean, maximum = fmean(differences), max(differences)
     tolerance = TOLERANCES[dtype]

@@ -71,7 +71,7 @@ def notes(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[dict]) -> Iterato
     texts = [[message["content"] for message in row["messages"]] + [row.get("response", "")] for row in rows]
     spelling = [row for row in texts if any(map(special.search, row))]
     if spelling:
-        first = next(found for text in spelling[0] if (found := special.search(text)))
+        first = next(match for text in spelling[0] if (match := special.search(text)))
         yield f"{len(spelling)} of {len(rows)} rows spell special tokens ({first[0]}), which are taken as text"
 
 
@@ -79,8 +79,9 @@ def declared_ends(folder: Path) -> list[tuple[str, int]]:
     """(file, token) of each end token that generation uses: of the generation configuration, else the model's."""
     for name in ("generation_config.json", "config.json"):
         if (folder / name).is_file():
-            found = read_json(folder / name).get("eos_token_id")
-            return [(name, number) for number in (found if isinstance(found, list) else [found]) if number is not None]
+            declared = read_json(folder / name).get("eos_token_id")
+            numbers = declared if isinstance(declared, list) else [declared]
+            return [(name, number) for number in numbers if number is not None]
     return []
 
 
@@ -91,18 +92,18 @@ def check_tokens(tokenizer: "PreTrainedTokenizerBase", folder: Path, rows: Seque
     path = folder / "tokenizer.json"
     own = _own_tokenizer(path) if path.is_file() else None
     for text in texts:
-        found = tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         if own is not None and not special.search(text):
             expected = own.encode(text, add_special_tokens=False).ids
-            if found != expected:
+            if ids != expected:
                 raise UserError(
                     f"{folder}: transformers reads its tokenizer as {type(tokenizer).__name__}, which makes "
-                    f"{len(found)} tokens of {_shown(text)}, its tokenizer.json {len(expected)} others: for this "
+                    f"{len(ids)} tokens of {_shown(text)}, its tokenizer.json {len(expected)} others: for this "
                     "model_type it builds a tokenizer of its own; expected tokenizer_class PreTrainedTokenizerFast in "
                     'tokenizer_config.json, with "auto_map": {"AutoTokenizer": [null, '
                     '"transformers.PreTrainedTokenizerFast"]}'
                 )
-        if not found and text.strip():
+        if not ids and text.strip():
             raise UserError(f"{folder}: its tokenizer makes no tokens of {_shown(text)}")
 
 

@@ -21,8 +21,7 @@ from openai.types.chat import ChatCompletionMessage
 from chord.errors import UserError
 from chord.rollouts.backends import Endpoint
 from chord.rollouts.completions import Batch, Completion
-from chord.rollouts.engine import Decoding, Sample
-from chord.rollouts.prompts import check_lengths
+from chord.rollouts.engine import Decoding, Sample, check_lengths
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -51,7 +50,7 @@ class ServerEngine:
 
         async def ask(client: AsyncOpenAI, item: tuple[list[int], int]) -> Sample:
             prompt, seed = item
-            found = await client.completions.create(
+            reply = await client.completions.create(
                 model=self.endpoint.model,
                 prompt=prompt,
                 seed=seed,  # 64 bits with sign in the protocol and in vLLM; ours have 63
@@ -70,7 +69,7 @@ class ServerEngine:
                     "return_token_ids": True,
                 },
             )
-            return self._sample(found.choices[0], decoding)
+            return self._sample(reply.choices[0], decoding)
 
         return _ask_all(self.endpoint, ask, list(zip(prompt_ids, seeds, strict=True)), self.socket)
 
@@ -78,10 +77,10 @@ class ServerEngine:
         """log p of each token but the first; see `Engine`."""
 
         async def ask(client: AsyncOpenAI, sequence: list[int]) -> list[float]:
-            found = await client.completions.create(
+            reply = await client.completions.create(
                 model=self.endpoint.model, prompt=sequence, max_tokens=0, echo=True, logprobs=0
             )
-            logprobs = found.choices[0].logprobs
+            logprobs = reply.choices[0].logprobs
             scores = logprobs.token_logprobs[1:] if logprobs and logprobs.token_logprobs else []
             if len(scores) != len(sequence) - 1:
                 raise self._no_token_ids("gives no log-probabilities of a prompt (echo)")
@@ -113,7 +112,7 @@ class ChatServer:
 
         async def ask(client: AsyncOpenAI, item: tuple[list[dict], int]) -> Completion:
             messages, seed = item
-            found = await client.chat.completions.create(
+            reply = await client.chat.completions.create(
                 model=self.endpoint.model,
                 messages=messages,
                 seed=seed,
@@ -121,7 +120,7 @@ class ChatServer:
                 top_p=self.decoding.top_p,
                 max_tokens=self.decoding.max_response_tokens,
             )
-            choice = found.choices[0]
+            choice = reply.choices[0]
             # Also not finished: content filters, tool calls.
             return Completion(_whole_text(choice.message), choice.finish_reason != "stop")
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from chord.errors import UserError
 from chord.rollouts.backends import VllmBackend
-from chord.rollouts.engine import Decoding, Sample
-from chord.rollouts.prompts import check_lengths
+from chord.rollouts.engine import Decoding, Sample, check_lengths
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,7 +86,7 @@ class VllmEngine:
         self.llm.reset_prefix_cache()
         outputs = self._run(sequences, [self._parameters(max_tokens=1, prompt_logprobs=0) for _ in sequences])
         return [
-            [found[token].logprob for token, found in zip(ids[1:], output.prompt_logprobs[1:], strict=True)]
+            [logprobs[token].logprob for token, logprobs in zip(ids[1:], output.prompt_logprobs[1:], strict=True)]
             for ids, output in zip(sequences, outputs, strict=True)
         ]
 
@@ -117,13 +116,13 @@ class VllmEngine:
     def _run(self, prompts: list[list[int]], parameters: list) -> list:
         return self.llm.generate([{"prompt_token_ids": ids} for ids in prompts], parameters, use_tqdm=False)
 
-    def _sample(self, found, decoding: Decoding) -> Sample:
-        if found.finish_reason not in ("stop", "length"):
-            raise RuntimeError(f"vLLM ended a response for the reason {found.finish_reason!r}")
-        tokens = list(found.token_ids)
-        logps = [step[token].logprob for token, step in zip(tokens, found.logprobs, strict=True)]
+    def _sample(self, completion, decoding: Decoding) -> Sample:
+        if completion.finish_reason not in ("stop", "length"):
+            raise RuntimeError(f"vLLM ended a response for the reason {completion.finish_reason!r}")
+        tokens = list(completion.token_ids)
+        logps = [step[token].logprob for token, step in zip(tokens, completion.logprobs, strict=True)]
         if not all(map(math.isfinite, logps)):
             raise FloatingPointError("the model gives NaN or infinite logits")
         if decoding.temperature == 0:
             logps = [0.0] * len(tokens)  # drawn from a point
-        return Sample(tokens, found.finish_reason == "length", logps, None)
+        return Sample(tokens, completion.finish_reason == "length", logps, None)

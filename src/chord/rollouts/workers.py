@@ -6,8 +6,6 @@ threads everywhere, so who computes it shows nowhere in the result.
 
 import logging
 import multiprocessing
-import os
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from chord.io.children import end_with
 from chord.rollouts.backends import Backend, HuggingFaceBackend, VllmBackend
 from chord.rollouts.chat import response_texts
 from chord.rollouts.completions import Batch, Completion
@@ -74,9 +73,11 @@ def open_engine(
         from chord.rollouts.server import ServerEngine
 
         other = ServerEngine(backend, ends)
-    found = check_parity(expected, other.score(probes), dtype, LOADED[backend.kind])
+    differences = check_parity(expected, other.score(probes), dtype, LOADED[backend.kind])
     log.info(
-        "%s: log-probabilities differ from the model's by %.2g nats on average, %.2g at most", backend.kind, *found
+        "%s: log-probabilities differ from the model's by %.2g nats on average, %.2g at most",
+        backend.kind,
+        *differences,
     )
     return other, tokenizer
 
@@ -115,15 +116,9 @@ _completer: Completer  # of this worker process
 
 def _start(backend: Backend, model: Path, decoding: Decoding, batch_rows: int) -> None:
     global _completer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with(multiprocessing.parent_process().pid)  # a killed parent closes nothing, and they would wait for ever
     torch.set_num_threads(1)
     _completer = Completer(*open_engine(backend, model, [], batch_rows), decoding)
-
-
-def _end_with_parent() -> None:
-    """A killed parent closes nothing; without this its workers would wait for work for ever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
 
 
 def _complete(batch: Batch) -> list[Completion]:

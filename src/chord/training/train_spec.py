@@ -96,7 +96,7 @@ class SftStage(StageSettings):
         """The training rows that the stage reads."""
         return ("experts",)
 
-    def unshared(self, ranks: int) -> str | None:
+    def divisibility_error(self, ranks: int) -> str | None:
         """Which of its numbers of rows so many ranks cannot share equally, as a message; None where they can."""
         if self.expert_rows_per_step % (self.micro_batch_rows * ranks) == 0:
             return None
@@ -166,7 +166,7 @@ class HybridStage(StageSettings):
         """The training rows that the stage reads."""
         return ("prompts", self.router.reads) if self.uses_experts else ("prompts",)
 
-    def unshared(self, ranks: int) -> str | None:
+    def divisibility_error(self, ranks: int) -> str | None:
         """As of an SftStage."""
         for key in ("prompts_per_step", "expert_rows_per_step"):
             if (getattr(self, key) or 0) % ranks:
