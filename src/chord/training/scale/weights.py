@@ -46,13 +46,13 @@ def full_weights(model: Module) -> Iterator[tuple[str, Tensor]]:
 
     Adapters are merged into copies, a layer at a time: the model goes on training as it is.
     """
-    model = _unwrapped(model)
-    yield from merged(model, _gathered(model))
+    model = _unwrap(model)
+    yield from merge_adapters(model, _gather(model))
 
 
 def save_full(model: Module, folder: Path | None) -> None:
     """Write the model as it is now, adapters merged, for `from_pretrained`. Every rank calls it, one with a folder."""
-    model = _unwrapped(model)
+    model = _unwrap(model)
     weights = {}
     for name, weight in full_weights(model):
         # Off the device, which may not hold a second copy; tied weights are written under one of their names.
@@ -62,12 +62,12 @@ def save_full(model: Module, folder: Path | None) -> None:
         model.save_pretrained(folder, state_dict=weights)  # which takes them out of it
 
 
-def _unwrapped(model: Module) -> PreTrainedModel:
+def _unwrap(model: Module) -> PreTrainedModel:
     """Without peft's wrapper: the model whose linear layers have become layers with adapters."""
     return model.get_base_model() if is_peft_model(model) else model
 
 
-def _gathered(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
+def _gather(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in model.state_dict(keep_vars=True).items():
         if isinstance(tensor, DTensor):
             # Offloaded parts lie in the machine's memory, but only the mesh's devices can exchange them.
@@ -75,7 +75,7 @@ def _gathered(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
         yield name, tensor.detach()
 
 
-def merged(model: PreTrainedModel, weights: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+def merge_adapters(model: PreTrainedModel, weights: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
     """The weights with the adapters in them, W + alpha / rank * B A, under the names of a model that never had any.
 
     model: with adapters or without, not peft's wrapper. weights: (name, whole tensor) in the order of its `state_dict`.
