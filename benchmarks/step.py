@@ -28,8 +28,7 @@ from chord.io.seeds import derive_seed
 from chord.rollouts import Decoding, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.training.hybrid import HybridTrainer
-from chord.training.resume.streams import row_order
-from chord.training.sequences import Sequence, collate, encode_experts
+from chord.training.sequences import Sequence, collate, encode_experts, row_order
 from chord.training.train_spec import HybridStage
 from chord.world.problems import parse
 from chord.world.rows import world_rows

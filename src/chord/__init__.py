@@ -7,7 +7,7 @@ objective that `chord.objectives` exports. They are loaded when they are asked f
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 LOSSES = ("policy_loss", "expert_loss", "hybrid_loss")
 
 

@@ -24,7 +24,7 @@ class Job:
     many: tuple[str, ...] = ()  # the inputs of both kinds that are lists of files
     also: dict[str, str] = field(default_factory=dict)  # further outputs
     flags: dict[str, str] = field(default_factory=dict)  # what is on or off and no part of the specification
-    has_spec: bool = True  # false: there is nothing to set, and the function gets {}
+    has_spec: bool = True  # false: there is nothing to set, and the function takes none
     # Specifications that a study has for it -> what names one of each. `Study.<name>_spec` makes them from these names.
     specs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     resources: str = ""  # its key in a study's `resources`; empty: its own name
@@ -75,14 +75,14 @@ JOBS = {
         function="chord.world.pretrain:run",
         optional={"start": "folder of a base model to train further, instead of a new one"},
         out="model folder",
-        specs={"pretrain": (), "phase_base": ("base",)},
-        rules=("pretrain", "phase_base"),
+        specs={"pretrain": (), "base": ("base",)},
+        rules=("pretrain", "further_base"),
         loads_model=True,
         claims_gpus=True,
     ),
     "gates": Job(
         help="whether SFT and RL from a base model learn as the study needs it",
-        function="chord.world.learning_gates:run",
+        function="chord.world.gates:run",
         inputs={"sft": "curves.csv of an SFT run", "rl": "curves.csv of a run of pure RL"},
         out="gates (json)",
         specs={"gates": ()},
@@ -144,8 +144,8 @@ JOBS = {
         specs={"cells": ("comparison",)},
     ),
     "table": Job(
-        help="one table as csv, Markdown and LaTeX",
-        function="chord.analysis.tables.tables:run",
+        help="one table as csv, Markdown, LaTeX and HTML",
+        function="chord.analysis.tables.tabulate:run",
         optional={
             "cells": "cells.parquet, for estimates and differences",
             "differences": "differences.parquet, likewise",
@@ -159,41 +159,32 @@ JOBS = {
     ),
     "figure": Job(
         help="one figure as png and pdf",
-        function="chord.analysis.figures.figures:run",
-        inputs={"runs": "run folders (runs/<method>/seed-<n>)"},
+        function="chord.analysis.figures.draw:run",
+        optional={
+            "runs": "run folders (runs/<method>/seed-<n>), for curves and the frontier",
+            "cells": "cells.parquet, for a grid",
+            "differences": "differences.parquet, likewise",
+        },
         many=("runs",),
         out="folder of the figure's files",
         specs={"figure": ("comparison", "figure")},
     ),
     "claims": Job(
         help="a verdict on each claim: supported, contradicted, undecided or not measured",
-        function="chord.analysis.claims.claims:run",
+        function="chord.analysis.claims.judge:run",
         inputs={
             "claims": "the claims (config/claims/<name>.yaml)",
             "scores": "scores of the runs (<benchmark>.scores.parquet)",
             "runs": "folders of the trained runs (runs/<method>/seed-<n>)",
         },
         many=("scores", "runs"),
-        out="folder of claims.{json,csv,md,tex}",
+        out="folder of claims.{json,csv,md,tex,html}",
         specs={"claims": ("scope",)},
         rules=("judge",),
     ),
-    "phase": Job(
-        help="the phase diagram of CHORD-phi: base models by exposure to the expert's style, against mu",
-        function="chord.analysis.figures.phase:run",
-        inputs={
-            "scores": "scores of all its runs (<benchmark>.scores.parquet)",
-            "bases": "folders of its base models (bases/<base>)",
-        },
-        many=("scores", "bases"),
-        out="folder of cells, differences, table and figure",
-        specs={"phase": ()},
-        resources="figure",
-        rules=("phase_phi",),
-    ),
     "report": Job(
         help="the report of a study as one HTML page",
-        function="chord.analysis.report.report:run",
+        function="chord.analysis.report.page:run",
         inputs={"folder": "results of the study (results/<study>)"},
         optional={
             "reported": "the paper's numbers (YAML), shown beside ours",

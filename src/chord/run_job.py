@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from chord.errors import UserError
 from chord.io.devices import claim_gpus
-from chord.io.disk_errors import explained
+from chord.io.files import explain_disk_errors
 from chord.jobs import Job
 from chord.training.scale.launch import end_with_launcher, in_rank, launch
 from chord.training.scale.scale_spec import Scale
@@ -35,9 +35,9 @@ def run_job(job: Job, options: argparse.Namespace) -> int:
             return launch(scale.ranks, options.arguments)
     module, _, name = job.function.partition(":")
     more = {option: given[option] for option in (*job.optional, *job.also, *job.flags) if option in given}
-    with _problems_in_one_line_each(), _deleted_inputs_in_one_line(paths), explained(options.out):
+    with _problems_in_one_line_each(), _deleted_inputs_in_one_line(paths), explain_disk_errors(options.out):
         function = getattr(importlib.import_module(module), name)
-        function(spec, *(given[option] for option in job.inputs), options.out, **more)
+        function(*([spec] if job.has_spec else []), *(given[option] for option in job.inputs), options.out, **more)
     return 0
 
 

@@ -34,6 +34,11 @@ def titles(*names: str) -> list[dict]:
     return [{"name": name, "title": METHODS[name][0]} for name in names or METHODS]
 
 
+def pairs(*references: str, methods: tuple[str, ...] = tuple(METHODS)) -> list[tuple[str, str]]:
+    """(method, reference) of every difference from one of the references."""
+    return [(method, reference) for reference in references for method in methods if method != reference]
+
+
 def write_scores(
     path: Path,
     frame: pd.DataFrame,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chord.io.files import write_jsonl
-from chord.io.locks import held
+from chord.io.locks import exclusive
 from chord.world import problems, solutions
 from chord.world.rows import world_rows
 from tests.helpers.workflow import ROOT, snakemake
@@ -124,7 +124,7 @@ def test_training_on_a_full_disk_goes_on_when_there_is_room(disk, training, tmp_
 
 
 def test_two_processes_do_not_train_into_one_folder(training, tmp_path):
-    with held(tmp_path / "run/lock", "training into this folder", beat=0.2):
+    with exclusive(tmp_path / "run/lock", "training into this folder", beat=0.2):
         found = subprocess.run([*training, "--out", tmp_path / "run"], cwd=ROOT / "src", capture_output=True, text=True)
     assert found.returncode == 2
     (line,) = [line for line in found.stderr.splitlines() if line.startswith("chord: error: ")]

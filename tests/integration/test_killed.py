@@ -23,7 +23,7 @@ import pytest
 import yaml
 
 from chord.io.files import PARTIAL
-from chord.io.locks import held
+from chord.io.locks import exclusive
 from tests.helpers.workflow import ROOT, copy_checkout
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,8 @@ def checkout(tmp_path_factory) -> Path:
     main |= {"methods": methods, "references": ["sft_best_rl"], "figures": ["fig4"]}
     main["tables"] = ["table1", "table1_differences", "costs"]
     study |= {"seeds": 1, "methods": {name: study["methods"][name] for name in methods}}
-    for key in ("tuning", "phase_phi", "base_model"):
+    del study["comparisons"]["phase_phi"]
+    for key in ("tuning", "bases", "base_model"):
         del study[key]
     (folder / f"config/studies/{STUDY}.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
     commands = folder / ".venv/bin"
@@ -165,7 +166,7 @@ def test_a_study_killed_at_twenty_random_moments_loses_nothing(checkout, tmp_pat
     assert [name for name in expected if found[name] != expected[name]] == []
     # The last kill may leave nothing to do, and so a dead holder's lock, which whoever comes next has at once.
     began = time.monotonic()
-    with held(results(killed) / "lock", "testing"):
+    with exclusive(results(killed) / "lock", "testing"):
         assert time.monotonic() - began < 10
     # Nor is anyone there then to delete the links to the results that were kept for it.
     left = {folder: [path.name for path in results(folder).rglob("*")] for folder in (undisturbed, killed)}

@@ -149,9 +149,10 @@ LOCAL = {
     },
     "methods": dict.fromkeys(("sft_best", "sft_light_rl", "sft_best_rl", "chord_mu", "rl")),
     "comparisons": {
-        "main": {"methods": ["original", "sft_light", "chord_phi"], "references": ["original"], "figures": []}
+        "main": {"methods": ["original", "sft_light", "chord_phi"], "references": ["original"], "figures": []},
+        "phase_phi": None,
     },
-    **dict.fromkeys(("base_model", "claims", "tuning", "phase_phi")),
+    **dict.fromkeys(("base_model", "bases", "claims", "tuning")),
 }
 MODEL = "models/world-base"
 

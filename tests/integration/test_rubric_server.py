@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chord.errors import GraderError, UserError
-from chord.evaluation import parquet_columns, score
+from chord.evaluation import records, score
 from chord.io.files import write_jsonl
 from chord.tasks import judge, rubric
 from chord.tasks.task import Verdict
@@ -202,9 +202,9 @@ def test_scores_of_completions_name_the_judge(tmp_path, judge_folder):
         }
         for sample, text in enumerate(REWARDS)
     ]
-    record = dict.fromkeys(parquet_columns.IDENTITY) | {"k": len(items)}
-    parquet_columns.write(given, pa.Table.from_pylist(items, schema=parquet_columns.COMPLETIONS), record)
-    score.run({}, given, rows, out)
+    record = dict.fromkeys(records.IDENTITY) | {"k": len(items)}
+    records.write(given, pa.Table.from_pylist(items, schema=records.COMPLETIONS), record)
+    score.run(given, rows, out)
     assert pq.read_table(out)["reward"].to_pylist() == list(REWARDS.values())
     assert json.loads(pq.read_schema(out).metadata[b"chord"])["score"]["graders"] == {
         "rubric": {"judge_model": str(judge_folder), "judge_prompt_hash": rubric.RUBRIC.record()["judge_prompt_hash"]}

@@ -79,17 +79,18 @@ def test_claims_of_main_train_nothing_beyond_it(checkout):
     assert methods("claims") > methods("main")
 
 
-def test_the_phase_diagram_is_its_own_target(checkout):
+def test_a_comparison_on_demand_is_its_own_target(checkout):
     assert not {output for output in planned(checkout) if output.startswith(("bases/", "phase_phi/"))}
     outputs = planned(checkout, "phase_phi")
-    phase = yaml.safe_load((checkout / "config/studies/tiny.yaml").read_text(encoding="utf-8"))["phase_phi"]
-    exposures = [f"x{exposure}" for exposure in phase["exposures"]]
-    assert {output for output in outputs if output.startswith("bases/")} == {f"bases/{x}" for x in exposures}
+    study = yaml.safe_load((checkout / "config/studies/tiny.yaml").read_text(encoding="utf-8"))
+    bases, rows = study["bases"], study["comparisons"]["phase_phi"]["grid"]["rows"]
+    symbol = rows["setting"].rpartition(".")[2]
+    assert {output for output in outputs if output.startswith("bases/")} == {f"bases/{base}" for base in bases}
     assert {output.split("/")[1] for output in outputs if output.startswith("runs/")} == {
-        *(f"{method}@{x}" for x in exposures for method in ("rl", "chord_mu")),
-        *(f"chord_phi@{x}-mu{mu}" for x in exposures for mu in phase["mu"]),
+        *(f"{method}@{base}" for base in bases for method in ("rl", "chord_mu")),
+        *(f"chord_phi@{base}-{symbol}{value}" for base in bases for value in rows["values"]),
     }
-    assert {"phase_phi/cells.parquet", "phase_phi/tables/phase_phi.csv", "phase_phi/figures/phase_phi.png"} <= outputs
+    assert {"phase_phi/cells.parquet", "phase_phi/tables/table1.csv", "phase_phi/figures/grid.png"} <= outputs
     assert not {output for output in outputs if output.startswith(("main/", "report", "data/benchmarks/skills"))}
 
 

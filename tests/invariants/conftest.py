@@ -1,7 +1,6 @@
 """A small world for trainers: a random Qwen2, rows, and a reward that differs between completions of any text."""
 
 import hashlib
-import importlib.util
 
 import pytest
 import torch
@@ -9,8 +8,8 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
-from chord.training.adapters import add_adapters
 from chord.training.hybrid import HybridTrainer
+from chord.training.scale.weights import add_adapters
 from chord.training.sequences import encode_experts
 from chord.training.sft import SftTrainer
 from chord.training.train_spec import HybridStage, SftStage
@@ -34,10 +33,6 @@ COMMON = {
     "report_to": "none",
     "disable_tqdm": True,
 }
-
-needs_deepspeed = pytest.mark.skipif(
-    importlib.util.find_spec("deepspeed") is None, reason="DeepSpeed is not installed: pip install -e '.[deepspeed]'"
-)
 
 LUFFY = {
     "schedule": {"name": "free", "rl": 1.0, "expert": 1.0},

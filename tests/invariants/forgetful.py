@@ -17,8 +17,6 @@ def prepare_forgetful(self, *arguments):
     def forget(*_) -> None:
         for parameter in model.parameters():
             parameter.grad = None
-        if self.is_deepspeed_enabled:
-            model.optimizer.micro_step_id = -1  # it takes the next pass for the first
 
     model.register_forward_pre_hook(forget)
     return found

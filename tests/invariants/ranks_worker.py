@@ -9,16 +9,14 @@ import torch
 from accelerate import PartialState
 from accelerate.state import AcceleratorState
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.training.hybrid import HybridTrainer
-from chord.training.scale.replica import Replica, whole_copy
 from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import is_sharded, sharding_arguments, start_ranks
-from chord.training.scale.sync import SyncedEngine
-from chord.training.scale.weights import save_whole
+from chord.training.scale.sync import Replica, SyncedEngine, full_copy
+from chord.training.scale.weights import save_full
 from chord.training.sequences import encode_experts
 from chord.training.sft import SftTrainer
 from chord.training.train_spec import HybridStage, SftStage
@@ -29,22 +27,18 @@ def engine_of(model, tokenizer, stage, scale, texts):
     ends = (tokenizer.pad_token_id, [tokenizer.eos_token_id])
     if not scale.shards_weights:
         return HuggingFaceEngine(model, *ends, stage.generate_batch_rows)
-    return SyncedEngine(Replica(whole_copy(model, "fp32"), *ends, stage.generate_batch_rows), texts, "float32")
+    return SyncedEngine(Replica(full_copy(model, "fp32"), *ends, stage.generate_batch_rows), texts, "float32")
 
 
 def train(job: dict, name: str, settings: dict) -> None:
     world_size = int(os.environ["WORLD_SIZE"])
     AcceleratorState._reset_state(reset_partial_state=True)  # of the stage before
-    unset_hf_deepspeed_config()  # likewise
     tokenizer = AutoTokenizer.from_pretrained(job["start"])
     model = AutoModelForCausalLM.from_pretrained(job["start"], dtype=torch.float32)
     experts = encode_experts(tokenizer, job["experts"])
     scale = Scale(ranks=world_size, sharding=job["sharding"])
     start_ranks(scale, "fp32")
-    sharding = sharding_arguments(scale)
-    if scale.sharding == "zero3":  # DeepSpeed keeps small weights whole, which all of this model's are
-        sharding["deepspeed"]["zero_optimization"]["stage3_param_persistence_threshold"] = 0
-    common = COMMON | {"output_dir": job["out"], "ddp_backend": "gloo"} | sharding
+    common = COMMON | {"output_dir": job["out"], "ddp_backend": "gloo"} | sharding_arguments(scale)
     if settings["kind"] == "sft":
         stage = SftStage.model_validate(settings)
         args = SftTrainer.config(stage, world_size, **common)
@@ -60,7 +54,7 @@ def train(job: dict, name: str, settings: dict) -> None:
             engine.follow(trainer)
     trainer.train()
     assert is_sharded(trainer.accelerator) == (scale.sharding != "none")
-    save_whole(model, Path(job["out"], name) if trainer.is_world_process_zero() else None)
+    save_full(model, Path(job["out"], name) if trainer.is_world_process_zero() else None)
     if trainer.is_world_process_zero():
         keys = ("loss", "mu", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
         lines = [{key: line[key] for key in keys if key in line} for line in trainer.state.log_history]

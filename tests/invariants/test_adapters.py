@@ -13,8 +13,7 @@ from chord.errors import UserError
 from chord.io.files import write_jsonl
 from chord.io.models import load_weights
 from chord.rollouts import Decoding, encode_prompts
-from chord.training.adapters import add_adapters
-from chord.training.scale.weights import save_whole, whole_weights
+from chord.training.scale.weights import add_adapters, full_weights, save_full
 from chord.training.sequences import collate, encode_experts
 from chord.training.train_spec import Lora
 from tests.invariants.conftest import ADAPTER_SEED, hybrid_stage, logged, sft_stage
@@ -69,7 +68,7 @@ def test_the_whole_model_is_the_model_with_its_adapters(load, tokenizer, experts
     with_adapters = expert_logps(trained, tokenizer, experts)
     assert (with_adapters - start_logps).abs().mean() > 0.1
 
-    save_whole(trained, tmp_path / "whole")
+    save_full(trained, tmp_path / "whole")
     torch.testing.assert_close(expert_logps(trained, tokenizer, experts), with_adapters, rtol=0, atol=0)
     merged = load_weights(tmp_path / "whole", torch.float32)
     # W + BA is rounded once more: a few units in the last place of log-probabilities down to about -10, by processor
@@ -80,14 +79,14 @@ def test_the_whole_model_is_the_model_with_its_adapters(load, tokenizer, experts
     for name, weight in files[0].items():
         adapted = name.endswith(tuple(f"{layer}.weight" for layer in LINEAR))
         assert torch.equal(files[1][name], weight) is not adapted, name
-    named = dict(whole_weights(trained))
+    named = dict(full_weights(trained))
     assert named.keys() == plain.state_dict().keys()
     assert all(torch.equal(named[name], weight) for name, weight in files[1].items())
 
 
 def test_samples_are_those_of_the_whole_model(train_hybrid, load, engine_for, tokenizer, prompts, tmp_path):
     trainer = train_hybrid(hybrid_stage(lora=LORA))
-    save_whole(trainer.model, tmp_path / "whole")
+    save_full(trainer.model, tmp_path / "whole")
     ids = encode_prompts(tokenizer, prompts[:8])
     decoding = Decoding(temperature=1.0, max_response_tokens=12)
     models = (trainer.model.get_base_model(), load_weights(tmp_path / "whole", torch.float32))
@@ -156,7 +155,7 @@ def test_weights_that_no_adapter_could_reach_are_refused():
 def test_a_run_goes_on_from_adapters_and_leaves_a_whole_model(
     stage, scale, start, prompts, experts, tmp_path, monkeypatch
 ):
-    spec = {"study_seed": 3, "seed_index": 1, "stage": stage.used(), "validation": VALIDATION, "save_every": 2}
+    spec = {"study_seed": 3, "seed_index": 1, "stage": stage.specification(), "validation": VALIDATION, "save_every": 2}
     spec |= {"scale": scale}
     job = [json.dumps(spec), str(start)]
     for name, rows in (("prompts", prompts), ("experts", experts), ("validation", prompts[:6])):

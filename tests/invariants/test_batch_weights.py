@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from chord.io.seeds import derive_seed
-from chord.training.resume.streams import row_order
-from chord.training.sequences import encode_experts
+from chord.training.sequences import encode_experts, row_order
 from tests.invariants.conftest import COMMON, SEED_PARTS, hybrid_stage, logged, weights
 
 TOP = {"name": "entropy_top", "share": 0.05}

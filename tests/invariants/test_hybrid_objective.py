@@ -8,8 +8,7 @@ from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 from chord import tasks
 from chord.io.seeds import derive_seed
 from chord.rollouts import encode_prompts
-from chord.training.resume.streams import row_order
-from chord.training.sequences import Sequence, collate, encode_experts
+from chord.training.sequences import Sequence, collate, encode_experts, row_order
 from tests.invariants.conftest import COMMON, SEED_PARTS, coin, hybrid_stage, logged, sft_stage, weights
 
 NEVER = {"name": "constant", "mu": 0.0}
@@ -156,6 +155,9 @@ class Refuses:
 def test_no_rollouts_where_their_weight_is_0(train_hybrid):
     trainer = train_hybrid(hybrid_stage(schedule=ALWAYS), engine=Refuses())
     assert logged(trainer, "rollouts") == []
+    nothing = dict.fromkeys(("rollouts_per_prompt", "decoding", "generate_batch_rows"))
+    without_settings = train_hybrid(hybrid_stage(schedule=ALWAYS, **nothing), engine=Refuses())
+    assert torch.equal(weights(trainer), weights(without_settings))
     with pytest.raises(AssertionError, match="rollouts were made"):
         train_hybrid(hybrid_stage(), engine=Refuses())
 

@@ -12,9 +12,8 @@ from chord.errors import UserError
 from chord.io.files import write_jsonl
 from chord.io.seeds import derive_seed
 from chord.rollouts import encode_prompts
-from chord.training.resume.streams import row_order
 from chord.training.run import run
-from chord.training.sequences import encode_experts
+from chord.training.sequences import encode_experts, row_order
 from tests.invariants.conftest import COMMON, LUFFY, SEED_PARTS, SRFT, coin, hybrid_stage, logged, weights
 from tests.invariants.test_resume import VALIDATION, curves, finish, start_run
 
@@ -114,7 +113,7 @@ def test_the_command_finds_the_trace_of_each_prompt(train, start, prompts, trace
 
 
 def spec() -> dict:
-    stage = hybrid_stage(**LUFFY, steps=2).used()
+    stage = hybrid_stage(**LUFFY, steps=2).specification()
     assert "expert_rows_per_step" not in stage
     return {"study_seed": SEED_PARTS[0], "seed_index": SEED_PARTS[1], "stage": stage, "validation": VALIDATION,
             "save_every": 2}  # fmt: skip
@@ -146,7 +145,6 @@ def test_settings_that_cannot_work_are_refused():
         hybrid_stage(**(LUFFY | {"schedule": {"name": "step", "steps": 1, "before": 1.0, "after": 0.5}}))
 
 
-def test_a_separate_router_is_not_in_a_specification():
-    """It is what stages without this setting do: finished runs must not run again."""
-    assert "router" not in hybrid_stage(router={"name": "separate"}).used()
+def test_a_router_that_joins_reads_traces():
+    assert hybrid_stage(router={"name": "separate"}).inputs == ("prompts", "experts")
     assert hybrid_stage(**LUFFY).inputs == ("prompts", "traces")

@@ -8,7 +8,7 @@ import torch
 from chord.io.models import load_weights
 from chord.rollouts import Decoding, encode_prompts
 from chord.training.run import build_trainer
-from chord.training.scale.weights import save_whole
+from chord.training.scale.weights import save_full
 from chord.training.sequences import Sequence, encode_experts
 from chord.training.train_spec import TrainSpec
 from tests.invariants.conftest import hybrid_stage, logged, sft_stage, weights
@@ -79,7 +79,7 @@ def test_rollouts_come_from_the_distribution_that_is_updated(build, engine_for, 
     """Where passes are in bf16, log-probs of samples in bf16 are nearer to the trainer's than those of fp32 are."""
     trainer = build(hybrid_stage(**RATE, lora=lora), precision="bf16")
     trainer.train()
-    save_whole(trainer.model, tmp_path / "whole")
+    save_full(trainer.model, tmp_path / "whole")
     ids = [row for row in encode_prompts(tokenizer, prompts[:8]) for _ in range(4)]
     errors = []
     for engine in (trainer.engine, engine_for(load_weights(tmp_path / "whole", torch.float32))):

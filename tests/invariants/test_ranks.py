@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.invariants.conftest import LUFFY, SRFT, hybrid_stage, needs_deepspeed, sft_stage
+from tests.invariants.conftest import LUFFY, SRFT, hybrid_stage, sft_stage
 
 STAGES = {
     "hybrid": hybrid_stage(steps=3),
@@ -69,11 +69,7 @@ def outputs(start, prompts, experts, traces, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("name", "sharding"),
-    [
-        *((name, "none") for name in STAGES),
-        *((name, "fsdp2") for name in SHARDED),
-        *(pytest.param(name, zero, marks=needs_deepspeed) for zero in ("zero2", "zero3") for name in SHARDED),
-    ],
+    [*((name, "none") for name in STAGES), *((name, "fsdp2") for name in SHARDED)],
 )
 def test_two_ranks_equal_one(name, sharding, outputs):
     folders = outputs(1), outputs(2, sharding)

@@ -16,9 +16,9 @@ import torch
 from chord import tasks
 from chord.io.files import read_json, write_jsonl
 from chord.io.provenance import file_sha256
-from chord.training.curves import CLOCK
 from chord.training.resume.checkpoints import MarkComplete, newest_checkpoint
 from chord.training.run import run
+from chord.training.step_log import CLOCK
 from tests.invariants.conftest import coin, hybrid_stage, sft_stage
 from tests.unit.test_plugins import SRC, WEIGHT, install
 

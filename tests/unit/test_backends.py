@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM
 from chord.errors import UserError
 from chord.evaluation.generate_spec import GenerateSpec
 from chord.experts.experts_spec import ServerSource
-from chord.rollouts import Backend, Decoding, HuggingFaceBackend, server
-from chord.rollouts.backends import ServerBackend, VllmBackend
+from chord.rollouts import Backend, Decoding, server
+from chord.rollouts.backends import ServerBackend
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.rollouts.parity import ParityError, check_parity, probe_texts
 from chord.rollouts.server import ChatServer, ServerEngine
@@ -85,9 +85,9 @@ def test_a_study_names_its_backend(tmp_path):
         (tmp_path / "own.yaml").write_text(text.replace("\nsave_every: 2\n", f"\nsave_every: 2\n{line}\n"))
         return load_study(tmp_path / "own.yaml", ROOT)
 
-    assert study("").generate_spec("rl", 0, "world_test")["backend"] == HuggingFaceBackend().model_dump()
+    assert study("").generate_spec("rl", 0, "world_test")["backend"] == {"kind": "huggingface"}
     vllm = study("generation: {kind: vllm, kv_cache_gib: 2}")
-    assert vllm.generate_spec("rl", 0, "world_test")["backend"] == VllmBackend(kv_cache_gib=2).model_dump()
+    assert vllm.generate_spec("rl", 0, "world_test")["backend"] == {"kind": "vllm", "kv_cache_gib": 2.0}
     with pytest.raises(UserError, match=r"own.yaml: generation.kind: unknown kind 'vlm'.*did you mean 'vllm'"):
         study("generation: {kind: vlm}")
     with pytest.raises(UserError, match=r"own.yaml: generation.url: .*expected no user"):

@@ -17,7 +17,7 @@ def spec(*methods: str, references: tuple[str, ...] = (), seeds: tuple[int, ...]
     return {
         "comparison": "main",
         "methods": [{"name": name, "title": name.upper()} for name in methods],
-        "references": list(references),
+        "pairs": [(method, reference) for reference in references for method in methods if method != reference],
         "seeds": list(seeds),
         "decodings": {"world": "paper", "skills": "paper"},
         **extra,
@@ -160,13 +160,11 @@ def test_runs_that_were_decoded_differently_are_not_compared(tmp_path: Path) -> 
         results(tmp_path, spec("a") | {"decodings": {"skills": "paper"}}, paths[:1])
 
 
-def test_pass_k_below_the_number_of_samples(tmp_path: Path) -> None:
+def test_pass_k_is_the_share_of_questions_with_a_correct_sample(tmp_path: Path) -> None:
     paths = [score(tmp_path, "a", 0, {"q1": [1, 0, 0, 0], "q2": [0, 0, 0, 0]})]
-    found, _ = results(tmp_path, spec("a", pass_k=2), paths)
+    found, _ = results(tmp_path, spec("a"), paths)
     row = found.set_index("metric").loc["pass@k"]
-    assert (row["estimate"], row["k"]) == (pytest.approx(0.25), 2)  # C(3,2)/C(4,2) = 1/2 for q1, 0 for q2
-    with pytest.raises(UserError, match="pass@5 needs at least 5"):
-        results(tmp_path, spec("a", pass_k=5), paths)
+    assert (row["estimate"], row["k"]) == (0.5, 4)
 
 
 def test_a_paired_difference_is_the_difference_of_the_cells(tmp_path: Path) -> None:

@@ -172,14 +172,14 @@ def test_positions_by_the_configuration(tmp_path, config, positions):
     assert find_positions(tmp_path, "x", [tmp_path / "none", tmp_path]) == positions
 
 
-def test_methods_of_the_phase_diagram_are_told_with_the_others(tmp_path, capsys):
+def test_methods_of_a_grid_are_told_with_the_others(tmp_path, capsys):
     """They are called method@base-mu, which is no protocol."""
     study = tmp_path / "long.yaml"
     study.write_text("base: smoke\ntraining: {hybrid: {decoding: {max_response_tokens: 256}}}\n")
     assert cli.main(["check", str(study), "--root", str(BASE.parents[1])]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"training.hybrid.decoding.max_response_tokens: {TOO_LONG} 256 (" in line
-    assert "chord_phi@x0.06-mu0.1" in line
+    assert "chord_phi@x0.06-value0.1" in line
 
 
 def keys_of(value: object, place: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

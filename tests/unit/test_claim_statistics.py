@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 
 from chord.analysis.cells.scores import collect
-from chord.analysis.claims.claim_statistics import Evidence, NotMeasured, difference, level, of_curves, unit
 from chord.analysis.claims.claims_spec import Change, Difference, Position
-from chord.analysis.figures.curves import Curve, RunCurves
+from chord.analysis.claims.evidence import Evidence, NotMeasured, difference, level, of_curves, unit
+from chord.analysis.figures.run_curves import Curve, RunCurves
 from chord.analysis.statistics.intervals import paired_difference, seed_interval, strata
 from tests.helpers import fake_study
 
@@ -134,7 +134,7 @@ def test_a_difference_is_that_of_the_cells(tmp_path):
         )
         for (method, seed), correct in answers.items()
     ]
-    evidence = Evidence({item.benchmark: item for item in collect(paths, ["a", "b"], None)}, {})
+    evidence = Evidence({item.benchmark: item for item in collect(paths, ["a", "b"])}, {})
     statistic = Difference(kind="difference", method="a", reference="b", role="target")
     found = difference(statistic, evidence, "world")
     a, b = np.array([[1, 0.5, 0.5], [1, 1, 0]]), np.array([[0.5, 0, 0], [1, 0.5, 0.5]])

@@ -493,7 +493,7 @@ def test_lists_of_files_and_optional_files(monkeypatch, files):
     calls = fake_room(monkeypatch, "chord.analysis.cells.estimates")
     assert cli.main(["cells", "--spec", "{}", "--scores", a, b, "--out", str(files)]) == 0
     assert calls == [(({}, [files / "a", files / "b"], files), {})]
-    calls = fake_room(monkeypatch, "chord.analysis.tables.tables")
+    calls = fake_room(monkeypatch, "chord.analysis.tables.tabulate")
     table = ["table", "--spec", "{}", "--out", str(files)]
     assert cli.main([*table, "--cells", a, "--differences", b]) == 0
     assert cli.main([*table, "--runs", a, b]) == 0
@@ -537,10 +537,10 @@ def test_an_input_that_is_deleted_meanwhile_is_one_line(monkeypatch, capsys, tmp
 
     class Room:
         @staticmethod
-        def run(spec, runs, out):
+        def run(spec, out, runs):
             Path(spec.get("reads", runs[0] / "curves.csv")).read_text()
 
-    monkeypatch.setitem(sys.modules, "chord.analysis.figures.figures", Room)
+    monkeypatch.setitem(sys.modules, "chord.analysis.figures.draw", Room)
     call = ["figure", "--runs", str(folder), "--out", str(tmp_path / "out"), "--spec"]
     assert cli.main([*call, "{}"]) == 2
     assert capsys.readouterr().err == (

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from chord.analysis.catalogue import FIGURES
-from chord.analysis.figures.frontier import frontier
-from chord.analysis.figures.frontier_figure import draw_frontier
-from chord.analysis.tables import tables
+from chord.analysis.figures.frontier import draw_frontier, frontier
+from chord.analysis.tables import tabulate
 from chord.analysis.tables.costs import by_method, chain_costs, read_run, tokens_before
 from chord.errors import UserError
 
@@ -73,7 +72,7 @@ def test_the_table_has_means_over_seeds_and_a_way_back_to_every_run(folders: lis
     }
     experts = tmp_path / "experts.manifest.json"
     experts.write_text('{"kept": 4}')
-    tables.run(spec, tmp_path, runs=folders, experts=experts)
+    tabulate.run(spec, tmp_path, runs=folders, experts=experts)
     with open(tmp_path / "costs.csv", newline="") as file:
         rows = {(row["method"], row["metric"]): row for row in csv.DictReader(file)}
     assert float(rows["sft", "tokens"]["estimate"]) == 60
@@ -99,7 +98,7 @@ def test_passes_are_over_the_rows_that_a_run_may_read(tmp_path: Path) -> None:
         "chains": {"sft": ["sft"], "sft_rl": ["sft", "sft_rl"]},
     }
     (tmp_path / "experts.manifest.json").write_text('{"kept": 4}')
-    tables.run(spec, tmp_path, runs=folders, experts=tmp_path / "experts.manifest.json")
+    tabulate.run(spec, tmp_path, runs=folders, experts=tmp_path / "experts.manifest.json")
     with open(tmp_path / "costs.csv", newline="") as file:
         rows = {(row["method"], row["metric"]): row for row in csv.DictReader(file)}
     assert float(rows["sft", "expert_passes"]["estimate"]) == 6 / 3
@@ -119,12 +118,12 @@ def test_a_run_says_itself_how_many_expert_rows_it_could_read(tmp_path: Path) ->
 
 def test_only_seeds_with_the_whole_chain_count(folders: list[Path], tmp_path: Path) -> None:
     spec = {"name": "costs", "methods": [{"name": "sft_rl", "title": "x"}], "chains": {"sft_rl": ["sft", "sft_rl"]}}
-    tables.run(spec, tmp_path, runs=folders[1:])
+    tabulate.run(spec, tmp_path, runs=folders[1:])
     with open(tmp_path / "costs.csv", newline="") as file:
         rows = {row["metric"]: row for row in csv.DictReader(file)}
     assert rows["tokens"]["seeds"] == "1"
     assert "expert_passes" not in rows  # without the size of the expert set there are no passes
-    tables.run(spec, tmp_path, runs=folders[:2])
+    tabulate.run(spec, tmp_path, runs=folders[:2])
     assert "| x | – |" in (tmp_path / "costs.md").read_text()
 
 

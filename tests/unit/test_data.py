@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from chord import tasks
 from chord.data import benchmark, prepare
-from chord.data.checks import check_disjoint, check_rows, identity
 from chord.data.hub_folder import read_folder
 from chord.data.openr1_reader import read_openr1
+from chord.data.row_format import check_disjoint, check_rows, identity
 from chord.errors import UserError
 from chord.io.files import read_jsonl
 from chord.io.provenance import file_sha256

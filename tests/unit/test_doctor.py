@@ -123,14 +123,6 @@ def test_peft_is_asked_for_where_the_study_trains_adapters(root, monkeypatch):
     assert ("missing", "peft") in states(packages.findings(load(root), on_slurm=False))
 
 
-@pytest.mark.skipif(find_spec("deepspeed") is not None, reason="DeepSpeed is installed")
-def test_deepspeed_is_asked_for_where_the_study_shards_with_it(root):
-    root.set(STUDY_FILE, "training", "scale", value={"ranks": 2, "sharding": "zero2"})
-    root.set(STUDY_FILE, "training", "hybrid", "prompts_per_step", value=4)
-    root.set(STUDY_FILE, "training", "sft", "micro_batch_rows", value=4)
-    assert ("missing", "DeepSpeed") in states(packages.findings(load(root), on_slurm=False))
-
-
 def test_memory(root):
     study = load(root)  # a training job asks for 3,000 MB
     assert machine.memory(study, 1, 2999).state == "missing"

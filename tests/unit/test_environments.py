@@ -8,10 +8,12 @@ import pytest
 import yaml
 from rattler import MatchSpec
 
+import chord
+
 ROOT = Path(__file__).parents[2]
 FILES = ("environment.yml", "workflow/envs/gpu.yml")
 # What the environment for GPUs has otherwise, and why: workflow/envs/gpu.yml.
-GPU = {"deepspeed": "0.19.8", "numpy": "2.3.5", "vllm": "0.31.0"}
+GPU = {"numpy": "2.3.5", "vllm": "0.31.0"}
 
 
 def read(file: str) -> tuple[list[str], list[str], dict[str, str]]:
@@ -44,9 +46,10 @@ def test_adapters_are_tested_wherever_tests_run(project):
     assert set(extras["lora"]) < set(extras["dev"])
 
 
-def test_deepspeed_is_that_of_the_extra():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["optional-dependencies"]["deepspeed"] == [f"deepspeed=={GPU['deepspeed']}"]
+def test_version_is_the_same_everywhere(project):
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {project["version"], citation["version"]} == {chord.__version__}
+    assert f"## [{chord.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -14,7 +14,7 @@ from chord.experts.experts_spec import ExpertsSpec, ModelSource
 from chord.experts.make import _choose
 from chord.experts.sources import Candidate, open_source
 from chord.io.files import read_json, read_jsonl, write_jsonl
-from chord.rollouts.parts import Parts
+from chord.rollouts.completions import FinishedBatches
 from chord.rollouts.workers import Completer, open_engine
 from chord.tasks import Verdict
 from chord.world import problems, solutions
@@ -234,7 +234,7 @@ def test_model_samples_are_judged_and_counted(prompts, tmp_path):
     # The samples of a row do not depend on the rows beside it.
     write_jsonl(tmp_path / "last.jsonl", read_jsonl(prompts)[-3:])
     alone, together = (
-        list(open_source(ModelSource(**source), 5, Parts(tmp_path / path.stem)).candidates(read_jsonl(path)))
+        list(open_source(ModelSource(**source), 5, FinishedBatches(tmp_path / path.stem)).candidates(read_jsonl(path)))
         for path in (tmp_path / "last.jsonl", prompts)
     )
     assert alone == together[-3:]

@@ -13,13 +13,13 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from chord.errors import UserError
-from chord.evaluation import generate, parquet_columns
-from chord.evaluation.validate import accuracy
+from chord.evaluation import generate, records
 from chord.io.files import write_jsonl
-from chord.io.locks import held
+from chord.io.locks import exclusive
 from chord.io.seeds import derive_seed
 from chord.rollouts import Decoding, encode_prompts, workers
 from chord.rollouts.huggingface import HuggingFaceEngine
+from chord.training.validation import accuracy
 from chord.world.rows import world_rows
 
 SPEC = {
@@ -49,15 +49,15 @@ def straight(tiny_model_dir, rows, tmp_path_factory) -> Path:
 
 def test_columns_order_and_record(straight, rows, tiny_model_dir):
     table = pq.read_table(straight)
-    assert table.schema.remove_metadata() == parquet_columns.COMPLETIONS
+    assert table.schema.remove_metadata() == records.COMPLETIONS
     ids = [json.loads(line)["id"] for line in rows.read_text().splitlines()]
     assert table["prompt_id"].to_pylist() == [name for name in ids for _ in range(3)]
     assert table["sample"].to_pylist() == [0, 1, 2] * 24
     assert table["seed"][4].as_py() == derive_seed(7, 1, "evaluate", "world_test", ids[1], 1)
     assert set(table["truncated"].to_pylist()) == {True, False}
     assert set(table.filter(table["truncated"])["tokens"].to_pylist()) == {32}
-    record = parquet_columns.read_record(straight)
-    assert [record[key] for key in parquet_columns.IDENTITY[:4]] == ["rl", 1, "world_test", 3]
+    record = records.read_record(straight)
+    assert [record[key] for key in records.IDENTITY[:4]] == ["rl", 1, "world_test", 3]
     assert record["manifest"] is None  # random weights come from no run
     assert set(record["inputs"]["model"]) >= {"model.safetensors", "tokenizer.json"}
     assert [path.name for path in straight.parent.iterdir()] == [straight.name]
@@ -86,7 +86,7 @@ def test_two_workers_write_what_one_writes(straight, rows, tiny_model_dir, tmp_p
         SPEC | {"backend": {"workers": 2, "kind": "huggingface"}}, tiny_model_dir, rows, tmp_path / "two.parquet"
     )
     assert pq.read_table(tmp_path / "two.parquet").equals(pq.read_table(straight))
-    first, second = parquet_columns.read_record(straight), parquet_columns.read_record(tmp_path / "two.parquet")
+    first, second = records.read_record(straight), records.read_record(tmp_path / "two.parquet")
     assert first | {"finished": ""} == second | {"finished": ""}
 
 
@@ -98,9 +98,10 @@ def test_a_killed_run_goes_on_and_ends_where_a_straight_one_does(
     # After three batches the process waits, so that the kill finds it in the middle however slow the machine is.
     script = (
         "import json, sys, time\nfrom pathlib import Path\n"
-        "from chord.evaluation import generate\nfrom chord.rollouts import parts\n"
-        "write = parts.Parts.write\n"
-        "parts.Parts.write = lambda self, batch, table: write(self, batch, table) if batch < 3 else time.sleep(600)\n"
+        "from chord.evaluation import generate\nfrom chord.rollouts.completions import FinishedBatches\n"
+        "write = FinishedBatches.write\n"
+        "FinishedBatches.write = lambda self, batch, table: "
+        "write(self, batch, table) if batch < 3 else time.sleep(600)\n"
         "generate.run(json.loads(sys.argv[1]), *map(Path, sys.argv[2:]))\n"
     )
     command = [sys.executable, "-c", script, json.dumps(SPEC), str(tiny_model_dir), str(rows), str(out)]
@@ -127,7 +128,7 @@ def test_a_killed_run_goes_on_and_ends_where_a_straight_one_does(
 def test_two_processes_do_not_write_the_same_completions(rows, tiny_model_dir, tmp_path):
     out = tmp_path / "out.parquet"
     with (
-        held(tmp_path / ".out.parquet.lock", "writing these completions", beat=0.2),
+        exclusive(tmp_path / ".out.parquet.lock", "writing these completions", beat=0.2),
         pytest.raises(UserError, match=rf"lock: process {os.getpid()} on .* is writing these completions"),
     ):
         generate.run(SPEC, tiny_model_dir, rows, out)

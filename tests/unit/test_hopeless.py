@@ -2,7 +2,7 @@
 
 import pytest
 
-from chord.training.hopeless import STEPS, VALIDATIONS, Facts, findings
+from chord.training.hopeless import STEPS, VALIDATIONS, Facts, diagnoses
 
 FACTS = Facts(max_response_tokens=96, max_validation_tokens=64, ends="<eos>")
 HEALTHY = {"truncated": 0.1, "unparsed": 0.2, "right": 0.3, "reward_low": -1.0, "reward_high": 1.0}
@@ -22,7 +22,7 @@ def history(*steps: dict | None, a_ex: float = 0.0) -> list[dict]:
 
 
 def shown(*steps: dict | None, a_ex: float = 0.0) -> list[tuple[str, int, int, bool]]:
-    return [(one.symptom, one.first, one.last, one.hopeless) for one in findings(history(*steps, a_ex=a_ex), FACTS)]
+    return [(one.symptom, one.first, one.last, one.hopeless) for one in diagnoses(history(*steps, a_ex=a_ex), FACTS)]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def shown(*steps: dict | None, a_ex: float = 0.0) -> list[tuple[str, int, int, b
     ],
 )
 def test_a_symptom_of_several_steps_in_a_row_is_found_with_its_cause(symptom, values, words):
-    (one,) = findings(history(HEALTHY, *[values] * STEPS, HEALTHY), FACTS)
+    (one,) = diagnoses(history(HEALTHY, *[values] * STEPS, HEALTHY), FACTS)
     assert (one.symptom, one.first, one.last) == (symptom, 2, STEPS + 1)
     assert words in one.message
     assert one.hopeless == (symptom != "solved")
@@ -66,7 +66,7 @@ def test_steps_that_learn_from_experts_count_less_and_steps_without_rollouts_not
 
 
 def test_the_length_of_the_experts_responses_is_told_where_the_limit_may_be_too_little():
-    (one,) = findings(history(*[TRUNCATED] * 20, a_ex=0.5), FACTS)
+    (one,) = diagnoses(history(*[TRUNCATED] * 20, a_ex=0.5), FACTS)
     assert "; the expert's have 300 on average" in one.message
 
 
@@ -86,9 +86,9 @@ def validations(*lengths: float) -> list[dict]:
 
 
 def test_a_run_without_rollouts_is_judged_by_its_validations():
-    found = findings(validations(64.0, *[64.0] * VALIDATIONS, 63.9), FACTS)
+    found = diagnoses(validations(64.0, *[64.0] * VALIDATIONS, 63.9), FACTS)
     assert [(one.symptom, one.first, one.last) for one in found] == [("truncated", 4, 4 * VALIDATIONS)]
     assert "max_response_tokens = 64 is too little, or the model does not learn its end token" in found[0].message
-    assert findings(validations(64.0, *[64.0] * (VALIDATIONS - 1)), FACTS) == []  # the start model's is no sign
-    assert findings(validations(*[63.9] * 20), FACTS) == []
-    assert findings([], FACTS) == []
+    assert diagnoses(validations(64.0, *[64.0] * (VALIDATIONS - 1)), FACTS) == []  # the start model's is no sign
+    assert diagnoses(validations(*[63.9] * 20), FACTS) == []
+    assert diagnoses([], FACTS) == []

@@ -23,8 +23,9 @@ def test_the_function_takes_what_the_entry_says(name):
     tree = ast.parse(Path(find_spec(module).origin).read_text())
     arguments = next(node.args for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
     named = [argument.arg for argument in (*arguments.args, *arguments.kwonlyargs)]
-    assert named[: len(job.inputs) + 2] == ["spec", *job.inputs, "out"]
-    assert set(named[len(job.inputs) + 2 :]) == {*job.optional, *job.also, *job.flags}
+    needed = [*(["spec"] if job.has_spec else []), *job.inputs, "out"]
+    assert named[: len(needed)] == needed
+    assert set(named[len(needed) :]) == {*job.optional, *job.also, *job.flags}
     assert {*job.many} <= {*job.inputs, *job.optional}
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from chord.errors import UserError
-from chord.io.locks import held
+from chord.io.locks import exclusive
 
 NAME = "lock"
 WORK = "training into this folder"
 HOLD = (
-    "import sys, time; from pathlib import Path; from chord.io.locks import held\n"
-    f"with held(Path(sys.argv[1]) / 'lock', {WORK!r}, beat=0.2): print('held', flush=True); time.sleep(60)"
+    "import sys, time; from pathlib import Path; from chord.io.locks import exclusive\n"
+    f"with exclusive(Path(sys.argv[1]) / 'lock', {WORK!r}, beat=0.2): print('held', flush=True); time.sleep(60)"
 )
 
 
@@ -35,7 +35,7 @@ def another_process(folder: Path):
 
 def test_a_living_holder_keeps_its_folder(tmp_path):
     with another_process(tmp_path) as holder:
-        with pytest.raises(UserError) as caught, held(tmp_path / NAME, WORK):
+        with pytest.raises(UserError) as caught, exclusive(tmp_path / NAME, WORK):
             pytest.fail("two processes in one folder")
         assert str(caught.value) == (
             f"{tmp_path / NAME}: process {holder.pid} on {socket.gethostname()} is {WORK}; wait for it or stop it, "
@@ -49,7 +49,7 @@ def test_a_killed_holder_is_replaced_at_once(tmp_path):
         holder.wait()
         assert (tmp_path / NAME).exists()
         started = time.monotonic()
-        with held(tmp_path / NAME, WORK) as check:
+        with exclusive(tmp_path / NAME, WORK) as check:
             check()
         assert time.monotonic() - started < 1
     assert not (tmp_path / NAME).exists()
@@ -66,7 +66,7 @@ def of_another_machine(folder: Path, lease: float) -> Path:
 def test_a_silent_holder_on_another_machine_is_replaced_after_the_lease(tmp_path):
     of_another_machine(tmp_path, lease=2.0)
     started = time.monotonic()
-    with held(tmp_path / NAME, WORK, lease=2.0, beat=0.5):
+    with exclusive(tmp_path / NAME, WORK, lease=2.0, beat=0.5):
         assert time.monotonic() - started >= 2
 
 
@@ -83,7 +83,7 @@ def test_a_holder_on_another_machine_that_touches_its_lock_keeps_it(tmp_path):
     try:
         with (
             pytest.raises(UserError, match=f"on node7 is {WORK}; wait"),
-            held(tmp_path / NAME, WORK, lease=2.0, beat=0.5),
+            exclusive(tmp_path / NAME, WORK, lease=2.0, beat=0.5),
         ):
             pytest.fail("two processes in one folder")
     finally:
@@ -94,7 +94,7 @@ def test_a_holder_on_another_machine_that_touches_its_lock_keeps_it(tmp_path):
 
 @pytest.mark.parametrize("taken_over", [True, False])
 def test_whoever_lost_the_lock_learns_it(taken_over, tmp_path):
-    with held(tmp_path / NAME, WORK, lease=2.0, beat=0.1) as check:
+    with exclusive(tmp_path / NAME, WORK, lease=2.0, beat=0.1) as check:
         (tmp_path / NAME).unlink()
         if taken_over:
             of_another_machine(tmp_path, lease=2.0)
@@ -108,11 +108,11 @@ def test_of_many_that_find_a_dead_holder_one_enters_at_a_time(tmp_path):
     """Six processes at once, again and again: each kills itself while it holds the folder, and leaves it locked."""
     code = (
         "import os, sys; from pathlib import Path\n"
-        "from chord.errors import UserError; from chord.io.locks import held\n"
+        "from chord.errors import UserError; from chord.io.locks import exclusive\n"
         "inside = Path(sys.argv[1]) / 'inside'\n"
         "while True:\n"
         "    try:\n"
-        f"        with held(Path(sys.argv[1]) / 'lock', {WORK!r}, lease=20.0, beat=0.1):\n"
+        f"        with exclusive(Path(sys.argv[1]) / 'lock', {WORK!r}, lease=20.0, beat=0.1):\n"
         "            inside.mkdir()\n"  # fails if another is inside
         "            inside.rmdir()\n"
         "            os.kill(os.getpid(), 9)\n"

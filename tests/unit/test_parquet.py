@@ -8,7 +8,7 @@ import pytest
 
 from chord.analysis.cells import cell_files, scores
 from chord.errors import UserError
-from chord.evaluation import parquet_columns
+from chord.evaluation import records
 from chord.io import parquet
 
 TABLE = pa.table({"text": [f"answer {n}" for n in range(500)], "number": list(range(500))})
@@ -54,7 +54,7 @@ def test_no_changed_byte_gives_other_values(path):
     assert refused > 20
 
 
-@pytest.mark.parametrize("read", [cell_files.read, scores.read_scores, parquet_columns.read_record])
+@pytest.mark.parametrize("read", [cell_files.read, scores.read_scores, records.read_record])
 def test_every_reader_of_results_refuses_it(path, read):
     os.truncate(path, 100)
     with pytest.raises(UserError, match=f"^{path}: not a whole parquet file"):

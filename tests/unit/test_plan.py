@@ -259,20 +259,16 @@ def parts(memory):
         ("none", 4 * PARAMETERS, 8 * PARAMETERS, 8 * PARAMETERS, 2 * PARAMETERS),
         # Half of all; gathered in bf16 the output layer and two layers; the gradients of one layer.
         ("fsdp2", 2 * PARAMETERS, 2 * PARAMETERS, 4 * PARAMETERS, 2 * (TABLE + 2 * LAYER) + 4 * PARAMETERS / 2),
-        # bf16 weights; an fp32 copy beside the moments; DeepSpeed's bucket; all weights of so small a model gathered.
-        ("zero2", 2 * PARAMETERS, 2 * PARAMETERS, 6 * PARAMETERS, 2 * 5e8),
-        ("zero3", PARAMETERS, 2 * PARAMETERS, 6 * PARAMETERS, 2 * (5e8 + PARAMETERS)),
     ],
 )
 def test_memory_of_two_ranks(on_gpu, sharding, weights, gradients, optimizer, copies):
     study = scaled(on_gpu, ranks=2, sharding=sharding)
     stage = study.methods["decay"].stage
     assert parts(update(study, stage)) == (weights, gradients, optimizer, copies)
-    # Between updates: no gradients but DDP's buckets. To sample from in bf16: casts, a replica where the weights are
-    # shared, or under zero2 the weights themselves.
+    # Between updates: no gradients but DDP's buckets. To sample from in bf16: casts, or a replica where the
+    # weights are shared.
     buckets = 4 * PARAMETERS if sharding == "none" else 0
-    sampled_from = 0 if sharding == "zero2" else 2 * PARAMETERS
-    assert parts(rollouts(study, stage)) == (weights, buckets, optimizer, sampled_from)
+    assert parts(rollouts(study, stage)) == (weights, buckets, optimizer, 2 * PARAMETERS)
 
 
 def test_offloaded_parts_lie_in_the_machine(on_gpu):
@@ -282,8 +278,6 @@ def test_offloaded_parts_lie_in_the_machine(on_gpu):
     machine = rank(study, stage).in_machine
     # Of both ranks together all weights, gradients and moments; and the checkpoint that the first rank writes.
     assert parts(machine)[:3] == (8 * PARAMETERS, 4 * PARAMETERS, 16 * PARAMETERS)
-    study = scaled(on_gpu, ranks=2, sharding="zero2", cpu_offload=True)
-    assert parts(update(study, stage))[:3] == (2 * PARAMETERS, 0, 0)
 
 
 def test_each_rank_loads_the_whole_model(on_gpu):

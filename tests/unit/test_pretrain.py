@@ -3,6 +3,8 @@
 import itertools
 import random
 import re
+import shutil
+import zipfile
 
 import pytest
 import torch
@@ -12,15 +14,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2ForCausalLM
 
 from chord.errors import UserError
 from chord.io.files import read_json
-from chord.io.locks import held
+from chord.io.locks import exclusive
 from chord.io.provenance import file_sha256
 from chord.rollouts import encode_prompts
 from chord.world import pretrain, problems, skills, solutions
 from chord.world.gates import guess_rate, marker_logp, measure_gates, missed
 from chord.world.pretrain_spec import Gates, Mixture, PretrainSpec
 from chord.world.rows import skill_rows, world_rows
-from chord.world.tokenizer import build_tokenizer
-from chord.world.vocabulary import words
+from chord.world.tokenizer import build_tokenizer, words
 
 TINY = {
     "seed": 1,
@@ -150,7 +151,7 @@ def test_number_of_micro_batches_changes_nothing(tokenizer, tmp_path):
     for parts in (1, 4):
         spec = PretrainSpec.model_validate(TINY | {"steps": 3, "micro_batches": parts})
         model = pretrain.build_model(spec.architecture, tokenizer, 1).double()
-        pretrain.train(spec, model, tokenizer, checkpoint=tmp_path / f"{parts}.pt")
+        pretrain.train(spec, model, tokenizer, tmp_path / str(parts))
         results.append(model.model.embed_tokens.weight.detach())
     torch.testing.assert_close(*results, rtol=1e-9, atol=1e-12)
 
@@ -191,53 +192,53 @@ def test_killed_training_goes_on_to_the_same_bits(trained, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(("changed", "differs"), [({"seed": 2}, "spec"), ({}, "code")])
-def test_a_checkpoint_of_another_training_is_not_gone_on_from(
-    changed, differs, tokenizer, tmp_path, caplog, monkeypatch
-):
-    checkpoint = tmp_path / "state.pt"
+def test_training_does_not_resume_from_another_one(changed, differs, tokenizer, tmp_path, caplog, monkeypatch):
+    checkpoints = tmp_path / "checkpoints"
 
     def train(values: dict) -> Qwen2ForCausalLM:
         spec = PretrainSpec.model_validate(values)
         model = pretrain.build_model(spec.architecture, tokenizer, spec.seed)
-        pretrain.train(spec, model, tokenizer, checkpoint)
+        pretrain.train(spec, model, tokenizer, checkpoints)
         return model
 
     straight = train(TINY | changed)
-    checkpoint.unlink()
+    shutil.rmtree(checkpoints)
     train(TINY)
-    assert checkpoint.exists()
+    assert (checkpoints / "state.pt").exists()
     if differs == "code":
         monkeypatch.setattr(pretrain, "source_sha256", lambda *rooms: "of edited code")
     caplog.set_level("INFO")
     anew = train(TINY | changed)
-    assert f"starts anew: {checkpoint} was made with another {differs}" in caplog.text
+    assert f"{checkpoints / 'identity.json'}: of a job with another {differs}; starts anew" in caplog.text
     for name, values in straight.state_dict().items():
         assert torch.equal(values, anew.state_dict()[name])
 
 
 @pytest.mark.parametrize("damage", ["cut off", "a changed byte"])
-def test_a_damaged_checkpoint_is_not_gone_on_from(damage, trained, tokenizer, tmp_path, caplog, monkeypatch):
+def test_training_does_not_resume_from_a_damaged_checkpoint(damage, trained, tokenizer, tmp_path, caplog, monkeypatch):
     straight, _ = trained
-    checkpoint = tmp_path / "state.pt"
+    checkpoint = tmp_path / "checkpoints/state.pt"
     spec = PretrainSpec.model_validate(TINY)
-    pretrain.train(spec, pretrain.build_model(spec.architecture, tokenizer, spec.seed), tokenizer, checkpoint)
+    pretrain.train(spec, pretrain.build_model(spec.architecture, tokenizer, spec.seed), tokenizer, checkpoint.parent)
     content = bytearray(checkpoint.read_bytes())
     if damage == "cut off":
         del content[-1000:]
     else:
-        content[len(content) // 2] ^= 1
+        with zipfile.ZipFile(checkpoint) as archive:  # what lies between its parts has no checksum and no meaning
+            largest = archive.read(max(archive.infolist(), key=lambda part: part.file_size))
+        content[content.index(largest) + len(largest) // 2] ^= 1
     checkpoint.write_bytes(content)
     model = pretrain.build_model(spec.architecture, tokenizer, spec.seed)
-    pretrain.train(spec, model, tokenizer, checkpoint)
+    pretrain.train(spec, model, tokenizer, checkpoint.parent)
     assert f"{checkpoint}: damaged" in caplog.text
     for name, values in AutoModelForCausalLM.from_pretrained(straight).state_dict().items():
         assert torch.equal(values, model.state_dict()[name])
 
 
 def test_two_processes_cannot_train_into_one_folder(tmp_path):
-    lock = tmp_path / "base_model.checkpoint/lock"
+    lock = tmp_path / "base_model.lock"
     with (
-        held(lock, "training this base model", beat=0.2),
+        exclusive(lock, "training this base model", beat=0.2),
         pytest.raises(UserError, match="is training this base model"),
     ):
         pretrain.run(TINY, tmp_path / "base_model")
@@ -278,13 +279,13 @@ def test_a_start_of_another_architecture_is_refused(trained, tmp_path):
         pretrain.run(wider, tmp_path / "b", start)
 
 
-def test_a_checkpoint_from_another_start_is_not_gone_on_from(tokenizer, tmp_path, caplog):
+def test_training_does_not_resume_from_another_start(tokenizer, tmp_path, caplog):
     spec = PretrainSpec.model_validate(TINY)
     caplog.set_level("INFO")
     for files in ({"model.safetensors": "one"}, {"model.safetensors": "two"}):
         model = pretrain.build_model(spec.architecture, tokenizer, spec.seed)
-        pretrain.train(spec, model, tokenizer, tmp_path / "state.pt", files)
-    assert "was made with another start" in caplog.text
+        pretrain.train(spec, model, tokenizer, tmp_path / "checkpoints", files)
+    assert "of a job with another start; starts anew" in caplog.text
 
 
 def test_missed_gates_fail_and_keep_the_model_beside(tmp_path):

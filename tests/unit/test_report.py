@@ -14,11 +14,12 @@ import pytest
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.cells import estimates
-from chord.analysis.figures import figures
-from chord.analysis.report import report
-from chord.analysis.report.report_claims import Picture, picture
+from chord.analysis.claims.fragment import Picture, claims_html, picture
+from chord.analysis.figures import draw
+from chord.analysis.report.page import run as write_page
 from chord.analysis.report.summary import summarise
 from chord.analysis.specs import ReportComparison
+from chord.analysis.tables import tabulate
 from tests.helpers import fake_study
 
 REPORTED = Path(__file__).parents[2] / "config" / "paper" / "reported.yaml"
@@ -32,6 +33,8 @@ GATES = Path(__file__).parents[2] / "models" / "world-base" / "manifest.json"
 
 def table_spec(name: str) -> dict:
     content = {"chains": CHAINS} if TABLES[name].kind == "costs" else {"columns": COLUMNS}
+    if TABLES[name].kind == "differences":
+        content["pairs"] = fake_study.pairs("rl", methods=NAMES)
     return {"name": name, "methods": fake_study.titles(*NAMES)} | content
 
 
@@ -40,7 +43,8 @@ def report_spec(**extra) -> dict:
         "name": "main",
         "title": "Main <comparison>",
         "methods": fake_study.titles(*NAMES),
-        "tables": [table_spec(name) for name in TABLES],
+        "columns": COLUMNS[:1],
+        "tables": list(TABLES),
         "figures": ["fig2", "fig9", "frontier"],
     }
     spec = {"study": "fake", "title": "A made-up study", "question": "Is it a page?", "seeds": [0, 1, 2]}
@@ -57,7 +61,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {
             "comparison": "main",
             "methods": methods,
-            "references": ["rl"],
+            "pairs": fake_study.pairs("rl", methods=NAMES),
             "seeds": [0, 1, 2],
             "decodings": {"world": "paper", "skills": "paper"},
         },
@@ -69,9 +73,21 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         runs = [folder for folder in folders if folder.parts[-2] in shown]
         chains = CHAINS if name == "frontier" else {}
         spec = {"name": name, "methods": fake_study.titles(*shown), "chains": chains}
-        figures.run(spec, runs, root / "main" / "figures")
-    (root / "claims.json").write_text(json.dumps(CLAIMS))
+        draw.run(spec, root / "main" / "figures", runs)
+    of_runs = {"runs": [folder for folder in folders if folder.parts[-2] in NAMES[1:]]}
+    of_cells = {name: root / "main" / f"{name}.parquet" for name in ("cells", "differences")}
+    for name in TABLES:
+        tabulate.run(
+            table_spec(name), root / "main" / "tables", **(of_runs if TABLES[name].kind == "costs" else of_cells)
+        )
+    write_claims(root / "claims.json")
     return root
+
+
+def write_claims(path: Path, **changes) -> Path:
+    path.write_text(json.dumps(CLAIMS | changes), encoding="utf-8")
+    path.with_suffix(".html").write_text(claims_html(CLAIMS | changes), encoding="utf-8")
+    return path
 
 
 def test_of(verdict: str, **extra) -> dict:
@@ -89,6 +105,7 @@ CLAIMS = {
     "modified": False,
     "before_runs": True,
     "n_tests": 2,
+    "counts": {"supported": 1, "contradicted": 0, "undecided": 0, "not measured": 1},
     "expected_false_verdicts": 0.1,
     "claims": [
         {"name": "one", "sentence": "A < B.", "paper": "Table 1", "verdict": "supported", "missing": [],
@@ -103,7 +120,7 @@ CLAIMS = {
 
 def page(results: Path, out: Path, claims: Path | None = None, tuning: Path | None = None, **extra) -> str:
     claims = claims or results / "claims.json"
-    report.run(report_spec(**extra), results, out, reported=REPORTED, claims=claims, tuning=tuning, gates=GATES)
+    write_page(report_spec(**extra), results, out, reported=REPORTED, claims=claims, tuning=tuning, gates=GATES)
     return out.read_text(encoding="utf-8")
 
 
@@ -193,17 +210,17 @@ def test_it_shows_the_verdicts_and_when_the_claims_were_written(results: Path, t
     assert "the study has no method c" in text
     assert "commit <code>a1b2c3d4e5f6</code> of 2026-01-02. Every run was made by code that has this commit" in text
     late = tmp_path / "claims.json"
-    late.write_text(json.dumps(CLAIMS | {"before_runs": False}))
+    write_claims(late, before_runs=False)
     text = page(results, tmp_path / "late.html", claims=late)
     assert "Claims: commit a1b2c3d4e5f6 is not among the ancestors" in text[text.index('id="failures"') :]
-    late.write_text(json.dumps(CLAIMS | {"before_runs": False, "modified": True}))
+    write_claims(late, before_runs=False, modified=True)
     assert "Claims: their file was changed after its commit." in page(results, tmp_path / "late.html", claims=late)
-    late.write_text(json.dumps(CLAIMS | {"before_runs": None, "git_commit": None, "date": None, "modified": None}))
+    write_claims(late, before_runs=None, git_commit=None, date=None, modified=None)
     assert "Claims: their file is in no commit." in page(results, tmp_path / "late.html", claims=late)
 
 
 def test_a_page_without_verdicts_says_so(results: Path, tmp_path: Path) -> None:
-    report.run(report_spec(), results, tmp_path / "report.html")
+    write_page(report_spec(), results, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "No verdicts on claims." in text[text.index('id="failures"') :]
     assert 'href="#claims"' not in text
@@ -258,7 +275,7 @@ def test_missed_gates_and_mixed_code_are_failures(results: Path, tmp_path: Path)
     path.write_text(json.dumps(record | {"code": {"git_commit": None, "source_sha256": "0" * 16}}))
     gates = tmp_path / "manifest.json"
     gates.write_text(json.dumps(json.loads(GATES.read_text()) | {"missed_gates": ["gate gap: 0.1"]}))
-    report.run(report_spec(), mixed, tmp_path / "report.html", gates=gates)
+    write_page(report_spec(), mixed, tmp_path / "report.html", gates=gates)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     failures = text[text.index('id="failures"') : text.index('id="provenance"')]
     assert "2 different states of the code" in failures
@@ -270,7 +287,7 @@ def test_runs_that_could_not_learn_are_failures(results: Path, tmp_path: Path) -
     path = warned / "runs/rl/seed-1/manifest.json"
     one = {"symptom": "equal", "first_step": 3, "last_step": 20, "message": "all rewards have been 0"}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"warnings": [one]}))
-    report.run(report_spec(), warned, tmp_path / "report.html")
+    write_page(report_spec(), warned, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     assert "runs/rl/seed-1, steps 3 to 20: all rewards have been 0." in text[text.index("<h2>Failures and gaps</h2>") :]
 
@@ -299,7 +316,10 @@ def test_missing_results_are_listed(results: Path, tmp_path: Path) -> None:
     assert "no figure fig9" in missing
     assert "3 results missing" in text
     (broken / "main" / "cells.parquet").unlink()
-    assert "no cells, so no tables" in page(broken, tmp_path / "report.html")
+    (broken / "main" / "tables" / "costs.html").unlink()
+    text = page(broken, tmp_path / "report.html")
+    assert "no cells" in text
+    assert "no table costs" in text
 
 
 def test_further_comparisons_come_after_the_first(results: Path, tmp_path: Path) -> None:
@@ -311,7 +331,7 @@ def test_further_comparisons_come_after_the_first(results: Path, tmp_path: Path)
     text = page(other, tmp_path / "report.html", comparisons=comparisons)
     assert text.index('id="main-costs"') < text.index('id="ablation-table1"') < text.index('id="tuning"')
     assert 'id="ablation-frontier"' in text
-    assert "Gone: no cells, so no tables" in text
+    assert "Gone: no cells" in text
     checker = Checker()
     checker.feed(text)
     assert checker.open == []
@@ -334,7 +354,7 @@ def test_sentences_say_no_more_than_the_intervals() -> None:
     assert (found.better, found.worse) == ("CHORD-φ (+10.0)", "Original (−20.0)")
     assert found.suggestive == "CHORD-µ (+6.0)"
     assert found.undecided.startswith("SFT-best (+5.0); true differences below 8.0 percentage points")
-    by_degrees = comparison.model_copy(update={"tables": (comparison.tables[0].model_copy(update={"name": "table7"}),)})
+    by_degrees = comparison.model_copy(update={"tables": ("table7",)})
     (found,) = summarise(by_degrees, [row | {"metric": "reward"} for row in rows])
     assert (found.benchmark, found.better) == ("World, mean reward", "CHORD-φ (+10.0)")
     assert summarise(by_degrees, rows) == []
@@ -342,8 +362,8 @@ def test_sentences_say_no_more_than_the_intervals() -> None:
 
 def test_analysis_starts_fast_because_it_imports_no_torch() -> None:
     code = (
-        "import sys; import chord.analysis.cells.estimates, chord.analysis.tables.tables;"
-        "import chord.analysis.figures.figures, chord.analysis.report.report;"
+        "import sys; import chord.analysis.cells.estimates, chord.analysis.tables.tabulate;"
+        "import chord.analysis.figures.draw, chord.analysis.report.page;"
         "print(sorted({'torch', 'transformers', 'trl', 'accelerate'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -361,7 +381,7 @@ def test_the_catalogue_and_specs_import_nothing_heavy() -> None:
 
 def test_tables_figures_and_report_do_not_wait_for_pandas_or_scipy() -> None:
     code = (
-        "import sys; import chord.analysis.tables.tables, chord.analysis.figures.figures, chord.analysis.report.report;"
+        "import sys; import chord.analysis.tables.tabulate, chord.analysis.figures.draw, chord.analysis.report.page;"
         "print(sorted({'pandas', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

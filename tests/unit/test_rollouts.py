@@ -12,8 +12,7 @@ from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
 from chord.errors import UserError
 from chord.rollouts import Decoding, encode_prompts, fixed_batches, huggingface
 from chord.rollouts.huggingface import HuggingFaceEngine, load_model, stop_tokens
-from chord.rollouts.noise import uniform_noise
-from chord.rollouts.sampling import UNITS, choose, nucleus
+from chord.rollouts.sampling import UNITS, choose, nucleus, uniform_noise
 
 PAD, EOS = 0, 2
 # Lengths from 3 to 9, so that every batch of them needs padding.

@@ -11,7 +11,7 @@ import pytest
 
 from chord import tasks
 from chord.errors import GraderError, UserError
-from chord.evaluation import parquet_columns, score
+from chord.evaluation import records, score
 from chord.io.files import write_jsonl
 
 ROWS = [
@@ -54,8 +54,8 @@ def files(tmp_path):
 
     def run(items: list[dict]) -> pa.Table:
         given, out = tmp_path / "completions.parquet", tmp_path / "scores.parquet"
-        parquet_columns.write(given, pa.Table.from_pylist(items, schema=parquet_columns.COMPLETIONS), RECORD)
-        score.run({}, given, rows, out)
+        records.write(given, pa.Table.from_pylist(items, schema=records.COMPLETIONS), RECORD)
+        score.run(given, rows, out)
         return pq.read_table(out)
 
     return run
@@ -71,8 +71,8 @@ def test_multiple_choice_has_the_official_verdict_beside_ours(task, tmp_path):
     )
     texts = ["The answer is (B). \\boxed{1}", "The answer is (A). No, wait: the answer is (B).", "plan B", "none"]
     items = [item | {"text": text} for item, text in zip(completions(("t-0",)), texts, strict=True)]
-    parquet_columns.write(given, pa.Table.from_pylist(items, schema=parquet_columns.COMPLETIONS), RECORD)
-    score.run({}, given, rows, out)
+    records.write(given, pa.Table.from_pylist(items, schema=records.COMPLETIONS), RECORD)
+    score.run(given, rows, out)
     table = pq.read_table(out)
     assert table["official_correct"].to_pylist() == [True, False, True, False]
     ours = [True, task == "mmlu_pro_letter", False, False]
@@ -83,7 +83,7 @@ def test_multiple_choice_has_the_official_verdict_beside_ours(task, tmp_path):
 def test_scores_and_their_record(files, chunk, monkeypatch):
     monkeypatch.setattr(score, "CHUNK_ROWS", chunk)
     table = files(completions())
-    assert table.schema.remove_metadata() == parquet_columns.SCORES
+    assert table.schema.remove_metadata() == records.SCORES
     assert table["reward"].to_pylist() == [1.0, 0.0, -0.1, -1.0] * 3
     assert table["correct"].to_pylist() == [True, False, False, False] * 3
     assert table["parsed"].to_pylist() == [True, True, False, False] * 3
@@ -92,9 +92,7 @@ def test_scores_and_their_record(files, chunk, monkeypatch):
     assert table["tokens"].to_pylist() == [5, 6, 7, 8] * 3
     assert table["group"].to_pylist() == ["T0"] * 4 + ["T1"] * 4 + ["T0"] * 4
     record = json.loads(table.schema.metadata[b"chord"])
-    assert {key: record[key] for key in parquet_columns.IDENTITY} == {
-        key: RECORD[key] for key in parquet_columns.IDENTITY
-    }
+    assert {key: record[key] for key in records.IDENTITY} == {key: RECORD[key] for key in records.IDENTITY}
     assert record["generate"] == RECORD
     assert set(record["score"]["inputs"]) == {"completions", "rows"}
     assert record["score"]["tasks_sha256"]
@@ -135,10 +133,10 @@ def test_other_files_are_refused(tmp_path):
     write_jsonl(tmp_path / "rows.jsonl", ROWS)
     (tmp_path / "text.parquet").write_text("no")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "plain.parquet")
-    parquet_columns.write(tmp_path / "scores.parquet", parquet_columns.SCORES.empty_table(), RECORD)
+    records.write(tmp_path / "scores.parquet", records.SCORES.empty_table(), RECORD)
     for name, message in (("text", "not a whole parquet file"), ("plain", "no record"), ("scores", "columns")):
         with pytest.raises(UserError, match=message):
-            score.run({}, tmp_path / f"{name}.parquet", tmp_path / "rows.jsonl", tmp_path / "out.parquet")
+            score.run(tmp_path / f"{name}.parquet", tmp_path / "rows.jsonl", tmp_path / "out.parquet")
 
 
 def test_scoring_imports_no_framework():

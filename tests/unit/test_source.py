@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chord.io.source import keep, kept
+from chord.io.source import copy_source, read_copy
 from chord.study import load_study
 from tests.helpers.workflow import copy_checkout
 
@@ -19,12 +19,12 @@ def checkout(tmp_path) -> Path:
 
 
 def test_the_same_source_is_kept_once_and_an_edited_one_beside_it(checkout, tmp_path):
-    first = keep(checkout, tmp_path / "source", "smoke", None)
-    assert keep(checkout, tmp_path / "source", "smoke", None) == first
+    first = copy_source(checkout, tmp_path / "source", "smoke", None)
+    assert copy_source(checkout, tmp_path / "source", "smoke", None) == first
     with open(checkout / "src/chord/training/hybrid.py", "a", encoding="utf-8") as file:
         file.write("# another line\n")
-    second = keep(checkout, tmp_path / "source", "smoke", None)
-    assert len({first, second, keep(checkout, tmp_path / "source", "smoke", 4)}) == 3
+    second = copy_source(checkout, tmp_path / "source", "smoke", None)
+    assert len({first, second, copy_source(checkout, tmp_path / "source", "smoke", 4)}) == 3
     assert (second / "src/chord/training/hybrid.py").read_text().endswith("# another line\n")
     assert not (first / "src/chord/training/hybrid.py").read_text().endswith("# another line\n")
 
@@ -33,12 +33,12 @@ def test_a_copy_has_the_study_and_finds_the_checkouts_other_files(checkout, tmp_
     own = tmp_path / "mine.yaml"
     own.write_bytes((checkout / "config/studies/smoke.yaml").read_bytes())
     wanted = load_study(own, checkout, seeds=3)
-    copy = keep(checkout, tmp_path / "source", str(own), 3)
+    copy = copy_source(checkout, tmp_path / "source", str(own), 3)
     own.write_text("title: another\n")
-    found = kept(copy)
-    assert kept(checkout) is None
-    assert found.root == checkout.resolve()
-    study = load_study(found.study, copy, seeds=found.seeds)
+    record = read_copy(copy)
+    assert read_copy(checkout) is None
+    assert record.root == checkout.resolve()
+    study = load_study(record.study, copy, seeds=record.seeds)
     assert (study.name, study.settings, study.methods) == (wanted.name, wanted.settings, wanted.methods)
     assert not study.model_is_on_hub  # models/ is a folder of the checkout, not an owner on the hub
     assert (copy / study.model / "config.json").exists()
@@ -49,10 +49,8 @@ def test_code_of_a_copy_is_that_of_the_commit_it_was_made_at(checkout, tmp_path)
 
     def code_of(source: Path) -> dict:
         environment = os.environ | {"PYTHONPATH": str(source / "src")}
-        found = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-        )
-        return json.loads(found.stdout)
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
 
     def git(*command: str) -> str:
         who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
@@ -62,13 +60,12 @@ def test_code_of_a_copy_is_that_of_the_commit_it_was_made_at(checkout, tmp_path)
     git("init", "--quiet")
     git("add", ".")
     git("commit", "--quiet", "--message", "first")
-    keeping = (
-        "from pathlib import Path; from chord.io.source import keep;print(keep(Path(), Path('results'), 'smoke', None))"
+    script = (
+        "from pathlib import Path; from chord.io.source import copy_source;"
+        "print(copy_source(Path(), Path('results'), 'smoke', None))"
     )
     environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
-    done = subprocess.run(
-        [sys.executable, "-c", keeping], cwd=checkout, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=checkout, env=environment, capture_output=True, text=True)
     before = code_of(checkout)
     copy = Path(done.stdout.strip())
     with open(checkout / "src/chord/io/seeds.py", "a", encoding="utf-8") as file:

@@ -1,6 +1,5 @@
 """Intervals and tests against numbers worked by hand, textbook implementations and a Monte-Carlo resampling."""
 
-import itertools
 import math
 
 import numpy as np
@@ -14,7 +13,6 @@ from chord.analysis.statistics.intervals import (
     mean_interval,
     p_value,
     paired_difference,
-    pass_at_k,
     strata,
     variance_parts,
     wilson,
@@ -26,18 +24,6 @@ def table() -> np.ndarray:
     """5 seeds x 12 questions."""
     rng = np.random.default_rng(7)
     return 0.5 + rng.normal(size=(5, 1)) * 0.1 + rng.normal(size=(1, 12)) * 0.2 + rng.normal(size=(5, 12)) * 0.1
-
-
-@pytest.mark.parametrize(("n", "k"), [(4, 1), (4, 2), (5, 3), (8, 8)])
-def test_pass_at_k_is_the_share_of_subsets_with_a_correct_sample(n: int, k: int) -> None:
-    for correct in range(n + 1):
-        subsets = list(itertools.combinations([1] * correct + [0] * (n - correct), k))
-        assert pass_at_k(np.array(correct), n, k) == pytest.approx(sum(map(any, subsets)) / len(subsets), abs=1e-12)
-
-
-def test_pass_at_k_refuses_more_than_were_drawn() -> None:
-    with pytest.raises(ValueError, match="k=5, n=4"):
-        pass_at_k(np.array([1]), 4, 5)
 
 
 def test_parts_by_hand() -> None:

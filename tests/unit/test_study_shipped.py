@@ -70,14 +70,14 @@ def test_every_method_loads(tmp_path):
     study = with_every_method(tmp_path)
     for method in filter(study.trains, study.settings.methods):
         stage = study.train_spec(method, 0)["stage"]
-        assert type(study.methods[method].stage).model_validate(stage).used() == stage
+        assert type(study.methods[method].stage).model_validate(stage).specification() == stage
     plan_text(study)
 
 
 def test_every_benchmark_loads(tmp_path):
     """Those of datasets are there for anybody's study."""
     study = read_yaml(ROOT / "config/studies/smoke.yaml", "smoke")
-    del study["phase_phi"]
+    del study["comparisons"]["phase_phi"]
     study["benchmarks"] = {name(path): {} for path in NAMES["benchmark"]}
     (tmp_path / "every.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     loaded = load_study(tmp_path / "every.yaml", ROOT)

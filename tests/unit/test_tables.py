@@ -11,10 +11,10 @@ import pytest
 from chord.analysis.catalogue import TABLES
 from chord.analysis.cells import cell_files, estimates
 from chord.analysis.specs import TableSpec
-from chord.analysis.tables import formats, tables
-from chord.analysis.tables.entries import number
+from chord.analysis.tables import tabulate
 from chord.analysis.tables.reported import read_reported
-from chord.analysis.tables.table import Entry, Table
+from chord.analysis.tables.table import Entry, Table, html
+from chord.analysis.tables.wording import number
 from chord.errors import UserError
 from tests.helpers import fake_study
 
@@ -35,7 +35,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = {
         "comparison": "main",
         "methods": fake_study.titles(),
-        "references": ["rl", "sft_best_rl"],
+        "pairs": fake_study.pairs("rl", "sft_best_rl"),
         "seeds": [0, 1, 2],
         "decodings": {"world": "paper", "skills": "field"},
     }
@@ -46,17 +46,18 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def table_spec(name: str, columns: list | None = None) -> dict:
     if TABLES[name].kind == "costs":
         return {"name": name, "methods": fake_study.titles(), "chains": fake_study.CHAINS}
-    return {"name": name, "methods": fake_study.titles(), "columns": columns or COLUMNS}
+    pairs = fake_study.pairs("rl", "sft_best_rl") if TABLES[name].kind == "differences" else []
+    return {"name": name, "methods": fake_study.titles(), "columns": columns or COLUMNS, "pairs": pairs}
 
 
 def make(comparison: Path, out: Path, name: str, **arguments) -> Path:
     spec = table_spec(name, arguments.pop("columns", None))
     if TABLES[name].kind == "costs":
         runs = comparison.parent.glob("runs/*/seed-*/manifest.json")
-        tables.run(spec, out, runs=[path.parent for path in runs], **arguments)
+        tabulate.run(spec, out, runs=[path.parent for path in runs], **arguments)
     else:
         files = {"cells": comparison / "cells.parquet", "differences": comparison / "differences.parquet"}
-        tables.run(spec, out, **files, **arguments)
+        tabulate.run(spec, out, **files, **arguments)
     return out
 
 
@@ -83,7 +84,7 @@ def test_agreement_with_an_official_extraction_is_a_column_of_benchmarks_that_ha
 def test_every_table_in_every_format_and_twice_the_same(comparison: Path, tmp_path: Path, name: str) -> None:
     make(comparison, tmp_path / "one", name)
     make(comparison, tmp_path / "two", name)
-    for suffix in ("csv", "md", "tex"):
+    for suffix in ("csv", "md", "tex", "html"):
         text = (tmp_path / "one" / f"{name}.{suffix}").read_text()
         assert text == (tmp_path / "two" / f"{name}.{suffix}").read_text()
         assert "nan" not in text.lower().split()
@@ -124,7 +125,7 @@ def test_differences_are_marked_only_after_holm_and_say_what_was_detectable(comp
         for method, p_holm, n_seeds in [("chord_mu", 0.02, 3), ("chord_phi", 0.07, 1)]
     ]  # fmt: skip
     spec = TableSpec.model_validate(table_spec("table1_differences", COLUMNS[:1]))
-    table = tables.build(spec, [], rows, {})
+    table = tabulate.build(spec, [], rows, {})
     entries = {row[0]: row[1] for row in table.rows}
     assert entries["CHORD-µ vs RL (GRPO)"] == Entry("+5.0", "[+1.0, +9.0]", "*", "", "3 seeds, 30 questions")
     assert entries["CHORD-φ vs RL (GRPO)"] == Entry("+5.0", "[+1.0, +9.0]", "‡", "d 6.3", "1 seed, 30 questions")
@@ -161,7 +162,7 @@ def test_one_seed_leaves_the_seeds_part_open(comparison: Path) -> None:
             "high": 0.7, "sd_decoding": 0.03, "sd_questions": 0.04, "sd_seeds": None, "n_questions": 30, "n_seeds": 1,
             "k": 8}  # fmt: skip
     spec = TableSpec.model_validate(table_spec("precision", COLUMNS[:1]))
-    (row,) = tables.build(spec, [cell], [], {}).rows
+    (row,) = tabulate.build(spec, [cell], [], {}).rows
     assert [entry.estimate for entry in row[2:]] == ["30", "8", "1", "50.0", "3.0", "4.0", "n/e", "5.0", "–"]
 
 
@@ -176,7 +177,7 @@ def test_few_questions_say_what_difference_they_could_show(n_questions: int, sho
     cell = {"benchmark": "world", "group": "all", "method": "rl", "metric": "accuracy", "estimate": 0.5, "low": 0.3,
             "high": 0.7, "n_questions": n_questions, "n_seeds": 3, "k": 32}  # fmt: skip
     for name in ("table1", "table1_differences"):
-        table = tables.build(TableSpec.model_validate(table_spec(name, COLUMNS[:1])), [cell], rows, {})
+        table = tabulate.build(TableSpec.model_validate(table_spec(name, COLUMNS[:1])), [cell], rows, {})
         note = (
             f"World has {n_questions} questions: a single paired comparison on it finds, with 80 % power, only true"
             " differences of at least 6.3 to 11.2 percentage points, depending on the methods."
@@ -187,7 +188,7 @@ def test_few_questions_say_what_difference_they_could_show(n_questions: int, sho
 def test_two_decodings_of_a_benchmark_are_told_apart(comparison: Path) -> None:
     rows, record = cell_files.read(comparison / "cells.parquet")
     spec = TableSpec.model_validate(table_spec("table1"))
-    table = tables.build(spec, rows, [], record["decodings"])
+    table = tabulate.build(spec, rows, [], record["decodings"])
     assert (
         "Decoding: World: paper, k = 4, temperature 1, top-p 1, at most 110 tokens;"
         " Skills: field, k = 4, temperature 1, top-p 1, at most 110 tokens." in table.notes
@@ -219,7 +220,7 @@ def test_the_papers_number_stands_beside_ours_only_for_the_same_cell(comparison:
     columns = [{"benchmark": "amc", "title": "AMC"}, {"benchmark": "amc", "group": "T1", "title": "part"}]
     spec = TableSpec.model_validate(table_spec("table1", columns) | {"paper_setting": "math"})
     decodings = {"amc": {"name": "paper", "k": 4} | fake_study.DECODING}
-    table = tables.build(spec, renamed, [], decodings, read_reported(REPORTED))
+    table = tabulate.build(spec, renamed, [], decodings, read_reported(REPORTED))
     assert "In braces the paper's number" in table.caption
     row = next(row for row in table.rows if row[0] == "CHORD-φ")
     assert (row[1].note, row[2].note) == ("{62.5, 2nd-hand}", "")
@@ -227,12 +228,12 @@ def test_the_papers_number_stands_beside_ours_only_for_the_same_cell(comparison:
     assert (record["reported"], record["reported_source"]) == (0.625, "N1")
     assert next(row for row in table.rows if row[0] == "SFT-light")[1].note == ""  # not found, so nothing is shown
     for other in (None, "tools"):
-        table = tables.build(
+        table = tabulate.build(
             spec.model_copy(update={"paper_setting": other}), renamed, [], decodings, read_reported(REPORTED)
         )
         assert not any(entry.note for row in table.rows for entry in row[1:])
     decodings["amc"] |= {"name": "field", "temperature": 0.6}
-    table = tables.build(spec, renamed, [], decodings, read_reported(REPORTED))
+    table = tabulate.build(spec, renamed, [], decodings, read_reported(REPORTED))
     assert not any(entry.note for row in table.rows for entry in row[1:])
     assert not any("reported" in record for record in table.records)
     assert "The paper's numbers for AMC are not shown: they are at temperature 1," in table.caption
@@ -263,8 +264,8 @@ def test_tex_and_html_escape(comparison: Path, tmp_path: Path) -> None:
     assert "95 \\%" in tex
     assert tex.isascii()
     table = Table("t", "a < b", ("x", "<y>"), (("r & s", Entry("1")),), (), ())
-    assert "&lt;y&gt;" in formats.html(table, "main")
-    assert "r &amp; s" in formats.html(table, "main")
+    assert "&lt;y&gt;" in html(table)
+    assert "r &amp; s" in html(table)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
@@ -282,9 +283,9 @@ def test_tex_compiles(comparison: Path, tmp_path: Path) -> None:
 
 def test_unknown_tables_and_empty_tables_are_errors(comparison: Path) -> None:
     with pytest.raises(UserError, match="unknown table 'table9'"):
-        tables.build(TableSpec.model_validate(table_spec("table1") | {"name": "table9"}), [], [], {})
+        tabulate.build(TableSpec.model_validate(table_spec("table1") | {"name": "table9"}), [], [], {})
     with pytest.raises(UserError, match="needs the files of cells"):
-        tables.run(table_spec("table1"), Path("nowhere"))
+        tabulate.run(table_spec("table1"), Path("nowhere"))
     for name in ("table1", "table1_differences", "precision"):
         with pytest.raises(UserError, match=name):
-            tables.build(TableSpec.model_validate(table_spec(name)), [], [], {})
+            tabulate.build(TableSpec.model_validate(table_spec(name)), [], [], {})

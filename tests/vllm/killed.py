@@ -7,9 +7,9 @@ import sys
 import time
 
 from chord.cli import main
-from chord.rollouts.parts import Parts
+from chord.rollouts.completions import FinishedBatches
 
 if __name__ == "__main__":
-    limit, write = int(sys.argv[1]), Parts.write
-    Parts.write = lambda self, batch, table: write(self, batch, table) if batch < limit else time.sleep(3600)
+    limit, write = int(sys.argv[1]), FinishedBatches.write
+    FinishedBatches.write = lambda self, batch, table: write(self, batch, table) if batch < limit else time.sleep(3600)
     sys.exit(main(sys.argv[2:]))

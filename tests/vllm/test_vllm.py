@@ -15,7 +15,7 @@ import torch
 
 from chord import experts
 from chord.errors import UserError
-from chord.evaluation import generate, parquet_columns
+from chord.evaluation import generate, records
 from chord.io.files import read_json, read_jsonl, write_jsonl
 from chord.io.seeds import derive_seed
 from chord.rollouts import Decoding, encode_prompts, fixed_batches, server
@@ -208,7 +208,7 @@ def test_a_killed_generate_repeats_and_loses_nothing(kind, request, checkpoint, 
         texts = [reference[2].decode(one.token_ids, skip_special_tokens=True) for one in samples]
         assert [found["text"][i] for i in members] == texts
         assert [found["truncated"][i] for i in members] == [one.truncated for one in samples]
-    record = parquet_columns.read_record(out)
+    record = records.read_record(out)
     assert record["spec"]["backend"]["kind"] == kind
     assert KEY not in json.dumps(record)
     assert record.get("server") == (backend["url"] if kind == "server" else None)

@@ -36,14 +36,14 @@ commands_run(SOURCE)
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.errors import UserError
 from chord.io.provenance import source_sha256
-from chord.io.source import keep, kept
+from chord.io.source import copy_source, read_copy
 from chord.jobs import JOB_OF_RULE, JOBS
 from chord.study import Study, load_study
 from chord.study.hub import download_spec, read_lock, repositories
 from chord.training.resume.finished import forget_recorded
 
-KEPT = kept(SOURCE)
-ROOT = KEPT.root if KEPT else SOURCE
+COPY = read_copy(SOURCE)
+ROOT = COPY.root if COPY else SOURCE
 
 
 def checked_study() -> Study:
@@ -52,7 +52,7 @@ def checked_study() -> Study:
         for key in config:
             if key not in ("study", "seeds"):
                 raise UserError(f"config: {key}: unknown key; expected study or seeds")
-        study, seeds = (KEPT.study, KEPT.seeds) if KEPT else (config["study"], config.get("seeds"))
+        study, seeds = (COPY.study, COPY.seeds) if COPY else (config["study"], config.get("seeds"))
         return load_study(study, SOURCE, seeds=seeds)
     except UserError as error:
         sys.exit(str(error))
@@ -116,7 +116,7 @@ ANALYSIS = source_sha256("analysis")
 
 def run_kept_source() -> None:
     """Let the jobs of this call run a copy of the source, whatever happens to the checkout from now on."""
-    copy = keep(ROOT, Path(RESULTS, "source"), config["study"], config.get("seeds"))
+    copy = copy_source(ROOT, Path(RESULTS, "source"), config["study"], config.get("seeds"))
     commands_run(copy)
     snakefile = Path(workflow.main_snakefile)
     if snakefile.is_relative_to(ROOT):  # otherwise it is a user's workflow that includes this one
@@ -173,8 +173,8 @@ def result_of(method: str | None, seed: int) -> str:
     return f"{run_folder(method, seed)}/model" if trained else BASE_MODEL
 
 
-def scores_of(methods: Iterable[str]) -> list[str]:
-    return expand(f"{RUN}/{{benchmark}}.scores.parquet", method=methods, seed=SEEDS, benchmark=STUDY.benchmarks)
+def scores_of(methods: Iterable[str], benchmarks: Iterable[str]) -> list[str]:
+    return expand(f"{RUN}/{{benchmark}}.scores.parquet", method=methods, seed=SEEDS, benchmark=benchmarks)
 
 
 def question_files() -> list[str]:
@@ -216,7 +216,7 @@ def needed_by(comparisons: Iterable[str]) -> list[str]:
 
 def claims_files(scope: str) -> list[str]:
     """The verdicts on the study's claims from the main comparison or from all; none if the study names no claims."""
-    kinds = ["json", "csv", "md", "tex"] if STUDY.settings.claims else []
+    kinds = ["json", "csv", "md", "tex", "html"] if STUDY.settings.claims else []
     return expand(f"{RESULTS}/claims/{scope}/claims.{{kind}}", kind=kinds)
 
 
@@ -225,18 +225,21 @@ def comparison_files(name: str, kinds: Iterable[str] = ("tables", "figures")) ->
     shown = STUDY.comparisons[name]
     files = []
     if "tables" in kinds:
-        files += expand(f"{RESULTS}/{name}/tables/{{table}}.{{kind}}", table=shown.tables, kind=["csv", "md", "tex"])
+        every = ["csv", "md", "tex", "html"]
+        files += expand(f"{RESULTS}/{name}/tables/{{table}}.{{kind}}", table=shown.tables, kind=every)
     if "figures" in kinds:
         files += expand(f"{RESULTS}/{name}/figures/{{figure}}.{{kind}}", figure=shown.figures, kind=["png", "pdf"])
     return files
 
 
+def estimates_of(comparison: str) -> dict[str, str]:
+    return {name: f"{RESULTS}/{comparison}/{name}.parquet" for name in ("cells", "differences")}
+
+
 def table_inputs(wildcards) -> dict[str, str | list[str]]:
     """The inputs of a table: the runs for costs, including those from which others start; cells for other tables."""
     if TABLES[wildcards.table].kind != "costs":
-        folder = f"{RESULTS}/{wildcards.comparison}"
-        files = {name: f"{folder}/{name}.parquet" for name in ("cells", "differences")}
-        return files | {"reported": REPORTED}
+        return estimates_of(wildcards.comparison) | {"reported": REPORTED}
     methods = needed_by([wildcards.comparison])
     read = {name for method in methods if STUDY.trains(method) for name in STUDY.methods[method].stage.inputs}
     experts = {"experts": f"{RESULTS}/data/experts.manifest.json"} if "experts" in read else {}
@@ -252,10 +255,17 @@ def table_options(wildcards, input) -> str:
 def figure_inputs(wildcards) -> dict[str, list[str]]:
     """The inputs of a figure; over tokens they include the runs from which others start and each run's final step."""
     methods = STUDY.figure_methods(wildcards.comparison, wildcards.figure)
-    if FIGURES[wildcards.figure].x != "tokens":
+    if kind == "curves":
         return {"curves": curves_of(methods)}
     methods = list(dict.fromkeys(link.name for method in methods for link in STUDY.chain(method)))
     return {"curves": curves_of(methods), "manifests": manifests_of(methods)}
+
+
+def product_options(wildcards, input) -> str:
+    """The options of `table` and of `figure` for their inputs."""
+    given = {name: input.get(name, []) for name in ("cells", "differences", "experts", "reported")}
+    given["runs"] = [Path(curves).parent for curves in input.get("curves", [])]
+    return options(given)
 
 
 def report_options(wildcards, input) -> str:

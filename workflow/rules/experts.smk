@@ -74,3 +74,29 @@ if STUDY.pretrain:
             "Train the base model"
         shell:
             "python -m chord pretrain --spec {params.spec:q} --out {output.model:q} 2>&1 | tee {log:q}"
+
+
+# Further base models: trained on from the one that the study starts from. No target needs one that no method starts from.
+if STUDY.bases:
+
+    rule further_base:
+        input:
+            start=given(BASE_MODEL),
+        output:
+            model=directory(f"{RESULTS}/bases/{{base}}"),
+        log:
+            f"{RESULTS}/logs/bases/{{base}}.log",
+        benchmark:
+            f"{RESULTS}/timings/bases/{{base}}.tsv"
+        conda:
+            conda_environment("pretrain")
+        threads: STUDY.resources("pretrain").threads
+        resources:
+            **asked_by("pretrain"),
+        params:
+            spec=lambda wildcards: spec(STUDY.base_spec(wildcards.base)),
+            content=lambda wildcards: content_of(BASE_MODEL, "model"),
+        message:
+            "Train the base model {wildcards.base}"
+        shell:
+            "python -m chord pretrain --spec {params.spec:q} --start {input.start:q} --out {output.model:q} > {log:q} 2>&1"

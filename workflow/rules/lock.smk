@@ -3,8 +3,8 @@
 import atexit
 from contextlib import ExitStack
 
-from chord.io.disk_errors import explained
-from chord.io.locks import held
+from chord.io.files import explain_disk_errors
+from chord.io.locks import exclusive
 
 WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
@@ -13,8 +13,8 @@ def hold_study() -> None:
     """Hold `results/<study>/lock` until this process ends; if another process has it, end with one line."""
     lock, holding = Path(RESULTS) / "lock", ExitStack()
     try:
-        with explained(lock):
-            holding.enter_context(held(lock, f"running Snakemake on {STUDY.name}"))
+        with explain_disk_errors(lock):
+            holding.enter_context(exclusive(lock, f"running Snakemake on {STUDY.name}"))
     except UserError as error:
         sys.exit(str(error))
     atexit.register(holding.close)

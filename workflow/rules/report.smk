@@ -4,7 +4,9 @@
 
 rule cells:
     input:
-        scores=lambda wildcards: scores_of(STUDY.comparisons[wildcards.comparison].methods),
+        scores=lambda wildcards: scores_of(
+            STUDY.comparisons[wildcards.comparison].methods, STUDY.benchmarks_of(wildcards.comparison)
+        ),
     output:
         cells=f"{RESULTS}/{{comparison}}/cells.parquet",
         differences=f"{RESULTS}/{{comparison}}/differences.parquet",
@@ -35,6 +37,7 @@ rule table:
         csv=f"{RESULTS}/{{comparison}}/tables/{{table}}.csv",
         markdown=f"{RESULTS}/{{comparison}}/tables/{{table}}.md",
         latex=f"{RESULTS}/{{comparison}}/tables/{{table}}.tex",
+        html=f"{RESULTS}/{{comparison}}/tables/{{table}}.html",
         manifest=f"{RESULTS}/{{comparison}}/tables/{{table}}.manifest.json",
     log:
         f"{RESULTS}/logs/table/{{comparison}}-{{table}}.log",
@@ -48,7 +51,7 @@ rule table:
     params:
         code=ANALYSIS,
         spec=lambda wildcards: spec(STUDY.table_spec(wildcards.comparison, wildcards.table)),
-        inputs=table_options,
+        inputs=product_options,
         folder=lambda wildcards, output: Path(output.csv).parent,
     message:
         "Table {wildcards.table} of {wildcards.comparison}"
@@ -75,12 +78,12 @@ rule figure:
     params:
         code=ANALYSIS,
         spec=lambda wildcards: spec(STUDY.figure_spec(wildcards.comparison, wildcards.figure)),
-        runs=lambda wildcards, input: [Path(curves).parent for curves in input.curves],
+        inputs=product_options,
         folder=lambda wildcards, output: Path(output.png).parent,
     message:
         "Figure {wildcards.figure} of {wildcards.comparison}"
     shell:
-        "python -m chord figure --spec {params.spec:q} --runs {params.runs:q} --out {params.folder:q} > {log:q} 2>&1"
+        "python -m chord figure --spec {params.spec:q} {params.inputs} --out {params.folder:q} > {log:q} 2>&1"
 
 
 # `main` judges the study's claims from the methods of the main comparison, `all` from those of every comparison.
@@ -89,7 +92,7 @@ if STUDY.settings.claims:
     rule judge:
         input:
             claims=from_root(f"config/claims/{STUDY.settings.claims}.yaml"),
-            scores=lambda wildcards: scores_of(STUDY.judged_methods(wildcards.scope)),
+            scores=lambda wildcards: scores_of(STUDY.judged_methods(wildcards.scope), STUDY.benchmarks),
             curves=lambda wildcards: curves_of(STUDY.judged_methods(wildcards.scope)),
             manifests=lambda wildcards: manifests_of(STUDY.judged_methods(wildcards.scope)),
         output:
@@ -97,6 +100,7 @@ if STUDY.settings.claims:
             csv=f"{RESULTS}/claims/{{scope}}/claims.csv",
             markdown=f"{RESULTS}/claims/{{scope}}/claims.md",
             latex=f"{RESULTS}/claims/{{scope}}/claims.tex",
+            html=f"{RESULTS}/claims/{{scope}}/claims.html",
             manifest=f"{RESULTS}/claims/{{scope}}/claims.manifest.json",
         log:
             f"{RESULTS}/logs/claims/{{scope}}.log",
@@ -151,13 +155,13 @@ rule report:
         " --out {output.page:q} > {log:q} 2>&1"
 
 
-# The same page with every comparison of the study.
+# The same page with every comparison of the study that is not on demand.
 use rule report as report_all with:
     input:
-        cells=expand(f"{RESULTS}/{{name}}/cells.parquet", name=STUDY.comparisons),
-        shown=[comparison_files(name) for name in STUDY.comparisons],
+        cells=expand(f"{RESULTS}/{{name}}/cells.parquet", name=STUDY.regular),
+        shown=[comparison_files(name) for name in STUDY.regular],
         claims=claims_files("all"),
-        runs=manifests_of(needed_by(STUDY.comparisons)),
+        runs=manifests_of(needed_by(STUDY.regular)),
         reported=REPORTED,
         tuning=TUNING,
         gates=GATES,
@@ -169,6 +173,6 @@ use rule report as report_all with:
         f"{RESULTS}/timings/report-all.tsv"
     params:
         code=ANALYSIS,
-        spec=spec(STUDY.report_spec(list(STUDY.comparisons))),
+        spec=spec(STUDY.report_spec(STUDY.regular)),
         inputs=report_options,
         folder=lambda wildcards, output: Path(output.page).parent,

@@ -91,14 +91,20 @@ class Panel:
     label: str
 
 
+# curves: over x. frontier: a curve over the tokens spent so far, those of the start's stages included. grid: estimates
+# of a comparison over two axes.
+FigureKind = Literal["curves", "frontier", "grid"]
+
+
 @dataclass(frozen=True)
 class FigureDefinition:
     name: str
     paper: str | None  # number in the paper
     title: str
-    methods: tuple[str, ...]  # none: every method of the comparison that trains
+    methods: tuple[str, ...]  # none: every method of the comparison, of curves every one that trains
     panels: tuple[Panel, ...]
-    x: Literal["step", "epoch", "tokens"] = "step"  # tokens: spent so far, those of the start's stages included
+    x: Literal["step", "epoch"] = "step"
+    kind: FigureKind = "curves"
     smooth: bool = True  # running mean over training steps; validation points are never smoothed
 
 
@@ -142,6 +148,7 @@ FIGURES = {
         FigureDefinition(
             "fig11", "Figure 11", "Reward with ϕ and a tuned schedule of μ", ("chord_phi", "chord_tune_both"), (REWARD,)
         ),
-        FigureDefinition("frontier", None, "Accuracy against the tokens spent on it", (), (ACCURACY,), "tokens"),
+        FigureDefinition("frontier", None, "Accuracy against the tokens spent on it", (), (ACCURACY,), kind="frontier"),
+        FigureDefinition("grid", None, "One method over two axes", (), (), kind="grid"),
     )
 }

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
 from chord.settings import Settings
 
@@ -12,7 +12,7 @@ Measured = Metric | Literal["undecided", "official_agreement"]  # these two of s
 ALL = "all"  # the group that holds every question of a benchmark
 
 
-class Method(Settings):
+class ShownMethod(Settings):
     """A method as tables and figures show it. The order of a list of methods is the order of the table's rows."""
 
     name: str
@@ -35,7 +35,7 @@ def _no_name_twice(names: Iterable[str], what: str) -> None:
 
 
 class _OfMethods(Settings):
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)]
+    methods: Annotated[tuple[ShownMethod, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _methods_once(self) -> "_OfMethods":
@@ -46,21 +46,23 @@ class _OfMethods(Settings):
         return next(method.title for method in self.methods if method.name == name)
 
 
+Pairs = tuple[tuple[str, str], ...]  # (method, reference), by name
+
+
 class CellsSpec(_OfMethods):
     """Cells and differences of one comparison (`main`, `ablation_mu` ...)."""
 
     comparison: str
-    references: tuple[str, ...] = Field(description="methods that every other one is compared with, pairwise by seed")
+    pairs: Pairs = Field(description="method and reference of each difference, which is paired by seed and question")
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = Field(description="expected seed indices")
-    pass_k: PositiveInt | None = Field(None, description="k of pass@k; all samples when not given")
     decodings: dict[str, str] = Field(description="benchmark -> name of the decoding under which it was answered")
 
     @model_validator(mode="after")
-    def _references_are_methods(self) -> "CellsSpec":
+    def _pairs_are_of_methods(self) -> "CellsSpec":
         names = [method.name for method in self.methods]
-        for reference in self.references:
-            if reference not in names:
-                raise ValueError(f"references: {reference!r} is not among the methods ({', '.join(names)})")
+        for name in (name for pair in self.pairs for name in pair):
+            if name not in names:
+                raise ValueError(f"pairs: {name!r} is not among the methods ({', '.join(names)})")
         return self
 
 
@@ -73,15 +75,55 @@ class TableSpec(_OfMethods):
 
     name: str
     columns: tuple[Column, ...] = Field((), description="of estimates and differences")
+    pairs: Pairs = Field((), description="of differences: the rows, by reference in the order of the methods")
     chains: Chains = Field({}, description="of costs: a method is charged for every run that leads to its result")
     paper_setting: str | None = Field(None, description="of the paper: whose numbers stand beside the estimates")
+
+
+class GridAxis(Settings):
+    """What changes along the rows or the columns of a grid."""
+
+    title: str
+    labels: tuple[str, ...] = Field(description="of the values, in order")
+
+
+class GridReference(Settings):
+    """A method that every other method of the same column is compared with."""
+
+    title: str
+    methods: tuple[str, ...] = Field(description="its name in each column")
+
+
+class Grid(Settings):
+    """A comparison whose methods are one method with the settings of a row and of a column.
+
+    What a column changes, it changes of the references too; what a row changes, of the method only.
+    """
+
+    title: str = Field(description="of the method")
+    rows: GridAxis
+    columns: GridAxis
+    methods: tuple[tuple[str, ...], ...] = Field(description="names: methods[column][row]")
+    references: tuple[GridReference, ...] = ()
+
+    @property
+    def pairs(self) -> Pairs:
+        """The differences that it shows: within a column, the method and later references against each reference."""
+        pairs = []
+        for column, methods in enumerate(self.methods):
+            references = [reference.methods[column] for reference in self.references]
+            for place, reference in enumerate(references):
+                pairs += [(method, reference) for method in (*methods, *references[place + 1 :])]
+        return tuple(pairs)
 
 
 class FigureSpec(_OfMethods):
     """One figure. `name` is one of chord.analysis.catalogue.FIGURES; titles are needed for the methods it shows."""
 
     name: str
-    chains: Chains = Field({}, description="where x counts tokens: those of every run that leads to the result")
+    chains: Chains = Field({}, description="of a frontier: the tokens of every run that leads to a result count")
+    grid: Grid | None = Field(None, description="of a grid: which method stands where")
+    columns: tuple[Column, ...] = Field((), description="of a grid: the whole benchmarks, side by side")
 
 
 class ReportComparison(_OfMethods):
@@ -89,7 +131,8 @@ class ReportComparison(_OfMethods):
 
     name: str
     title: str
-    tables: tuple[TableSpec, ...] = ()
+    columns: tuple[Column, ...] = Field((), description="whole benchmarks, whose differences are put into sentences")
+    tables: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
 
 
@@ -102,53 +145,6 @@ class ReportSpec(Settings):
     notice: str | None = Field(None, description="shown in a banner, e.g. that the numbers mean nothing")
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
     comparisons: Annotated[tuple[ReportComparison, ...], Field(min_length=1)]
-
-
-class PhasePoint(Settings):
-    """CHORD-phi with one mu."""
-
-    mu: float
-    method: Method
-
-
-class PhaseBase(Settings):
-    """One column of the phase diagram: a base model and the methods that start from it."""
-
-    name: str = Field(description="of the base model's folder")
-    exposure: float = Field(description="probability of each element of the expert's style in its pretraining")
-    rl: Method
-    chord_mu: Method
-    chord_phi: Annotated[tuple[PhasePoint, ...], Field(min_length=1)]
-
-    @property
-    def methods(self) -> tuple[Method, ...]:
-        return (self.rl, self.chord_mu, *(point.method for point in self.chord_phi))
-
-
-class PhaseSpec(Settings):
-    """The phase diagram: mean accuracy on one benchmark. Every base has the same mus."""
-
-    benchmark: str
-    title: str = Field(description="of the benchmark")
-    decoding: str = Field(description="name of the benchmark's decoding")
-    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = Field(description="expected seed indices")
-    bases: Annotated[tuple[PhaseBase, ...], Field(min_length=1)]
-
-    @property
-    def methods(self) -> tuple[Method, ...]:
-        return tuple(method for base in self.bases for method in base.methods)
-
-    @property
-    def mus(self) -> tuple[float, ...]:
-        return tuple(point.mu for point in self.bases[0].chord_phi)
-
-    @model_validator(mode="after")
-    def _same_mus(self) -> "PhaseSpec":
-        _no_name_twice((method.name for method in self.methods), "bases")
-        for base in self.bases:
-            if tuple(point.mu for point in base.chord_phi) != self.mus:
-                raise ValueError(f"bases: {base.name} has other values of mu than {self.bases[0].name}")
-        return self
 
 
 class TuningSpec(Settings):

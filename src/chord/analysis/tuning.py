@@ -7,12 +7,16 @@ changes no reported run before somebody commits its result.
 import csv
 import itertools
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from chord.analysis.specs import TuningSpec
+from chord.analysis.tables.wording import number as shown_number
 from chord.errors import UserError
 from chord.io.files import atomic_folder, atomic_path, read_json, write_json
 from chord.io.provenance import manifest
+from chord.training.train_spec import TrainSpec
 
 COLUMNS = (
     "method",
@@ -25,6 +29,32 @@ COLUMNS = (
     "seed_index",
     "spec_hash",
 )
+
+
+@dataclass(frozen=True)
+class Trial:
+    setting: str  # what was tried, such as "lr 0.001"
+    accuracy: str  # on validation rows, in percent
+    step: str  # delivered
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class TrialsTable:
+    """The table of a search for a reader: a row for each method, its trials side by side."""
+
+    name: str  # of the file
+    rows: tuple[tuple[str, tuple[Trial, ...]], ...]  # title of the method, its trials
+    header: tuple[str, ...]  # the file itself
+    lines: tuple[tuple[str, ...], ...]
+
+    @property
+    def most_trials(self) -> int:
+        return max((len(trials) for _, trials in self.rows), default=0)
+
+    @property
+    def equal(self) -> bool:
+        return len({len(trials) for _, trials in self.rows}) < 2
 
 
 def run(spec: dict, runs: list[Path], out: Path, best: Path | None = None) -> None:
@@ -71,6 +101,19 @@ def read_choices(path: Path, shown: str) -> dict[str, tuple[str, float]]:
         raise UserError(f"{shown}: {error}; expected the table that `chord tuning` writes") from None
 
 
+def read_trials(path: Path, titles: Mapping[str, str]) -> TrialsTable:
+    """path: a table of `chord tuning`; titles: method -> title, of the methods that `rows` shows, in their order."""
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        lines = list(reader)
+    header = tuple(reader.fieldnames or ())
+    trials: dict[str, list[Trial]] = {}
+    for line in lines:
+        trials.setdefault(line["method"], []).append(_shown(line))
+    rows = tuple((title, tuple(trials[name])) for name, title in titles.items() if name in trials)
+    return TrialsTable(path.name, rows, header, tuple(tuple(line[name] for name in header) for line in lines))
+
+
 def _trial(path: Path, settings: dict[str, str]) -> dict:
     record = read_json(path)
     method, folder = path.parts[-3:-1]
@@ -79,7 +122,7 @@ def _trial(path: Path, settings: dict[str, str]) -> dict:
         raise UserError(f"{path}: expected the place <method>/trial-<n>/manifest.json")
     if method not in settings:
         raise UserError(f"{path}: {method} is not among the methods of the search ({', '.join(sorted(settings))})")
-    value = record["spec"]["stage"]
+    value = TrainSpec.model_validate(record["spec"]).stage.model_dump(mode="json")
     for key in settings[method].split("."):
         value = value[key]
     return {
@@ -92,3 +135,9 @@ def _trial(path: Path, settings: dict[str, str]) -> dict:
         "seed_index": record["spec"]["seed_index"],
         "spec_hash": record["spec_hash"],
     }
+
+
+def _shown(line: Mapping[str, str]) -> Trial:
+    accuracy = shown_number(float(line["validation_accuracy"]), "accuracy")
+    name = line["setting"].rpartition(".")[2]
+    return Trial(f"{name} {line['value']}", accuracy, line["delivered_step"], line["chosen"] == "yes")

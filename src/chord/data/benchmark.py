@@ -4,11 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 from chord.data.bfcl_reader import bfcl_files, bfcl_rows
-from chord.data.checks import check_ids, check_rows, identity
 from chord.data.columns_reader import column_rows
 from chord.data.hub_folder import source_folder
 from chord.data.prepare import source_files
 from chord.data.references import NoReference
+from chord.data.row_format import check_ids, check_rows, identity
 from chord.data.rows_spec import BenchmarkSpec, BfclSource, ColumnsSource, SkillsSource
 from chord.errors import UserError
 from chord.io.files import write_json, write_jsonl
@@ -39,7 +39,7 @@ def run(spec: dict, out: Path) -> dict:
         check_rows(rows, out.name)
     write_jsonl(out, rows)
     record = manifest(
-        spec=settings.model_dump(mode="json"),
+        spec=settings.specification(),
         inputs=inputs,
         files={out.name: file_sha256(out)},
         rows=len(rows),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chord.data import values
 from chord.data.hub_folder import data_files, read_data_file
-from chord.data.rendering import render, row, user_text
+from chord.data.row_format import render, row, user_text
 from chord.data.rows_spec import BfclSource
 from chord.errors import UserError
 from chord.tasks.bfcl_checker import check_question

@@ -6,7 +6,7 @@ from pathlib import Path
 from chord.data import values
 from chord.data.hub_folder import read_folder
 from chord.data.references import NoReference, reference
-from chord.data.rendering import render, row, user_text
+from chord.data.row_format import render, row, user_text
 from chord.data.rows_spec import ColumnRows
 from chord.errors import UserError
 

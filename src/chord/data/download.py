@@ -72,7 +72,7 @@ def run(spec: dict, out: Path) -> dict:
     for other in out.parent.glob(f".fetch-{out.name}-*"):  # of commits that are no longer needed
         shutil.rmtree(other)
     result = manifest(
-        settings.model_dump(mode="json"),
+        settings.specification(),
         {},
         files=digests,
         bytes={path: (out / path).stat().st_size for path in digests},
@@ -84,7 +84,7 @@ def run(spec: dict, out: Path) -> dict:
 def is_complete(settings: DownloadSpec, out: Path) -> bool:
     """Whether the folder has the files with their hashes, and its manifest is for the same commit."""
     record = out.with_name(f"{out.name}.manifest.json")
-    if not out.is_dir() or not record.is_file() or read_json(record)["spec"] != settings.model_dump(mode="json"):
+    if not out.is_dir() or not record.is_file() or read_json(record)["spec"] != settings.specification():
         return False
     return all((out / path).is_file() and file_sha256(out / path) == digest for path, digest in settings.files.items())
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from chord.data.contamination import Report, TestQuestion, TestQuestions
 from chord.data.pool import Pool
-from chord.data.rendering import question_of
+from chord.data.row_format import question_of
 from chord.errors import UserError
 from chord.io.seeds import derive_seed
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from chord.data.columns_reader import column_rows
 from chord.data.openr1_reader import read_openr1
 from chord.data.references import NoReference
-from chord.data.rendering import render, row
+from chord.data.row_format import render, row
 from chord.data.rows_spec import ColumnRows, OpenR1Source, ToolAceSource
 from chord.data.toolace_reader import read_toolace
 from chord.errors import UserError

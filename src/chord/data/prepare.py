@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from chord.data.checks import check_disjoint, check_rows
 from chord.data.draw import Draw, draw_splits
 from chord.data.hub_folder import data_files, source_folder
 from chord.data.pool import Pool, column_pool, openr1_pool, toolace_pool
+from chord.data.row_format import check_disjoint, check_rows
 from chord.data.rows_spec import OpenR1Source, Place, PrepareSpec, SplitsSource, ToolAceSource, WorldSource
 from chord.errors import UserError
 from chord.io.files import read_jsonl, write_json, write_jsonl
@@ -53,7 +53,7 @@ def run(spec: dict, out: Path, benchmarks: Iterable[Path] = (), policy: Path | N
         write_json(out / CONTAMINATION, {"dropped": drawn.contamination.counts(), "rows": drawn.contamination.pairs})
         files.append(CONTAMINATION)
     record = manifest(
-        spec=settings.model_dump(mode="json"),
+        spec=settings.specification(),
         inputs=inputs,
         files={name: file_sha256(out / name) for name in files},
         rows={name: len(rows) for name, rows in splits.items()},

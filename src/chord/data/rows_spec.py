@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from chord.settings import Distinct, Settings
+from chord.settings import Distinct, Settings, Stated
 from chord.tasks import TASKS, find_task, known_tasks
 from chord.world.problems import MAX_K, MIN_K
 from chord.world.skills import GROUPS
@@ -220,7 +220,7 @@ class PrepareSpec(Settings):
     """Training prompts of a study."""
 
     seed: NonNegativeInt
-    source: Annotated[Prompts, Field(discriminator="kind")] = WorldSource()
+    source: Annotated[Prompts, Field(discriminator="kind"), Stated()] = WorldSource()  # the rules look at it
     sft: PositiveInt = Field(description="prompts for which expert trajectories are made")
     rl: PositiveInt = Field(description="prompts of RL")
     validation: PositiveInt = Field(description="prompts on which checkpoints and learning rates are chosen")

@@ -27,7 +27,7 @@ class Node:
 
 def jobs_at_once(study: Study, profile: dict) -> int:
     """As many runs as the profile lets into the queue."""
-    runs = len(jobs(study, study.comparisons)["train"])
+    runs = len(jobs(study, study.regular)["train"])
     limit = profile.get("jobs")
     return min(runs, limit) if isinstance(limit, int) else runs
 

@@ -35,9 +35,6 @@ def findings(study: Study, on_slurm: bool) -> Iterator[Finding]:
     if any(method.stage and method.stage.lora for method in study.methods.values()) and find_spec("peft") is None:
         remedy = "pip install -e '.[lora]'"
         yield Finding("missing", "peft", "the study trains adapters with it; not in this Python", remedy)
-    if study.settings.training.scale.sharding.startswith("zero") and find_spec("deepspeed") is None:
-        remedy = "pip install -e '.[deepspeed]', or sharding: fsdp2"
-        yield Finding("missing", "DeepSpeed", "the study shards with it; not in this Python", remedy)
 
 
 def _installed(name: str) -> str | None:

@@ -6,16 +6,14 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
-from chord.evaluation import parquet_columns
-from chord.evaluation.benchmark_rows import read_rows
+from chord.evaluation import records
 from chord.evaluation.generate_spec import GenerateSpec
-from chord.io.locks import held
+from chord.io.locks import exclusive
 from chord.io.provenance import environment, file_sha256, manifest, source_sha256, utc_now
 from chord.io.seeds import derive_seed
 from chord.rollouts import encode_prompts
 from chord.rollouts.backends import Endpoint
-from chord.rollouts.completions import stream
-from chord.rollouts.parts import Parts
+from chord.rollouts.completions import FinishedBatches, stream
 from chord.rollouts.policy import policy_tokenizer
 from chord.rollouts.workers import complete_batches
 
@@ -27,7 +25,7 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
     record = manifest(settings.content(), inputs, **_identity(settings), manifest=_manifest_of(model))
     if isinstance(settings.backend, Endpoint):
         record["server"] = settings.backend.url
-    questions = read_rows(rows)
+    questions = records.read_rows(rows)
     items = [(row, sample) for row in questions for sample in range(settings.k)]
     # The method is not among the parts: all methods of one seed index meet the same noise.
     seeds = [
@@ -37,9 +35,9 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
     prompts = encode_prompts(policy_tokenizer(model, questions), questions)
     prompt_ids = [ids for ids in prompts for _ in range(settings.k)]
 
-    parts = Parts(out)
+    parts = FinishedBatches(out)
     complete = partial(complete_batches, settings.backend, model, settings.decoding)
-    with held(parts.lock, "writing these completions") as check:
+    with exclusive(parts.lock, "writing these completions") as check:
         parts.claim(
             {key: record[key] for key in ("spec", "inputs")}
             | {
@@ -50,7 +48,7 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
         )
         completions = stream(prompt_ids, seeds, settings.batch_rows, parts, complete)
         check()
-        parquet_columns.write(out, _table(items, seeds, completions), record | {"finished": utc_now()})
+        records.write(out, _table(items, seeds, completions), record | {"finished": utc_now()})
         parts.remove()
 
 
@@ -72,6 +70,4 @@ def _table(items: list[tuple[dict, int]], seeds: list[int], completions: pa.Tabl
         "seed": seeds,
     }
     found = {name: completions[name] for name in completions.column_names}
-    return pa.table(
-        {name: (known | found)[name] for name in parquet_columns.COMPLETIONS.names}, schema=parquet_columns.COMPLETIONS
-    )
+    return pa.table({name: (known | found)[name] for name in records.COMPLETIONS.names}, schema=records.COMPLETIONS)

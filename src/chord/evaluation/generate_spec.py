@@ -1,11 +1,11 @@
-"""What the commands `generate` and `score` are told. Imports no torch."""
+"""What the command `generate` is told. Imports no torch."""
 
 from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend
-from chord.settings import Settings
+from chord.settings import Settings, Stated
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -20,12 +20,4 @@ class GenerateSpec(Settings):
     k: PositiveInt = Field(description="samples of each question")
     decoding: Decoding
     batch_rows: PositiveInt = Field(description="completions sampled at a time")
-    backend: Backend = HuggingFaceBackend()
-
-    def content(self) -> dict:
-        """The values that decide the completions."""
-        return self.model_dump(mode="json") | {"backend": self.backend.content()}
-
-
-class ScoreSpec(Settings):
-    """Scoring has no settings: each row names its task, and the task its rules."""
+    backend: Annotated[Backend, Stated()] = HuggingFaceBackend()  # whose settings may change the time alone

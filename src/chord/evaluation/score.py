@@ -10,9 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chord.errors import UserError
-from chord.evaluation import parquet_columns
-from chord.evaluation.benchmark_rows import read_rows
-from chord.evaluation.generate_spec import ScoreSpec
+from chord.evaluation import records
 from chord.io import parquet
 from chord.io.provenance import manifest
 from chord.plugins import plugin_records
@@ -24,30 +22,29 @@ log = logging.getLogger(__name__)
 CHUNK_ROWS = 65536
 
 
-def run(spec: dict, completions: Path, rows: Path, out: Path) -> None:
-    """Judge each completion by the task its row names. spec: a ScoreSpec; out: scores.parquet.
+def run(completions: Path, rows: Path, out: Path) -> None:
+    """Judge each completion by the task its row names; there is nothing to set. out: scores.parquet.
 
     The record counts the verdicts by reason. GraderError where a task cannot judge: nothing is written then.
     """
-    settings = ScoreSpec.model_validate(spec)
-    record = parquet_columns.read_record(completions)
-    by_id = {row["id"]: row for row in read_rows(rows)}
+    record = records.read_record(completions)
+    by_id = {row["id"]: row for row in records.read_rows(rows)}
     _check_complete(completions, rows, set(by_id), record["k"])
-    table = pa.Table.from_batches(_scored(completions, by_id), schema=parquet_columns.SCORES)
+    table = pa.Table.from_batches(_scored(completions, by_id), schema=records.SCORES)
     reasons = {item["values"]: item["counts"] for item in pc.value_counts(table["reason"]).to_pylist()}
     if undecided := {reason: count for reason, count in reasons.items() if reason in UNDECIDED}:
         log.warning("%s: answers that could not be judged count as wrong: %s", completions, undecided)
     tasks = tasks_of(by_id.values())
     scoring = manifest(
-        settings.model_dump(mode="json"),
+        {},
         {"completions": completions, "rows": rows},
         tasks_sha256=task_hashes(tasks),
         plugins=plugin_records((GROUP, task) for task in tasks),
         graders=grading_record(tasks),
         reasons=reasons,
     )
-    identity = {key: record[key] for key in parquet_columns.IDENTITY}
-    parquet_columns.write(out, table, identity | {"generate": record, "score": scoring})
+    identity = {key: record[key] for key in records.IDENTITY}
+    records.write(out, table, identity | {"generate": record, "score": scoring})
 
 
 def _check_complete(completions: Path, rows: Path, ids: set[str], k: int) -> None:
@@ -107,9 +104,9 @@ def _scored(completions: Path, by_id: dict[str, dict]) -> Iterator[pa.RecordBatc
             known[keys[place]] = verdict, official_correct(by_id[asked[0][place]], asked[1][place])
         passed = [chunk.column(name) for name in ("prompt_id", "group", "sample", "tokens", "truncated")]
         values = zip(*((*verdict, official) for verdict, official in map(known.get, keys)), strict=True)
-        kinds = [field.type for field in parquet_columns.SCORES][len(passed) :]
+        kinds = [field.type for field in records.SCORES][len(passed) :]
         found = [pa.array(column, kind).take(pa.array(again)) for column, kind in zip(values, kinds, strict=True)]
-        yield pa.RecordBatch.from_arrays([*passed, *found], schema=parquet_columns.SCORES)
+        yield pa.RecordBatch.from_arrays([*passed, *found], schema=records.SCORES)
 
 
 def _distinct(chunk: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:

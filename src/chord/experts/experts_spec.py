@@ -7,7 +7,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from chord.data.rows_spec import Place
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend
 from chord.rollouts.backends import Endpoint
-from chord.settings import Settings
+from chord.settings import Needs, Settings, Stated
+
+OfAnswers = Annotated[str, Needs("has_answers", "format: answers")]
 
 
 class SolverSource(Settings):
@@ -24,16 +26,12 @@ class ModelSource(Settings):
     samples: PositiveInt = Field(description="completions of a prompt")
     decoding: Decoding
     batch_rows: PositiveInt = Field(32, description="completions made together; a kill loses those of one such batch")
-    backend: Backend = HuggingFaceBackend()
+    backend: Annotated[Backend, Stated()] = HuggingFaceBackend()  # as of GenerateSpec
 
     @model_validator(mode="after")
     def _samples_differ(self) -> "ModelSource":
         self.decoding.refuse_copies("samples", self.samples)
         return self
-
-    def content(self) -> dict:
-        """The values that decide the completions."""
-        return self.model_dump(mode="json") | {"backend": self.backend.content()}
 
 
 class ServerSource(Endpoint):
@@ -63,13 +61,23 @@ class DatasetSource(Place):
         "message of the assistant; answers: reasoning and answer to a question. The last two are right because the "
         "dataset has them",
     )
-    messages: str = Field(default="messages", description="column of the format `messages`")
-    question: str = Field(default="question", description="column of the format `answers`")
-    thinking: str = Field(default="thinking", description="column of the format `answers`")
-    answer: str = Field(default="answer", description="column of the format `answers`")
+    messages: Annotated[str, Needs("has_messages", "format: messages")] = Field(
+        default="messages", description="column of the format `messages`"
+    )
+    question: OfAnswers = Field(default="question", description="column of the format `answers`")
+    thinking: OfAnswers = Field(default="thinking", description="column of the format `answers`")
+    answer: OfAnswers = Field(default="answer", description="column of the format `answers`")
     files: tuple[str, ...] = Field(
         default=(), description="which of its files, as in data/train-*; of a local folder all when not given"
     )
+
+    @property
+    def has_messages(self) -> bool:
+        return self.format == "messages"
+
+    @property
+    def has_answers(self) -> bool:
+        return self.format == "answers"
 
     @property
     def globs(self) -> tuple[str, ...]:
@@ -87,7 +95,7 @@ Source = Annotated[SolverSource | ModelSource | ServerSource | DatasetSource, Fi
 
 class ExpertsSpec(Settings):
     seed: NonNegativeInt
-    source: Source = SolverSource()
+    source: Annotated[Source, Stated()] = SolverSource()  # the rules look where the rows are
     choose: Literal["random", "first", "shortest"] = Field(
         "first", description="which of several right trajectories is kept (paper, maths: random); ties go to the first"
     )

@@ -10,12 +10,12 @@ from chord.errors import UserError
 from chord.experts.experts_spec import DatasetSource, ExpertsSpec, ModelSource
 from chord.experts.sources import Candidate, open_source
 from chord.io.files import read_jsonl, write_json, write_jsonl
-from chord.io.locks import held
+from chord.io.locks import exclusive
 from chord.io.provenance import file_sha256, manifest
 from chord.io.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from chord.rollouts.parts import Parts
+    from chord.rollouts.completions import FinishedBatches
 
 
 def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
@@ -24,15 +24,19 @@ def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
     prompts: sft.jsonl or rl.jsonl; policy: model folder whose tokenizer counts tokens, since that model will learn from
     the rows.
     """
-    from chord.rollouts.parts import Parts  # half a second that a check of the specification does not need
+    from chord.rollouts.completions import (
+        FinishedBatches,  # half a second that a check of the specification does not need
+    )
 
     settings = ExpertsSpec.model_validate(spec)
-    parts = Parts(out)
-    with held(parts.lock, "collecting these trajectories") as check:
+    parts = FinishedBatches(out)
+    with exclusive(parts.lock, "collecting these trajectories") as check:
         return _run(settings, prompts, policy, out, parts, check)
 
 
-def _run(settings: ExpertsSpec, prompts: Path, policy: Path, out: Path, parts: "Parts", check: Callable) -> dict:
+def _run(
+    settings: ExpertsSpec, prompts: Path, policy: Path, out: Path, parts: "FinishedBatches", check: Callable
+) -> dict:
     from chord.io.models import load_tokenizer  # seconds, likewise
     from chord.rollouts.chat import response_ids
     from chord.rollouts.policy import check_tokens
@@ -40,9 +44,9 @@ def _run(settings: ExpertsSpec, prompts: Path, policy: Path, out: Path, parts: "
     rows = read_jsonl(prompts)
     tokenizer = load_tokenizer(policy)
     check_tokens(tokenizer, policy, rows)
-    kept, rejected, without = [], Counter(), Counter()
-    found = open_source(settings.source, settings.seed, parts).candidates(rows)
-    for row, candidates in zip(rows, found, strict=True):
+    chosen, rejected, without = [], Counter(), Counter()
+    by_row = open_source(settings.source, settings.seed, parts).candidates(rows)
+    for row, candidates in zip(rows, by_row, strict=True):
         right = []
         reasons = Counter()
         responses = response_ids(tokenizer, [candidate.text for candidate in candidates])
@@ -58,7 +62,7 @@ def _run(settings: ExpertsSpec, prompts: Path, policy: Path, out: Path, parts: "
             continue
         rejected["not_chosen"] += len(right) - 1
         candidate, length = _choose(right, settings, row["id"])
-        kept.append(
+        chosen.append(
             row
             | {
                 "response": candidate.text,
@@ -67,21 +71,21 @@ def _run(settings: ExpertsSpec, prompts: Path, policy: Path, out: Path, parts: "
                 "verdict": candidate.verdict._asdict(),
             }
         )
-    if not kept:
+    if not chosen:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in without.items())
         raise UserError(f"{prompts}: not one of {len(rows)} prompts has a right trajectory ({reasons})")
     check()
-    write_jsonl(out, kept)
+    write_jsonl(out, chosen)
     record = manifest(
-        spec=settings.model_dump(mode="json"),
+        spec=settings.specification(),
         inputs={"prompts": prompts, "tokenizer": policy / "tokenizer.json", **_source_files(settings)},
         files={out.name: file_sha256(out)},
         prompts=len(rows),
-        kept=len(kept),
+        kept=len(chosen),
         prompts_without_trajectory=dict(without),
         rejected_trajectories=dict(+rejected),
-        tokens_mean=sum(row["tokens"] for row in kept) / len(kept),
-        tokens_max=max(row["tokens"] for row in kept),
+        tokens_mean=sum(row["tokens"] for row in chosen) / len(chosen),
+        tokens_max=max(row["tokens"] for row in chosen),
     )
     write_json(out.with_suffix(".manifest.json"), record)
     parts.remove()

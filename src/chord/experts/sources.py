@@ -15,7 +15,7 @@ from chord.data import values
 from chord.data.columns_reader import prompt_of
 from chord.data.hub_folder import read_folder, source_folder
 from chord.data.openr1_reader import read_openr1
-from chord.data.rendering import question_of
+from chord.data.row_format import question_of
 from chord.errors import UserError
 from chord.experts.experts_spec import DatasetSource, ModelSource, ServerSource, SolverSource, Source
 from chord.io.devices import claim_gpus
@@ -26,8 +26,7 @@ from chord.tasks import Verdict
 from chord.world import problems, solutions
 
 if TYPE_CHECKING:  # checking a configuration must not load pyarrow
-    from chord.rollouts.completions import Batch, CompleteBatches, Completion
-    from chord.rollouts.parts import Parts
+    from chord.rollouts.completions import Batch, CompleteBatches, Completion, FinishedBatches
 
 
 class Candidate(NamedTuple):
@@ -43,7 +42,7 @@ class Candidates(Protocol):
     def candidates(self, rows: list[dict]) -> Iterable[list[Candidate]]: ...
 
 
-def open_source(source: Source, seed: int, parts: "Parts") -> Candidates:
+def open_source(source: Source, seed: int, parts: "FinishedBatches") -> Candidates:
     """Open a source. parts: where a source that generates stores its finished batches."""
     if isinstance(source, SolverSource):
         return Solver()
@@ -68,7 +67,7 @@ class Solver:
 class Model:
     """`samples` completions of every prompt by a model folder; the noise of each depends on (seed, row id, sample)."""
 
-    def __init__(self, source: ModelSource, seed: int, parts: "Parts"):
+    def __init__(self, source: ModelSource, seed: int, parts: "FinishedBatches"):
         self.source, self.seed, self.parts = source, seed, parts
 
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
@@ -93,7 +92,7 @@ class Model:
 class Server:
     """`samples` answers of a served model to every prompt, under the server's own chat template."""
 
-    def __init__(self, source: ServerSource, seed: int, parts: "Parts"):
+    def __init__(self, source: ServerSource, seed: int, parts: "FinishedBatches"):
         self.source, self.seed, self.parts = source, seed, parts
 
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
@@ -118,7 +117,7 @@ def _judge_completions(
     prompts: list[list],
     source: ModelSource | ServerSource,
     seed: int,
-    parts: "Parts",
+    parts: "FinishedBatches",
     complete_batches: "CompleteBatches",
 ) -> Iterator[list[Candidate]]:
     """Yield the candidates of each row. `parts` stores no verdicts: a new grader must not require new completions."""

@@ -25,10 +25,10 @@ RECORD = "manifest.json"  # beside the weights of our own base models: says how 
 
 def model_files(folder: Path, weights: bool = True) -> list[Path]:
     """The files that make a model, or without `weights` its tokenizer; [] where there is no such folder."""
-    found = [*folder.glob("*"), *folder.glob("additional_chat_templates/*")]
+    paths = [*folder.glob("*"), *folder.glob("additional_chat_templates/*")]
     return [
         path
-        for path in sorted(found)
+        for path in sorted(paths)
         if path.is_file()
         and path.suffix in MODEL_SUFFIXES
         and not path.name.startswith(".")
@@ -54,9 +54,9 @@ def content(folder: Path, files: Iterable[Path], manifests: Path, say: Callable[
             entries = read_json(manifest)["files"] if manifest.is_file() else {}
             entries = {name: entry for name, entry in entries.items() if name in digests or name not in paths}
             entries |= _hashed(folder, new, say)
-            kept = {name: entry for name, entry in sorted(entries.items()) if (folder / name).is_file()}
-            write_json(manifest, {"folder": str(place), "files": kept})
-            digests |= {name: kept[name]["sha256"] for name in new}
+            current = {name: entry for name, entry in sorted(entries.items()) if (folder / name).is_file()}
+            write_json(manifest, {"folder": str(place), "files": current})
+            digests |= {name: current[name]["sha256"] for name in new}
     return json_hash(digests)
 
 
@@ -81,7 +81,7 @@ def _hashed(folder: Path, paths: dict[str, Path], say: Callable[[str], None]) ->
             state = _settled(path)
             digest = file_sha256(path)
             if _state(path) != state:
-                raise UserError(f"{path}: changed while it was read; give the command again when it is whole")
+                raise UserError(f"{path}: changed while it was read; give the command again when it is written")
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}; expected a file that can be read") from None
         entries[name] = {"state": state, "sha256": digest}
@@ -90,8 +90,8 @@ def _hashed(folder: Path, paths: dict[str, Path], say: Callable[[str], None]) ->
 
 def _state(path: Path) -> list[int]:
     """What changes when a file does; the time of the inode too, which no program can set back."""
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _settled(path: Path) -> list[int]:

@@ -4,16 +4,15 @@ Without this every job would compute on the first one, and a trainer that sees s
 Schedulers such as SLURM show a job its own devices only, and then there is nothing to choose.
 """
 
-import fcntl
 import os
 import tempfile
 from pathlib import Path
 
 from chord.errors import UserError
+from chord.io.locks import hold_until_exit
 
 DRIVER = Path("/proc/driver/nvidia/gpus")  # a folder for each device
 SERVER = "CHORD_SERVER_GPUS"  # CUDA_VISIBLE_DEVICES of a server that the job starts
-_held = []  # open lock files: the operating system frees them when the process ends, however it ends
 
 
 def claim_gpus(count: int = 1, server: int = 0) -> None:
@@ -55,7 +54,7 @@ def _too_few(visible: list[str], count: int, server: int) -> UserError:
 def _claimed(visible: list[str], count: int) -> list[str]:
     free = []
     for device in visible:
-        if len(free) < count and _locked(device):
+        if len(free) < count and hold_until_exit(_lock_file(device)):
             free.append(device)
     if len(free) < count:
         raise UserError(
@@ -72,14 +71,5 @@ def _visible() -> list[str]:
     return [str(number) for number in range(len(list(DRIVER.iterdir())))] if DRIVER.is_dir() else []
 
 
-def _locked(device: str) -> bool:
-    """Whether the device was free and is ours now."""
-    path = Path(tempfile.gettempdir()) / f"chord-{os.getuid()}-gpu-{device}.lock"
-    file = open(path, "w")  # noqa: SIM115 - held until the process ends
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return False
-    _held.append(file)
-    return True
+def _lock_file(device: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"chord-{os.getuid()}-gpu-{device}.lock"

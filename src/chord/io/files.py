@@ -1,5 +1,9 @@
-"""Files that are either whole or absent: write beside, flush, rename."""
+"""Files that are either complete or absent: write beside, flush, rename. What a disk refuses is one line.
 
+Libraries hide a full disk behind errors of their own, so that `explain_disk_errors` asks the disk itself.
+"""
+
+import errno
 import json
 import os
 import re
@@ -11,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from chord.errors import UserError
-from chord.io.disk_errors import explained
 
 _HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")  # halves of whole pairs, too
 PARTIAL = ".partial-"  # start of the name of what is being written, or was when its process died
+REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+PROBE_BYTES = 2**16
 
 
 @contextmanager
@@ -24,13 +29,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     The suffixes are kept, because writers such as matplotlib and pandas choose the format by them.
     """
     path = Path(path)
-    with explained(path):
+    with explain_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix="".join(path.suffixes))
     os.close(handle)
     temporary = Path(name)
     try:
-        with explained(path):
+        with explain_disk_errors(path):
             yield temporary
             os.chmod(temporary, 0o644)  # mkstemp gives 0600, which a group on a shared file system cannot read
             _sync(temporary)
@@ -48,14 +53,14 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     A kill between the two renames leaves no `path`, never a part of one.
     """
     path = Path(path)
-    with explained(path):
+    with explain_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL))
     aside = temporary.with_name(temporary.name.replace(PARTIAL, f"{PARTIAL}old-", 1))
     try:
-        with explained(path):
+        with explain_disk_errors(path):
             yield temporary
-            os.chmod(temporary, 0o755)
+            os.chmod(temporary, 0o755)  # noqa: S103 - mkdtemp gives 0700, which a group could not read
             for item in [*temporary.rglob("*"), temporary]:
                 if not item.is_symlink():
                     _sync(item)
@@ -81,8 +86,8 @@ def remove_partials(folder: str | Path) -> None:
 
 def visible_files(folder: str | Path) -> list[Path]:
     """Every file below a folder, in order; hidden ones (.cache, .gitattributes ...) are not part of what it holds."""
-    found = (path for path in Path(folder).rglob("*") if path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    paths = (path for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _sync(path: Path) -> None:
@@ -153,3 +158,40 @@ def refuse_half_pairs(place: str, row: dict) -> None:
             half = json.dumps(error.object[error.start])
             message = f"expected text, got {half}, which is half of a surrogate pair"
             raise UserError(f"{place}: column {json.dumps(key)[1:-1]}: {message}") from None
+
+
+@contextmanager
+def explain_disk_errors(out: Path) -> Iterator[None]:
+    """Around writing to `out`, before anything is cleaned up: UserError where the disk is why it failed.
+
+    Writers of weights report a full disk as errors of their own, so that the disk is asked as well.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        refused = error if isinstance(error, OSError) and error.errno in REFUSALS else _probe(out)
+        if refused is None:
+            raise
+        place = refused.filename
+        if place is None or Path(place).absolute().is_relative_to(out.absolute().parent):
+            place = out  # beside `out` it is a temporary name
+        raise UserError(
+            f"{place}: {os.strerror(refused.errno)}; no half-written file counts as a result: make room or give "
+            "access, then give the same command again"
+        ) from error
+
+
+def _probe(out: Path) -> OSError | None:
+    """What the system says to a small file in `out`, or beside it."""
+    out = out.absolute()
+    folder = next(folder for folder in (out, *out.parents) if folder.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error if error.errno in REFUSALS else None
+    return None

@@ -2,9 +2,11 @@
 
 The lock is a file that names its holder and is touched while that lives: no `flock`, which network file systems often
 keep to one machine or ignore. A holder of this machine that died is known by its process number and start time; one of
-another machine is dead when its file has not changed for `LEASE_SECONDS`, watched on our own clock.
+another machine is dead when its file has not changed for `LEASE_SECONDS`, watched on our own clock. There are three
+ways to hold one: `exclusive` refuses a second process, `in_turn` waits for the first, `hold_until_exit` asks only.
 """
 
+import atexit
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from pathlib import Path
 from filelock import SoftFileLease, Timeout
 
 from chord.errors import UserError
-from chord.io.disk_errors import explained
+from chord.io.files import explain_disk_errors
 
 log = logging.getLogger(__name__)
 LEASE_SECONDS = 120.0  # above the minute for which NFS may show old times of a file
@@ -21,7 +23,7 @@ BEAT_SECONDS = 5.0
 
 
 @contextmanager
-def held(file: Path, work: str, lease: float = LEASE_SECONDS, beat: float = BEAT_SECONDS) -> Iterator[Callable]:
+def exclusive(file: Path, work: str, lease: float = LEASE_SECONDS, beat: float = BEAT_SECONDS) -> Iterator[Callable]:
     """Hold the lock while the block runs; UserError if another process does the `work` that it stands for.
 
     Yields a function that raises UserError once the lock was lost: to a process of another machine that saw no sign of
@@ -43,7 +45,7 @@ def held(file: Path, work: str, lease: float = LEASE_SECONDS, beat: float = BEAT
 @contextmanager
 def in_turn(file: Path) -> Iterator[None]:
     """Hold the lock while the block runs, after whoever has it now: for short work that both need done."""
-    with explained(file):
+    with explain_disk_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = SoftFileLease(file, lease_duration=LEASE_SECONDS, heartbeat_interval=BEAT_SECONDS)
         lock.acquire(poll_interval=0.1)
@@ -51,6 +53,17 @@ def in_turn(file: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def hold_until_exit(file: Path) -> bool:
+    """Hold the lock until this process ends, however it ends; False where another process has it."""
+    lock = SoftFileLease(file, lease_duration=LEASE_SECONDS, heartbeat_interval=BEAT_SECONDS)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    atexit.register(lock.release)
+    return True
 
 
 def _acquire(lock: SoftFileLease, work: str) -> None:

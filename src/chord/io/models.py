@@ -15,13 +15,13 @@ def load_weights(folder: str | Path, dtype: torch.dtype | str) -> PreTrainedMode
     if not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder; expected a model folder")
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
+        model, loading = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **CLOSED
         )
     except Exception as error:  # the readers of weights and configurations have no common error
         raise _unreadable(folder, "model", error) from error
-    if found["missing_keys"]:  # transformers would fill them with random numbers
-        raise UserError(f"{folder}: its safetensors lack the weights {', '.join(sorted(found['missing_keys'])[:3])}")
+    if loading["missing_keys"]:  # transformers would fill them with random numbers
+        raise UserError(f"{folder}: its safetensors lack the weights {', '.join(sorted(loading['missing_keys'])[:3])}")
     return model
 
 

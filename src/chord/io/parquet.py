@@ -17,22 +17,22 @@ def write(path: Path, table: pa.Table, compression: str = "snappy") -> None:
 
 
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:
-    with whole(path):
+    with refuse_damage(path):
         return pq.read_table(path, columns=columns, page_checksum_verification=True)
 
 
 def read_schema(path: Path) -> pa.Schema:
-    with whole(path):
+    with refuse_damage(path):
         return pq.read_schema(path)
 
 
 def read_batches(path: Path, rows: int) -> Iterator[pa.RecordBatch]:
-    with whole(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with refuse_damage(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         yield from file.iter_batches(rows)
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[None]:
+def refuse_damage(path: Path) -> Iterator[None]:
     """Around reading `path`: UserError if it is damaged, or no parquet at all."""
     try:
         yield

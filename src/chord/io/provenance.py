@@ -13,7 +13,7 @@ from typing import Any
 from chord.errors import UserError
 from chord.io.files import read_json, visible_files
 
-KEPT = "kept.json"  # in a copy of the source that jobs run (chord.io.source)
+COPY_RECORD = "copy.json"  # in a copy of the source that jobs run (chord.io.source)
 PACKAGES = (
     "torch",
     "transformers",
@@ -44,10 +44,10 @@ def file_sha256(path: str | Path) -> str:
 
 def folder_sha256(path: str | Path) -> dict[str, str]:
     """SHA-256 of every file below a folder (a model or data folder) that is not hidden, by its path in the folder."""
-    found = {item.relative_to(path).as_posix(): file_sha256(item) for item in visible_files(path)}
-    if not found:
+    digests = {item.relative_to(path).as_posix(): file_sha256(item) for item in visible_files(path)}
+    if not digests:
         raise UserError(f"{path}: holds no files; expected a folder with a model or data")
-    return found
+    return digests
 
 
 def input_sha256(path: Path) -> str | dict[str, str]:
@@ -55,8 +55,12 @@ def input_sha256(path: Path) -> str | dict[str, str]:
 
     So a result that was changed or cut off after it was written ends the next command, and is taken for no result.
     """
-    found = folder_sha256(path) if path.is_dir() else file_sha256(path)
-    now = {f"{path.name}/{name}": digest for name, digest in found.items()} if path.is_dir() else {path.name: found}
+    content_hash = folder_sha256(path) if path.is_dir() else file_sha256(path)
+    now = (
+        {f"{path.name}/{name}": digest for name, digest in content_hash.items()}
+        if path.is_dir()
+        else {path.name: content_hash}
+    )
     for record in (path.with_name("manifest.json"), path.with_suffix(".manifest.json")):
         content = read_json(record) if record.is_file() else None
         files = content.get("files") if isinstance(content, dict) else None
@@ -68,7 +72,7 @@ def input_sha256(path: Path) -> str | dict[str, str]:
                     f"{path.parent / name}: changed or cut off since {record.name} beside it was written; delete "
                     f"{path} and give the command again, which makes it anew"
                 )
-    return found
+    return content_hash
 
 
 @cache
@@ -93,8 +97,8 @@ def git_commit() -> str | None:
     A copy of the source (chord.io.source) has the commit of the moment it was made, wherever the checkout is by now.
     """
     here = Path(__file__).parents[1]
-    if (here.parents[1] / KEPT).exists():
-        return read_json(here.parents[1] / KEPT)["git_commit"]
+    if (here.parents[1] / COPY_RECORD).exists():
+        return read_json(here.parents[1] / COPY_RECORD)["git_commit"]
     try:
         dirty = _git(here, "status", "--porcelain", "--untracked-files=no")
         return _git(here, "rev-parse", "HEAD") + ("-dirty" if dirty else "")
@@ -109,11 +113,11 @@ def file_commit(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path).resolve()
     try:
-        found = _git(path.parent, "log", "-1", "--format=%H %cI", "--", path.name)
+        last = _git(path.parent, "log", "-1", "--format=%H %cI", "--", path.name)
         modified = bool(_git(path.parent, "status", "--porcelain", "--ignored", "--", path.name))
     except (OSError, subprocess.CalledProcessError):
         return {"git_commit": None, "date": None, "modified": None}
-    commit, _, date = found.partition(" ")
+    commit, _, date = last.partition(" ")
     return {"git_commit": commit or None, "date": date or None, "modified": modified}
 
 
@@ -134,13 +138,13 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def environment() -> dict[str, str]:
     """Versions of Python, the platform and the packages that decide numbers; absent packages are left out."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def utc_now() -> str:

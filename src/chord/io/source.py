@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from chord.errors import UserError
 from chord.io.files import atomic_folder, read_json, remove_partials, visible_files, write_json
-from chord.io.provenance import KEPT, git_commit
+from chord.io.provenance import COPY_RECORD, git_commit
 
 PARTS = ("Snakefile", "workflow", "config", "src/chord", "environment.yml", "pyproject.toml")
 
 
-class Kept(NamedTuple):
+class SourceCopy(NamedTuple):
     """What a copy was made for."""
 
     root: Path  # the checkout: inputs that it names, such as models, stay there
@@ -25,15 +25,15 @@ class Kept(NamedTuple):
     seeds: int | None  # as the configuration gave it
 
 
-def kept(source: Path) -> Kept | None:
+def read_copy(source: Path) -> SourceCopy | None:
     """What the copy at `source` was made for; None where `source` is a checkout."""
-    if not (source / KEPT).exists():
+    if not (source / COPY_RECORD).exists():
         return None
-    record = read_json(source / KEPT)
-    return Kept(Path(record["root"]), source / "study" / record["study"], record["seeds"])
+    record = read_json(source / COPY_RECORD)
+    return SourceCopy(Path(record["root"]), source / "study" / record["study"], record["seeds"])
 
 
-def keep(root: Path, folder: Path, study: str, seeds: int | None) -> Path:
+def copy_source(root: Path, folder: Path, study: str, seeds: int | None) -> Path:
     """Copy the source at `root` below `folder`, unless it is there already; returns the copy, as an absolute path.
 
     study: a name or a path, as `load_study` takes it. One process at a time: Snakemake holds the folder's lock.
@@ -64,5 +64,5 @@ def keep(root: Path, folder: Path, study: str, seeds: int | None) -> Path:
                 hidden, holds_copy = path.name.startswith("."), copy.is_relative_to(path.resolve())
                 if not hidden and not holds_copy and not (new / path.name).exists():
                     (new / path.name).symlink_to(path.resolve())
-            write_json(new / KEPT, record)
+            write_json(new / COPY_RECORD, record)
     return copy

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from chord.objectives.parts import Choice, Part
+from chord.settings import Needs
 
 
 class RunStatistics(NamedTuple):
@@ -64,7 +65,11 @@ class Linear(MuSchedule):
     name: Literal["linear"] = "linear"
     start: Mu
     end: Mu
-    steps: PositiveInt
+    steps: Annotated[PositiveInt, Needs("changes", "an end other than start")]
+
+    @property
+    def changes(self) -> bool:
+        return self.start != self.end
 
     def mu_at(self, step: int) -> float:
         return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
@@ -79,9 +84,13 @@ class Cosine(MuSchedule):
 
     name: Literal["cosine"] = "cosine"
     warmup: NonNegativeInt
-    decay: NonNegativeInt
+    decay: Annotated[NonNegativeInt, Needs("decays", "a valley other than peak")]
     peak: Mu
     valley: Mu
+
+    @property
+    def decays(self) -> bool:
+        return self.peak != self.valley
 
     @model_validator(mode="after")
     def _peak_must_count(self) -> "Cosine":
@@ -105,9 +114,13 @@ class Step(MuSchedule):
     """`before` for the first `steps` updates, `after` from then on; 1 -> 0 is SFT-then-RL inside one run."""
 
     name: Literal["step"] = "step"
-    steps: PositiveInt
+    steps: Annotated[PositiveInt, Needs("changes", "an after other than before")]
     before: Mu
     after: Mu
+
+    @property
+    def changes(self) -> bool:
+        return self.before != self.after
 
     def mu_at(self, step: int) -> float:
         return self.before if step <= self.steps else self.after

@@ -15,7 +15,7 @@ def disk(study: Study) -> dict[str, float]:
     """What -> bytes. A run's checkpoints go when its result stands, and its weights stay."""
     parameters, seeds = study.shape.parameters(), len(study.seed_indices)
     weights = FP32 * parameters
-    runs = len(jobs(study, study.comparisons)["train"])
+    runs = len(jobs(study, study.regular)["train"])
     answers = sum(
         questions(row) * row.k * response_tokens(study, method)
         for method in planned_methods(study)
@@ -33,7 +33,7 @@ def disk(study: Study) -> dict[str, float]:
 def bytes_needed(study: Study, parameters: int, at_once: int) -> int:
     """About what every comparison leaves behind, responses as long as they may be, and beside it the checkpoints of the
     jobs under way. at_once: training jobs that have checkpoints at the same time."""
-    planned = jobs(study, study.comparisons)
+    planned = jobs(study, study.regular)
     runs, evaluated = len(planned["train"]), len(planned["generate"]) // len(study.benchmarks)
     tokens = sum(
         questions(benchmark) * benchmark.k * benchmark.decoding.max_response_tokens

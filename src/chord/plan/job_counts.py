@@ -10,7 +10,6 @@ from chord.jobs import JOBS
 from chord.plan.speed import answering_seconds, rollout_seconds, training_seconds
 from chord.plan.work import questions, response_tokens, work
 from chord.study import Study
-from chord.training.train_spec import SftStage
 
 
 def estimated_minutes(
@@ -45,7 +44,7 @@ def _train_seconds(study: Study, method: str) -> float:
     seconds = training_seconds(study, counts.expert_rows, expert, stage.micro_batch_rows, stage)
     asked = study.data.validation * validation.k
     seconds += rollout_seconds(study, counts.validated, response, validation.batch_rows, asked)
-    if not isinstance(stage, SftStage):
+    if stage.uses_rollouts:
         asked = stage.prompts_per_step * stage.rollouts_per_prompt
         seconds += training_seconds(study, counts.rollouts, policy, stage.micro_batch_rows, stage)
         seconds += rollout_seconds(study, counts.rollouts, response, stage.generate_batch_rows, asked)
@@ -54,39 +53,38 @@ def _train_seconds(study: Study, method: str) -> float:
 
 def jobs(study: Study, comparisons: Iterable[str]) -> dict[str, list[float]]:
     """Job -> estimated minutes of each of them, for these comparisons and their report, from nothing."""
-    shown = [study.comparisons[name] for name in comparisons]
+    names = list(comparisons)
+    shown = [study.comparisons[name] for name in names]
     light = estimated_minutes(study, "table")
-    return _run_jobs(study, {method for comparison in shown for method in comparison.methods}, study.benchmarks) | {
+    reported = any(name in study.regular for name in names)
+    evaluations = {
+        (method, benchmark)
+        for name in names
+        for method in study.comparisons[name].methods
+        for benchmark in study.benchmarks_of(name)
+    }
+    return _run_jobs(study, sorted(evaluations)) | {
         "cells": [light] * len(shown),
         "table": [light] * sum(len(comparison.tables) for comparison in shown),
         "figure": [light] * sum(len(comparison.figures) for comparison in shown),
-        "claims": [light] if study.settings.claims else [],
-        "report": [light],
+        "claims": [light] if study.settings.claims and reported else [],
+        "report": [light] if reported else [],
     }
 
 
-def phase_jobs(study: Study) -> dict[str, list[float]]:
-    """As `jobs`, of the phase diagram."""
-    return _run_jobs(study, {method.name for method in study.phase.methods}, [study.phase.benchmark]) | {
-        "pretrain": [estimated_minutes(study, "pretrain", base=base) for base in study.bases],
-        "phase": [estimated_minutes(study, "table")],
-    }
-
-
-def _run_jobs(study: Study, methods: set[str], benchmarks: Iterable[str]) -> dict[str, list[float]]:
-    """The jobs from nothing to the scores of these methods."""
-    trained = {step.name for method in methods for step in study.chain(method) if step.stage is not None}
+def _run_jobs(study: Study, evaluations: list[tuple[str, str]]) -> dict[str, list[float]]:
+    """The jobs from nothing to the scores of these (method, benchmark)."""
+    trained = {step.name for method, _ in evaluations for step in study.chain(method) if step.stage is not None}
+    bases = [base for base in study.bases if base in {study.start_of(method) for method in trained}]
     seeds = len(study.seed_indices)
-    benchmarks = list(benchmarks)
     light = estimated_minutes(study, "table")
-    evaluations = [(method, benchmark) for method in sorted(methods) for benchmark in benchmarks]
-    # Other start models are in the repository or on the hub.
-    trained_first = study.pretrain is not None and not (study.root / study.model).exists()
-    first = {"pretrain": [estimated_minutes(study, "pretrain")]} if trained_first else {}
+    pretrained = [estimated_minutes(study, "pretrain", base=base) for base in bases]
+    if study.pretrain is not None and not (study.root / study.model).exists():
+        pretrained.append(estimated_minutes(study, "pretrain"))  # else it is in the repository or on the hub
     reads_traces = any("traces" in study.methods[method].stage.inputs for method in trained)
-    return first | {
+    return ({"pretrain": pretrained} if pretrained else {}) | {
         "prepare": [light],
-        "benchmark": [light] * len(benchmarks),
+        "benchmark": [light] * len({benchmark for _, benchmark in evaluations}),
         "experts": [estimated_minutes(study, "experts")] * (2 if reads_traces else 1),  # for SFT and for RL prompts
         "train": [estimated_minutes(study, "train", method) for method in sorted(trained)] * seeds,
         "generate": [estimated_minutes(study, "generate", *names) for names in evaluations] * seeds,

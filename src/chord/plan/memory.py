@@ -6,7 +6,7 @@ from chord.plan.rank import BF16, CPU_PROCESS, FP32, GIB, GPU_PROCESS, Memory, R
 from chord.rollouts.backends import VllmBackend
 from chord.study import Benchmark, Study
 from chord.training.scale.scale_spec import Scale, ServerRollouts
-from chord.training.train_spec import SftStage, Stage
+from chord.training.train_spec import Stage
 
 
 def rank(study: Study, stage: Stage, scale: Scale | None = None) -> Rank:
@@ -21,7 +21,7 @@ def reads_experts(stage: Stage) -> bool:
 def longest(study: Study, stage: Stage) -> int:
     """Tokens of the longest row that a stage trains on."""
     lengths = [study.experts.max_response_tokens] if reads_experts(stage) else []
-    if not isinstance(stage, SftStage):
+    if stage.uses_rollouts:
         lengths.append(stage.decoding.max_response_tokens)
     return study.settings.cost.prompt_tokens + max(lengths)
 
@@ -47,7 +47,7 @@ def rollouts(study: Study, stage: Stage, rows: int | None = None, scale: Scale |
 def server(study: Study, stage: Stage) -> Memory:
     """Of each GPU of a vLLM server that samples for a training job."""
     limits = [study.settings.validation.decoding.max_response_tokens]
-    if not isinstance(stage, SftStage):
+    if stage.uses_rollouts:
         limits.append(stage.decoding.max_response_tokens)
     return vllm(study.shape, study.settings.training.scale.rollouts, study.settings.cost.prompt_tokens + max(limits))
 
@@ -109,7 +109,7 @@ def needs(study: Study, methods: list[str]) -> list[Need]:
         if stage is None:
             continue
         phases = {"validation": validation(study, stage)}
-        if not isinstance(stage, SftStage):
+        if stage.uses_rollouts:
             phases["rollouts"] = rollouts(study, stage)
         phases["update"] = update(study, stage)
         if isinstance(study.settings.training.scale.rollouts, ServerRollouts):

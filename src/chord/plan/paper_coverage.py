@@ -159,7 +159,7 @@ def _studies(root: Path) -> list[str]:
         study = load_study(path.name.removesuffix(".yaml"), root)
         if study.gpu is None:
             continue
-        needed = jobs(study, study.comparisons)
+        needed = jobs(study, study.regular)
         held = {rule: study.resources(rule).gpus for rule in needed}
         hours = sum(sum(minutes) * held[rule] for rule, minutes in needed.items()) / 60
         fits = "no" if refusals(study) else "yes"

@@ -3,7 +3,6 @@
 P parameters, of which T are trained, shared by n ranks. What the formulas take the engines to do:
   none         weights, gradients and AdamW's moments in fp32; several ranks (DDP) hold the gradients twice
   fsdp2        a share of each; layers are gathered in the precision of the computation, the output layer stays gathered
-  zero2, zero3 DeepSpeed: weights in the precision of the computation, an fp32 copy beside the moments
 """
 
 from dataclasses import dataclass, fields, replace
@@ -27,7 +26,6 @@ KEPT = {"fp32": (24, 16, 16), "bf16": (26, 8, 8)}
 # projected to their rank.
 KEPT_WITH_ADAPTERS = {"fp32": (16, 16, 16), "bf16": (18, 8, 10)}
 PRODUCTS = 7
-BUCKET, LIVE = 5e8, 1e9  # gradients that DeepSpeed reduces, and weights that ZeRO-3 keeps gathered: its defaults
 CPU_PROCESS = 0.6 * GIB  # a training process before its model: torch, transformers, TRL
 GPU_PROCESS = 1.0 * GIB  # context and kernels; assumed
 VLLM_ASLEEP = 1.0 * GIB  # what stays on a GPU: captured graphs and buffers; assumed
@@ -113,12 +111,11 @@ class Rank:
     def held(self) -> Memory:
         """Weights, gradients and moments, wherever they lie."""
         values = self.shape.parameters() + (self.trained if self.lora else 0)
-        share = 1 if self.scale.sharding == "none" else self.scale.ranks
-        deepspeed = self.scale.sharding.startswith("zero")
+        share = self.scale.ranks if self.scale.shards_weights else 1
         return Memory(
-            weights=(self.width if deepspeed else FP32) * values / (share if self.scale.shards_weights else 1),
+            weights=FP32 * values / share,
             gradients=FP32 * self.trained / share + self._buckets,
-            optimizer=(3 if deepspeed else 2) * FP32 * self.trained / share,
+            optimizer=2 * FP32 * self.trained / share,
         )
 
     @property
@@ -131,7 +128,7 @@ class Rank:
         """The parts of `held` that lie in the machine's memory."""
         if not self.scale.cpu_offload:
             return ()
-        return ("gradients", "optimizer", *(("weights",) if self.scale.shards_weights else ()))
+        return ("weights", "gradients", "optimizer")
 
     @property
     def _on_device(self) -> Memory:
@@ -140,11 +137,6 @@ class Rank:
     @property
     def _copies(self) -> float:
         """In an update: casts of the weights, gathered layers, and gradients on their way to the other ranks."""
-        if self.scale.sharding.startswith("zero"):
-            # Of the bucket a CPU only gives what is written to.
-            bucket = BUCKET if self.on_gpu else min(BUCKET, self.trained)
-            gathered = min(LIVE, self.shape.parameters()) if self.scale.shards_weights else 0
-            return self.width * (bucket + gathered)
         if self.scale.sharding == "fsdp2":
             table = self.shape.vocab_size * self.shape.hidden_size  # the output layer, and at the ends the embedding
             gathered = table + max(2 * self.layer, table)  # one layer while the next is on its way
@@ -199,7 +191,7 @@ class Rank:
         """Beside the weights in training: a whole replica where they are shared, or autocast's casts of them."""
         if self.scale.shards_weights:
             return self.width * self.shape.parameters()
-        return BF16 * self.shape.parameters() if self.width == BF16 and self.scale.sharding == "none" else 0
+        return BF16 * self.shape.parameters() if self.width == BF16 else 0
 
     @property
     def _asleep(self) -> float:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from chord.plan.disk_space import disk
-from chord.plan.job_counts import estimated_minutes, jobs, phase_jobs
+from chord.plan.job_counts import estimated_minutes, jobs
 from chord.plan.memory import Need, needs
 from chord.plan.rank import GIB, PARTS
 from chord.plan.work import planned_methods, questions, work
@@ -51,11 +51,11 @@ def plan_text(study: Study, cores: int | None = None) -> str:
         else ["core-minutes*", f"minutes on {cores} cores*"]
     )
     header = ["", "paper", "runs", "jobs", *sizes]
-    every = {name: (shown.paper, jobs(study, [name])) for name, shown in study.comparisons.items()}
+    every = {name: (study.comparisons[name].paper, jobs(study, [name])) for name in study.regular}
     if len(every) > 1:
-        every["all"] = ("", jobs(study, study.comparisons))
-    if study.phase:
-        every["phase_phi"] = ("none; not part of all", phase_jobs(study))
+        every["all"] = ("", jobs(study, study.regular))
+    on_demand = [name for name in study.comparisons if name not in study.regular]
+    every |= {name: (f"{study.comparisons[name].paper}; not part of all", jobs(study, [name])) for name in on_demand}
     rows = [_gpu_row(study, name, *shown) if gpu else _jobs_row(name, *shown, cores) for name, shown in every.items()]
     lines += _table([header, *rows], right=range(2, 6))
     lines += _late_jobs(study, every)

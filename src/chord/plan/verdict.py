@@ -23,7 +23,7 @@ from chord.rollouts.backends import VllmBackend
 from chord.study import Study
 from chord.study.hardware import larger_gpus
 from chord.training.scale.scale_spec import Scale
-from chord.training.train_spec import HybridStage, Lora, Stage
+from chord.training.train_spec import Lora, Stage
 
 SHORTEST = 256  # a response of fewer tokens is no advice
 ADAPTERS = Lora(rank=32, alpha=64)  # an example
@@ -112,7 +112,7 @@ def _shorter(study: Study, stage: Stage, memory: Memory, room: float) -> str | N
     if tokens < SHORTEST:
         return None
     asked = {"experts.max_response_tokens": study.experts.max_response_tokens} if reads_experts(stage) else {}
-    if isinstance(stage, HybridStage):
+    if stage.uses_rollouts:
         asked["training.hybrid.decoding.max_response_tokens"] = stage.decoding.max_response_tokens
     return " with ".join(f"{key} {tokens:,}" for key, limit in asked.items() if limit > tokens)
 
@@ -135,7 +135,7 @@ def _scales(study: Study) -> Iterator[dict]:
     ranks = [
         count
         for count in range(2, study.settings.cost.gpus + 1)
-        if count >= study.settings.training.scale.ranks and not any(stage.unshared(count) for stage in stages)
+        if count >= study.settings.training.scale.ranks and not any(stage.divisibility_error(count) for stage in stages)
     ]
     yield again
     if any(stage.lora for stage in stages):  # adapters are not shared
@@ -171,7 +171,7 @@ def _too_long(study: Study) -> list[str]:
     asked |= {
         f"rollouts of {name}": (stage.decoding.max_response_tokens, sampler)
         for name in planned_methods(study)
-        if isinstance(stage := study.methods[name].stage, HybridStage)
+        if (stage := study.methods[name].stage) and stage.uses_rollouts
     }
     lines = []
     for what, (tokens, engine) in asked.items():

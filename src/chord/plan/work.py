@@ -26,8 +26,8 @@ class Work:
 
 
 def planned_methods(study: Study) -> list[str]:
-    """The methods that some comparison needs, in the study's order: others of the study are run by no target."""
-    shown = [method for comparison in study.comparisons.values() for method in comparison.methods]
+    """The methods that the target `all` needs, in the study's order."""
+    shown = [method for name in study.regular for method in study.comparisons[name].methods]
     needed = {step.name for method in shown for step in study.chain(method)}
     return [method for method in study.methods if method in needed]
 
@@ -44,8 +44,10 @@ def work(study: Study, method: str) -> Work:
         steps = stage.steps
         weights = [stage.schedule.weights(step) for step in range(1, steps + 1)]
         # Nothing is sampled at steps where RL has no weight, and no expert row is read where experts have none.
-        rollouts = sum(a_rl > 0 for a_rl, _ in weights) * stage.prompts_per_step * stage.rollouts_per_prompt
-        rollout_tokens = stage.decoding.max_response_tokens
+        rollouts, rollout_tokens = 0, 0
+        if stage.uses_rollouts:
+            rollouts = sum(a_rl > 0 for a_rl, _ in weights) * stage.prompts_per_step * stage.rollouts_per_prompt
+            rollout_tokens = stage.decoding.max_response_tokens
         expert_rows = sum(a_ex > 0 for _, a_ex in weights) * stage.expert_rows_of_a_step
         expert_weight = sum(a_ex for _, a_ex in weights) * stage.expert_rows_of_a_step
     expert_set = study.data.rl if "traces" in stage.inputs else stage.expert_set or study.data.sft

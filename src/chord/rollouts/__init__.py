@@ -6,8 +6,7 @@ without loading a framework.
 """
 
 from chord.rollouts.backends import Backend, HuggingFaceBackend
-from chord.rollouts.batches import fixed_batches
-from chord.rollouts.engine import Decoding, Engine, Sample
-from chord.rollouts.prompts import encode_prompts
+from chord.rollouts.chat import encode_prompts
+from chord.rollouts.engine import Decoding, Engine, Sample, fixed_batches
 
 __all__ = ["Backend", "Decoding", "Engine", "HuggingFaceBackend", "Sample", "encode_prompts", "fixed_batches"]

@@ -1,11 +1,11 @@
 """Which engine completes prompts, as a configuration names it. Imports no torch."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
-from chord.settings import Settings
+from chord.settings import Settings, TimeOnly
 
 
 def _plain_url(url: str) -> str:
@@ -18,25 +18,16 @@ def _plain_url(url: str) -> str:
     return url
 
 
-class _Backend(Settings):
-    """The base of all three."""
-
-    only_time: ClassVar[frozenset[str]] = frozenset()  # settings that change how long it takes, never what comes out
-
-    def content(self) -> dict:
-        """The values that decide the completions."""
-        return self.model_dump(mode="json", exclude=set(self.only_time))
-
-
-class HuggingFaceBackend(_Backend):
+class HuggingFaceBackend(Settings):
     """`generate` of transformers, in processes of one thread and one model each."""
 
-    only_time: ClassVar[frozenset[str]] = frozenset({"workers"})
     kind: Literal["huggingface"] = "huggingface"
-    workers: PositiveInt = Field(default=1, description="processes; changes the time and nothing else")
+    workers: Annotated[PositiveInt, TimeOnly()] = Field(
+        default=1, description="processes; changes the time and nothing else"
+    )
 
 
-class VllmBackend(_Backend):
+class VllmBackend(Settings):
     """vLLM in this process. All of its settings can move the last bits of a logit."""
 
     kind: Literal["vllm"] = "vllm"
@@ -50,14 +41,17 @@ class VllmBackend(_Backend):
     enforce_eager: bool = Field(default=False, description="true: no compilation, which a small model is not worth")
 
 
-class Endpoint(_Backend):
+class Endpoint(Settings):
     """An OpenAI-compatible server. The key, if it wants one, is read from OPENAI_API_KEY and written nowhere."""
 
-    only_time: ClassVar[frozenset[str]] = frozenset({"url", "concurrency", "timeout_seconds"})
-    url: Annotated[str, AfterValidator(_plain_url)] = Field(description="base URL: http://localhost:8000/v1")
+    url: Annotated[str, AfterValidator(_plain_url), TimeOnly()] = Field(
+        description="base URL: http://localhost:8000/v1"
+    )
     model: str = Field(min_length=1, description="the name under which the server knows the model")
-    concurrency: PositiveInt = Field(default=32, description="requests under way at once")
-    timeout_seconds: PositiveFloat = Field(default=3600, description="limit of one request: a long answer takes long")
+    concurrency: Annotated[PositiveInt, TimeOnly()] = Field(default=32, description="requests under way at once")
+    timeout_seconds: Annotated[PositiveFloat, TimeOnly()] = Field(
+        default=3600, description="limit of one request: a long answer takes long"
+    )
 
 
 class ServerBackend(Endpoint):

@@ -100,23 +100,22 @@ def special_token_pattern(tokenizer: "PreTrainedTokenizerBase") -> re.Pattern:
     return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
 
 
-def prompts_ids(tokenizer: "PreTrainedTokenizerBase", prompts: Iterable[Sequence[dict]]) -> list[list[int]]:
-    """The token ids of each prompt's messages under the chat template, up to where the answer begins.
+def encode_prompts(tokenizer: "PreTrainedTokenizerBase", rows: Iterable[dict]) -> list[list[int]]:
+    """The token ids of each row's `messages` under the chat template, up to where the answer begins.
 
     Special tokens come only from the template: if a message spells one, it is text. If the template accepts no system
     message, its text goes before the user's first message.
     """
     merges, special = not takes_system(tokenizer), special_token_pattern(tokenizer)
-    token_ids = []
-    for messages in prompts:
-        messages = without_system(messages) if merges else messages
+    prompts = []
+    for row in rows:
+        messages = without_system(row["messages"]) if merges else row["messages"]
         marked_messages = [
             message | {"content": special.sub(rf"{OPEN}\g<0>{CLOSE}", message["content"])} for message in messages
         ]
-        token_ids.append(
-            _ids(tokenizer, re.split(f"{OPEN}({special.pattern}){CLOSE}", render(tokenizer, marked_messages)))
-        )
-    return token_ids
+        pieces = re.split(f"{OPEN}({special.pattern}){CLOSE}", render(tokenizer, marked_messages))
+        prompts.append(_ids(tokenizer, pieces))
+    return prompts
 
 
 def response_ids(tokenizer: "PreTrainedTokenizerBase", texts: Iterable[str]) -> list[list[int]]:
@@ -127,14 +126,14 @@ def response_ids(tokenizer: "PreTrainedTokenizerBase", texts: Iterable[str]) -> 
     """
     opening_text, special, end = opening(tokenizer), special_token_pattern(tokenizer), end_token(tokenizer)
     ends = {added_tokens(tokenizer)[number] for number in {end, turn_end(tokenizer)} - {None}}
-    token_ids = []
+    responses = []
     for text in texts:
         if opening_text and text.lstrip().startswith(THINK):
             text = text.lstrip().removeprefix(THINK).removeprefix(opening_text.removeprefix(THINK))
         last = next((one for one in ends if text.endswith(one)), "")
         pieces = re.split(f"({special.pattern})", text.removesuffix(last))
-        token_ids.append([*_ids(tokenizer, pieces), end])
-    return token_ids
+        responses.append([*_ids(tokenizer, pieces), end])
+    return responses
 
 
 def end_token(tokenizer: "PreTrainedTokenizerBase") -> int:

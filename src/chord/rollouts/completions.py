@@ -1,13 +1,17 @@
-"""Completions that stream to disk: finished batches are kept, and a killed job goes on behind them."""
+"""Completions that stream to disk: finished batches stay there, and a killed job resumes after them."""
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 
-from chord.rollouts.batches import fixed_batches
-from chord.rollouts.parts import Parts
+from chord.errors import UserError
+from chord.io import parquet
+from chord.io.continuation import clear_unless_identical
+from chord.rollouts.engine import fixed_batches
 
 log = logging.getLogger(__name__)
 COLUMNS = pa.schema({"text": pa.string(), "tokens": pa.int32(), "truncated": pa.bool_()})
@@ -30,10 +34,51 @@ class Completion:
 CompleteBatches = Callable[[list[Batch]], Iterator[tuple[Batch, list[Completion]]]]
 
 
+class FinishedBatches:
+    """The batches of a command that may be killed: a hidden folder beside its result, with one parquet file per batch.
+
+    It is resumed by the very same job alone, and deleted when the result is there.
+    """
+
+    def __init__(self, result: Path):
+        self.folder = result.parent / f".{result.name}.parts"
+        self.lock = result.parent / f".{result.name}.lock"  # for whoever writes the result
+
+    def claim(self, identity: dict) -> None:
+        """Call it before anything else. identity: all that decides the content; batches of another go."""
+        clear_unless_identical(self.folder, identity)
+
+    def _path(self, batch: int) -> Path:
+        return self.folder / f"batch-{batch:06d}.parquet"
+
+    def has(self, batch: int) -> bool:
+        """Whether the batch is there and undamaged; a damaged one is deleted, to be made again."""
+        if not self._path(batch).exists():
+            return False
+        try:
+            parquet.read(self._path(batch))
+        except UserError as error:
+            log.warning("%s", error)
+            self._path(batch).unlink()
+            return False
+        return True
+
+    def write(self, batch: int, table: pa.Table) -> None:
+        parquet.write(self._path(batch), table)
+
+    def read(self, batches: int, schema: pa.Schema) -> pa.Table:
+        """The rows of all batches, in their order."""
+        return pa.concat_tables([schema.empty_table(), *(parquet.read(self._path(batch)) for batch in range(batches))])
+
+    def remove(self) -> None:
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+
+
 def stream(
-    prompts: list[list], seeds: list[int], batch_rows: int, parts: Parts, complete_batches: CompleteBatches
+    prompts: list[list], seeds: list[int], batch_rows: int, finished: FinishedBatches, complete_batches: CompleteBatches
 ) -> pa.Table:
-    """The completion of every prompt, in input order (COLUMNS). `parts` hold each batch as soon as it is complete.
+    """The completion of every prompt, in input order (COLUMNS). `finished` gets each batch as soon as it is complete.
 
     complete_batches: gives the batches back with their completions, in any order.
     """
@@ -41,15 +86,15 @@ def stream(
     batches = [
         Batch(number, [prompts[i] for i in members], [seeds[i] for i in members])
         for number, members in enumerate(places)
-        if not parts.has(number)
+        if not finished.has(number)
     ]
     log.info("%d completions, %d of %d batches to do", len(prompts), len(batches), len(places))
     for done, (batch, completions) in enumerate(complete_batches(batches), start=len(places) - len(batches) + 1):
-        parts.write(batch.number, _table(completions))
+        finished.write(batch.number, _table(completions))
         log.info("%d of %d batches done", done, len(places))
     order = [index for members in places for index in members]
     back = sorted(range(len(order)), key=order.__getitem__)
-    return parts.read(len(places), COLUMNS).take(back)
+    return finished.read(len(places), COLUMNS).take(back)
 
 
 def _table(completions: list[Completion]) -> pa.Table:

@@ -18,13 +18,10 @@ from transformers import (
 
 from chord.errors import UserError
 from chord.io.models import load_tokenizer, load_weights
-from chord.rollouts.batches import fixed_batches
 from chord.rollouts.cache import buffered_cache
 from chord.rollouts.chat import turn_end
-from chord.rollouts.engine import Decoding, Sample
-from chord.rollouts.noise import uniform_noise
-from chord.rollouts.prompts import check_lengths
-from chord.rollouts.sampling import StepSampler
+from chord.rollouts.engine import Decoding, Sample, check_lengths, fixed_batches
+from chord.rollouts.sampling import StepSampler, uniform_noise
 
 
 class HuggingFaceEngine:

@@ -4,6 +4,7 @@
 before. Here `generate` decodes greedily, and this processor decides which score is the greatest.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor
@@ -14,6 +15,24 @@ from chord.rollouts.engine import Decoding
 # any device, so a token of probability zero has an interval of length zero and cannot be chosen, whatever the noise. A
 # float32 probability keeps all its digits down to 2^-28; below that, less than 2^-52 per token is lost.
 UNITS = 2.0**52
+
+
+def uniform_noise(seeds: list[int], steps: int) -> np.ndarray:
+    """Noise that belongs to a sample: (samples, steps) float64 in [0, 1), row i the first values of Philox with key
+    seeds[i], whatever the batch around it.
+
+    Philox is counter based, so a longer limit continues the same stream. One generator is re-keyed for all rows because
+    a new one draws operating-system entropy that is then thrown away: 30 times slower, 20 ms for 256 rows.
+    """
+    bits = np.random.Philox(key=0)
+    uniform = np.random.Generator(bits)
+    state = bits.state
+    noise = np.empty((len(seeds), steps))
+    for row, seed in enumerate(seeds):
+        state["state"]["key"][:] = (seed, 0)
+        bits.state = state
+        uniform.random(out=noise[row])
+    return noise
 
 
 def nucleus(logits: Tensor, top_p: float) -> Tensor:

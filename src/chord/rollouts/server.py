@@ -21,8 +21,7 @@ from openai.types.chat import ChatCompletionMessage
 from chord.errors import UserError
 from chord.rollouts.backends import Endpoint
 from chord.rollouts.completions import Batch, Completion
-from chord.rollouts.engine import Decoding, Sample
-from chord.rollouts.prompts import check_lengths
+from chord.rollouts.engine import Decoding, Sample, check_lengths
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

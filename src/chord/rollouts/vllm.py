@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from chord.errors import UserError
 from chord.rollouts.backends import VllmBackend
-from chord.rollouts.engine import Decoding, Sample
-from chord.rollouts.prompts import check_lengths
+from chord.rollouts.engine import Decoding, Sample, check_lengths
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,6 @@ threads everywhere, so the result does not depend on which process computes it.
 
 import logging
 import multiprocessing
-import os
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from chord.io.children import end_with
 from chord.rollouts.backends import Backend, HuggingFaceBackend, VllmBackend
 from chord.rollouts.chat import response_texts
 from chord.rollouts.completions import Batch, Completion
@@ -117,15 +116,9 @@ _completer: Completer  # of this worker process
 
 def _start(backend: Backend, model: Path, decoding: Decoding, batch_rows: int) -> None:
     global _completer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with(multiprocessing.parent_process().pid)  # a killed parent closes nothing, and they would wait for ever
     torch.set_num_threads(1)
     _completer = Completer(*open_engine(backend, model, [], batch_rows), decoding)
-
-
-def _end_with_parent() -> None:
-    """End with the parent: if it is killed it closes nothing, and its workers would wait for work for ever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
 
 
 def _complete(batch: Batch) -> list[Completion]:

@@ -6,9 +6,9 @@ from typing import Any
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.tables.reported import read_reported
-from chord.study.problems import Keys, Layer, Problems, unknown, validate
+from chord.study.problems import Keys, Layer, Problems, unknown, validate, without_effect
 from chord.study.reading import merge, nested
-from chord.study.settings import StudyFile
+from chord.study.settings import BASE, StudyFile
 from chord.study.study import Benchmark, Method
 
 
@@ -20,9 +20,15 @@ def of_comparisons(settings: StudyFile) -> Iterator[tuple[Keys, str]]:
         for method in comparison.methods:
             if method not in settings.methods:
                 yield (*place, "methods"), unknown("method of this study", method, settings.methods)
+        if comparison.grid and comparison.grid.method not in settings.methods:
+            yield (*place, "grid", "method"), unknown("method of this study", comparison.grid.method, settings.methods)
+        whose, known = ("study", settings.methods) if comparison.grid else ("comparison", comparison.methods)
         for method in comparison.references:
-            if method not in comparison.methods:
-                yield (*place, "references"), unknown("method of this comparison", method, comparison.methods)
+            if method not in known:
+                yield (*place, "references"), unknown(f"method of this {whose}", method, known)
+        for benchmark in comparison.benchmarks or ():
+            if benchmark not in settings.benchmarks:
+                yield (*place, "benchmarks"), unknown("benchmark of this study", benchmark, settings.benchmarks)
         for figure in comparison.figures:
             for method in FIGURES[figure].methods:
                 if method not in comparison.methods:
@@ -73,7 +79,7 @@ def of_ranks(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tup
     ranks = settings.training.scale.ranks
     problems: dict[str, list[str]] = {}
     for name, method in methods.items():
-        if method.stage and (problem := method.stage.unshared(ranks)):
+        if method.stage and (problem := method.stage.divisibility_error(ranks)):
             problems.setdefault(problem, []).append(name)
     for problem, names in problems.items():
         yield ("training", "scale", "ranks"), f"{problem} ({', '.join(names)})"
@@ -99,7 +105,7 @@ def of_tuning(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tu
 def trial_problems(
     settings: StudyFile, methods: Mapping[str, Method], layer_of: Callable[[Any, Keys], Layer]
 ) -> list[str]:
-    """A line for each value of the search that its setting does not take, or setting that the stage does not have.
+    """A line for each value of the search that its setting does not take, or setting that the stage does not use.
 
     layer_of: a value of the study with the place where it stands.
     """
@@ -110,7 +116,20 @@ def trial_problems(
             tried = nested(search.setting, int(value) if value.is_integer() else value)  # of epochs 2.0 is 2
             try:
                 layer = layer_of(tried, ("tuning", "search", name))
-                validate(type(stage), merge(stage.model_dump(mode="json"), tried), [layer])
+                trial = validate(type(stage), merge(stage.model_dump(mode="json"), tried), [layer])
+                lines += without_effect(trial, [layer])
             except Problems as problems:
                 lines += problems.lines
     return list(dict.fromkeys(lines))
+
+
+def circles(methods: Mapping[str, Method]) -> Iterator[tuple[str, str]]:
+    """(method, message) for each circle of methods that start from each other."""
+    reported: set[str] = set()
+    for name in methods:
+        chain = [name]
+        while (start := methods[chain[-1]].start_from) in methods and start not in chain:
+            chain.append(start)
+        if start == name and name not in reported:
+            reported |= set(chain)
+            yield name, f"{' -> '.join([*chain, start])} is a circle; expected a chain that ends at {BASE}"

@@ -10,7 +10,7 @@ from chord.io.files import read_json
 from chord.settings import Settings
 from chord.study.reading import read_yaml
 from chord.world.pretrain_spec import Architecture
-from chord.world.vocabulary import words
+from chord.world.tokenizer import words
 
 MODELS = "config/models.yaml"
 GPUS = "config/gpus.yaml"

@@ -101,7 +101,7 @@ def download_spec(repository: Repository, lock: dict[str, LockEntry]) -> dict:
         repository=repository.name,
         revision=entry.revision if entry else None,
         files=entry.files if entry else {},
-    ).model_dump(mode="json")
+    ).specification()
 
 
 def fetch(study: Study, results: Path, say: Callable[[str], None]) -> None:

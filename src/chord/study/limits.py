@@ -66,7 +66,7 @@ def of_the_experts_positions(study: Study) -> Iterator[Problem]:
 def _rows(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
     if isinstance(stage, HybridStage) and stage.prompts_per_step > data.rl:
         yield ("prompts_per_step",), f"expected at most the {data.rl} prompts of data.rl, got {stage.prompts_per_step}"
-    if not _reads_expert_rows(stage):
+    if not stage.reads_expert_rows:
         return
     rows = min(stage.expert_set or data.sft, data.sft)
     if (count := stage.expert_rows_per_step) > rows:
@@ -75,13 +75,8 @@ def _rows(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
 
 
 def _expert_set(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
-    if _reads_expert_rows(stage) and stage.expert_set and stage.expert_set > data.sft:
+    if stage.reads_expert_rows and stage.expert_set and stage.expert_set > data.sft:
         yield ("expert_set",), f"expected at most the {data.sft} prompts of data.sft, got {stage.expert_set}"
-
-
-def _reads_expert_rows(stage: Stage) -> bool:
-    """Whether it has steps of expert rows; those that join the groups of rollouts are one for each prompt."""
-    return isinstance(stage, SftStage) or (stage.uses_experts and not stage.router.joins)
 
 
 def _warmup(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
@@ -99,7 +94,7 @@ def _warmup(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
 
 
 def _responses(stage: Stage, positions: int) -> Iterator[Problem]:
-    if isinstance(stage, HybridStage):
+    if stage.uses_rollouts:
         yield from _too_long({("decoding",): stage.decoding}, positions)
 
 

@@ -10,12 +10,14 @@ from pydantic import BaseModel
 
 from chord.analysis.catalogue import FIGURES
 from chord.analysis.claims.claims_spec import ClaimsFile
+from chord.analysis.specs import Grid
 from chord.analysis.tuning import read_choices
 from chord.data.rows_spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.experts.experts_spec import ExpertsSpec
 from chord.rollouts import Decoding
 from chord.study import consistency, limits, places
+from chord.study.expansion import expand, further_bases
 from chord.study.hardware import (
     MODEL_TYPES,
     MODELS,
@@ -25,9 +27,7 @@ from chord.study.hardware import (
     model_folders,
     world_shape,
 )
-from chord.study.phase import Phase, expand
-from chord.study.phase import problems as phase_problems
-from chord.study.problems import Keys, Layer, Problems, complete, line, unknown, validate
+from chord.study.problems import Keys, Layer, Problems, complete, line, unknown, validate, without_effect
 from chord.study.reading import merge, nested, overlay, read_yaml
 from chord.study.settings import BASE, BenchmarkFile, Comparison, MethodFile, MethodOverride, StudyFile
 from chord.study.study import Benchmark, Method, Study, in_order
@@ -105,7 +105,8 @@ class _Loader:
             self.say_all(limits.of_warmup(settings, methods, data))
         self._check_claims(settings)
         self.say_all(consistency.of_paper_setting(settings, self.root / "config/paper/reported.yaml"))
-        phase = self._phase(settings, methods, benchmarks, pretrain)
+        bases = self._bases(settings)
+        grids = self._grids(settings, methods, comparisons)
         self.say_all(consistency.of_parts(settings, benchmarks))
         self.say_all(consistency.of_benchmarks(settings, benchmarks))
         return Study(
@@ -114,12 +115,12 @@ class _Loader:
             settings=settings,
             methods={} if self.lines else in_order(list(methods.values())),
             comparisons=comparisons,
+            grids=grids,
             benchmarks=benchmarks,
             data=data,
             experts=experts,
             pretrain=pretrain,
-            bases=phase.bases if phase else {},
-            phase=phase.diagram if phase else None,
+            bases=bases,
             shape=None if self.lines else self._shape(name, settings, pretrain),
             gpu=find_gpu(self.root, settings.cost.gpu) if settings.cost.gpu else None,
         )
@@ -192,7 +193,10 @@ class _Loader:
     def _section(self, model: type[Model], section: dict, place: Keys, **derived: Any) -> Model | None:
         """A section of the study's file, completed with what only the study knows; None after a problem."""
         try:
-            return complete(model, [self._layer(section, place)], derived)
+            layer = self._layer(section, place)
+            settings = complete(model, [layer], derived)
+            self.lines += without_effect(settings, [layer])
+            return settings
         except Problems as problems:
             self.lines += problems.lines
             return None
@@ -210,9 +214,11 @@ class _Loader:
                 self.lines += problems.lines
                 continue
             start = found[name].start_from
-            if start != BASE and start not in found and start not in waiting:
+            if start not in (BASE, *settings.bases, *found, *waiting):
                 waiting[start] = f"{self._method_file(name)}: start_from: "
-        self._refuse_circles(found)
+        self.lines += [
+            f"{self._method_file(name)}: start_from: {message}" for name, message in consistency.circles(found)
+        ]
         return found
 
     def _method_file(self, name: str) -> str:
@@ -253,6 +259,8 @@ class _Loader:
             ]
             merged = functools.reduce(merge, [layer.value for layer in layers])
             stage = validate(STAGES[kind], merged, [layer for layer in layers if layer.value])
+            if protocol is None:  # which may have too few steps for a schedule, as it is about how much a method gets
+                self.lines += without_effect(stage, layers[2:])
         elif above.stage or start_from != BASE:
             raise Problems([f"{file}: stage: missing; expected a stage, as only the base model itself has none"])
         return Method(name, above.title or below.title, below.paper, start_from, stage)
@@ -280,9 +288,9 @@ class _Loader:
             method = methods[name]
             if method.stage is None:
                 return name
-            start = method.start_from if method.start_from == BASE else under(protocol, method.start_from)
+            start = under(protocol, method.start_from) if method.start_from in methods else method.start_from
             stage = self._method(name, settings, "", protocol).stage
-            if start == method.start_from and stage.used() == method.stage.used():
+            if start == method.start_from and stage.specification() == method.stage.specification():
                 return name
             changed = f"{name}@{protocol}"
             methods[changed] = replace(method, name=changed, start_from=start, stage=stage)
@@ -290,7 +298,7 @@ class _Loader:
 
         found = {}
         for name, comparison in settings.comparisons.items():
-            if comparison.protocol:
+            if comparison.protocol:  # which no grid has
                 renamed = {method: under(comparison.protocol, method) for method in comparison.methods}
                 if any(method != new for method, new in renamed.items()):
                     for figure in comparison.figures:
@@ -305,19 +313,6 @@ class _Loader:
                 )
             found[name] = comparison
         return found
-
-    def _refuse_circles(self, methods: dict[str, Method]) -> None:
-        reported: set[str] = set()
-        for name in methods:
-            chain = [name]
-            while (start := methods[chain[-1]].start_from) in methods and start not in chain:
-                chain.append(start)
-            if start == name and name not in reported:
-                reported |= set(chain)
-                circle = " -> ".join([*chain, start])
-                self.lines.append(
-                    f"{self._method_file(name)}: start_from: {circle} is a circle; expected a chain that ends at {BASE}"
-                )
 
     def _benchmark(self, name: str, settings: StudyFile) -> Benchmark | None:
         """A benchmark of the study; one that names another has its questions, and says so in its title."""
@@ -373,21 +368,28 @@ class _Loader:
         except Problems as problems:
             self.lines += problems.lines
 
-    def _phase(
-        self,
-        settings: StudyFile,
-        methods: dict[str, Method],
-        benchmarks: dict[str, Benchmark | None],
-        pretrain: PretrainSpec | None,
-    ) -> Phase | None:
-        """The phase diagram's share of the study; adds its methods to `methods`."""
-        if settings.phase_phi is None:
-            return None
-        self.say_all(phase_problems(settings, methods))
-        if self.lines:
-            return None
-        section = settings.phase_phi
-        benchmark = benchmarks[section.benchmark]
-        phase = expand(section, pretrain, methods, benchmark, list(range(settings.seeds)))
-        methods |= {method.name: method for method in phase.methods}
-        return phase
+    def _bases(self, settings: StudyFile) -> dict[str, PretrainSpec]:
+        try:
+            return further_bases(settings, self._layer)
+        except Problems as problems:
+            self.lines += problems.lines
+            return {}
+
+    def _grids(
+        self, settings: StudyFile, methods: dict[str, Method], comparisons: dict[str, Comparison]
+    ) -> dict[str, Grid]:
+        """Where the methods of each comparison over two axes stand; adds these to `methods` and `comparisons`."""
+        grids = {}
+        for name, comparison in comparisons.items():
+            if comparison.grid is None or self.lines:
+                continue
+            try:
+                expanded, grids[name] = expand(name, comparison, settings, methods, self._layer)
+            except Problems as problems:
+                self.lines += problems.lines
+                continue
+            for method in expanded:
+                if methods.setdefault(method.name, method) != method:
+                    self._say(("comparisons", name, "grid"), f"{method.name} is another method in another grid")
+            comparisons[name] = comparison.model_copy(update={"methods": [method.name for method in expanded]})
+        return grids

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from chord.settings import Settings
 from chord.study.reading import CHOOSERS, merge
 
 Keys = tuple[str, ...]
@@ -69,6 +70,16 @@ def validate(model: type[Model], value: dict, layers: Sequence[Layer]) -> Model:
     except ValidationError as error:
         plain = json.loads(text)
         raise Problems([_line(model, plain, layers, details) for details in error.errors(include_url=False)]) from None
+
+
+def without_effect(settings: Settings, layers: Sequence[Layer]) -> list[str]:
+    """A line for each setting that a layer gives and that changes nothing beside the other settings."""
+    return [
+        line(layer, keys, f"expected none here, as it has an effect only with {expected}")
+        for keys, expected in settings.without_effect()
+        for layer in layers
+        if _depth(layer.value, keys) == len(keys)
+    ]
 
 
 def complete(model: type[Model], layers: list[Layer], derived: dict) -> Model:

@@ -37,6 +37,7 @@ from chord.world.pretrain_spec import PretrainSpec
 
 DERIVED = ("seed", "name")  # keys of a room's settings that the study fills in
 BASE = "base"  # start_from of a method that starts at the study's model
+START = "start_from"
 ResourceKey = Literal["default", *RESOURCE_KEYS]
 
 
@@ -46,7 +47,8 @@ class MethodFile(Settings):
     title: Text = Field(description="how tables and figures call it")
     paper: Text = Field(description="the cell or figure of the paper it answers, with the paper's settings in words")
     start_from: str = Field(
-        default=BASE, description="base (the study's model) or the method whose result is the start"
+        default=BASE,
+        description="base (the study's model), one of the study's bases, or the method whose result is the start",
     )
     stage: Annotated[Section, Partial(SftStage, HybridStage)] | None = Field(
         default=None, description="the stage's kind and what differs from the study's training"
@@ -101,25 +103,41 @@ class Tuning(Settings):
     )
 
 
-Share = Annotated[float, Field(gt=0, le=1)]
+Value = int | float | str
 
 
-class PhaseDiagram(Settings):
-    """The phase diagram of CHORD-phi (docs/world.md): base models that differ in exposure, against values of mu."""
+def value_text(value: Value) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
-    exposures: Annotated[list[Share], Field(min_length=1)] = Field(
-        description="a base model for each: probability of each element of the expert's style in its pretraining"
+
+class Axis(Settings):
+    """One setting along the rows or the columns of a grid, and its values."""
+
+    setting: Annotated[str, StringConstraints(pattern=r"^[a-z_]+(\.[a-z_]+)*$")] = Field(
+        description="start_from, or a key of the stage with dots: schedule.mu, optimizer.lr"
     )
-    base_steps: PositiveInt = Field(description="steps that the study's model is trained on with an exposure")
-    mu: Annotated[list[Share], Field(min_length=1)] = Field(description="constant weights of CHORD-phi")
-    benchmark: Name = Field(description="the benchmark whose accuracy the diagram shows")
+    values: Annotated[list[Value], Field(min_length=1), Distinct]
+    title: Text | None = Field(default=None, description="how figures call it; the setting's last key when not given")
 
-    @model_validator(mode="after")
-    def _axes_ascend(self) -> "PhaseDiagram":
-        for name, values in (("exposures", self.exposures), ("mu", self.mu)):
-            if sorted(set(values)) != values:
-                raise ValueError(f"{name}: expected ascending values, got {values}")
-        return self
+    @property
+    def symbol(self) -> str:
+        return self.setting.rpartition(".")[2]
+
+    @property
+    def heading(self) -> str:
+        return self.title or self.symbol
+
+    def label(self, value: Value) -> str:
+        """Of one value: x0.02 for a start, mu = 0.1 for a setting of the stage."""
+        return str(value) if self.setting == START else f"{self.heading} = {value_text(value)}"
+
+
+class MethodGrid(Settings):
+    """One method with the value of each row and each column."""
+
+    method: str
+    rows: Axis = Field(description="what changes of the method only")
+    columns: Axis = Field(description="what changes of the method and of the references that it is compared with")
 
 
 def _under_either_name(schema: dict) -> None:
@@ -248,12 +266,30 @@ class Comparison(Settings):
     title: Text
     paper: Text = Field(description="the tables and figures of the paper it answers")
     protocol: str | None = Field(default=None, description="one of the study's protocols; none: training as it stands")
-    methods: Annotated[list[str], Field(min_length=1), Distinct]
+    methods: Annotated[list[str], Distinct] = Field(default_factory=list, description="none where there is a grid")
+    grid: MethodGrid | None = Field(default=None, description="methods over two axes instead of a list")
     references: Annotated[list[str], Distinct] = Field(
-        description="methods that every other method is compared with, in pairs"
+        description="methods that every other method is compared with, in pairs; in a grid within each column"
+    )
+    benchmarks: Annotated[list[str], Field(min_length=1), Distinct] | None = Field(
+        default=None, description="those of the study that it is about; none: all"
     )
     tables: Annotated[list[Literal[tuple(TABLES)]], Distinct]
     figures: Annotated[list[Literal[tuple(FIGURES)]], Distinct]
+    on_demand: bool = Field(
+        default=False, description="made by the target of its name only: no part of all, of the claims, of a report"
+    )
+
+    @model_validator(mode="after")
+    def _methods_or_a_grid(self) -> "Comparison":
+        if bool(self.methods) == (self.grid is not None):
+            raise ValueError("methods: expected methods or a grid, and not both")
+        if self.grid is not None and self.protocol is not None:
+            raise ValueError("protocol: expected none beside a grid")
+        for figure in self.figures:
+            if FIGURES[figure].kind == "grid" and self.grid is None:
+                raise ValueError(f"figures: {figure} shows a grid; expected a key grid too")
+        return self
 
 
 class StudyFile(Settings):
@@ -266,6 +302,11 @@ class StudyFile(Settings):
     )
     base_model: Annotated[Section, Partial(PretrainSpec, without=DERIVED)] | None = Field(
         default=None, description="how a rule trains `model` from nothing"
+    )
+    bases: dict[Name, Annotated[Section, Partial(PretrainSpec, without=DERIVED)]] = Field(
+        default_factory=dict,
+        description="further base models that methods may start from: what each changes of base_model when it is "
+        "trained on",
     )
     seed: NonNegativeInt = Field(description="seed of the study; everything random is derived from it")
     seeds: PositiveInt = Field(description="runs of each method; their indices count from 0")
@@ -286,7 +327,6 @@ class StudyFile(Settings):
     )
     claims: Text | None = Field(default=None, description="the claims it is judged on: a file in config/claims")
     tuning: Tuning | None = None
-    phase_phi: PhaseDiagram | None = None
     resources: dict[ResourceKey, Resources] = Field(description="by job; `default` is for the jobs that are not named")
     cost: Cost
 

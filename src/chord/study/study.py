@@ -7,17 +7,19 @@ from pathlib import Path
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.claims.claims_spec import SCOPES, ClaimsSpec, JudgedBenchmark, Role
 from chord.analysis.specs import (
+    ALL,
     CellsSpec,
     Chains,
     Column,
     FigureSpec,
-    PhaseSpec,
+    Grid,
+    Pairs,
     ReportComparison,
     ReportSpec,
+    ShownMethod,
     TableSpec,
     TuningSpec,
 )
-from chord.analysis.specs import Method as ShownMethod
 from chord.data.rows_spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.evaluation.generate_spec import GenerateSpec
@@ -68,15 +70,15 @@ class Study:
     name: str
     root: Path  # relative paths of the configuration start here
     settings: StudyFile
-    # Those the study names, all they start from, `<method>@<protocol>`, and the phase diagram's; each after its start.
+    # Those the study names, all they start from, `<method>@<protocol>`, and those of grids; each after its start.
     methods: dict[str, Method]
-    comparisons: dict[str, Comparison]
+    comparisons: dict[str, Comparison]  # with the methods they really show, where the file has a protocol or a grid
+    grids: dict[str, Grid]  # comparison -> where each of its methods stands
     benchmarks: dict[str, Benchmark]
     data: PrepareSpec
     experts: ExpertsSpec
     pretrain: PretrainSpec | None
     bases: dict[str, PretrainSpec]  # further base models, trained on from the study's; by name
-    phase: PhaseSpec | None
     shape: ModelShape | None  # of the start model; None: not known
     gpu: Gpu | None  # that costs are worked out for
 
@@ -113,6 +115,15 @@ class Study:
         """Method -> its trials, in order; empty without tuning."""
         return self.settings.tuning.search if self.settings.tuning else {}
 
+    @property
+    def regular(self) -> list[str]:
+        """The comparisons that are not on demand: those of the target `all`, the claims and the report."""
+        return [name for name, comparison in self.comparisons.items() if not comparison.on_demand]
+
+    def benchmarks_of(self, comparison: str) -> list[str]:
+        names = self.comparisons[comparison].benchmarks
+        return list(self.benchmarks) if names is None else names
+
     def resources(self, job: str) -> Resources:
         """What one job asks for; `job` is a key of chord.jobs.JOBS."""
         return self.settings.resources.get(JOBS[job].resources or job, self.settings.resources["default"])
@@ -132,13 +143,13 @@ class Study:
         return [*(self.chain(start) if start in self.methods else []), self.methods[method]]
 
     def prepare_spec(self) -> dict:
-        return self.data.model_dump(mode="json")
+        return self.data.specification()
 
     def benchmark_spec(self, benchmark: str) -> dict:
-        return self.benchmarks[benchmark].data.model_dump(mode="json")
+        return self.benchmarks[benchmark].data.specification()
 
     def experts_spec(self) -> dict:
-        return self.experts.model_dump(mode="json")
+        return self.experts.specification()
 
     def generate_spec(self, method: str, seed_index: int, benchmark: str) -> dict:
         row = self.benchmarks[benchmark]
@@ -151,21 +162,16 @@ class Study:
             decoding=row.decoding,
             batch_rows=row.batch_rows,
             backend=self.settings.generation,
-        ).model_dump(mode="json")
+        ).specification()
 
     def pretrain_spec(self) -> dict:
-        return self._base_model().model_dump(mode="json")
+        return self._base_model().specification()
 
     def gates_spec(self) -> dict:
-        return LearningGates(enforce=self._base_model().gates.enforce).model_dump(mode="json")
+        return LearningGates(enforce=self._base_model().gates.enforce).specification()
 
-    def phase_base_spec(self, base: str) -> dict:
-        return self.bases[base].model_dump(mode="json")
-
-    def phase_spec(self) -> dict:
-        if self.phase is None:
-            raise UserError(f"study {self.name}: phase_phi: missing; expected the exposures and mu of the diagram")
-        return self.phase.model_dump(mode="json")
+    def base_spec(self, base: str) -> dict:
+        return self.bases[base].specification()
 
     def train_spec(self, method: str, seed_index: int) -> dict:
         return self._train_spec(self._stage("train", method), seed_index)
@@ -182,7 +188,7 @@ class Study:
         return self._train_spec(type(stage).model_validate(tried), self.hidden_seed)
 
     def tuning_spec(self) -> dict:
-        return TuningSpec(settings={name: one.setting for name, one in self.search.items()}).model_dump(mode="json")
+        return TuningSpec(settings={name: one.setting for name, one in self.search.items()}).specification()
 
     def spec(self, job: str, names: Sequence[str]) -> dict:
         """The specification of one job, named as on a command line: spec("train", ["chord_mu", "0"]).
@@ -226,26 +232,30 @@ class Study:
         return CellsSpec(
             comparison=comparison,
             methods=self._shown(shown.methods),
-            references=tuple(shown.references),
+            pairs=self._pairs(comparison),
             seeds=tuple(self.seed_indices),
-            decodings={row.name: row.decoding_name for row in self.benchmarks.values()},
-        ).model_dump(mode="json")
-
-    def table_spec(self, comparison: str, table: str) -> dict:
-        return self._table(comparison, table).model_dump(mode="json")
+            decodings={name: self.benchmarks[name].decoding_name for name in self.benchmarks_of(comparison)},
+        ).specification()
 
     def figure_methods(self, comparison: str, figure: str) -> tuple[str, ...]:
         """Those that chord.analysis.catalogue.FIGURES names, the same in every comparison; else all that train."""
         return FIGURES[figure].methods or tuple(filter(self.trains, self.comparisons[comparison].methods))
 
     def figure_spec(self, comparison: str, figure: str) -> dict:
-        shown = self.figure_methods(comparison, figure)
-        chains = self._chains(shown) if FIGURES[figure].x == "tokens" else {}
-        return FigureSpec(name=figure, methods=self._shown(shown), chains=chains).model_dump(mode="json")
+        if FIGURES[figure].kind == "grid":
+            if comparison not in self.grids:
+                raise UserError(f"figure: {comparison} has no grid")
+            methods = self._shown(self.comparisons[comparison].methods)
+            columns = self._whole_benchmarks(comparison)
+            shown = FigureSpec(name=figure, methods=methods, grid=self.grids[comparison], columns=columns)
+            return shown.specification()
+        names = self.figure_methods(comparison, figure)
+        chains = self._chains(names) if FIGURES[figure].kind == "frontier" else {}
+        return FigureSpec(name=figure, methods=self._shown(names), chains=chains).specification()
 
     def judged_methods(self, scope: str) -> list[str]:
         """The methods that the claims of a scope are judged on: `main` trains nothing beyond the main comparison."""
-        names = self.comparisons if scope == "all" else [scope]
+        names = self.regular if scope == "all" else [scope]
         return list(dict.fromkeys(method for name in names for method in self.comparisons[name].methods))
 
     def claims_spec(self, scope: str) -> dict:
@@ -256,10 +266,10 @@ class Study:
             benchmarks=tuple(
                 JudgedBenchmark(name=row.name, title=row.title, role=row.role) for row in self.benchmarks.values()
             ),
-        ).model_dump(mode="json")
+        ).specification()
 
     def report_spec(self, comparisons: Sequence[str] | None = None) -> dict:
-        """The report of all comparisons, or of the given ones."""
+        """The report of all regular comparisons, or of the given ones."""
         notice = "A miniature that only shows that the chain works: its numbers mean nothing."
         return ReportSpec(
             study=self.name,
@@ -272,25 +282,45 @@ class Study:
                     name=name,
                     title=self.comparisons[name].title,
                     methods=self._shown(self.comparisons[name].methods),
-                    tables=tuple(self._table(name, table) for table in self.comparisons[name].tables),
+                    columns=self._whole_benchmarks(name),
+                    tables=tuple(self.comparisons[name].tables),
                     figures=tuple(self.comparisons[name].figures),
                 )
-                for name in (self.comparisons if comparisons is None else comparisons)
+                for name in (self.regular if comparisons is None else comparisons)
             ),
-        ).model_dump(mode="json")
+        ).specification()
 
-    def _table(self, comparison: str, table: str) -> TableSpec:
+    def table_spec(self, comparison: str, table: str) -> dict:
         names = self.comparisons[comparison].methods
-        shown = self._shown(names)
-        if TABLES[table].kind == "costs":
-            return TableSpec(name=table, methods=shown, chains=self._chains(names))
-        columns = [
-            Column(benchmark=benchmark.name, group=group, title=title)
-            for benchmark in self.benchmarks.values()
-            for group, title in (benchmark.parts if TABLES[table].parts else benchmark.columns).items()
-        ]
-        setting = self.settings.paper_setting
-        return TableSpec(name=table, methods=shown, columns=tuple(columns), paper_setting=setting)
+        kind, shown = TABLES[table].kind, self._shown(names)
+        if kind == "costs":
+            return TableSpec(name=table, methods=shown, chains=self._chains(names)).specification()
+        return TableSpec(
+            name=table,
+            methods=shown,
+            columns=tuple(
+                Column(benchmark=name, group=group, title=title)
+                for name in self.benchmarks_of(comparison)
+                for group, title in self._columns(name, parts=TABLES[table].parts).items()
+            ),
+            pairs=self._pairs(comparison) if kind == "differences" else (),
+            paper_setting=self.settings.paper_setting,
+        ).specification()
+
+    def _columns(self, benchmark: str, parts: bool = False) -> dict[str, str]:
+        """Group of the rows -> heading."""
+        return self.benchmarks[benchmark].parts if parts else self.benchmarks[benchmark].columns
+
+    def _whole_benchmarks(self, comparison: str) -> tuple[Column, ...]:
+        titles = {name: self._columns(name).get(ALL) for name in self.benchmarks_of(comparison)}
+        return tuple(Column(benchmark=name, title=title) for name, title in titles.items() if title)
+
+    def _pairs(self, comparison: str) -> Pairs:
+        """Method and reference of each difference that a comparison shows."""
+        if comparison in self.grids:
+            return self.grids[comparison].pairs
+        shown = self.comparisons[comparison]
+        return tuple((name, reference) for reference in shown.references for name in shown.methods if name != reference)
 
     def _chains(self, names: Sequence[str]) -> Chains:
         """The methods whose runs lead to each one's result; what trains nothing costs nothing."""
@@ -311,15 +341,14 @@ class Study:
         return stage
 
     def _train_spec(self, stage: Stage, seed_index: int) -> dict:
-        spec = TrainSpec(
+        return TrainSpec(
             study_seed=self.settings.seed,
             seed_index=seed_index,
             stage=stage,
             validation=self.settings.validation,
             save_every=self.settings.save_every,
             scale=self.settings.training.scale,
-        ).values()
-        return spec | {"stage": stage.used()}
+        ).specification()
 
 
 def in_order(methods: Sequence[Method]) -> dict[str, Method]:

@@ -29,7 +29,7 @@ class Facts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """A symptom over steps in a row."""
 
     symptom: str
@@ -46,24 +46,24 @@ class Finding:
 Streak = list[dict]  # the log's lines of steps in a row that have rollouts
 
 
-def findings(history: list[dict], facts: Facts) -> list[Finding]:
+def diagnoses(history: list[dict], facts: Facts) -> list[Diagnosis]:
     """Every streak of a symptom that is long enough, in the order of the first steps.
 
     history: the trainer's log. Steps without rollouts (mu = 1) say nothing and break no streak. A streak of equal
     rewards is not named beside what explains it.
     """
     rollouts = [line for line in history if line.get("rollouts")]
-    found = [
-        Finding(name, streak[0]["step"], streak[-1]["step"], tell(streak, facts), name != "solved")
+    every = [
+        Diagnosis(name, streak[0]["step"], streak[-1]["step"], tell(streak, facts), name != "solved")
         for name, (shows, tell) in SYMPTOMS.items()
         for streak in _streaks(rollouts, shows)
         if sum(WITH_EXPERTS if line["a_ex"] else 1.0 for line in streak) >= STEPS
     ]
     if not rollouts:
-        found += _endless_validations(history, facts)
-    explained = {step for one in found if one.symptom != "equal" for step in range(one.first, one.last + 1)}
-    kept = [one for one in found if one.symptom != "equal" or not {one.first, one.last} <= explained]
-    return sorted(kept, key=lambda one: one.first)
+        every += _endless_validations(history, facts)
+    explained = {step for one in every if one.symptom != "equal" for step in range(one.first, one.last + 1)}
+    distinct = [one for one in every if one.symptom != "equal" or not {one.first, one.last} <= explained]
+    return sorted(distinct, key=lambda one: one.first)
 
 
 def _streaks(lines: list[dict], shows: Callable[[dict, dict], bool]) -> Iterator[Streak]:
@@ -126,7 +126,7 @@ SYMPTOMS: dict[str, tuple[Callable[[dict, dict], bool], Callable[[Streak, Facts]
 }
 
 
-def _endless_validations(history: list[dict], facts: Facts) -> Iterator[Finding]:
+def _endless_validations(history: list[dict], facts: Facts) -> Iterator[Diagnosis]:
     """Of a run that samples in validation only."""
     lines = [line for line in history if line.get("validation_response_tokens") is not None and line["step"]]
     for streak in _streaks(lines, lambda line, _: line["validation_response_tokens"] >= facts.max_validation_tokens):
@@ -135,7 +135,7 @@ def _endless_validations(history: list[dict], facts: Facts) -> Iterator[Finding]
                 f"no response has ended in {len(streak)} validations: max_response_tokens = "
                 f"{facts.max_validation_tokens} is too little, or the model does not learn its end token ({facts.ends})"
             )
-            yield Finding("truncated", streak[0]["step"], streak[-1]["step"], message, True)
+            yield Diagnosis("truncated", streak[0]["step"], streak[-1]["step"], message, True)
 
 
 def _for(streak: Streak) -> str:
@@ -147,18 +147,18 @@ def _share(streak: Streak, name: str) -> str:
 
 
 class WatchHopeless(TrainerCallback):
-    """Warns once of each finding; with `stop` it saves and ends training at the first that is hopeless."""
+    """Warns once of each diagnosis; with `stop` it saves and ends training at the first that is hopeless."""
 
     def __init__(self, facts: Facts, stop: bool):
         self.facts, self.stop = facts, stop
         self.warned: set[tuple[str, int]] = set()
-        self.stopped: Finding | None = None  # what training was ended for
+        self.stopped: Diagnosis | None = None  # what training was ended for
 
     def on_log(self, args, state, control, **_):
         if not state.log_history or "train_runtime" in state.log_history[-1]:
             return
         current = _last_step(state.log_history)
-        for one in findings(state.log_history, self.facts):
+        for one in diagnoses(state.log_history, self.facts):
             if one.last != current:
                 continue
             if (one.symptom, one.first) not in self.warned and state.is_world_process_zero:

@@ -30,9 +30,8 @@ from chord.io.seeds import derive_seed
 from chord.objectives import ExpertTokens, RunStatistics, divisors, expert_loss, hybrid_loss, policy_loss
 from chord.rollouts import Engine, Sample, encode_prompts
 from chord.tasks import judge_samples
-from chord.training.resume.streams import row_order
 from chord.training.scale.sharding import accumulating, is_sharded
-from chord.training.sequences import Sequence, collate
+from chord.training.sequences import Sequence, collate, row_order
 from chord.training.train_spec import HybridStage
 
 
@@ -117,14 +116,15 @@ class HybridTrainer(GRPOTrainer):
     @staticmethod
     def config(stage: HybridStage, world_size: int, **common) -> GRPOConfig:
         """TRL's arguments under which one `training_step` gets all rollouts of this rank's share of the step."""
-        if problem := stage.unshared(world_size):
+        if problem := stage.divisibility_error(world_size):
             raise UserError(problem)
+        group = stage.rollouts_per_prompt or 2  # the least that TRL takes, where nothing is sampled
         return GRPOConfig(
             max_steps=stage.steps,
-            per_device_train_batch_size=stage.prompts_per_step * stage.rollouts_per_prompt // world_size,
+            per_device_train_batch_size=stage.prompts_per_step * group // world_size,
             gradient_accumulation_steps=1,
-            num_generations=stage.rollouts_per_prompt,
-            max_completion_length=stage.decoding.max_response_tokens,
+            num_generations=group,
+            max_completion_length=stage.decoding and stage.decoding.max_response_tokens,
             shuffle_dataset=False,
             beta=0.0,
             loss_type="dapo",

@@ -1,4 +1,4 @@
-"""One run: a stage from a start model to weights, curves and a manifest; goes on where a killed one stopped."""
+"""One run: a stage from a start model to weights, curves and a manifest; it resumes where a killed one stopped."""
 
 import resource
 import shutil
@@ -13,10 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from transformers.integrations import TensorBoardCallback
 
 from chord.errors import UserError
-from chord.evaluation.validate import accuracy
-from chord.io.disk_errors import explained
-from chord.io.files import atomic_folder, read_jsonl, remove_partials, write_json
-from chord.io.locks import held
+from chord.io.files import atomic_folder, explain_disk_errors, read_jsonl, remove_partials, write_json
+from chord.io.locks import exclusive
 from chord.io.models import load_weights
 from chord.io.provenance import file_sha256, folder_sha256, manifest, source_sha256, utc_now
 from chord.io.seeds import derive_seed
@@ -25,29 +23,27 @@ from chord.rollouts import Engine, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.rollouts.policy import policy_tokenizer
 from chord.tasks import GROUP, task_hashes, tasks_of
-from chord.training.adapters import add_adapters
-from chord.training.clock import Clock
-from chord.training.curves import SYNC_COLUMNS, curve_rows, write_curves
-from chord.training.hopeless import Facts, WatchHopeless, findings
+from chord.training.hopeless import Facts, WatchHopeless, diagnoses
 from chord.training.hybrid import HybridTrainer
 from chord.training.resume import finished
 from chord.training.resume.checkpoints import (
     MarkComplete,
+    StopAfterStep,
     clear_checkpoints,
     newest_checkpoint,
     remove_incomplete,
     step_of,
 )
-from chord.training.resume.interruption import StopAfterStep
 from chord.training.scale.accumulation import PROBES, CheckAccumulation
 from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import sharding_arguments, start_ranks
 from chord.training.scale.sync import open_synced
-from chord.training.scale.weights import save_whole
+from chord.training.scale.weights import add_adapters, save_full
 from chord.training.sequences import Sequence, encode_experts
 from chord.training.sft import SftTrainer
+from chord.training.step_log import SYNC_COLUMNS, Clock, curve_rows, write_curves
 from chord.training.train_spec import SftStage, TrainSpec
-from chord.training.validation import OverRanks, Validate, best_step
+from chord.training.validation import OverRanks, Validate, accuracy, best_step
 
 # What decides a run's numbers: no run is resumed from a checkpoint in which any of it was different.
 # Of its manifest, which has hashes of the tasks and of the plug-ins:
@@ -81,9 +77,9 @@ def run(
         raise UserError(f"train: --{missing[0]}: missing; expected the rows that a {settings.stage.kind} stage reads")
     ranks = start_ranks(settings.scale, _hardware(settings.scale)[1])
     with ExitStack() as closing:
-        with held(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
+        with exclusive(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
             try:
-                with explained(out):
+                with explain_disk_errors(out):
                     inputs = {"start": start, "validation": validation, **rows}
                     _train(settings, inputs, out, ranks, check, closing, stop_when_hopeless)
             except Exception:
@@ -113,7 +109,7 @@ def _train(
     rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
     tasks = tasks_of(row for name in ("prompts", "validation") for row in rows.get(name, []))
     provenance = manifest(
-        spec.values(),
+        spec.specification(),
         inputs,
         device=device,
         precision=precision,
@@ -126,7 +122,7 @@ def _train(
     if ranks.is_main_process:
         remove_partials(out)
         clear_checkpoints(checkpoints, identity | {"code": source_sha256(*DECISIVE_CODE)})
-        if finished.is_kept(checkpoints):
+        if finished.is_stored(checkpoints):
             finished.deliver(checkpoints, out)
     ranks.wait_for_everyone()
     if (checkpoints / finished.FINISHED).exists():
@@ -168,7 +164,9 @@ def _train(
     trainer.add_callback(MarkComplete(check))
     if ranks.is_main_process:
         if not resumed:
-            shutil.rmtree(out / "tensorboard", ignore_errors=True)  # of an earlier run that is not gone on from
+            shutil.rmtree(
+                out / "tensorboard", ignore_errors=True
+            )  # of an earlier run, from which this one does not resume
         first = step_of(resumed) + 1 if resumed else None
         trainer.add_callback(TensorBoardCallback(SummaryWriter(str(out / "tensorboard"), purge_step=first)))
     facts = _facts(spec, tokenizer.convert_ids_to_tokens(stops[1]))
@@ -178,16 +176,16 @@ def _train(
     trainer.add_callback(stop)
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     if stop.stopped or watch.stopped:
-        ranks.wait_for_everyone()  # the first one that ends takes the others with it, and the checkpoint must be whole
+        ranks.wait_for_everyone()  # the first one that ends takes the others with it: the checkpoint comes first
         if not ranks.is_main_process:
             raise SystemExit(2)  # as the first one ends, which says why
         done = f"step {trainer.state.global_step} of {trainer.state.max_steps}"
         if watch.stopped:
             raise UserError(
                 f"{out}: stopped and saved after {done}: {watch.stopped.message}. Without stop_when_hopeless the same "
-                "command goes on from there"
+                "command resumes from there"
             )
-        raise UserError(f"{out}: stopped by SIGTERM and saved after {done}; the same command goes on from there")
+        raise UserError(f"{out}: stopped by SIGTERM and saved after {done}; the same command resumes from there")
 
     counted = "experts" if isinstance(spec.stage, SftStage) else "prompts"
     per_step = spec.stage.expert_rows_per_step if counted == "experts" else spec.stage.prompts_per_step
@@ -196,24 +194,24 @@ def _train(
     delivered = best_step(curves) if keeps_best else trainer.state.global_step
     if not ranks.is_main_process:
         if not keeps_best:
-            save_whole(model, None)
+            save_full(model, None)
         return
     check()
     with atomic_folder(out / "model") as folder:
         if keeps_best:
             shutil.copytree(checkpoints / f"best-{delivered}", folder, dirs_exist_ok=True)
         else:
-            save_whole(model, folder)
+            save_full(model, folder)
         tokenizer.save_pretrained(folder)
     write_curves(out / "curves.csv", curves)
     times = {"started": started, "resumed_after_step": step_of(resumed) if resumed else None, "finished": utc_now()}
     files = {f"model/{name}": digest for name, digest in folder_sha256(out / "model").items()}
     files["curves.csv"] = file_sha256(out / "curves.csv")
     result = _result(curves, delivered, len(sequences))
-    warned = [one.values() for one in findings(trainer.state.log_history, facts)]
+    warned = [one.values() for one in diagnoses(trainer.state.log_history, facts)]
     more = {"files": files, "result": result} | ({"warnings": warned} if warned else {})
     write_json(out / "manifest.json", provenance | times | more)
-    finished.keep(out, checkpoints)
+    finished.store(out, checkpoints)
 
 
 def build_trainer(
@@ -260,7 +258,7 @@ def build_trainer(
         args = SftTrainer.config(stage, world_size, **common)
         return SftTrainer(trained, tokenizer, args, stage, experts, seed_parts)
     args = HybridTrainer.config(stage, world_size, **common)
-    engine = engine or _engine(model, tokenizer, stage.generate_batch_rows, precision)
+    engine = engine or _engine(model, tokenizer, stage.generate_batch_rows or 1, precision)
     return HybridTrainer(trained, tokenizer, args, stage, engine, prompts, experts, seed_parts)
 
 
@@ -272,7 +270,7 @@ def _plugins(spec: TrainSpec, tasks: set[str]) -> dict[str, dict[str, str]]:
 
 def _facts(spec: TrainSpec, ends: list[str]) -> Facts:
     validation = spec.validation.decoding.max_response_tokens
-    decoding = spec.validation.decoding if isinstance(spec.stage, SftStage) else spec.stage.decoding
+    decoding = spec.stage.decoding if spec.stage.uses_rollouts else spec.validation.decoding
     return Facts(decoding.max_response_tokens, validation, ", ".join(ends))
 
 
@@ -296,13 +294,13 @@ def _first(rows: list[dict], count: int, path: Path) -> list[dict]:
 
 def _of_prompts(traces: list[dict], prompts: list[dict], path: Path) -> list[dict]:
     """The traces in the order of their prompts."""
-    found = {row["id"]: row for row in traces}
+    by_id = {row["id"]: row for row in traces}
     for prompt in prompts:
-        if prompt["id"] not in found:
+        if prompt["id"] not in by_id:
             raise UserError(f"{path}: no row {prompt['id']}; expected an expert trajectory for every RL prompt")
-        if "reward" not in found[prompt["id"]].get("verdict", {}):
+        if "reward" not in by_id[prompt["id"]].get("verdict", {}):
             raise UserError(f"{path}: row {prompt['id']}: verdict.reward: missing; expected the reward of its response")
-    return [found[prompt["id"]] for prompt in prompts]
+    return [by_id[prompt["id"]] for prompt in prompts]
 
 
 def _check_lengths(sequences: list[Sequence], rows: list[dict], model: PreTrainedModel) -> None:

@@ -1,7 +1,8 @@
-"""Token sequences of prompt and response, and the padded batches a forward pass takes."""
+"""What an optimizer step reads: which rows, as token sequences, and the padded batches of a forward pass."""
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -10,6 +11,22 @@ from chord.rollouts import encode_prompts
 from chord.rollouts.chat import response_ids
 
 IGNORED = -100  # label of tokens without loss, as torch and transformers have it
+
+
+def row_order(n_rows: int, count: int, seed: int) -> list[int]:
+    """The first `count` indices of an endless pass over `n_rows` rows, newly permuted in every epoch.
+
+    The rows of a step are a function of (seed, step) alone. So a resumed run needs no position, and every method of a
+    seed sees the same rows in the same order, whether or not its schedule uses them.
+    """
+    if n_rows < 1 <= count:
+        raise ValueError("a stream needs at least one row")
+    order: list[int] = []
+    epoch = 0
+    while len(order) < count:
+        order.extend(np.random.default_rng([seed, epoch]).permutation(n_rows).tolist())
+        epoch += 1
+    return order[:count]
 
 
 @dataclass(frozen=True)

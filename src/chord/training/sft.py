@@ -6,8 +6,7 @@ from trl import SFTConfig, SFTTrainer
 
 from chord.errors import UserError
 from chord.io.seeds import derive_seed
-from chord.training.resume.streams import row_order
-from chord.training.sequences import Sequence
+from chord.training.sequences import Sequence, row_order
 from chord.training.train_spec import SftStage
 
 
@@ -41,7 +40,7 @@ class SftTrainer(SFTTrainer):
 
     @staticmethod
     def config(stage: SftStage, world_size: int, **common) -> SFTConfig:
-        if problem := stage.unshared(world_size):
+        if problem := stage.divisibility_error(world_size):
             raise UserError(problem)
         return SFTConfig(
             num_train_epochs=1,

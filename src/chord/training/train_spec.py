@@ -1,5 +1,6 @@
 """What a training job is told: one stage, its seed, how it is validated. No torch here: configurations check fast."""
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -23,10 +24,13 @@ from chord.objectives import (
     Separate,
 )
 from chord.rollouts import Decoding
-from chord.settings import Settings
+from chord.settings import Needs, Settings
 from chord.training.scale.scale_spec import Scale
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+OfRollouts = Needs("uses_rollouts", "mu below 1 at some step")
+OfExperts = Needs("uses_experts", "mu above 0 at some step")
+OfExpertRows = Needs("reads_expert_rows", "mu above 0 at some step, and a router that does not join")
 
 
 class Optimizer(Settings):
@@ -49,7 +53,7 @@ class Lora(Settings):
     alpha: PositiveFloat = Field(description="the update is scaled by alpha / rank")
 
 
-class StageSettings(Settings):
+class StageSettings(Settings, ABC):
     """What both kinds of stages have."""
 
     optimizer: Optimizer
@@ -57,17 +61,19 @@ class StageSettings(Settings):
     micro_batch_rows: PositiveInt = Field(description="rows of one forward pass; changes memory and time only")
     keep: Literal["last", "best"] = Field(description="which weights are the result: last, or best on validation")
     validate_every: PositiveInt = Field(description="steps between two validations")
-    expert_set: PositiveInt | None = Field(None, description="only the first so many expert rows; all when not given")
+    expert_set: Annotated[PositiveInt | None, OfExpertRows] = Field(
+        None, description="only the first so many expert rows; all when not given"
+    )
 
     @property
-    def unused(self) -> tuple[str, ...]:
-        """Settings without effect; a job's specification leaves them out, so that they do not make it run again."""
-        return () if self.lora else ("lora",)
+    @abstractmethod
+    def uses_rollouts(self) -> bool:
+        """Whether the RL term has weight at any step."""
 
-    def used(self) -> dict:
-        """The settings with an effect, as JSON values."""
-        unused = self.unused  # looks at every step of a schedule
-        return {key: value for key, value in self.model_dump(mode="json").items() if key not in unused}
+    @property
+    @abstractmethod
+    def reads_expert_rows(self) -> bool:
+        """Whether it has steps of expert rows; where the router joins, they are one for each prompt instead."""
 
 
 class SftStage(StageSettings):
@@ -78,11 +84,19 @@ class SftStage(StageSettings):
     expert_rows_per_step: PositiveInt
 
     @property
+    def uses_rollouts(self) -> bool:
+        return False
+
+    @property
+    def reads_expert_rows(self) -> bool:
+        return True
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The training rows that the stage reads."""
         return ("experts",)
 
-    def unshared(self, ranks: int) -> str | None:
+    def divisibility_error(self, ranks: int) -> str | None:
         """Which of its numbers of rows so many ranks cannot share equally, as a message; None where they can."""
         if self.expert_rows_per_step % (self.micro_batch_rows * ranks) == 0:
             return None
@@ -110,18 +124,28 @@ class HybridStage(StageSettings):
     kind: Literal["hybrid"] = "hybrid"
     steps: PositiveInt
     prompts_per_step: PositiveInt
-    rollouts_per_prompt: Annotated[int, Field(ge=2)]
-    expert_rows_per_step: PositiveInt | None = Field(
+    rollouts_per_prompt: Annotated[Annotated[int, Field(ge=2)] | None, OfRollouts] = Field(
+        None, description="needed where mu is ever below 1"
+    )
+    expert_rows_per_step: Annotated[PositiveInt | None, OfExpertRows] = Field(
         None, description="needed where mu is ever above 0; a router that joins reads one for each prompt instead"
     )
     schedule: AnySchedule
-    token_weight: AnyTokenWeight = One()
-    expert_loss: AnyExpertLoss = Nll()
-    router: AnyRouter = Separate()
+    token_weight: Annotated[AnyTokenWeight, OfExperts] = One()
+    expert_loss: Annotated[AnyExpertLoss, OfExperts] = Nll()
+    router: Annotated[AnyRouter, OfExperts] = Separate()
     normalisation: Normalisation = "global"
-    clip: float = Field(0.2, gt=0.0, lt=1.0, description="inactive: with one update a batch the ratio is 1")
-    decoding: Decoding
-    generate_batch_rows: PositiveInt = Field(description="completions sampled at a time")
+    clip: Annotated[float, OfRollouts] = Field(
+        0.2, gt=0.0, lt=1.0, description="inactive: with one update a batch the ratio is 1"
+    )
+    decoding: Annotated[Decoding | None, OfRollouts] = Field(None, description="needed where mu is ever below 1")
+    generate_batch_rows: Annotated[PositiveInt | None, OfRollouts] = Field(
+        None, description="completions sampled at a time; needed where mu is ever below 1"
+    )
+
+    @property
+    def uses_rollouts(self) -> bool:
+        return any(self.schedule.weights(step)[0] for step in range(1, self.steps + 1))
 
     @property
     def objective(self) -> Objective:
@@ -134,11 +158,15 @@ class HybridStage(StageSettings):
         return any(self.schedule.weights(step)[1] for step in range(1, self.steps + 1))
 
     @property
+    def reads_expert_rows(self) -> bool:
+        return self.uses_experts and not self.router.joins
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The training rows that the stage reads."""
         return ("prompts", self.router.reads) if self.uses_experts else ("prompts",)
 
-    def unshared(self, ranks: int) -> str | None:
+    def divisibility_error(self, ranks: int) -> str | None:
         """As of an SftStage."""
         for key in ("prompts_per_step", "expert_rows_per_step"):
             if (getattr(self, key) or 0) % ranks:
@@ -152,18 +180,14 @@ class HybridStage(StageSettings):
             return 0
         return self.prompts_per_step if self.router.joins else self.expert_rows_per_step
 
-    @property
-    def unused(self) -> tuple[str, ...]:
-        unused = super().unused
-        if not self.uses_experts:
-            return (*unused, "expert_rows_per_step", "expert_set", "token_weight", "expert_loss", "router")
-        # Separate rows are the default, which specifications of stages have never named.
-        return (*unused, *(("expert_rows_per_step", "expert_set") if self.router.joins else ("router",)))
-
     @model_validator(mode="after")
-    def _expert_rows_are_counted(self) -> "HybridStage":
-        if self.uses_experts and not self.router.joins and self.expert_rows_per_step is None:
+    def _has_what_it_uses(self) -> "HybridStage":
+        if self.reads_expert_rows and self.expert_rows_per_step is None:
             raise ValueError("expert_rows_per_step: missing; expected a number, because the schedule has mu above 0")
+        if self.uses_rollouts:
+            for key in ("rollouts_per_prompt", "decoding", "generate_batch_rows"):
+                if getattr(self, key) is None:
+                    raise ValueError(f"{key}: missing; expected a value, because the schedule has mu below 1")
         return self
 
     @model_validator(mode="after")
@@ -175,7 +199,7 @@ class HybridStage(StageSettings):
 
     @model_validator(mode="after")
     def _samples_come_from_the_policy(self) -> "HybridStage":
-        if self.decoding.temperature != 1.0 or self.decoding.top_p != 1.0:
+        if self.decoding and (self.decoding.temperature != 1.0 or self.decoding.top_p != 1.0):
             raise ValueError(
                 "decoding: expected temperature 1 and top_p 1, so that rollouts are samples of the updated policy "
                 "(strict on-policy; paper, section 4.1)"
@@ -208,16 +232,6 @@ class TrainSpec(Settings):
     validation: Validation
     save_every: PositiveInt = Field(description="steps between two checkpoints")
     scale: Scale = Scale()
-
-    def values(self) -> dict:
-        """As JSON values, without a `scale` or adapters that are not there: the hash of what was run before there were
-        any stays the same."""
-        values = self.model_dump(mode="json")
-        if self.scale == Scale():
-            del values["scale"]
-        if self.stage.lora is None:
-            del values["stage"]["lora"]
-        return values
 
     @model_validator(mode="after")
     def _adapters_are_not_sharded(self) -> "TrainSpec":

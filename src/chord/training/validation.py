@@ -1,20 +1,52 @@
-"""Validation during training: avg@k before the first step, every so many steps and after the last one."""
+"""Validation during training: avg@k before the first step, every so many steps and after the last one.
+
+It has the prompts, the sampler and the verdicts of the final evaluation.
+"""
 
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
 
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from transformers import Trainer, TrainerCallback
 
 from chord.io.files import atomic_folder
-from chord.rollouts import Decoding, Engine, Sample
-from chord.training.scale.weights import save_whole
+from chord.io.seeds import derive_seed
+from chord.rollouts import Decoding, Engine, Sample, encode_prompts
+from chord.tasks import judge_samples
+from chord.training.scale.weights import save_full
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # () -> (accuracy, mean response tokens) of the current weights
 Measure = Callable[[], tuple[float, float]]
+
+
+def accuracy(
+    engine: Engine,
+    tokenizer: "PreTrainedTokenizerBase",
+    rows: list[dict],
+    k: int,
+    study_seed: int,
+    seed_index: int,
+    decoding: Decoding,
+) -> tuple[float, float]:
+    """(avg@k, mean response tokens with the end token) of the engine's current weights.
+
+    The seeds do not contain the step, nor the method: all checkpoints of all methods of one seed index meet the same
+    noise. The difference between two checkpoints is then paired, the curve is smoother, and the best checkpoint is
+    chosen for its weights and less for a lucky draw.
+    """
+    seeds = [derive_seed(study_seed, seed_index, "validate", row["id"], sample) for row in rows for sample in range(k)]
+    prompt_ids = [ids for ids in encode_prompts(tokenizer, rows) for _ in range(k)]
+    samples = engine.generate(prompt_ids, seeds, decoding)
+    judged = judge_samples(tokenizer, [row for row in rows for _ in range(k)], samples)
+    return fmean(verdict.correct for _, verdict in judged), fmean(len(sample.token_ids) for sample in samples)
 
 
 class OverRanks:
@@ -69,7 +101,7 @@ class Validate(TrainerCallback):
             model = self.trainer.accelerator.unwrap_model(self.trainer.model)
             main = state.is_world_process_zero
             with atomic_folder(self.best / f"best-{state.global_step}") if main else nullcontext() as folder:
-                save_whole(model, folder)
+                save_full(model, folder)
         for name, value in values.items():
             self.trainer._metrics["train"][name].append(value)
 

@@ -5,7 +5,7 @@ solution in a mixed style (`chord.world.solutions`). Loss on the solution only. 
 matrices, AdamW everything else; the rate is constant and then falls linearly over the last part of training,
 which is worth as much as everything before it. A plain loop: this stage is not part of any comparison.
 
-From a start model it goes on with the weights and a fresh optimizer: how the phase diagram makes base models that
+From a start model it takes the weights, with a fresh optimizer: how the phase diagram makes base models that
 differ in their exposure to the expert's style.
 """
 
@@ -23,8 +23,9 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
 from chord.errors import UserError
+from chord.io.continuation import clear_unless_identical
 from chord.io.files import atomic_folder, atomic_path, remove_partials, write_json, write_text
-from chord.io.locks import held
+from chord.io.locks import exclusive
 from chord.io.models import load_tokenizer, load_weights
 from chord.io.provenance import environment, file_sha256, folder_sha256, manifest, source_sha256
 from chord.io.seeds import derive_seed
@@ -35,7 +36,7 @@ from chord.world.tokenizer import build_tokenizer
 
 log = logging.getLogger(__name__)
 IGNORED = -100  # label of tokens without loss
-# The code that decides the weights: a checkpoint made by other code is not gone on from.
+# The code that decides the weights: training does not resume from the checkpoint of other code.
 DECISIVE_CODE = ("world", "io/seeds.py")
 
 
@@ -78,9 +79,9 @@ def row(mixture: Mixture, seed: int, index: int) -> tuple[str, str]:
     rng = random.Random(derive_seed(seed, "pretrain", "row", index))
     if rng.random() < mixture.skills:
         group = rng.choice(skills.GROUPS)
-        while skills.is_test((choice := skills.generate(rng.getrandbits(62), group)).text):
+        while skills.is_test((question := skills.generate(rng.getrandbits(62), group)).text):
             continue
-        return choice.text, choice.solution
+        return question.text, question.solution
     k = rng.choices(list(mixture.k_weights), weights=list(mixture.k_weights.values()))[0]
     while problems.split_of(problem := problems.generate(rng.getrandbits(62), k)) != "pretrain":
         continue
@@ -121,9 +122,10 @@ def rate(spec: PretrainSpec, step: int) -> float:
 
 
 def train(
-    spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer, checkpoint: Path, start_files: dict | None = None
+    spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer, checkpoints: Path, start_files: dict | None = None
 ) -> list[dict]:
-    """Train in place, from `checkpoint` if this very training wrote it; returns a record every 50 steps.
+    """Train in place, from what is in the folder `checkpoints` if this very training left it; returns a record every
+    50 steps.
 
     start_files: hashes of the files that `model` was read from; None for one made from nothing.
     A record has step, loss (nats a solution token), tokens and seconds since the beginning of training.
@@ -138,23 +140,23 @@ def train(
         torch.optim.AdamW(others, lr=spec.adamw_lr, betas=(0.9, 0.95), weight_decay=0.0),
     ]
     history, start, tokens, earlier = [], 0, 0, 0.0
-    identity = {
-        "spec": spec.model_dump_json(),
-        "code": source_sha256(*DECISIVE_CODE),
-        "environment": environment(),
-        "start": start_files,
-    }
-    state = _state(checkpoint, device)
-    if state and state["identity"] != identity:
-        differs = ", ".join(key for key in identity if state["identity"].get(key) != identity[key])
-        log.info("starts anew: %s was made with another %s", checkpoint, differs)
-    elif state:
+    clear_unless_identical(
+        checkpoints,
+        {
+            "spec": spec.specification(),
+            "code": source_sha256(*DECISIVE_CODE),
+            "environment": environment(),
+            "start": start_files,
+        },
+    )
+    checkpoint = checkpoints / "state.pt"
+    if state := _state(checkpoint, device):
         model.load_state_dict(state["model"])
         for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
         history, start = state["history"], state["history"][-1]["step"]
         tokens, earlier = history[-1]["tokens"], history[-1]["seconds"]
-        log.info("goes on after step %d of %s", start, checkpoint)
+        log.info("resumes after step %d of %s", start, checkpoint)
     model.train()
     total, counted_steps, began = 0.0, 0, time.monotonic()
     for step, parts in enumerate(batches(spec, tokenizer, start), start=start + 1):
@@ -188,7 +190,6 @@ def train(
             total, counted_steps = 0.0, 0
         if step % spec.checkpoint_every == 0 and step < spec.steps:
             state = {
-                "identity": identity,
                 "model": model.state_dict(),
                 "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                 "history": history,
@@ -217,15 +218,15 @@ def _state(checkpoint: Path, device: str) -> dict | None:
 def run(spec: dict, out: Path, start: Path | None = None) -> dict:
     """Command `pretrain`: train, measure the gates, write the model folder `out`. Returns the manifest.
 
-    start: the folder of a base model to go on from; without it the model is made from nothing.
+    start: the folder of a base model to train further; without it the model is made from nothing.
     A model that misses a gate is kept beside `out` as `<out>.rejected`, because an hour of training explains itself
     better with its weights at hand.
     """
     settings = PretrainSpec.model_validate(spec)
     checkpoints = out.with_name(out.name + ".checkpoint")
-    with held(checkpoints / "lock", "training this base model") as check:
+    with exclusive(out.with_name(out.name + ".lock"), "training this base model") as check:
         remove_partials(checkpoints)
-        record, rejected = _pretrain(settings, out, checkpoints / "state.pt", start, check)
+        record, rejected = _pretrain(settings, out, checkpoints, start, check)
         shutil.rmtree(checkpoints)
     if rejected:
         raise UserError("\n".join([*record["missed_gates"], f"The model is kept in {rejected} for inspection."]))
@@ -233,7 +234,7 @@ def run(spec: dict, out: Path, start: Path | None = None) -> dict:
 
 
 def _pretrain(
-    settings: PretrainSpec, out: Path, checkpoint: Path, start: Path | None, check: Callable
+    settings: PretrainSpec, out: Path, checkpoints: Path, start: Path | None, check: Callable
 ) -> tuple[dict, Path | None]:
     """The manifest, and where the model is if it was rejected. check: raises when another process has taken over."""
     tokenizer = build_tokenizer(settings.architecture.max_tokens)
@@ -243,12 +244,9 @@ def _pretrain(
         model = build_model(settings.architecture, tokenizer, settings.seed)
     parameters = sum(p.numel() for p in model.parameters())
     log.info("%d parameters, %d steps of %d rows", parameters, settings.steps, settings.rows_per_step)
-    history = train(settings, model, tokenizer, checkpoint, folder_sha256(start) if start else None)
+    history = train(settings, model, tokenizer, checkpoints, folder_sha256(start) if start else None)
     figures = measure_gates(model, tokenizer, settings.gates, settings.seed)
     failures = missed(figures, settings.gates)
-    for name in ("guess_rate", "accuracy", "gap", "entropy", "marker_logp", "skills"):
-        low, high = getattr(settings.gates, name)
-        log.info("gate %-12s %7.3f   wanted %g to %g", name, figures[name], low, high)
     rejected = bool(failures) and settings.gates.enforce
     target = out.with_name(out.name + ".rejected") if rejected else out
     check()
@@ -258,7 +256,7 @@ def _pretrain(
         (folder / "model.safetensors").chmod(0o644)  # safetensors writes 0600, which others cannot read
         weights = file_sha256(folder / "model.safetensors")
         record = manifest(
-            spec=settings.model_dump(mode="json"),
+            spec=settings.specification(),
             inputs={"start": start} if start else {},
             **({"device": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
             parameters=parameters,

@@ -44,17 +44,17 @@ def skill_rows(name: str, groups: list[str], count_per_group: int, seed: int) ->
     for group in groups:
         for place in range(count_per_group):
             for draw in range(MAX_DRAWS):
-                choice = skills.generate(derive_seed(seed, "skills", name, group, place, draw), group)
-                if skills.is_test(choice.text) and choice.text not in seen:
+                question = skills.generate(derive_seed(seed, "skills", name, group, place, draw), group)
+                if skills.is_test(question.text) and question.text not in seen:
                     break
             else:
                 raise UserError(f"skill {group!r}: no new question after {place} rows; ask for fewer rows")
-            seen.add(choice.text)
+            seen.add(question.text)
             rows.append(
                 {
                     "id": f"{name}-{group}-{place:06d}",
-                    "messages": [{"role": "user", "content": choice.text}],
-                    "gold": choice.gold,
+                    "messages": [{"role": "user", "content": question.text}],
+                    "gold": question.gold,
                     "task": "choice",
                     "group": group,
                     "meta": {},

@@ -20,7 +20,7 @@ TEST_SHARE = 0.2  # of all distinct questions, by hash: held out of pretraining
 
 
 @dataclass(frozen=True)
-class Choice:
+class Question:
     text: str
     gold: str  # number of the right option, "1" to "4"
     value: str  # what stands at that option
@@ -36,27 +36,27 @@ def is_test(text: str) -> bool:
     return place % 1000 < 1000 * TEST_SHARE
 
 
-def generate(seed: int, group: str) -> Choice:
+def generate(seed: int, group: str) -> Question:
     rng = random.Random(seed)
     if group == "largest":
         options = rng.sample(DIGITS, 4)
-        return _choice("largest of", options, max(options))
+        return _question("largest of", options, max(options))
     if group == "odd":
         kinds = [COLOURS, DIGITS]
         rng.shuffle(kinds)
         odd = rng.choice(kinds[0])
         options = [odd, *rng.sample(kinds[1], 3)]
         rng.shuffle(options)
-        return _choice("odd of", options, odd)
+        return _question("odd of", options, odd)
     if group == "next":
         start, step = rng.randrange(10), rng.randint(1, 3)
         row = [str((start + place * step) % 10) for place in range(4)]
         options = [row[3], *rng.sample([digit for digit in DIGITS if digit != row[3]], 3)]
         rng.shuffle(options)
-        return _choice(f"{' '.join(row[:3])} next ?", options, row[3])
+        return _question(f"{' '.join(row[:3])} next ?", options, row[3])
     raise ValueError(f"unknown skill {group!r}: expected one of {', '.join(GROUPS)}")
 
 
-def _choice(question: str, options: Sequence[str], right: str) -> Choice:
+def _question(text: str, options: Sequence[str], right: str) -> Question:
     shown = " , ".join(f"{place} is {value}" for place, value in enumerate(options, start=1))
-    return Choice(f"{question} {shown} ?", str(options.index(right) + 1), right)
+    return Question(f"{text} {shown} ?", str(options.index(right) + 1), right)

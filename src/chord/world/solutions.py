@@ -66,35 +66,35 @@ def order(problem: Problem) -> list[Statement]:
     return list(done.values())
 
 
-def value(statement: Statement, found: Mapping[str, int]) -> int:
+def value(statement: Statement, values: Mapping[str, int]) -> int:
     """What a statement says of its person, given the people it builds on."""
-    numbers = _numbers(statement, found)
+    numbers = _numbers(statement, values)
     return numbers[0] if statement.operator is None else compute(numbers[0], statement.operator, numbers[1])
 
 
 def gold(problem: Problem) -> str:
-    found: dict[str, int] = {}
+    values: dict[str, int] = {}
     for step in order(problem):
-        found[step.name] = value(step, found)
-    return " ".join(str(found[name]) for name in problem.asked)
+        values[step.name] = value(step, values)
+    return " ".join(str(values[name]) for name in problem.asked)
 
 
 def write(problem: Problem, style: Style, rng: random.Random) -> str:
     """A solution in the given style, correct unless the style slips."""
     steps = order(problem)
-    found: dict[str, int] = {}
+    values: dict[str, int] = {}
     skipping = rng.random() < style.skipping
     parts = []
     if rng.random() < style.plan:
         parts.append(f"plan {' '.join(step.name for step in reversed(steps))} .")
     for step in steps:
         if not skipping or rng.random() < style.keep:
-            parts.append(_step(step, found, style, rng))
+            parts.append(_step(step, values, style, rng))
         else:
-            found[step.name] = value(step, found)
+            values[step.name] = value(step, values)
     if rng.random() < style.check:
-        parts.append(f"check {' '.join(f'{name} {found[name]}' for name in problem.asked)} ok .")
-    parts.append("answer " + " ".join(str(found[name]) for name in problem.asked))
+        parts.append(f"check {' '.join(f'{name} {values[name]}' for name in problem.asked)} ok .")
+    parts.append("answer " + " ".join(str(values[name]) for name in problem.asked))
     return " ".join(parts)
 
 
@@ -103,29 +103,29 @@ def write_expert(problem: Problem) -> str:
     return write(problem, EXPERT, random.Random(0))
 
 
-def _step(step: Statement, found: dict[str, int], style: Style, rng: random.Random) -> str:
-    """One step as written; adds its value, which follows from what is written, to `found`."""
+def _step(step: Statement, values: dict[str, int], style: Style, rng: random.Random) -> str:
+    """One step as written; adds its value, which follows from what is written, to `values`."""
     name, words = step.name, [step.name]
     if rng.random() < style.look:
-        step = _slipped(step, found, style, rng)
+        step = _slipped(step, values, style, rng)
         words += ["look", step.expression]
     if rng.random() < style.compute:
-        step = replace(step, left=str(_numbers(step, found)[0]), right=step.right and str(_numbers(step, found)[1]))
+        step = replace(step, left=str(_numbers(step, values)[0]), right=step.right and str(_numbers(step, values)[1]))
         step = _slipped(step, {}, style, rng)
         words += ["compute", step.expression, "gives"]
-    found[name] = value(step, found)
-    return " ".join([*words, str(found[name]), "."])
+    values[name] = value(step, values)
+    return " ".join([*words, str(values[name]), "."])
 
 
-def _numbers(statement: Statement, found: Mapping[str, int]) -> list[int]:
+def _numbers(statement: Statement, values: Mapping[str, int]) -> list[int]:
     operands = (statement.left, statement.right)
-    return [int(operand) if operand.isdigit() else found[operand] for operand in operands if operand]
+    return [int(operand) if operand.isdigit() else values[operand] for operand in operands if operand]
 
 
-def _slipped(step: Statement, found: Mapping[str, int], style: Style, rng: random.Random) -> Statement:
-    """The statement, now and then with one operand replaced: a digit by any, a person by any found so far."""
+def _slipped(step: Statement, values: Mapping[str, int], style: Style, rng: random.Random) -> Statement:
+    """The statement, now and then with one operand replaced: a digit by any, a person by any whose value is known."""
     if not style.slip or rng.random() >= style.slip:
         return step
     side = "right" if step.right and rng.random() < 0.5 else "left"
-    wrong = str(rng.randrange(MODULUS)) if getattr(step, side).isdigit() else rng.choice(list(found))
+    wrong = str(rng.randrange(MODULUS)) if getattr(step, side).isdigit() else rng.choice(list(values))
     return replace(step, **{side: wrong})

@@ -1,13 +1,17 @@
 """The world's tokenizer: one token a word, in the standard fast format, so that transformers and vLLM read it.
 
 Decoding joins words by single spaces, which is how all texts of the world are written: decode(encode(text)) == text.
+Transformers is imported only where a tokenizer is built: a plan counts the words.
 """
 
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from typing import TYPE_CHECKING
 
-from chord.world.vocabulary import ASSISTANT, BOS, EOS, PAD, SYSTEM, UNK, USER, words
+from chord.world import problems, skills, solutions
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+PAD, BOS, EOS, UNK, SYSTEM, USER, ASSISTANT = "<pad>", "<bos>", "<eos>", "<unk>", "<system>", "<user>", "<assistant>"
 # prompt + response + end token is the rendered conversation, character by character.
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ '<' + message['role'] + '>' + message['content'] }}"
@@ -16,8 +20,31 @@ CHAT_TEMPLATE = (
 )
 
 
-def build_tokenizer(max_tokens: int) -> PreTrainedTokenizerFast:
+def words() -> list[str]:
+    """Every word of the world and its skills, in a fixed order (a word's place is its token id)."""
+    grammar = "has plus minus find and ? . , answer gives ok option largest odd of is next".split()
+    digits = [str(digit) for digit in range(problems.MODULUS)]
+    return [
+        PAD,
+        BOS,
+        EOS,
+        UNK,
+        SYSTEM,
+        USER,
+        ASSISTANT,
+        *digits,
+        *grammar,
+        *solutions.MARKERS,
+        *problems.NAMES,
+        *skills.COLOURS,
+    ]
+
+
+def build_tokenizer(max_tokens: int) -> "PreTrainedTokenizerFast":
     """max_tokens: longest prompt with response that the model takes."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
     core = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words())}, unk_token=UNK))
     core.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer = PreTrainedTokenizerFast(

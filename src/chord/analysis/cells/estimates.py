@@ -1,11 +1,11 @@
-"""Scores of many runs -> cells.parquet (estimates) and differences.parquet (paired comparisons with the references)."""
+"""Scores of many runs -> cells.parquet (estimates) and differences.parquet (paired comparisons)."""
 
 from pathlib import Path
 
 from chord.analysis.cells.cell_files import CELL, DIFFERENCE, write
 from chord.analysis.cells.scores import BenchmarkScores, collect
 from chord.analysis.report.run_records import run_name
-from chord.analysis.specs import ALL, CellsSpec, PhaseSpec
+from chord.analysis.specs import ALL, CellsSpec, Pairs
 from chord.analysis.statistics.components import components
 from chord.analysis.statistics.intervals import holm, mean_interval, paired_difference, strata
 from chord.errors import UserError
@@ -17,16 +17,12 @@ def run(spec: dict, scores: list[Path], out: Path) -> None:
     settings = CellsSpec.model_validate(spec)
     names = [method.name for method in settings.methods]
     scores = sorted(Path(path) for path in scores)
-    benchmarks = collect(scores, names, settings.pass_k)
-    cells = [cell for benchmark in benchmarks for cell in benchmark_cells(benchmark, names, settings.pass_k)]
-    differences = [
-        difference
-        for benchmark in benchmarks
-        for difference in benchmark_differences(benchmark, names, settings.references)
-    ]
+    benchmarks = collect(scores, names)
+    cells = [cell for benchmark in benchmarks for cell in benchmark_cells(benchmark, names)]
+    differences = [row for benchmark in benchmarks for row in benchmark_differences(benchmark, settings.pairs)]
     correct_for_many_tests(differences)
     record = manifest(
-        settings.model_dump(mode="json"),
+        settings.specification(),
         {f"{run_name(path.parent)}/{path.name}": path for path in scores},
         missing=missing(settings, benchmarks),
         decodings={item.benchmark: decoding_of(item, settings.decodings) for item in benchmarks},
@@ -42,7 +38,7 @@ def decoding_of(scores: BenchmarkScores, names: dict[str, str]) -> dict:
     return {"name": names[scores.benchmark], "k": scores.k} | scores.decoding
 
 
-def benchmark_cells(scores: BenchmarkScores, methods: list[str], pass_k: int | None = None) -> list[dict]:
+def benchmark_cells(scores: BenchmarkScores, methods: list[str]) -> list[dict]:
     cells = []
     for method in methods:
         if method not in scores.runs:
@@ -72,7 +68,7 @@ def benchmark_cells(scores: BenchmarkScores, methods: list[str], pass_k: int | N
                         "sd_seeds": parts.seeds,
                         "n_questions": int(member.sum()),
                         "n_seeds": len(seeds),
-                        "k": (pass_k or scores.k) if metric == "pass@k" else scores.k,
+                        "k": scores.k,
                         "seed_estimates": values.mean(axis=1).tolist(),
                         "runs": [item.run for item in runs],
                         "config_hash": config_hash,
@@ -81,42 +77,39 @@ def benchmark_cells(scores: BenchmarkScores, methods: list[str], pass_k: int | N
     return cells
 
 
-def benchmark_differences(scores: BenchmarkScores, methods: list[str], references: tuple[str, ...]) -> list[dict]:
-    """method - reference over the seeds that both have; a method without a common seed has no row."""
+def benchmark_differences(scores: BenchmarkScores, pairs: Pairs) -> list[dict]:
+    """method - reference over the seeds that both have; a pair without a common seed has no row."""
     differences = []
-    for reference in references:
-        for method in methods:
-            seeds = sorted(scores.runs.get(method, {}).keys() & scores.runs.get(reference, {}).keys())
-            if method == reference or not seeds:
-                continue
-            for group in scores.group_names():
-                member = scores.members(group)
-                stratum = strata(scores.groups[member])
-                for metric, measure in scores.measures():
-                    found = paired_difference(
-                        scores.matrix(metric, method, seeds)[:, member],
-                        scores.matrix(metric, reference, seeds)[:, member],
-                        stratum,
-                        share=measure.share,
-                    )
-                    differences.append(
-                        {
-                            "benchmark": scores.benchmark,
-                            "group": group,
-                            "method": method,
-                            "reference": reference,
-                            "metric": metric,
-                            "estimate": found.estimate,
-                            "low": found.low,
-                            "high": found.high,
-                            "p": found.p,
-                            "p_holm": None,
-                            "detectable": found.detectable,
-                            "n_questions": int(member.sum()),
-                            "n_seeds": len(seeds),
-                            "seeds": seeds,
-                        }
-                    )
+    for method, reference in pairs:
+        seeds = sorted(scores.runs.get(method, {}).keys() & scores.runs.get(reference, {}).keys())
+        for group in scores.group_names() if seeds else ():
+            member = scores.members(group)
+            stratum = strata(scores.groups[member])
+            for metric, measure in scores.measures():
+                difference = paired_difference(
+                    scores.matrix(metric, method, seeds)[:, member],
+                    scores.matrix(metric, reference, seeds)[:, member],
+                    stratum,
+                    share=measure.share,
+                )
+                differences.append(
+                    {
+                        "benchmark": scores.benchmark,
+                        "group": group,
+                        "method": method,
+                        "reference": reference,
+                        "metric": metric,
+                        "estimate": difference.estimate,
+                        "low": difference.low,
+                        "high": difference.high,
+                        "p": difference.p,
+                        "p_holm": None,
+                        "detectable": difference.detectable,
+                        "n_questions": int(member.sum()),
+                        "n_seeds": len(seeds),
+                        "seeds": seeds,
+                    }
+                )
     return differences
 
 
@@ -130,7 +123,7 @@ def correct_for_many_tests(differences: list[dict]) -> None:
             row["p_holm"] = p
 
 
-def missing(spec: CellsSpec | PhaseSpec, benchmarks: list[BenchmarkScores]) -> list[dict]:
+def missing(spec: CellsSpec, benchmarks: list[BenchmarkScores]) -> list[dict]:
     """Expected runs without scores, so that the report can list them."""
     found = []
     for benchmark in benchmarks:

@@ -11,7 +11,7 @@ import pandas as pd
 from chord.analysis.catalogue import METRICS, Measure
 from chord.analysis.report.run_records import run_name
 from chord.analysis.specs import ALL, Measured
-from chord.analysis.statistics.intervals import Array, pass_at_k
+from chord.analysis.statistics.intervals import Array
 from chord.errors import UserError
 from chord.io import parquet
 from chord.tasks.task import UNDECIDED
@@ -105,7 +105,7 @@ class BenchmarkScores:
         return np.stack([self.metrics[metric][method][seed].noise for seed in seeds])
 
 
-def collect(paths: list[Path], methods: list[str], pass_k: int | None) -> list[BenchmarkScores]:
+def collect(paths: list[Path], methods: list[str]) -> list[BenchmarkScores]:
     """Scores by benchmark, sorted by name. Runs must have answered the same questions equally often."""
     if not paths:
         raise UserError("no scores given: nothing to compare")
@@ -115,17 +115,14 @@ def collect(paths: list[Path], methods: list[str], pass_k: int | None) -> list[B
         if scores.method not in methods:
             raise UserError(f"{path}: method {scores.method!r} is not in this comparison ({', '.join(methods)})")
         by_benchmark[scores.benchmark].append(scores)
-    return [_benchmark(name, by_benchmark[name], pass_k) for name in sorted(by_benchmark)]
+    return [_benchmark(name, by_benchmark[name]) for name in sorted(by_benchmark)]
 
 
-def _benchmark(name: str, files: list[RunScores], pass_k: int | None) -> BenchmarkScores:
+def _benchmark(name: str, files: list[RunScores]) -> BenchmarkScores:
     runs: dict[str, dict[int, RunScores]] = defaultdict(dict)
     metrics: dict[str, dict[str, dict[int, PerQuestion]]] = defaultdict(lambda: defaultdict(dict))
     first = files[0]
     groups = _groups(first)
-    pass_k = first.k if pass_k is None else pass_k
-    if pass_k > first.k:
-        raise UserError(f"{first.path}: pass@{pass_k} needs at least {pass_k} samples, there are {first.k}")
     for item in files:
         if item.seed_index in runs[item.method]:
             raise UserError(f"{item.path}: a second file of {item.method}, seed {item.seed_index}, {name}")
@@ -134,7 +131,7 @@ def _benchmark(name: str, files: list[RunScores], pass_k: int | None) -> Benchma
         if item.decoding != first.decoding:
             raise UserError(f"{item.path}: decoded with {item.decoding}, {first.path} with {first.decoding}")
         runs[item.method][item.seed_index] = item
-        for metric, values in _per_question(item, pass_k).items():
+        for metric, values in _per_question(item).items():
             metrics[metric][item.method][item.seed_index] = values
     return BenchmarkScores(name, first.k, first.decoding, groups.to_numpy(dtype=str), dict(runs), metrics)
 
@@ -150,7 +147,7 @@ def _groups(scores: RunScores) -> pd.Series:
     return found
 
 
-def _per_question(scores: RunScores, pass_k: int) -> dict[str, PerQuestion]:
+def _per_question(scores: RunScores) -> dict[str, PerQuestion]:
     """By metric, questions sorted by id."""
     frame = scores.frame.sort_values("prompt_id", kind="stable")
     # (Q, k): each question has k rows, as `read_scores` has seen.
@@ -159,14 +156,14 @@ def _per_question(scores: RunScores, pass_k: int) -> dict[str, PerQuestion]:
         for name in ("correct", "tokens", "truncated", "parsed", "reward")
     )
     undecided = frame["reason"].isin(UNDECIDED).to_numpy(dtype=np.float64).reshape(-1, scores.k)
-    reached = pass_at_k(correct.sum(axis=1).astype(np.int64), scores.k, pass_k)
+    reached = correct.any(axis=1).astype(np.float64)
     official = {}
     if OFFICIAL in frame and frame[OFFICIAL].notna().all():
         same = frame[OFFICIAL].to_numpy(dtype=np.float64).reshape(-1, scores.k) == correct
         official = {"official_agreement": _mean(same.astype(np.float64))}
     return official | {
         "accuracy": _mean(correct),
-        # No mean over samples: with k = n there is one value a question, and nothing to tell its noise from.
+        # k is the number of samples: one value per question, and nothing to tell its noise from.
         "pass@k": PerQuestion(reached, np.full_like(reached, np.nan)),
         "response_tokens": _mean(tokens),
         "truncated": _mean(truncated),

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from chord.analysis.specs import ALL, Method, Metric
+from chord.analysis.specs import ALL, Metric, ShownMethod
 from chord.errors import UserError
 from chord.settings import Settings
 
@@ -114,8 +114,10 @@ class JudgedBenchmark(Settings):
 class ClaimsSpec(Settings):
     """What of a study the claims are judged on."""
 
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = Field(description="whose runs are given")
-    elsewhere: tuple[Method, ...] = Field((), description="the study's other methods, which `snakemake claims` judges")
+    methods: Annotated[tuple[ShownMethod, ...], Field(min_length=1)] = Field(description="whose runs are given")
+    elsewhere: tuple[ShownMethod, ...] = Field(
+        (), description="the study's other methods, which `snakemake claims` judges"
+    )
     benchmarks: Annotated[tuple[JudgedBenchmark, ...], Field(min_length=1)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chord.analysis.specs import Method
+from chord.analysis.specs import ShownMethod
 from chord.errors import UserError
 from chord.io.files import read_json
 from chord.io.provenance import json_hash
@@ -23,7 +23,7 @@ def run_name(path: Path) -> str:
 class RunRecord:
     """One run. Without a manifest it trained nothing (the start model, evaluated) or does not exist."""
 
-    method: Method
+    method: ShownMethod
     seed_index: int
     manifest: dict | None
     evaluated: bool
@@ -48,7 +48,7 @@ class RunRecord:
         return json_hash(inputs["start"]) if "start" in inputs else ""
 
 
-def read_runs(folder: Path, methods: Iterable[Method], seeds: Iterable[int]) -> list[RunRecord]:
+def read_runs(folder: Path, methods: Iterable[ShownMethod], seeds: Iterable[int]) -> list[RunRecord]:
     """folder: results/<study>."""
     seeds = list(seeds)
     records = []

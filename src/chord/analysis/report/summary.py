@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from chord.analysis.catalogue import METRICS, TABLES
-from chord.analysis.specs import ALL, Method, Metric, ReportComparison
-from chord.analysis.tables.entries import SIGNIFICANT, number
+from chord.analysis.specs import ALL, Metric, ReportComparison, ShownMethod
+from chord.analysis.tables.wording import SIGNIFICANT, number
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,8 @@ def summarise(comparison: ReportComparison, differences: list[dict]) -> list[Ver
     titles = {
         (metric, column.benchmark): column.title if metric == "accuracy" else f"{column.title}, mean {metric}"
         for metric in ("accuracy", "reward")
-        for table in comparison.tables
-        if TABLES[table.name].metrics == (metric,)
-        for column in table.columns
-        if column.group == ALL
+        if any(TABLES[table].metrics == (metric,) for table in comparison.tables)
+        for column in comparison.columns
     }
     rows = {
         (row["metric"], row["benchmark"], row["reference"], row["method"]): row
@@ -47,7 +45,7 @@ def summarise(comparison: ReportComparison, differences: list[dict]) -> list[Ver
     return found
 
 
-def _verdicts(metric: Metric, benchmark: str, reference: Method, rows: list[tuple[Method, dict]]) -> Verdicts:
+def _verdicts(metric: Metric, benchmark: str, reference: ShownMethod, rows: list[tuple[ShownMethod, dict]]) -> Verdicts:
     lists: dict[str, list[str]] = {"better": [], "worse": [], "suggestive": [], "undecided": []}
     detectable = []
     for method, row in rows:

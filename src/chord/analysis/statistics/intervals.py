@@ -53,24 +53,11 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Difference(Interval):
+class PairedDifference(Interval):
     """A paired difference; `detectable` is the smallest true difference with 80 % power at the 5 % level."""
 
     p: float | None
     detectable: float | None
-
-
-def pass_at_k(correct: NDArray[np.int64], n: int, k: int) -> Array:
-    """The unbiased pass@k of Chen et al. 2021 (arXiv 2107.03374): 1 - C(n - c, k) / C(n, k).
-
-    correct: the number c of correct samples among n, any shape. The product form avoids large binomials.
-    """
-    if not 1 <= k <= n:
-        raise ValueError(f"pass@k needs 1 <= k <= n, got k={k}, n={n}")
-    correct = np.asarray(correct)
-    i = np.arange(k)
-    # C(n-c, k) / C(n, k) = prod_i (n - c - i) / (n - i); a factor <= 0 means that there are fewer than k wrong samples.
-    return 1.0 - np.prod(np.maximum(n - correct[..., None] - i, 0) / (n - i), axis=-1)
 
 
 def strata(groups: NDArray) -> NDArray[np.int64]:
@@ -158,14 +145,14 @@ def mean_interval(values: Array, stratum: NDArray[np.int64] | None = None, *, sh
 
 def paired_difference(
     values: Array, reference: Array, stratum: NDArray[np.int64] | None = None, *, share: bool
-) -> Difference:
+) -> PairedDifference:
     """The mean of values - reference, both [S, Q], paired by (seed index, question)."""
     if values.shape != reference.shape:
         raise ValueError(f"a paired difference needs equal shapes, got {values.shape} and {reference.shape}")
     parts = variance_parts(values - reference, stratum)
     mean = float(parts.mean)
     if not parts.question_df:
-        return Difference(mean, None, None, None, None)
+        return PairedDifference(mean, None, None, None, None)
     half = float(half_width(parts))
     if half < 1e-12:
         # Every pair differs by the same amount, usually 0. "No difference at all" would be too strong: shares may still
@@ -173,11 +160,11 @@ def paired_difference(
         c = _unanimous_fallback(parts, values.shape[-1])
         half = c / (1 + c) if share else 0.0
         p = 1.0 if abs(mean) < 1e-12 else max(2.0 ** (1 - values.shape[-1]), SMALLEST_P)
-        return Difference(mean, mean - half, mean + half, p, None)
-    return Difference(mean, mean - half, mean + half, p_value(parts), detectable(parts))
+        return PairedDifference(mean, mean - half, mean + half, p, None)
+    return PairedDifference(mean, mean - half, mean + half, p_value(parts), detectable(parts))
 
 
-def seed_interval(values: Array) -> Difference:
+def seed_interval(values: Array) -> PairedDifference:
     """Student's interval of the mean of values[S], one value per seed, and the test of mean = 0.
 
     There is no interval without a spread to estimate it from (one seed, or seeds that agree exactly).
@@ -185,11 +172,11 @@ def seed_interval(values: Array) -> Difference:
     n_seeds = len(values)
     mean, variance = float(values.mean()), float(values.var(ddof=1)) / n_seeds if n_seeds > 1 else 0.0
     if variance < 1e-24:
-        return Difference(mean, None, None, None, None)
+        return PairedDifference(mean, None, None, None, None)
     zero = np.zeros(())
     parts = Parts(np.asarray(mean), np.asarray(variance), zero, zero, n_seeds - 1, 0)
     half = float(half_width(parts))
-    return Difference(mean, mean - half, mean + half, p_value(parts), detectable(parts))
+    return PairedDifference(mean, mean - half, mean + half, p_value(parts), detectable(parts))
 
 
 def p_value(parts: Parts) -> float:

@@ -1,6 +1,29 @@
-"""A table before it is written down: entries in rows, notes, and one record for each entry."""
+"""A table, and how it is written down: csv (full precision, one line an entry), Markdown, LaTeX (booktabs) and HTML."""
 
+import csv
+import io
+import re
 from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from chord.io.files import write_json, write_text
+
+COLUMNS = (
+    "claim claim_verdict test verdict missing rule margin unit"
+    " method reference title benchmark group metric estimate low high p p_holm detectable"
+    " sd_decoding sd_questions sd_seeds n_questions n_seeds k seeds seed_estimates runs config_hash"
+    " reported reported_provenance reported_source"
+).split()
+
+_TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "−": r"\ensuremath{-}", "–": "--", "×": r"\ensuremath{\times}", "±": r"\ensuremath{\pm}", "→": r"\ensuremath{\to}",
+    "‡": r"\textsuperscript{\ddag}",
+    "µ": r"\ensuremath{\mu}", "μ": r"\ensuremath{\mu}", "φ": r"\ensuremath{\phi}", "ϕ": r"\ensuremath{\phi}",
+    "\u202f": r"\,", "γ": r"\ensuremath{\gamma}", "≤": r"\ensuremath{\le}", "≥": r"\ensuremath{\ge}",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,3 +51,109 @@ class Table:
     @property
     def caption(self) -> str:
         return " ".join([f"{self.title}.", *self.notes])
+
+
+def write_table(table: Table, folder: Path, record: dict) -> None:
+    """Write <name>.csv, .md, .tex, .html (a fragment) and .manifest.json, which is `record` with the caption."""
+    stem = Path(folder) / table.name
+    for kind, text in (("csv", csv_text), ("md", markdown), ("tex", latex), ("html", html)):
+        write_text(f"{stem}.{kind}", text(table))
+    write_json(f"{stem}.manifest.json", record | {"caption": table.caption})
+
+
+def csv_text(table: Table) -> str:
+    """Columns that no entry has are left out; lists are joined by spaces; empty means unknown."""
+    columns = [name for name in COLUMNS if any(name in record for record in table.records)]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, columns, extrasaction="raise", lineterminator="\n")
+    writer.writeheader()
+    for record in table.records:
+        writer.writerow({name: _csv_value(record.get(name)) for name in record})
+    return file.getvalue()
+
+
+def _csv_value(value: object) -> object:
+    if isinstance(value, list):
+        return " ".join(str(item) for item in value)
+    return "" if value is None else value
+
+
+def markdown(table: Table) -> str:
+    lines = [
+        f"**{_md(table.title)}.**",
+        "",
+        "| " + " | ".join(_md(name) for name in table.header) + " |",
+        "".join("|---:" if column == "r" else "|---" for column in _columns(table)) + "|",
+        *("| " + " | ".join(_md(_plain(cell)) for cell in row) + " |" for row in table.rows),
+        "",
+        *(_md(note) for note in table.notes),
+        _md(f"Runs, configuration hashes and full precision: {table.name}.csv."),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _columns(table: Table) -> tuple[str, ...]:
+    return table.columns or ("l", *"r" * (len(table.header) - 1))
+
+
+def _plain(cell: str | Entry) -> str:
+    if isinstance(cell, str):
+        return cell
+    return " ".join(part for part in (cell.estimate + cell.marks, cell.interval, cell.note) if part)
+
+
+def _md(text: str) -> str:
+    return re.sub(r"([\\|*_`<>])", r"\\\1", text)
+
+
+def tex_escape(text: str) -> str:
+    return "".join(_TEX.get(letter, letter) for letter in text)
+
+
+def latex(table: Table) -> str:
+    r"""A table environment for \input; needs \usepackage{booktabs}, nothing else."""
+    body = [" & ".join(_tex_cell(cell) for cell in row) + r" \\" for row in table.rows]
+    lines = [
+        rf"% {table.name}: runs, configuration hashes and full precision are in {table.name}.csv",
+        r"\begin{table}",
+        r"\centering\footnotesize",
+        rf"\caption{{{tex_escape(table.caption)}}}",
+        rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{{''.join(_columns(table))}}}",
+        r"\toprule",
+        " & ".join(tex_escape(name) for name in table.header) + r" \\",
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tex_cell(cell: str | Entry) -> str:
+    if isinstance(cell, str):
+        return tex_escape(cell)
+    small = tex_escape(" ".join(part for part in (cell.interval, cell.note) if part))
+    # The braces keep "[" from being read as the optional argument of a preceding "\\".
+    return tex_escape(cell.estimate + cell.marks) + (rf" {{\scriptsize {small}}}" if small else "")
+
+
+def html(table: Table) -> str:
+    """A <figure> with a table that scrolls in its own box; the page that holds it gives it a name and the looks."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.header)
+    body = "\n".join("<tr>" + "".join(_html_cell(cell) for cell in row) + "</tr>" for row in table.rows)
+    notes = " ".join(escape(note) for note in table.notes)
+    return (
+        f'<figure class="table"><figcaption><b>{escape(table.title)}.</b> {notes}</figcaption>\n'
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div></figure>\n'
+    )
+
+
+def _html_cell(cell: str | Entry) -> str:
+    if isinstance(cell, str):
+        return f'<th scope="row">{escape(cell)}</th>'
+    marks = f"<sup>{escape(cell.marks)}</sup>" if cell.marks else ""
+    small = "".join(f"<small>{escape(part)}</small>" for part in (cell.interval, cell.note) if part)
+    sizes = f' title="{escape(cell.sizes)}"' if cell.sizes else ""
+    return f"<td{sizes}><b>{escape(cell.estimate)}</b>{marks}{small}</td>"

@@ -1,18 +1,21 @@
-"""Checkpoints that are whole or do not count, and whose they are."""
+"""Checkpoints that are complete or do not count, whose they are, and the one that SIGTERM asks for."""
 
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
+from accelerate.utils import reduce
 from transformers import TrainerCallback
 
 from chord.errors import UserError
+from chord.io.continuation import clear_unless_identical
 from chord.io.files import read_json, write_json
 from chord.io.provenance import folder_sha256
-from chord.training.resume.finished import IDENTITY
 
 log = logging.getLogger(__name__)
 COMPLETE = "complete"  # written last: hashes of the checkpoint's files and of the best weights that it counts on
@@ -45,6 +48,34 @@ class MarkComplete(TrainerCallback):
                 shutil.rmtree(other)
 
 
+class StopAfterStep(TrainerCallback):
+    """Saves and stops at the end of the step in which any rank got SIGTERM; `stopped` says that it did.
+
+    Schedulers send the signal some time before they kill.
+    """
+
+    def __init__(self):
+        self.asked = False
+        self.stopped = False
+
+    def on_train_begin(self, *_, **__):
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def on_step_end(self, args, state, control, **_):
+        # The signal need not reach all ranks in the same step, and a rank that stops alone leaves the others waiting.
+        asked = reduce(torch.tensor(float(self.asked), device=args.device), reduction="sum").item() > 0
+        if asked and state.global_step < state.max_steps:
+            control.should_save = control.should_training_stop = self.stopped = True
+
+    def on_train_end(self, *_, **__):
+        # What is left is to write the result and to end. A process that dies of the signal on the way out has failed,
+        # and Snakemake deletes the results of a failed job.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def _ask(self, *_):
+        self.asked = True
+
+
 def _sync(path: Path) -> None:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
@@ -66,19 +97,12 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 
 def clear_checkpoints(folder: Path, identity: dict) -> None:
-    """Make the newest checkpoint in `folder` one that is whole and of the run with this identity.
+    """Make the newest checkpoint in `folder` a complete one of the run with this identity.
 
-    identity: what decides the run's numbers (spec, inputs, code). Checkpoints of another identity are deleted: to go on
-    from them would give weights that no configuration describes. So are newer ones that a kill left incomplete or that
-    were damaged since, and best weights from later steps.
+    identity: what decides the run's numbers (spec, inputs, code). Checkpoints of another identity are deleted, and so
+    are newer ones that a kill left incomplete or that were damaged since, and best weights from later steps.
     """
-    if folder.exists() and (found := _identity_of(folder)) != identity:
-        if found is None:
-            log.warning("%s: damaged since it was written; starts anew", folder / IDENTITY)
-        shutil.rmtree(folder)
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        write_json(folder / IDENTITY, identity)
+    clear_unless_identical(folder, identity)
     reached = 0
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=step_of, reverse=True):
         if (checkpoint / COMPLETE).exists():
@@ -99,22 +123,15 @@ def remove_incomplete(folder: Path) -> None:
             shutil.rmtree(checkpoint)
 
 
-def _identity_of(folder: Path) -> dict | None:
-    try:
-        return read_json(folder / IDENTITY)
-    except (FileNotFoundError, UserError):
-        return None
-
-
 def _damaged(checkpoint: Path) -> Path | None:
     """A file that is not what the marker says, the marker itself included; None if all are."""
     try:
         marker = read_json(checkpoint / COMPLETE)
         for part, hashes in marker.items():
             folder = checkpoint.with_name(part)
-            found = _hashes(folder) if folder.is_dir() else {}
-            for name in hashes | found:
-                if found.get(name) != hashes.get(name):
+            digests = _hashes(folder) if folder.is_dir() else {}
+            for name in hashes | digests:
+                if digests.get(name) != hashes.get(name):
                     return folder / name
     except (UserError, AttributeError):  # no JSON, no object, or a folder without files
         return checkpoint / COMPLETE

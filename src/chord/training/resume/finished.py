@@ -1,7 +1,8 @@
-"""A run's result, kept in place of its checkpoints until the workflow has recorded it.
+"""A run's result, stored in place of its checkpoints until the workflow has recorded it.
 
 Snakemake deletes what a job made when the job does not end well: when it is killed after its last line, when Snakemake
-itself is killed, when another job of its group fails. The next attempt then delivers what was kept and trains nothing.
+itself is killed, when another job of its group fails. The next attempt then delivers the stored result, and trains
+nothing.
 """
 
 import logging
@@ -10,16 +11,16 @@ import shutil
 from pathlib import Path
 
 from chord.errors import UserError
+from chord.io.continuation import IDENTITY
 from chord.io.files import atomic_folder, read_json, remove
 from chord.io.provenance import file_sha256, folder_sha256
 
 log = logging.getLogger(__name__)
 FINISHED = "finished"
-IDENTITY = "identity.json"  # whose checkpoints, and whose result, these are (chord.training.resume.checkpoints)
 RESULT = ("model", "curves.csv", "manifest.json")  # the manifest last: it says that the others are there
 
 
-def keep(out: Path, checkpoints: Path) -> None:
+def store(out: Path, checkpoints: Path) -> None:
     """Replace the checkpoints of the run in `out`, which is complete, by its result: links, which take no room."""
     with atomic_folder(checkpoints / FINISHED) as folder:
         _place(out, folder)
@@ -28,25 +29,25 @@ def keep(out: Path, checkpoints: Path) -> None:
             remove(old)
 
 
-def is_kept(checkpoints: Path) -> bool:
-    """Whether a whole result of the run to which these checkpoints belong is there; a damaged one is deleted."""
-    kept = checkpoints / FINISHED
-    if not kept.exists():
+def is_stored(checkpoints: Path) -> bool:
+    """Whether a complete result of the run to which these checkpoints belong is there; a damaged one is deleted."""
+    result = checkpoints / FINISHED
+    if not result.exists():
         return False
     try:
-        found = {f"model/{name}": digest for name, digest in folder_sha256(kept / "model").items()}
-        found["curves.csv"] = file_sha256(kept / "curves.csv")
-        whole = read_json(kept / "manifest.json")["files"] == found
+        digests = {f"model/{name}": digest for name, digest in folder_sha256(result / "model").items()}
+        digests["curves.csv"] = file_sha256(result / "curves.csv")
+        complete = read_json(result / "manifest.json")["files"] == digests
     except (UserError, FileNotFoundError):  # no JSON, no weights
-        whole = False
-    if not whole:
-        log.warning("%s: damaged since it was written; starts anew", kept)
-        shutil.rmtree(kept)
-    return whole
+        complete = False
+    if not complete:
+        log.warning("%s: damaged since it was written; starts anew", result)
+        shutil.rmtree(result)
+    return complete
 
 
 def deliver(checkpoints: Path, out: Path) -> None:
-    """Put the kept result back into the run's folder `out`."""
+    """Put the stored result back into the run's folder `out`."""
     log.info("%s: was finished before; delete %s to train it again", out, checkpoints)
     for name in RESULT:
         remove(out / name)
@@ -54,10 +55,10 @@ def deliver(checkpoints: Path, out: Path) -> None:
 
 
 def forget_recorded(study: Path) -> None:
-    """Delete what is kept of the runs below a study's results that have their result: their workflow has ended."""
-    for kept in study.glob(f"*/**/checkpoints/{FINISHED}"):
-        if (kept.parents[1] / "manifest.json").exists():
-            shutil.rmtree(kept.parent)
+    """Delete the stored results of a study's runs whose workflow has ended: they have their result."""
+    for result in study.glob(f"*/**/checkpoints/{FINISHED}"):
+        if (result.parents[1] / "manifest.json").exists():
+            shutil.rmtree(result.parent)
 
 
 def _place(source: Path, target: Path) -> None:

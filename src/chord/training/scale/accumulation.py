@@ -4,11 +4,9 @@ Implementations of offloading have kept the last pass's gradient only, without a
 merely worse.
 """
 
-import copy
-
 import torch
-from accelerate.utils import DistributedType, reduce
-from torch import Tensor, nn
+from accelerate.utils import reduce
+from torch import Tensor
 from torch.distributed.tensor import DTensor
 from transformers import Trainer, TrainerCallback
 
@@ -33,10 +31,10 @@ class CheckAccumulation(TrainerCallback):
         self.rows = rows
 
     def on_train_begin(self, args, state, control, **_):
-        whole = self._gradient([self.rows])
+        together = self._gradient([self.rows])
         parts = self._gradient([[row] for row in self.rows])
         sums = torch.tensor(
-            [[((a - b) ** 2).sum(), (b**2).sum()] for a, b in zip(parts, whole, strict=True)], dtype=torch.float64
+            [[((a - b) ** 2).sum(), (b**2).sum()] for a, b in zip(parts, together, strict=True)], dtype=torch.float64
         ).sum(0)
         difference, size = reduce(sums.to(args.device), "sum").sqrt().tolist()
         tolerance = TOLERANCE["bf16" if args.bf16 else "fp32"]
@@ -49,7 +47,6 @@ class CheckAccumulation(TrainerCallback):
     def _gradient(self, passes: list[list[Sequence]]) -> list[Tensor]:
         """This rank's part of the gradient of the mean loss over all rows' tokens, in the machine's memory."""
         accelerator, model = self.trainer.accelerator, self.trainer.model_wrapped
-        by_deepspeed = accelerator.distributed_type == DistributedType.DEEPSPEED
         model.train()
         tokens = sum(len(row.response_ids) for rows in passes for row in rows)
         for number, rows in enumerate(passes, start=1):
@@ -57,43 +54,12 @@ class CheckAccumulation(TrainerCallback):
             padded = collate(rows, 0, accelerator.device)  # any token: it is behind all that has loss
             with accumulating(accelerator, model, last), accelerator.autocast():
                 loss = -model(**padded, fused_lm_head=True).log_probs.sum() / tokens
-                if by_deepspeed:  # as accelerate calls it, but for the update
-                    model.set_gradient_accumulation_boundary(last)
-                    model.backward(loss)
-                else:
-                    accelerator.backward(loss)
-        if by_deepspeed:
-            return _take_deepspeeds(model, accelerator.process_index, accelerator.num_processes)
-        found = [_local(parameter.grad) for parameter in model.parameters() if parameter.grad is not None]
+                accelerator.backward(loss)
+        gradients = [_local(parameter.grad) for parameter in model.parameters() if parameter.grad is not None]
         model.zero_grad()
-        return found
+        return gradients
 
 
 def _local(gradient: Tensor) -> Tensor:
     part = gradient.to_local() if isinstance(gradient, DTensor) else gradient
     return part.detach().to("cpu", torch.float32, copy=True)
-
-
-def _take_deepspeeds(engine: nn.Module, rank: int, ranks: int) -> list[Tensor]:
-    """Gradients of every so manyth parameter. Afterwards there are none: an update at rate 0, which leaves the moments
-    as they were, ends the step.
-    """
-    from deepspeed.utils import safe_get_full_grad
-
-    found = []
-    for number, parameter in enumerate(engine.parameters()):
-        gradient = safe_get_full_grad(parameter)  # every rank asks for each
-        if number % ranks == rank:
-            found.append(gradient.to("cpu", torch.float32))
-    optimizer = engine.optimizer.optimizer
-    moments = {part: copy.deepcopy(state) for part, state in optimizer.state.items()}
-    rates = [group["lr"] for group in optimizer.param_groups]
-    for group in optimizer.param_groups:
-        group["lr"] = 0.0
-    engine.step()
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
-    for part, state in optimizer.state.items():
-        for name, value in state.items():  # in place: DeepSpeed holds views of them
-            value.copy_(moments[part][name]) if part in moments else value.zero_()
-    return found

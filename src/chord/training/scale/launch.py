@@ -2,10 +2,9 @@
 
 torch's agent starts and watches them, as it does under `accelerate launch`, which starts several ranks on GPUs only.
 It runs in the process of the command itself: a scheduler knows one process, its signal reaches all ranks, and these
-die with it.
+end with it.
 """
 
-import ctypes
 import logging
 import os
 import signal
@@ -14,9 +13,10 @@ import time
 
 import psutil
 
+from chord.io.children import end_with
+
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # Snakemake sets them to the `threads` of a job
 LAUNCHER = "CHORD_LAUNCHER"  # number of the process that started this rank
-PR_SET_PDEATHSIG = 1  # prctl(2)
 PATIENCE_SECONDS = 10.0
 
 
@@ -58,11 +58,9 @@ def launch(ranks: int, arguments: list[str]) -> int:
 
 
 def end_with_launcher() -> None:
-    """From here on the system kills this rank when its launcher is gone, however that ended."""
-    if LAUNCHER in os.environ and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != int(os.environ[LAUNCHER]):  # it was gone before
-            raise SystemExit(1)
+    """From here on this process, if it is a rank, ends when its launcher is gone, however that ended."""
+    if LAUNCHER in os.environ:
+        end_with(int(os.environ[LAUNCHER]))
 
 
 def let_the_first_rank_speak() -> None:

@@ -20,12 +20,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from chord.errors import UserError
+from chord.io.children import start_guarded
 from chord.io.files import PARTIAL
 from chord.rollouts import Decoding, Sample
 from chord.rollouts.backends import ServerBackend, VllmBackend
 from chord.rollouts.server import ServerEngine
 
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder there that only this user can open
 FILE_BYTES = 2**32  # of weights that are held at once on their way to a file
 CONCURRENCY = 256  # requests of a rank under way at once; the server makes batches of them
 # Starts of the names of variables that are not for the server: it is no rank, and asks for no key.
@@ -76,7 +77,8 @@ class OwnServer(ServerEngine):
         if self.ranks.is_main_process:
             folder = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=self.weights_in))
             self._write(weights, folder)
-            with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), timeout=None) as client:
+            transport = httpx.HTTPTransport(uds=str(self.socket))
+            with httpx.Client(transport=transport, timeout=None) as client:  # noqa: S113 - large weights take minutes
                 self._wait_until_ready(client)
                 self._call(client, "collective_rpc", method="reload_weights", kwargs={"weights_path": str(folder)})
                 self._call(client, "reset_prefix_cache")
@@ -113,14 +115,7 @@ class OwnServer(ServerEngine):
         if gpus is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpus
         with open(self.log, "w") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "chord.io.guard", str(os.getpid()), place, *command],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # a signal to the job's processes must not end the guard before the server
-            )
+            process = start_guarded(command, place, environment, output)
         self._end = weakref.finalize(self, _end, process)  # at the latest when Python ends; after a kill by the guard
         return process
 
@@ -144,16 +139,16 @@ class OwnServer(ServerEngine):
 
     def _write(self, weights: Iterable[tuple[str, Tensor]], folder: Path) -> None:
         """As safetensors files, in the precision that the server computes in."""
-        held: dict[str, Tensor] = {}
+        part: dict[str, Tensor] = {}
         number = 0
         for name, tensor in weights:
             # A copy: tied weights have two names for one memory, which the format does not allow.
-            held[name] = tensor.detach().to("cpu", self.dtype, copy=True).contiguous()
-            if sum(one.nbytes for one in held.values()) >= FILE_BYTES:
-                save_file(held, folder / f"{number:05d}.safetensors")
-                held, number = {}, number + 1
-        if held:
-            save_file(held, folder / f"{number:05d}.safetensors")
+            part[name] = tensor.detach().to("cpu", self.dtype, copy=True).contiguous()
+            if sum(one.nbytes for one in part.values()) >= FILE_BYTES:
+                save_file(part, folder / f"{number:05d}.safetensors")
+                part, number = {}, number + 1
+        if part:
+            save_file(part, folder / f"{number:05d}.safetensors")
 
     @contextmanager
     def _naming_the_log(self) -> Iterator[None]:

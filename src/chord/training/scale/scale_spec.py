@@ -49,8 +49,8 @@ class Scale(Settings):
     """The defaults are one process that holds everything, which every model that fits in one GPU should use."""
 
     ranks: PositiveInt = Field(1, description="processes that share the rows of a step, a GPU each")
-    sharding: Literal["none", "fsdp2", "zero2", "zero3"] = Field(
-        "none", description="what ranks share: nothing; all of the model (fsdp2, zero3); gradients and moments (zero2)"
+    sharding: Literal["none", "fsdp2"] = Field(
+        "none", description="what ranks share: nothing, or weights, gradients and moments (torch's FSDP2)"
     )
     cpu_offload: bool = Field(False, description="moments, and sharded weights, in the machine's memory")
     gradient_checkpointing: bool = Field(False, description="compute each layer's activations again in the backward")
@@ -67,12 +67,12 @@ class Scale(Settings):
     @property
     def shards_weights(self) -> bool:
         """Whether no rank holds whole weights."""
-        return self.sharding in ("fsdp2", "zero3")
+        return self.sharding != "none"
 
     @model_validator(mode="after")
     def _shares_are_of_something(self) -> "Scale":
         if self.cpu_offload and self.sharding == "none":
-            raise ValueError("cpu_offload: expected a sharding (fsdp2, zero2 or zero3) beside it")
+            raise ValueError("cpu_offload: expected sharding fsdp2 beside it")
         if self.sharding != "none" and self.ranks == 1:
             raise ValueError(f"sharding: expected none for one rank, or more ranks; got {self.sharding}")
         return self

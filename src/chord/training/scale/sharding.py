@@ -1,10 +1,9 @@
-"""What the ranks of a job share of its model: torch's FSDP2 or DeepSpeed's ZeRO, as `training.scale` says.
+"""What the ranks of a job share of its model: nothing, or all of it by torch's FSDP2, as `training.scale` says.
 
 Weights, gradients and moments are fp32 wherever they lie; with bf16 the computation gets bf16 copies of the weights and
 gradients are summed over ranks in fp32.
 """
 
-import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -20,14 +19,12 @@ from chord.errors import UserError
 from chord.training.scale.scale_spec import Scale
 
 PATIENCE = timedelta(hours=2)  # for the other ranks, while one samples the longest responses or writes a checkpoint
-ZERO_STAGES = {"zero2": 2, "zero3": 3}
 
 
 def start_ranks(scale: Scale, precision: str) -> PartialState:
     """Join the other ranks, in the way that the sharding needs. Call it before anything else asks accelerate.
 
-    precision: "bf16" or "fp32". UserError if the processes are not as many as `scale.ranks`, the GPUs fewer, or
-    DeepSpeed is missing.
+    precision: "bf16" or "fp32". UserError if there are not `scale.ranks` processes, or fewer GPUs.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != scale.ranks:
@@ -47,13 +44,6 @@ def start_ranks(scale: Scale, precision: str) -> PartialState:
 
 def _joined(scale: Scale, precision: str) -> PartialState:
     cuda = torch.cuda.is_available()
-    if scale.sharding in ZERO_STAGES:
-        if importlib.util.find_spec("deepspeed") is None:
-            raise UserError(
-                f"scale.sharding: {scale.sharding} needs DeepSpeed; pip install -e '.[deepspeed]', or fsdp2"
-            )
-        os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
-        return PartialState(backend="nccl" if cuda else "gloo", timeout=PATIENCE)
     if scale.sharding == "none":
         return PartialState(cpu=not cuda, timeout=PATIENCE)
     # Offloaded gradients are clipped on the CPU.
@@ -77,38 +67,15 @@ def sharding_arguments(scale: Scale) -> dict:
     """What transformers' TrainingArguments need beside the state that `start_ranks` made."""
     if scale.ranks == 1:
         return {}
-    if scale.sharding == "none":
-        return {"accelerator_config": {"use_configured_state": True}}
-    # Each pass sends gradients to the rank that keeps them: to wait for the last one would need whole gradients.
-    state = {"use_configured_state": True, "gradient_accumulation_kwargs": {"sync_each_batch": True}}
-    if scale.sharding == "fsdp2":
-        return {"accelerator_config": state}
-    return {"accelerator_config": state, "deepspeed": _deepspeed(scale)}
-
-
-def _deepspeed(scale: Scale) -> dict:
-    """DeepSpeed's configuration; "auto" is filled in from the TrainingArguments."""
-    zero = {"stage": ZERO_STAGES[scale.sharding]}
-    if scale.cpu_offload:
-        zero["offload_optimizer"] = {"device": "cpu"}
-        if scale.sharding == "zero3":
-            zero["offload_param"] = {"device": "cpu"}
-    return {
-        "zero_optimization": zero,
-        "zero_allow_untested_optimizer": True,
-        "zero_force_ds_cpu_optimizer": False,  # torch's AdamW, as without sharding
-        "bf16": {"enabled": "auto"},
-        "data_types": {"grad_accum_dtype": "fp32"},
-        "communication_data_type": "fp32",
-        "gradient_clipping": "auto",
-        "gradient_accumulation_steps": "auto",
-        "train_micro_batch_size_per_gpu": "auto",
-        "train_batch_size": "auto",
-    }
+    config = {"use_configured_state": True}
+    if scale.shards_weights:
+        # Each pass sends gradients to the rank that keeps them: to wait for the last one would need whole gradients.
+        config["gradient_accumulation_kwargs"] = {"sync_each_batch": True}
+    return {"accelerator_config": config}
 
 
 def is_sharded(accelerator: Accelerator) -> bool:
-    return accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
+    return accelerator.distributed_type == DistributedType.FSDP
 
 
 @contextmanager
@@ -118,7 +85,7 @@ def accumulating(accelerator: Accelerator, model: nn.Module, last: bool) -> Iter
     Ranks that hold all of the model exchange gradients in the last pass only, and may differ in the number of passes.
     """
     if is_sharded(accelerator):
-        accelerator.gradient_state._set_sync_gradients(last)  # as Trainer does; DeepSpeed updates in the last backward
+        accelerator.gradient_state._set_sync_gradients(last)  # as Trainer does
         yield
         return
     with nullcontext() if last else accelerator.no_sync(model):

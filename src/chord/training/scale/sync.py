@@ -1,5 +1,6 @@
 """Rollouts by an engine with weights of its own: it gets those of the model in training before each generation."""
 
+import copy
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,10 +13,10 @@ from transformers import PreTrainedModel, Trainer
 
 from chord.io.devices import server_gpus
 from chord.rollouts import Decoding, Engine, Sample
+from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.rollouts.parity import check_parity, probe_texts
-from chord.training.scale.replica import Replica, whole_copy
 from chord.training.scale.scale_spec import OwnRollouts, ServerRollouts
-from chord.training.scale.weights import whole_weights
+from chord.training.scale.weights import full_weights
 from chord.training.sequences import Sequence, collate
 from chord.training.train_spec import TrainSpec
 
@@ -38,6 +39,29 @@ class WeightedEngine(Engine, Protocol):
         ...
 
 
+def full_copy(model: PreTrainedModel, precision: str) -> PreTrainedModel:
+    """A copy to sample from, in the precision of the passes in training. Make it before a trainer shards the model."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    replica = copy.deepcopy(model).requires_grad_(False)
+    return replica.to(device, torch.bfloat16 if precision == "bf16" else torch.float32)
+
+
+class Replica(HuggingFaceEngine):
+    """An engine over such a copy, which each rank has while ranks share the weights in training."""
+
+    def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """Compute with these from now on; see `WeightedEngine`."""
+        own = self.model.state_dict()
+        for name, weight in weights:
+            own[name].copy_(weight)
+
+    def sleep(self) -> None:
+        """The copy stays where it is."""
+
+    def close(self) -> None:
+        """It ends with its process."""
+
+
 def open_synced(
     spec: TrainSpec,
     model: PreTrainedModel,
@@ -57,7 +81,7 @@ def open_synced(
         if not spec.scale.shards_weights:
             return None
         rows = [spec.validation.batch_rows, getattr(spec.stage, "generate_batch_rows", spec.validation.batch_rows)]
-        engine = Replica(whole_copy(model, precision), pad, ends, min(rows))
+        engine = Replica(full_copy(model, precision), pad, ends, min(rows))
     elif isinstance(settings, ServerRollouts):
         from chord.training.scale.own_server import OwnServer
 
@@ -112,7 +136,7 @@ class SyncedEngine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # what the update has left unused, vLLM takes in the same process
         model = trainer.accelerator.unwrap_model(trainer.model)
-        self.engine.load_weights(under_all_names(whole_weights(model), model.all_tied_weights_keys))
+        self.engine.load_weights(under_all_names(full_weights(model), model.all_tied_weights_keys))
         # All ranks see what any of them found: one that stopped alone would leave the others waiting.
         everywhere = gather_object([(expected, self.engine.score(self.probes))])
         mean, maximum = check_parity(

@@ -1,58 +1,94 @@
-"""The weights of a model in training, whole and by the names that its files have, whatever holds them."""
+"""The weights of a model in training: with adapters or without, and as its files have them, whatever holds them.
 
-from collections.abc import Iterator
+Adapters are low-rank (LoRA, arXiv 2106.09685), by peft: W x + alpha / rank * B A x, where W is not trained.
+"""
+
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import torch
 from accelerate.utils import is_peft_model
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.nn import Module
 from transformers import PreTrainedModel
-from transformers.utils import CONFIG_NAME
 
-from chord.io.files import read_json, write_json
-from chord.training.adapters import merged
+from chord.errors import UserError
+from chord.training.train_spec import Lora
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
-def whole_weights(model: Module) -> Iterator[tuple[str, Tensor]]:
+def add_adapters(model: PreTrainedModel, settings: Lora, seed: int) -> "PeftModel":
+    """Freeze the model and put an adapter on each linear layer but the output layer, in place. A is random, B is 0.
+
+    Returns the wrapper whose checkpoints hold the adapters only; `model` itself computes and samples with them from now
+    on. UserError if peft is missing, or if weights of the model are no linear layers that an adapter could go to.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise UserError(f"lora: peft cannot be imported ({error}); install it: pip install -e '.[lora]'") from error
+    if stacked := [name for name, weight in model.named_parameters() if weight.ndim > 2]:
+        raise UserError(f"lora: {stacked[0]}: expected a model of linear layers; these experts would stay as they are")
+    config = LoraConfig(
+        r=settings.rank, lora_alpha=settings.alpha, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM"
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_peft_model(model, config)
+
+
+def full_weights(model: Module) -> Iterator[tuple[str, Tensor]]:
     """(name in the model's safetensors, whole tensor) of every weight, one after another. Every rank calls it.
 
-    Adapters are merged into copies, a layer at a time: the model goes on training as it is. Of a model under DeepSpeed
-    these are the fp32 weights that its optimizer updates, whatever it computes with.
+    Adapters are merged into copies, a layer at a time: the model goes on training as it is.
     """
-    model = _unwrapped(model)
-    yield from merged(model, _gathered(model))
+    model = _unwrap(model)
+    yield from merge_adapters(model, _gather(model))
 
 
-def save_whole(model: Module, folder: Path | None) -> None:
+def save_full(model: Module, folder: Path | None) -> None:
     """Write the model as it is now, adapters merged, for `from_pretrained`. Every rank calls it, one with a folder."""
-    model = _unwrapped(model)
+    model = _unwrap(model)
     weights = {}
-    for name, weight in whole_weights(model):
+    for name, weight in full_weights(model):
         # Off the device, which may not hold a second copy; tied weights are written under one of their names.
         if folder and name not in model.all_tied_weights_keys:
             weights[name] = weight.cpu()
     if folder:
-        dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
         model.save_pretrained(folder, state_dict=weights)  # which takes them out of it
-        # transformers notes the dtype that the model computes with, which under DeepSpeed is not that of its weights.
-        config = read_json(folder / CONFIG_NAME)
-        if config["dtype"] != dtype:
-            write_json(folder / CONFIG_NAME, config | {"dtype": dtype})
 
 
-def _unwrapped(model: Module) -> PreTrainedModel:
+def _unwrap(model: Module) -> PreTrainedModel:
     """Without peft's wrapper: the model whose linear layers have become layers with adapters."""
     return model.get_base_model() if is_peft_model(model) else model
 
 
-def _gathered(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
+def _gather(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in model.state_dict(keep_vars=True).items():
         if isinstance(tensor, DTensor):
             # Offloaded parts lie in the machine's memory, but only the mesh's devices can exchange them.
             tensor = tensor.to(tensor.device_mesh.device_type).full_tensor()
-        elif hasattr(tensor, "_hp_mapping") or hasattr(tensor, "ds_id"):
-            from deepspeed.utils import safe_get_full_fp32_param
-
-            tensor = safe_get_full_fp32_param(tensor)
         yield name, tensor.detach()
+
+
+def merge_adapters(model: PreTrainedModel, weights: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    """The weights with the adapters in them, W + alpha / rank * B A, under the names of a model that never had any.
+
+    model: with adapters or without, not peft's wrapper. weights: (name, whole tensor) in the order of its `state_dict`.
+    """
+    for name, tensor in weights:
+        layer, _, part = name.partition(".base_layer.")
+        if part == "weight":
+            frozen = tensor
+        elif ".lora_A." in name:
+            down = tensor
+        elif ".lora_B." in name:
+            layer = name.partition(".lora_B.")[0]
+            (scale,) = model.get_submodule(layer).scaling.values()
+            yield f"{layer}.weight", torch.addmm(frozen, tensor, down, alpha=scale)
+        else:
+            yield f"{layer}.{part}" if part else name, tensor

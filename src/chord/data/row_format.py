@@ -1,0 +1,75 @@
+"""Rows: how they are made, what makes two of them the same question, and what no file of rows may hold."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from chord.errors import UserError
+from chord.tasks import find_task
+from chord.world import problems
+
+KEYS = {"id", "messages", "gold", "task", "group", "meta"}
+
+
+def render(task: str, *content: object) -> list[dict[str, str]]:
+    """The chat messages of a task's prompt; content: what its `render` takes."""
+    return find_task(task).render(*content)
+
+
+def row(row_id: str, messages: list[dict], gold: str, task: str, group: str, question: str, **meta: object) -> dict:
+    """A row in the format of docs/architecture.md.
+
+    meta.question is the dataset's own text, without the words of the task: what makes two rows the same question.
+    """
+    meta = {"question": question, **meta}
+    return {"id": row_id, "messages": messages, "gold": gold, "task": task, "group": group, "meta": meta}
+
+
+def user_text(messages: list[dict]) -> str:
+    return "\n".join(message["content"] for message in messages if message["role"] == "user")
+
+
+def question_of(row: dict) -> str:
+    """What a test question is compared by; rows of the world and its skills have nothing but their messages."""
+    return row["meta"].get("question") or row["messages"][-1]["content"]
+
+
+def identity(row: dict) -> str:
+    """What makes two rows the same question: the canonical problem of the world, else the messages' normalised text."""
+    if row["task"] == "world":
+        return problems.parse(row["messages"][-1]["content"]).canonical
+    return " ".join(" ".join(message["content"] for message in row["messages"]).casefold().split())
+
+
+def check_ids(rows: Iterable[dict], shown: str) -> None:
+    """Refuse rows with missing or unknown keys, and repeated ids, naming the first offender."""
+    ids: dict[str, int] = {}
+    for number, row in enumerate(rows, start=1):
+        if set(row) != KEYS:
+            wrong = ", ".join(sorted(set(row) ^ KEYS))
+            raise UserError(f"{shown}:{number}: missing or unknown keys: {wrong}")
+        if row["id"] in ids:
+            raise UserError(f"{shown}:{number}: id {row['id']!r} stands in row {ids[row['id']]} already")
+        ids[row["id"]] = number
+
+
+def check_rows(rows: Sequence[dict], shown: str) -> None:
+    """`check_ids`, and refuse a question that is there twice."""
+    check_ids(rows, shown)
+    questions: dict[str, str] = {}
+    for number, row in enumerate(rows, start=1):
+        question = identity(row)
+        if question in questions:
+            raise UserError(f"{shown}:{number}: row {row['id']!r} repeats the question of {questions[question]!r}")
+        questions[question] = row["id"]
+
+
+def check_disjoint(splits: Mapping[str, Iterable[dict]]) -> None:
+    """Refuse a question that stands in two splits."""
+    places: dict[str, tuple[str, str]] = {}
+    for name, rows in splits.items():
+        for row in rows:
+            question = identity(row)
+            if places.setdefault(question, (name, row["id"]))[0] != name:
+                other, other_id = places[question]
+                raise UserError(
+                    f"{name}: row {row['id']!r} is also row {other_id!r} of {other}; splits must not overlap"
+                )

@@ -1,0 +1,74 @@
+"""What generating and scoring hand on: benchmark rows, and the columns of completions.parquet and scores.parquet.
+
+Both parquet files carry a record (manifest) in their metadata.
+"""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+
+from chord.errors import UserError
+from chord.io import parquet
+from chord.io.files import read_jsonl
+
+ROW_KEYS = ("id", "messages", "gold", "task", "group")
+COMPLETIONS = pa.schema(
+    {
+        "prompt_id": pa.string(),
+        "group": pa.string(),
+        "sample": pa.int32(),
+        "text": pa.string(),
+        "tokens": pa.int32(),  # with the end token
+        "truncated": pa.bool_(),  # no end token within the limit
+        "seed": pa.int64(),
+    }
+)
+SCORES = pa.schema(
+    {
+        "prompt_id": pa.string(),
+        "group": pa.string(),
+        "sample": pa.int32(),
+        "tokens": pa.int32(),
+        "truncated": pa.bool_(),
+        "reward": pa.float64(),
+        "correct": pa.bool_(),
+        "parsed": pa.bool_(),  # an answer was found
+        "reason": pa.string(),
+        "official_correct": pa.bool_(),  # as the benchmark's authors read the answer; null where that is not known
+    }
+)
+# What names the run of a file at the top level of its record.
+IDENTITY = ("method", "seed_index", "benchmark", "k", "spec_hash", "manifest")
+
+
+def read_rows(path: Path) -> list[dict]:
+    """Rows in file order: not empty, with all keys, each id once."""
+    rows = read_jsonl(path)
+    if not rows:
+        raise UserError(f"{path}: no rows")
+    seen = set()
+    for number, row in enumerate(rows, start=1):
+        missing = [key for key in ROW_KEYS if key not in row]
+        if missing:
+            raise UserError(f"{path}: row {number}: missing {', '.join(missing)}")
+        if row["id"] in seen:
+            raise UserError(f"{path}: row {number}: id {row['id']!r} is there twice")
+        seen.add(row["id"])
+    return rows
+
+
+def write(path: Path, table: pa.Table, record: dict) -> None:
+    parquet.write(path, table.replace_schema_metadata({"chord": json.dumps(record)}), compression="zstd")
+
+
+def read_record(path: Path) -> dict:
+    """The record of a completions file; anything else is refused by name."""
+    schema = parquet.read_schema(path)
+    if b"chord" not in (schema.metadata or {}):
+        raise UserError(f"{path}: no record in its metadata; expected a file written by `chord generate`")
+    if schema.remove_metadata() != COMPLETIONS:
+        raise UserError(
+            f"{path}: columns {schema.names}; expected {COMPLETIONS.names} of the types of docs/architecture.md"
+        )
+    return json.loads(schema.metadata[b"chord"])

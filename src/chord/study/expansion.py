@@ -1,0 +1,99 @@
+"""What a study writes short: further base models, and the methods of a comparison over two axes.
+
+A further base model is the study's own, trained on with what its entry in `bases` changes: all of that training is
+annealed (the rate falls to zero, the mixture is the last part's), and its gates are measured and not enforced.
+
+A grid is one method with the settings of each row and column. What a column changes, it changes of the references too,
+so that differences are taken within a column. The methods are ordinary ones, named `<reference>@<column>` and
+`<method>@<column>-<row>`: `rl@x0.02`, `chord_phi@x0.02-mu0.1`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from chord.analysis.specs import Grid, GridAxis, GridReference
+from chord.study.problems import Keys, Layer, Problems, complete, line, unknown, validate
+from chord.study.reading import merge, nested
+from chord.study.settings import BASE, START, Axis, Comparison, StudyFile, Value, value_text
+from chord.study.study import Method
+from chord.world.pretrain_spec import PretrainSpec
+
+CONTINUED = {"anneal_share": 1.0, "gates": {"enforce": False}}
+LayerOf = Callable[[Any, Keys], Layer]  # a value of the study with the place where it stands
+
+
+def further_bases(settings: StudyFile, layer_of: LayerOf) -> dict[str, PretrainSpec]:
+    """The specification of each entry of `bases`; Problems of what is wrong with them."""
+    if settings.bases and settings.base_model is None:
+        raise Problems([line(layer_of(None, ()), ("bases",), "expected a section base_model too, which they change")])
+    below = [layer_of(settings.base_model, ("base_model",)), Layer("", CONTINUED)]
+    bases = {}
+    for name, section in settings.bases.items():
+        if name == BASE or name in settings.methods:
+            message = f"expected a name that is neither {BASE} nor a method of this study"
+            raise Problems([line(layer_of(None, ()), ("bases", name), message)])
+        layers = [*below, layer_of(section, ("bases", name))]
+        bases[name] = complete(PretrainSpec, layers, {"seed": settings.seed})
+    return bases
+
+
+def expand(
+    name: str, comparison: Comparison, settings: StudyFile, methods: Mapping[str, Method], layer_of: LayerOf
+) -> tuple[list[Method], Grid]:
+    """The methods of the comparison `name`, column by column with the references first; and where each stands.
+
+    methods: those of the study, by name. Problems where a value does not fit one of them.
+    """
+    grid = comparison.grid
+
+    def at(method: str, **values: Value) -> Method:
+        """A method with one value of some of the axes `columns` and `rows`."""
+        changed, names, titles = methods[method], [], [methods[method].title]
+        for axis_name, value in values.items():
+            axis: Axis = getattr(grid, axis_name)
+            place = ("comparisons", name, "grid", axis_name)
+            changed = _with_value(changed, axis.setting, value, settings, layer_of, place)
+            names.append(f"{'' if axis.setting == START else axis.symbol}{value_text(value)}")
+            titles.append(f"from {value}" if axis.setting == START else axis.label(value))
+        return replace(changed, name=f"{method}@{'-'.join(names)}", title=", ".join(titles))
+
+    columns = grid.columns.values
+    references = {reference: [at(reference, columns=value) for value in columns] for reference in comparison.references}
+    places = [[at(grid.method, columns=value, rows=row) for row in grid.rows.values] for value in columns]
+    expanded = [
+        method
+        for number, column in enumerate(places)
+        for method in [*(reference[number] for reference in references.values()), *column]
+    ]
+    return expanded, Grid(
+        title=methods[grid.method].title,
+        rows=_axis(grid.rows),
+        columns=_axis(grid.columns),
+        methods=tuple(tuple(method.name for method in column) for column in places),
+        references=tuple(
+            GridReference(title=methods[reference].title, methods=tuple(method.name for method in row))
+            for reference, row in references.items()
+        ),
+    )
+
+
+def _with_value(
+    method: Method, setting: str, value: Value, settings: StudyFile, layer_of: LayerOf, place: Keys
+) -> Method:
+    if method.stage is None:
+        raise Problems([line(layer_of(None, ()), place, f"expected methods that train, got {method.name}")])
+    if setting == START:
+        known = [BASE, *settings.bases, *settings.methods]
+        if value not in known:
+            raise Problems([line(layer_of(None, ()), (*place, "values"), unknown("start", value, known))])
+        return replace(method, start_from=value)
+    changed = nested(setting, value)
+    stage = validate(
+        type(method.stage), merge(method.stage.model_dump(mode="json"), changed), [layer_of(changed, place)]
+    )
+    return replace(method, stage=stage)
+
+
+def _axis(axis: Axis) -> GridAxis:
+    return GridAxis(title=axis.heading, labels=tuple(axis.label(value) for value in axis.values))

@@ -1,0 +1,62 @@
+"""The log of steps, and curves.csv made from it. The trainer's log lies in the checkpoints and so survives a kill."""
+
+import csv
+import time
+from pathlib import Path
+
+from transformers import Trainer, TrainerCallback
+
+from chord.io.files import atomic_path
+
+# TRL's and transformers' names for columns that we call otherwise (docs/architecture.md).
+RENAMED = {"learning_rate": "lr"}
+COLUMNS = (
+    "step epoch mu a_rl a_ex rl_loss expert_loss reward_mean reward_std zero_variance_groups entropy token_weight_mean "
+    "expert_nll response_tokens_mean truncated grad_norm lr rollouts expert_rows expert_tokens train_tokens "
+    "validation_accuracy validation_response_tokens generate_seconds score_seconds weigh_seconds "
+    "backward_seconds step_seconds validation_seconds"
+).split()
+# Beside them where an engine with weights of its own samples (chord.training.scale.sync).
+SYNC_COLUMNS = ("parity_mean", "parity_max", "rollout_drift", "sync_seconds")
+# Measured in time: the only columns that differ between a resumed and a straight run.
+CLOCK = tuple(column for column in (*COLUMNS, *SYNC_COLUMNS) if column.endswith("_seconds"))
+
+
+class Clock(TrainerCallback):
+    """Puts step_seconds into the step's log line: from rollouts to update, without validation.
+
+    Add it before callbacks whose time is not the step's.
+    """
+
+    def __init__(self, trainer: Trainer):
+        self.trainer = trainer
+
+    def on_step_begin(self, *_, **__):
+        self.began = time.perf_counter()
+
+    def on_step_end(self, *_, **__):
+        self.trainer._metrics["train"]["step_seconds"].append(time.perf_counter() - self.began)
+
+
+def curve_rows(
+    log_history: list[dict], rows_per_step: int, rows_per_epoch: int, more: tuple[str, ...] = ()
+) -> list[dict]:
+    """One dict a step with the known columns, step 0 being the start model; the closing summary is left out.
+
+    rows_per_step of the stage's training rows are used at each step, rows_per_epoch are one pass.
+    """
+    rows = []
+    for line in log_history:
+        if "train_runtime" in line:
+            continue
+        named = {RENAMED.get(key, key): value for key, value in line.items()}
+        named["epoch"] = named["step"] * rows_per_step / rows_per_epoch
+        rows.append({column: named.get(column) for column in (*COLUMNS, *more)})
+    return rows
+
+
+def write_curves(path: Path, rows: list[dict]) -> None:
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)  # None becomes an empty field; floats are written with all their digits
