@@ -246,14 +246,11 @@ def table_inputs(wildcards) -> dict[str, str | list[str]]:
     return {"curves": curves_of(methods), "manifests": manifests_of(methods)} | experts
 
 
-def table_options(wildcards, input) -> str:
-    given = {name: input.get(name, []) for name in ("cells", "differences", "experts", "reported")}
-    given["runs"] = [Path(curves).parent for curves in input.get("curves", [])]
-    return options(given)
-
-
-def figure_inputs(wildcards) -> dict[str, list[str]]:
-    """The inputs of a figure; over tokens they include the runs from which others start and each run's final step."""
+def figure_inputs(wildcards) -> dict[str, str | list[str]]:
+    """The inputs of a figure; a frontier also needs the runs from which others start, and each run's final step."""
+    kind = FIGURES[wildcards.figure].kind
+    if kind == "grid":
+        return estimates_of(wildcards.comparison)
     methods = STUDY.figure_methods(wildcards.comparison, wildcards.figure)
     if kind == "curves":
         return {"curves": curves_of(methods)}
