@@ -1,7 +1,7 @@
-r"""A right answer written in other ways, by rule: what a model may write and must get its reward for.
+r"""Writes a right answer in other ways, by rule: a model may write any of them and must get its reward.
 
-Pure functions of the reference. What changes the expression (terms in another order, a fraction as a quotient) is
-given out only where `latex_value` finds the same value; typesetting changes none.
+These are pure functions of the reference. A rule that changes the expression (terms in another order, a fraction as a
+quotient) is used only if `latex_value` computes the same value; typesetting does not change the value.
 """
 
 import re
@@ -12,38 +12,38 @@ from latex_value import equal, values
 from references import Answer, Shape, choose, number, shape
 from typesetting import spacing, typesetting
 
-MATHEMATICAL = 5  # of what is chosen for a reference, where its kind has as many rules; the rest is typesetting
+MATHEMATICAL = 5  # of the answers for a reference, if its kind has that many rules; the others are typesetting
 
 
 def all_equivalent(reference: str) -> tuple[list[Answer], list[Answer]]:
-    """Every way that the rules know, each text once: those of the reference's kind, and those of typesetting."""
-    read = shape(reference)
-    known = {reference, read.text}
-    rules = _RULES[read.kind](read)
-    set_otherwise = spacing(reference.strip()) if read.kind == "other" else typesetting(read)
-    return _once(rules, known), _once(set_otherwise, known)
+    """Returns the answers by the rules of the reference's kind, and those by typesetting; each text occurs once."""
+    reference_shape = shape(reference)
+    seen_texts = {reference, reference_shape.text}
+    rules = _RULES[reference_shape.kind](reference_shape)
+    typeset_ways = spacing(reference.strip()) if reference_shape.kind == "other" else typesetting(reference_shape)
+    return _drop_repeated(rules, seen_texts), _drop_repeated(typeset_ways, seen_texts)
 
 
-def _once(ways: Iterable[Answer], known: set[str]) -> list[Answer]:
-    found = []
+def _drop_repeated(ways: Iterable[Answer], seen_texts: set[str]) -> list[Answer]:
+    answers = []
     for rule, text in ways:
-        if text not in known:
-            known.add(text)
-            found.append((rule, text))
-    return found
+        if text not in seen_texts:
+            seen_texts.add(text)
+            answers.append((rule, text))
+    return answers
 
 
 def some_equivalent(reference: str, count: int, seed: int) -> list[Answer]:
-    rules, set_otherwise = all_equivalent(reference)
-    chosen = choose(rules, min(MATHEMATICAL, count), f"{seed} {reference}")
-    return [*chosen, *choose(set_otherwise, count - len(chosen), f"{seed} {reference}")]
+    rules, typeset_ways = all_equivalent(reference)
+    selection = choose(rules, min(MATHEMATICAL, count), f"{seed} {reference}")
+    return [*selection, *choose(typeset_ways, count - len(selection), f"{seed} {reference}")]
 
 
 # Expressions
 
 
-def _expressions(read: Shape) -> Iterator[Answer]:
-    text = read.text
+def _expressions(reference: Shape) -> Iterator[Answer]:
+    text = reference.text
     letters = re.sub(r"\\[a-zA-Z]+", "", text)
     if not re.search("[a-zA-Z]", letters):
         yield "name", f"x = {text}"
@@ -51,7 +51,7 @@ def _expressions(read: Shape) -> Iterator[Answer]:
     elif "A" not in letters:
         yield "name", f"A = {text}"
     yield "equals sign", f"= {text}"
-    for rule, other in _rewritten(text):
+    for rule, other in _rewrite(text):
         try:
             if equal(text, other) and any(values(text)):
                 yield rule, other
@@ -64,7 +64,7 @@ _GROUP = r"\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}"
 _FRACTION = re.compile(rf"(-?)\\[dt]?frac ?{_GROUP} ?{_GROUP}")
 
 
-def _rewritten(text: str) -> Iterator[Answer]:
+def _rewrite(text: str) -> Iterator[Answer]:
     terms = _terms(text)
     if len(terms) > 1:
         yield "order of terms", _sum(terms[::-1])
@@ -74,16 +74,16 @@ def _rewritten(text: str) -> Iterator[Answer]:
     yield "times", dotted.replace("\\cdot", "\\times")
     yield "times", text.replace("\\cdot", "\\times")
     yield "times", re.sub(r" ?\\cdot ?", " * ", text)
-    if found := re.fullmatch(
+    if match := re.fullmatch(
         r"(-?)\\[dt]?frac ?\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\} ?\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}", text
     ):
-        sign, above, below = found.groups()
+        sign, above, below = match.groups()
         yield "quotient", f"{sign}({above})/({below})"
         yield "form of \\frac", f"{sign}{{{above} \\over {below}}}"
         if above != "1":
             yield "quotient", f"{sign}\\frac{{1}}{{{below}}}({above})"
-    if found := re.fullmatch(r"(.+)/ ?(\w+|\\\w+)", text):
-        yield "quotient", f"\\frac{{{found[1].strip()}}}{{{found[2]}}}"
+    if match := re.fullmatch(r"(.+)/ ?(\w+|\\\w+)", text):
+        yield "quotient", f"\\frac{{{match[1].strip()}}}{{{match[2]}}}"
     apart = re.sub(r"(?<=\d) ?(?=\\sqrt)", r" \\cdot ", text)
     yield "root as a power", re.sub(r"\\sqrt\{?(\d+)\}?", r"{\1}^{1/2}", apart)
     yield "root as a power", re.sub(r"\\sqrt\{?(\d+)\}?", r"\1^{\\frac{1}{2}}", apart)
@@ -107,10 +107,10 @@ def _notation(text: str) -> Iterator[Answer]:
 
 
 def _terms(text: str) -> list[str]:
-    """Terms of a sum outside brackets, each with its sign."""
-    marked = re.sub(r"(?<=[\w)}\]!]) *([+-]) *", r"\n\1", text)
+    """The terms of a sum outside brackets, each with its sign."""
+    with_breaks = re.sub(r"(?<=[\w)}\]!]) *([+-]) *", r"\n\1", text)
     terms, depth = [""], 0
-    for piece in re.split(r"(\n)", marked):
+    for piece in re.split(r"(\n)", with_breaks):
         if piece == "\n" and not depth:
             terms.append("")
         elif piece != "\n":
@@ -123,8 +123,8 @@ def _sum(terms: list[str]) -> str:
     return "".join(terms).removeprefix("+")
 
 
-def _named(read: Shape) -> Iterator[Answer]:
-    name, value = read.parts
+def _equations(reference: Shape) -> Iterator[Answer]:
+    name, value = reference.parts
     yield "value alone", value
     yield "spaces", f"{name}={value}"
     yield "spaces", f"{name} = {value}"
@@ -136,43 +136,43 @@ def _named(read: Shape) -> Iterator[Answer]:
             yield rule, f"{name} = {text}"
 
 
-def _plus_minus(read: Shape) -> Iterator[Answer]:
-    plus, minus = read.text.replace("\\pm", "+"), read.text.replace("\\pm", "-")
+def _plus_minus(reference: Shape) -> Iterator[Answer]:
+    plus, minus = reference.text.replace("\\pm", "+"), reference.text.replace("\\pm", "-")
     yield "both values", f"{plus}, {minus}"
     yield "both values", f"{minus}, {plus}"
     yield "both values", f"{plus} \\text{{ and }} {minus}"
     yield "both values", f"{plus} \\text{{ or }} {minus}"
     yield "both values", f"\\{{{minus}, {plus}\\}}"
-    yield "name", f"x = {read.text}"
-    head, _, tail = read.text.partition("\\pm")
+    yield "name", f"x = {reference.text}"
+    head, _, tail = reference.text.partition("\\pm")
     yield "order of terms", f"\\pm {tail.strip()} + {head.strip()}"
 
 
 # What has elements
 
 
-def _pairs(read: Shape) -> Iterator[Answer]:
-    yield "spaces", f"( {' , '.join(read.parts)} )"
-    yield "spaces", f"({',~'.join(read.parts)})"
-    yield "spaces", "(" + ",\\ ".join(read.parts) + ")"
-    yield from (("elements", "(" + ", ".join(parts) + ")") for parts in _other_elements(read.parts))
+def _pairs(reference: Shape) -> Iterator[Answer]:
+    yield "spaces", f"( {' , '.join(reference.parts)} )"
+    yield "spaces", f"({',~'.join(reference.parts)})"
+    yield "spaces", "(" + ",\\ ".join(reference.parts) + ")"
+    yield from (("elements", "(" + ", ".join(parts) + ")") for parts in _other_elements(reference.parts))
 
 
 def _other_elements(parts: tuple[str, ...]) -> Iterator[list[str]]:
-    """The elements with those that are fractions in another form."""
+    """Yield the elements with fractions among them in another form."""
     fractions = [number(part) for part in parts]
-    if any(found and found.value.denominator > 1 and not found.after for found in fractions):
+    if any(fraction and fraction.value.denominator > 1 and not fraction.after for fraction in fractions):
         for form in ("{}/{}", "\\frac{{{}}}{{{}}}", "\\dfrac{{{}}}{{{}}}"):
             yield [
-                "-" * (found.value < 0) + form.format(abs(found.value.numerator), found.value.denominator)
-                if found and found.value.denominator > 1 and not found.after
+                "-" * (fraction.value < 0) + form.format(abs(fraction.value.numerator), fraction.value.denominator)
+                if fraction and fraction.value.denominator > 1 and not fraction.after
                 else part
-                for part, found in zip(parts, fractions, strict=True)
+                for part, fraction in zip(parts, fractions, strict=True)
             ]
 
 
-def _matrices(read: Shape) -> Iterator[Answer]:
-    for parts in (read.parts, *_other_elements(read.parts)):
+def _matrices(reference: Shape) -> Iterator[Answer]:
+    for parts in (reference.parts, *_other_elements(reference.parts)):
         rows = " \\\\ ".join(parts)
         yield "kind of matrix", f"\\begin{{bmatrix}} {rows} \\end{{bmatrix}}"
         yield "kind of matrix", f"\\left(\\begin{{array}}{{c}} {rows} \\end{{array}}\\right)"
@@ -181,15 +181,15 @@ def _matrices(read: Shape) -> Iterator[Answer]:
         yield "spaces", f"\\begin{{pmatrix}}\n{rows}\n\\end{{pmatrix}}"
 
 
-def _lists(read: Shape) -> Iterator[Answer]:
-    parts = read.parts
+def _lists(reference: Shape) -> Iterator[Answer]:
+    parts = reference.parts
     free = len(set(parts)) == len(parts)
-    form = "\\{%s\\}" if read.kind == "set" else "%s"
+    form = "\\{%s\\}" if reference.kind == "set" else "%s"
     yield "spaces", form % ",".join(parts)
     yield "spaces", form % ",\\ ".join(parts)
     yield "spaces", form % ",~".join(parts)
     yield from (("elements", form % ", ".join(other)) for other in _other_elements(parts))
-    if read.kind == "list":
+    if reference.kind == "list":
         yield "delimiters", ", ".join(f"${part}$" for part in parts)
         last = f"{parts[-2]} \\text{{ and }} {parts[-1]}"
         yield "and", ", ".join([*parts[:-2], last])
@@ -197,14 +197,14 @@ def _lists(read: Shape) -> Iterator[Answer]:
     if free:
         yield "order of elements", form % ", ".join(parts[::-1])
         yield "order of elements", form % ", ".join([*parts[1:], parts[0]])
-        if read.kind == "list" and "=" not in read.text:
+        if reference.kind == "list" and "=" not in reference.text:
             yield "as a set", "\\{" + ", ".join(parts) + "\\}"
 
 
 def _inequality(part: Shape, name: str = "x") -> str:
     low, high = part.parts
-    at_least, above = ("\\geq", "\\leq") if part.opened == "[" else (">", "<")
-    at_most = "\\leq" if part.closed == "]" else "<"
+    at_least, above = ("\\geq", "\\leq") if part.opening == "[" else (">", "<")
+    at_most = "\\leq" if part.closing == "]" else "<"
     if "infty" in low:
         return f"{name} {at_most} {high}"
     if "infty" in high:
@@ -212,33 +212,39 @@ def _inequality(part: Shape, name: str = "x") -> str:
     return f"{low} {above} {name} {at_most} {high}"
 
 
-def _intervals(read: Shape) -> Iterator[Answer]:
-    inner = f"{read.opened}{read.parts[0]},{read.parts[1]}{read.closed}"
-    chain = _inequality(read)
+def _intervals(reference: Shape) -> Iterator[Answer]:
+    inner = f"{reference.opening}{reference.parts[0]},{reference.parts[1]}{reference.closing}"
+    chain = _inequality(reference)
     yield "spaces", inner
-    yield "spaces", f"{read.opened}{read.parts[0]},~{read.parts[1]}{read.closed}"
+    yield "spaces", f"{reference.opening}{reference.parts[0]},~{reference.parts[1]}{reference.closing}"
     yield "inequality", chain
     yield "inequality", chain.replace("\\leq", "\\leqslant").replace("\\geq", "\\geqslant")
     yield "inequality", chain.replace("\\leq", "\\le").replace("\\geq", "\\ge")
     yield "inequality", chain.replace("\\leq", "≤").replace("\\geq", "≥")
-    yield "inequality", _inequality(read, "t")
+    yield "inequality", _inequality(reference, "t")
     yield "set by condition", f"\\{{x \\mid {chain}\\}}"
     yield "set by condition", f"\\{{x : {chain}\\}}"
     yield "element of", f"x \\in {inner}"
-    yield "element of", f"x\\in\\left{read.opened}{read.parts[0]}, {read.parts[1]}\\right{read.closed}"
+    yield (
+        "element of",
+        f"x\\in\\left{reference.opening}{reference.parts[0]}, {reference.parts[1]}\\right{reference.closing}",
+    )
     if "+" not in inner:
         yield "infinity", inner.replace(",\\infty", ",+\\infty")
-    yield from (("elements", f"{read.opened}{one},{other}{read.closed}") for one, other in _other_elements(read.parts))
+    yield from (
+        ("elements", f"{reference.opening}{one},{other}{reference.closing}")
+        for one, other in _other_elements(reference.parts)
+    )
 
 
-def _unions(read: Shape) -> Iterator[Answer]:
-    parts = [shape(part) for part in read.parts]
-    yield "order of elements", " \\cup ".join(read.parts[::-1])
-    yield "spaces", "\\cup".join(part.replace(" ", "") for part in read.parts)
-    yield "element of", f"x \\in {read.text}"
+def _unions(reference: Shape) -> Iterator[Answer]:
+    parts = [shape(part) for part in reference.parts]
+    yield "order of elements", " \\cup ".join(reference.parts[::-1])
+    yield "spaces", "\\cup".join(part.replace(" ", "") for part in reference.parts)
+    yield "element of", f"x \\in {reference.text}"
     if all(part.kind in ("interval", "pair") for part in parts):
-        both = zip(parts, read.parts, strict=True)
-        chains = [_inequality(part._replace(opened=text[0], closed=text[-1])) for part, text in both]
+        both = zip(parts, reference.parts, strict=True)
+        chains = [_inequality(part._replace(opening=text[0], closing=text[-1])) for part, text in both]
         yield "inequality", " \\text{ or } ".join(chains)
         yield "inequality", " \\text{ or } ".join(chains[::-1])
         yield "set by condition", "\\{x \\mid " + " \\text{ or } ".join(chains) + "\\}"
@@ -247,26 +253,26 @@ def _unions(read: Shape) -> Iterator[Answer]:
 # What is compared as text
 
 
-def _bases(read: Shape) -> Iterator[Answer]:
-    digits, base = read.parts
+def _bases(reference: Shape) -> Iterator[Answer]:
+    digits, base = reference.parts
     yield "base", f"{digits}_{{{base}}}"
-    yield "base", f"{digits}_{base}" if len(base) == 1 else read.text
+    yield "base", f"{digits}_{base}" if len(base) == 1 else reference.text
     yield "base", f"({digits})_{base}"
     yield "base", f"({digits})_{{{base}}}"
     yield "base", f"{{{digits}}}_{base}"
     yield "base", f"{digits}_{{\\text{{{base}}}}}"
     yield "base", digits
-    yield "name", f"x = {read.text}"
+    yield "name", f"x = {reference.text}"
 
 
-def _options(read: Shape) -> Iterator[Answer]:
-    letter = read.parts[0]
+def _options(reference: Shape) -> Iterator[Answer]:
+    letter = reference.parts[0]
     for form in ("%s", "(%s)", "\\textbf{(%s)}", "\\textbf{%s}", "\\mathrm{%s}", "\\text{%s}", "%s.", "\\mathbf{(%s)}"):
         yield "option", form % letter
 
 
-def _texts(read: Shape) -> Iterator[Answer]:
-    word = read.parts[0]
+def _texts(reference: Shape) -> Iterator[Answer]:
+    word = reference.parts[0]
     for form in (word.lower(), word.capitalize(), word.upper()):
         yield "case", form
         yield "case", f"\\text{{{form}}}"
@@ -286,8 +292,8 @@ _RULES = {
     "pair": _pairs,
     "set": _lists,
     "list": _lists,
-    "equation": _named,
+    "equation": _equations,
     "pm": _plus_minus,
     "expression": _expressions,
-    "other": lambda read: (),
+    "other": lambda reference: (),
 }

@@ -1,4 +1,4 @@
-r"""A plain number written in other ways: other notations of its value, units and currencies, names and signs."""
+r"""Writes a plain number in other ways: other notations of its value, units and currencies, names and signs."""
 
 import re
 from collections.abc import Iterator
@@ -7,18 +7,18 @@ from fractions import Fraction
 from references import Answer, Number, Shape
 
 
-def numbers(read: Shape) -> Iterator[Answer]:
-    found = read.number
-    if found.before:
-        yield from _dollars(found)
-    elif found.after:
-        yield from _units(found)
+def numbers(reference: Shape) -> Iterator[Answer]:
+    number = reference.number
+    if number.before:
+        yield from _dollars(number)
+    elif number.after:
+        yield from _units(number)
     else:
-        yield "equals sign", f"= {read.text}"
-        yield "name", f"x = {read.text}"
-        yield "name", f"n={read.text}"
-        yield "in words", f"\\text{{The answer is }}{read.text}"
-        yield from _plain(found.body, found.value)
+        yield "equals sign", f"= {reference.text}"
+        yield "name", f"x = {reference.text}"
+        yield "name", f"n={reference.text}"
+        yield "in words", f"\\text{{The answer is }}{reference.text}"
+        yield from _plain(number.body, number.value)
 
 
 def _plain(body: str, value: Fraction) -> Iterator[Answer]:
@@ -53,9 +53,9 @@ def _integers(text: str, value: Fraction) -> Iterator[Answer]:
         yield "currency", f"{text}\\text{{ dollars}}"
         yield "sign", f"+{text}"
     if abs(value) >= 1000:
-        grouped = f"{int(value):,}"
+        with_commas = f"{int(value):,}"
         for mark in (",", "{,}", "\\,", " ", "\\ ", ",\\!"):
-            yield "thousands", grouped.replace(",", mark)
+            yield "thousands", with_commas.replace(",", mark)
     digits = str(abs(int(value)))
     if len(digits) > 4 and len(digits.rstrip("0")) < 4:
         yield from _powers_of_ten(value)
@@ -75,7 +75,7 @@ def _powers_of_ten(value: Fraction) -> Iterator[Answer]:
 
 
 def _mantissa(value: Fraction) -> tuple[str, int]:
-    """The decimal digits of a finite decimal with one of them before the point, and the exponent."""
+    """Returns the digits of a finite decimal, with one of them before the point, and the exponent."""
     exponent, size = 0, abs(value)
     while size >= 10:
         size, exponent = size / 10, exponent + 1
@@ -89,20 +89,20 @@ def _mantissa(value: Fraction) -> tuple[str, int]:
 def _scientific(body: str, value: Fraction) -> Iterator[Answer]:
     yield from ((rule, text) for rule, text in _powers_of_ten(value) if text != body)
     digits, exponent = _mantissa(value)
-    yield "other mantissa", f"{_shifted(digits)}\\times10^{{{exponent - 1}}}"
+    yield "other mantissa", f"{_shift_point(digits)}\\times10^{{{exponent - 1}}}"
     yield "unit", f"{digits}\\times 10^{{{exponent}}}\\ \\mathrm{{kg}}"
     yield "unit", f"{digits} \\times 10^{{{exponent}}} \\text{{ m/s}}"
     yield "approximately", f"\\approx {digits} \\times 10^{{{exponent}}}"
-    yield "expanded", _expanded(value)
+    yield "expanded", _expand(value)
 
 
-def _shifted(digits: str) -> str:
+def _shift_point(digits: str) -> str:
     """Ten times a mantissa."""
-    whole, _, places = digits.partition(".")
-    return f"{whole}{places[:1] or '0'}" + (f".{places[1:]}" if places[1:] else "")
+    integer, _, places = digits.partition(".")
+    return f"{integer}{places[:1] or '0'}" + (f".{places[1:]}" if places[1:] else "")
 
 
-def _expanded(value: Fraction) -> str:
+def _expand(value: Fraction) -> str:
     """A finite decimal with all of its digits."""
     places = next(n for n in range(60) if (value * 10**n).denominator == 1)
     digits = str(int(abs(value) * 10**places)).rjust(places + 1, "0")
@@ -120,9 +120,9 @@ def _decimals(body: str, value: Fraction) -> Iterator[Answer]:
     yield "unit", f"{body}~\\mathrm{{kg}}"
     yield "zero before the point", body.replace("0.", ".", 1) if re.match(r"-?0\.", body) else body
     yield "zero before the point", re.sub(r"^(-?)\.", r"\g<1>0.", body)
-    whole, _, places = body.partition(".")
-    if whole and len(places) != 3:
-        yield "decimal comma", f"{whole}{{,}}{places}"
+    integer, _, places = body.partition(".")
+    if integer and len(places) != 3:
+        yield "decimal comma", f"{integer}{{,}}{places}"
     if abs(value) < Fraction(1, 100):
         yield from _powers_of_ten(value)
 
@@ -143,15 +143,15 @@ def _fractions(value: Fraction) -> Iterator[Answer]:
     if sign:
         yield "sign", f"\\frac{{-{above}}}{{{below}}}"
         yield "sign", f"\\frac{{{above}}}{{-{below}}}"
-    whole, rest = divmod(above, below)
-    if whole:
-        yield "mixed number", f"{sign}{whole} {rest}/{below}"
-        yield "mixed number", f"{sign}{whole}\\frac{{{rest}}}{{{below}}}"
-        yield "mixed number", f"{sign}{whole} \\frac{{{rest}}}{{{below}}}"
+    integer, rest = divmod(above, below)
+    if integer:
+        yield "mixed number", f"{sign}{integer} {rest}/{below}"
+        yield "mixed number", f"{sign}{integer}\\frac{{{rest}}}{{{below}}}"
+        yield "mixed number", f"{sign}{integer} \\frac{{{rest}}}{{{below}}}"
 
 
-def _dollars(found: Number) -> Iterator[Answer]:
-    amount = found.body
+def _dollars(number: Number) -> Iterator[Answer]:
+    amount = number.body
     yield "currency", amount
     yield "currency", f"\\$ {amount}"
     yield "currency", f"\\text{{\\$}}{amount}"
@@ -162,8 +162,8 @@ def _dollars(found: Number) -> Iterator[Answer]:
     yield "zero places", f"\\${amount}" + (".00" if "." not in amount else "0")
 
 
-def _units(found: Number) -> Iterator[Answer]:
-    body, after = found.body, found.after
+def _units(number: Number) -> Iterator[Answer]:
+    body, after = number.body, number.after
     if "circ" in after or "degrees" in after:
         for form in ("^{\\circ}", "^\\circ", "\u00b0", "\\degree", "\\text{ degrees}", "", "^{\\circ }", " degrees"):
             yield "degrees", f"{body}{form}"

@@ -1,14 +1,14 @@
-"""The mathematics grader: whether its verdicts are right, its speed, and whether it survives hostile answers.
+"""Measures the mathematics grader: whether its verdicts are right, its speed, and whether it survives hostile answers.
 
     python benchmarks/grade.py adversarial   ten close but wrong answers to each of 300 real references
     python benchmarks/grade.py equivalent    each real reference written in eight other ways
-    python benchmarks/grade.py answers       distinct typical answers a second, and where the time goes
+    python benchmarks/grade.py answers       distinct typical answers per second, and where the time goes
     python benchmarks/grade.py hostile       10,000 answers: towers of powers, megabytes, deep nesting, odd Unicode, NaN
     python benchmarks/grade.py score         `chord score` on a million completions of 1 KB with 20,000 distinct pairs
     python benchmarks/grade.py rollouts      what judging the 256 rollouts of a training step costs
 
-CPU seconds are of this process and of its workers: what other processes take shows only in the wall time. The first
-two read MATH-500, Minerva, OlympiadBench and GSM8K from --data, laid out as the tests have them.
+CPU seconds are those of this process and its workers: other processes affect only the wall time. The first two parts
+read MATH-500, Minerva, OlympiadBench and GSM8K from --data, in the layout that the tests use.
 """
 
 import argparse
@@ -35,12 +35,12 @@ from chord.evaluation import records, score
 from chord.io.files import write_jsonl
 from chord.tasks import math_grader
 
-# Kinds of reference answers and their shares among 2,298 of OlympiadBench, MATH-500 and DeepScaleR.
+# The kinds of reference answers and their shares among 2,298 of OlympiadBench, MATH-500 and DeepScaleR.
 KINDS = {"integer": 0.57, "fraction": 0.15, "decimal": 0.02, "expression": 0.17, "tuple": 0.06, "text": 0.03}
 
 
 def typical(draw: random.Random) -> tuple[str, str]:
-    """(gold, answer), all different; half of the answers are right, and of these half are written differently."""
+    """Draws a (gold, answer); half of the answers are right, and half of these are written differently."""
     a, b, c = draw.randint(2, 10**6), draw.randint(2, 999), draw.randint(2, 99)
     kind = draw.choices(list(KINDS), list(KINDS.values()))[0]
     gold, other, wrong = {
@@ -79,7 +79,7 @@ def _hostile_answer(number: int, n: int, value: str, right: bool, draw: random.R
 
 
 def hostile(count: int, seed: int) -> Iterator[tuple[str, str, bool]]:
-    """(gold, response, whether the answer is right): all different, every tenth answer right in a hostile form."""
+    """Yields (gold, response, whether the answer is right); all differ, and every tenth is right in a hostile form."""
     draw = random.Random(seed)
     for number in range(count):
         n = 2 + number
@@ -90,9 +90,9 @@ def hostile(count: int, seed: int) -> Iterator[tuple[str, str, bool]]:
 
 
 def _workers_cpu() -> float:
-    """Of all workers until now, which end here: the system counts a process when it has been waited for."""
+    """The CPU seconds of all workers so far; ends the workers, because the system counts only processes that ended."""
     for worker in math_grader._pool()._workers:
-        worker._process.stdin.close()  # killed ones would not have waited for their own children
+        worker._process.stdin.close()  # if it were killed, it would not wait for its own children
         worker._process.wait()
     math_grader._pool().close()
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -107,13 +107,13 @@ def answers(arguments: argparse.Namespace) -> None:
     cpu = time.process_time() - here + _workers_cpu() - workers
     print(f"all, from a cold start: {len(pairs) / cpu:,.0f} answers a CPU second")
     for kind in KINDS:
-        chosen = [pair for pair in pairs if _kind(pair) == kind]
+        selection = [pair for pair in pairs if _kind(pair) == kind]
         math_grader._reason.cache_clear()
         began = time.process_time()
-        found = math_grader.judge_answers(chosen)
+        judgements = math_grader.judge_answers(selection)
         cpu = time.process_time() - began
-        reasons = dict(Counter(judgement.reason for judgement in found))
-        print(f"{kind:12} {len(chosen):7,} answers {len(chosen) / cpu:10,.0f} a CPU second  {reasons}")
+        reasons = dict(Counter(judgement.reason for judgement in judgements))
+        print(f"{kind:12} {len(selection):7,} answers {len(selection) / cpu:10,.0f} a CPU second  {reasons}")
     math_grader._reason.cache_clear()
     with cProfile.Profile() as profile:
         math_grader.judge_answers(pairs)
@@ -134,7 +134,7 @@ class Case(NamedTuple):
 
 
 def adversarial(arguments: argparse.Namespace) -> None:
-    """Half of the references of each set, so that GSM8K's many numbers do not crowd MATH-500's forms out."""
+    """Takes half of the references from each set, so that GSM8K's many numbers do not crowd out MATH-500's forms."""
     draw = random.Random(0)
     cases = []
     for dataset in ("math_500", "gsm8k"):
@@ -142,7 +142,7 @@ def adversarial(arguments: argparse.Namespace) -> None:
             wrong = some_wrong(gold, 10, seed=0)
             assert len(wrong) == 10, f"{gold}: {len(wrong)} wrong answers"
             cases += [Case(dataset, rule, gold, answer) for rule, answer in wrong]
-    _table(cases, expected=False, target=0.001)
+    _table(cases, right=False, target=0.001)
 
 
 def equivalent(arguments: argparse.Namespace) -> None:
@@ -152,53 +152,54 @@ def equivalent(arguments: argparse.Namespace) -> None:
             ways = some_equivalent(gold, 8, seed=0)
             assert len(ways) == 8, f"{gold}: {len(ways)} ways"
             cases += [Case(dataset, rule, gold, answer) for rule, answer in ways]
-    _table(cases, expected=True, target=0.005)
+    _table(cases, right=True, target=0.005)
 
 
-def _table(cases: list[Case], expected: bool, target: float) -> None:
-    """Verdicts other than `expected`, by rule and by dataset, and each of them."""
+def _table(cases: list[Case], right: bool, target: float) -> None:
+    """Prints how many verdicts are wrong by rule and by dataset, and lists them. right: whether the answers are."""
     wall = time.perf_counter()
-    found = math_grader.judge_answers([(case.gold, case.answer) for case in cases])
+    judgements = math_grader.judge_answers([(case.gold, case.answer) for case in cases])
     wall = time.perf_counter() - wall
-    missed = [(case, verdict) for case, verdict in zip(cases, found, strict=True) if verdict.correct != expected]
-    verb = "rejected" if expected else "accepted"
+    mistakes = [(case, verdict) for case, verdict in zip(cases, judgements, strict=True) if verdict.correct != right]
+    verb = "rejected" if right else "accepted"
     for title in ("dataset", "rule"):
         counts = Counter(getattr(case, title) for case in cases)
-        lost = Counter(getattr(case, title) for case, _ in missed)
+        errors_by_name = Counter(getattr(case, title) for case, _ in mistakes)
         print(f"{title:28} answers {verb:>9}")
-        for name, number in sorted(counts.items(), key=lambda item: (-lost[item[0]], -item[1], item[0])):
-            print(f"{name:28} {number:7,} {lost[name]:9,}")
-    for case, verdict in missed:
+        for name, number in sorted(counts.items(), key=lambda item: (-errors_by_name[item[0]], -item[1], item[0])):
+            print(f"{name:28} {number:7,} {errors_by_name[name]:9,}")
+    for case, verdict in mistakes:
         print(f"{verb} ({case.dataset}, {case.rule}; {verdict.reason}): {case.gold!r} {case.answer!r}")
-    share = len(missed) / len(cases)
-    print(f"{len(missed):,} of {len(cases):,} {verb} ({share:.2%}; at most {target:.1%} wanted) in {wall:.1f} s")
+    share = len(mistakes) / len(cases)
+    print(f"{len(mistakes):,} of {len(cases):,} {verb} ({share:.2%}; at most {target:.1%} expected) in {wall:.1f} s")
 
 
 def survive(arguments: argparse.Namespace) -> None:
     cases = list(hostile(arguments.count, seed=0))
     items = [({"id": str(n), "task": "math", "gold": gold}, text, False) for n, (gold, text, _) in enumerate(cases)]
     wall, here, workers = time.perf_counter(), time.process_time(), _workers_cpu()
-    found = list(tasks.verdicts(items))
+    verdicts = list(tasks.verdicts(items))
     wall, here = time.perf_counter() - wall, time.process_time() - here
     print(
-        f"{len(found):,} answers in {wall:.1f} s wall; CPU {here:.1f} s here, {_workers_cpu() - workers:.1f} s workers"
+        f"{len(verdicts):,} answers in {wall:.1f} s wall; "
+        f"CPU {here:.1f} s here, {_workers_cpu() - workers:.1f} s workers"
     )
-    print("reasons", dict(Counter(verdict.reason for verdict in found)))
-    lost = [
+    print("reasons", dict(Counter(verdict.reason for verdict in verdicts)))
+    rejected_right = [
         (verdict, text[:80])
-        for verdict, (_, text, right) in zip(found, cases, strict=True)
+        for verdict, (_, text, right) in zip(verdicts, cases, strict=True)
         if right and not verdict.correct
     ]
-    false = [
+    accepted_wrong = [
         (gold, text[:80])
-        for verdict, (gold, text, right) in zip(found, cases, strict=True)
+        for verdict, (gold, text, right) in zip(verdicts, cases, strict=True)
         if verdict.correct and not right
     ]
     print(
-        f"right answers: {sum(right for *_, right in cases)}, lost: {len(lost)}; "
-        f"wrong answers taken for right: {len(false)}"
+        f"right answers: {sum(right for *_, right in cases)}, lost: {len(rejected_right)}; "
+        f"wrong answers taken for right: {len(accepted_wrong)}"
     )
-    for item in [*lost[:10], *false[:10]]:
+    for item in [*rejected_right[:10], *accepted_wrong[:10]]:
         print(ascii(item))
 
 
@@ -215,11 +216,11 @@ def score_million(arguments: argparse.Namespace) -> None:
         write_jsonl(Path(folder, "rows.jsonl"), rows)
         parts = []
         filler = "".join(draw.choices("abcdefgh ijklmnop", k=3000))
-        for name, found in texts.items():
-            # every text differs, as those of a model do; the pairs of gold and answer repeat
+        for name, answers in texts.items():
+            # Every text differs, as those of a model do; the pairs of gold and answer repeat.
             text = [
                 f"<think>\n{sample} {filler[(start := draw.randint(0, 2000)) : start + 940]}</think>"
-                f" \\boxed{{{found[sample % 100]}}}"
+                f" \\boxed{{{answers[sample % 100]}}}"
                 for sample in range(k)
             ]
             parts.append(
@@ -254,14 +255,14 @@ def score_million(arguments: argparse.Namespace) -> None:
 
 
 def rollouts(arguments: argparse.Namespace) -> None:
-    """Steps of 32 prompts x 8 responses of 4 KB; the golds are integers as in the paper's RL set, or anything."""
+    """Times steps of 32 prompts x 8 responses of 4 KB; the golds are integers, as in the paper's RL set, or typical."""
     draw = random.Random(0)
-    for shown in ("integers", "typical"):
+    for kind_of_gold in ("integers", "typical"):
         seconds = []
         for step in range(11):
             items = []
             for _ in range(32):
-                gold = str(draw.randint(0, 999)) if shown == "integers" else typical(draw)[0]
+                gold = str(draw.randint(0, 999)) if kind_of_gold == "integers" else typical(draw)[0]
                 for _ in range(8):
                     answer = gold if draw.random() < 0.5 else typical(draw)[1]
                     text = f"<think>\n{'step by step ' * 300}</think>\n \\boxed{{{answer}}}"
@@ -270,7 +271,7 @@ def rollouts(arguments: argparse.Namespace) -> None:
             list(tasks.verdicts(items))
             seconds.append(time.perf_counter() - began)
         print(
-            f"{shown}: 256 responses, first step {seconds[0]:.3f} s, "
+            f"{kind_of_gold}: 256 responses, first step {seconds[0]:.3f} s, "
             f"later steps {sorted(seconds[1:])[5]:.4f} s (median)"
         )
 
@@ -287,10 +288,10 @@ def main() -> None:
     }
     counts = {"adversarial": 300, "equivalent": None, "answers": 10_000, "hostile": 10_000, "score": 1_000_000}
     parser.add_argument("part", choices=parts)
-    parser.add_argument("--count", type=int, help="items; references of each set for `equivalent` (defaults as above)")
+    parser.add_argument("--count", type=int, help="items; for `equivalent`, references per set (defaults as above)")
     data = os.environ.get("CHORD_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data"
     parser.add_argument("--data", type=Path, default=data, help="folder of real rows (CHORD_TEST_DATA)")
-    parser.add_argument("--profile", action="store_true", help="score: where the time goes (slower)")
+    parser.add_argument("--profile", action="store_true", help="score: show where the time goes (slower)")
     arguments = parser.parse_args()
     arguments.count = arguments.count or counts.get(arguments.part)
     parts[arguments.part](arguments)

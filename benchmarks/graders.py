@@ -1,12 +1,12 @@
-"""Our mathematics grader beside those of lm-eval: how many verdicts are the same, and which are not.
+"""Compares our mathematics grader with those of lm-eval: how many verdicts are the same, and which are not.
 
     pip install --no-deps --target LM_EVAL lm-eval==0.4.13 antlr4-python3-runtime==4.11.1
     python benchmarks/graders.py DATA LM_EVAL
 
-DATA has responses and references as the tests have them: `openr1_math_220k_standin/train_qwen_math.jsonl` (real
-responses in the format of OpenR1-Math-220k) and `math_500/test.jsonl`. Of lm-eval only the files that compare are
-loaded, so its other requirements are not needed. It insists on another antlr4 than ours, hence a folder of its own;
-our grader's workers, which are processes, keep theirs.
+DATA has responses and references in the layout that the tests use: `openr1_math_220k_standin/train_qwen_math.jsonl`
+(real responses in the format of OpenR1-Math-220k) and `math_500/test.jsonl`. Only the files of lm-eval that compare
+answers are loaded, so its other requirements are not needed. It requires another antlr4 than ours, hence the separate
+folder; the workers of our grader are processes and keep theirs.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from chord.tasks.answers import extraction
 class Pair(NamedTuple):
     gold: str
     response: str
-    solution: str  # what `math_verify` of minerva_math reads the reference from
+    solution: str  # the text from which `math_verify` of minerva_math reads the reference
 
 
 def responses(data: Path) -> list[Pair]:
@@ -34,7 +34,7 @@ def responses(data: Path) -> list[Pair]:
 
 
 def references(data: Path) -> list[Pair]:
-    """Each reference against itself, and against one drawn from all."""
+    """Each reference paired with itself, and with one drawn from all references."""
     rows = read_jsonl(data / "math_500" / "test.jsonl")
     draw = random.Random(0)
     return [
@@ -70,7 +70,7 @@ def main() -> None:
         "minerva_math, math_verify": lambda pair, box: bool(verify(parse(pair.solution), parse(pair.response))),
     }
     for title, pairs in (("responses", responses(data)), ("references", references(data))):
-        ours = [found.correct for found in math_grader.judge_responses([pair[:2] for pair in pairs])]
+        ours = [judgement.correct for judgement in math_grader.judge_responses([pair[:2] for pair in pairs])]
         print(f"{title}: {len(pairs)} pairs, {sum(ours)} right by ours")
         for name, grader in graders.items():
             theirs = [grader(pair, extraction.final_box(pair.response) or "") for pair in pairs]

@@ -1,8 +1,8 @@
-r"""The value of a LaTeX expression, by a parser of its own: what the tables of `grade.py` prove their pairs with.
+r"""Computes a LaTeX expression with a separate parser, by which the tables of `grade.py` prove their pairs.
 
-Variables stand for fixed random numbers, so two expressions of different value are different, and two of equal value
-at several points are equal but for chances that nobody meets. It reads less than mathematics writes: what it cannot
-read is a ValueError, and the pair is not used.
+Variables stand for fixed random numbers: two expressions with different values are different, and two with equal values
+at several points are equal with near certainty. The parser does not read all of mathematics: it raises ValueError for
+what it cannot read, and the pair is not used.
 """
 
 import random
@@ -14,7 +14,7 @@ _OPENING, _CLOSING = "([{", ")]}"
 
 
 def matching(text: str, start: int) -> int:
-    """Index of the bracket that closes the one at `start`, whatever its form ((1,2] is an interval); -1 without one."""
+    """The index of the bracket that closes the one at `start`, in any form ((1,2] is an interval), or -1."""
     depth = 0
     for place in range(start, len(text)):
         depth += (text[place] in _OPENING) - (text[place] in _CLOSING)
@@ -24,7 +24,7 @@ def matching(text: str, start: int) -> int:
 
 
 def split(text: str, marks: str = ",") -> list[str]:
-    """Parts between marks outside brackets; a comma inside a number (`2,500`, `2{,}500`) separates nothing."""
+    """The parts between marks outside brackets; a comma inside a number (`2,500`, `2{,}500`) does not separate."""
     parts, depth, start = [], 0, 0
     for place, character in enumerate(text):
         depth += (character in _OPENING) - (character in _CLOSING)
@@ -61,7 +61,7 @@ class _Parser:
     def take(self, expected: str | None = None) -> str:
         token = self.next()
         if not token or (expected is not None and token != expected):
-            raise ValueError(f"expected {expected or 'more'}, found {token!r}")
+            raise ValueError(f"expected {expected or 'more'}, got {token!r}")
         self.place += 1
         return token
 
@@ -116,7 +116,7 @@ class _Parser:
         return False
 
     def group(self):
-        r"""What a command takes: {...}, a digit of a longer number (`\frac43`), or one token."""
+        r"""The argument of a command: {...}, a digit of a longer number (`\frac43`), or one token."""
         token = self.next()
         if token == "{":
             return self.bracketed("{", "}")
@@ -126,10 +126,10 @@ class _Parser:
             raise ValueError("a sign where a group is expected")
         return self.atom()
 
-    def bracketed(self, opened: str, closed: str):
-        self.take(opened)
+    def bracketed(self, opening: str, closing: str):
+        self.take(opening)
         value = self.sum()
-        self.take(closed)
+        self.take(closing)
         return value
 
     def subscript(self) -> str:
@@ -211,22 +211,22 @@ POINTS = 3
 
 
 def values(text: str) -> tuple:
-    """Its values at POINTS points. ValueError where it cannot be read or has none."""
-    found = []
+    """The values of an expression at POINTS points; raises ValueError if it cannot be read or has none."""
+    results = []
     with mpmath.workdps(40):
         for seed in range(POINTS):
             parser = _Parser(text, seed)
             try:
-                found.append(parser.sum())
+                results.append(parser.sum())
             except (ZeroDivisionError, OverflowError, TypeError) as error:
                 raise ValueError(f"{text} has no value: {error!r}") from error
             if parser.next():
                 raise ValueError(f"{text}: {parser.next()!r} is left over")
-    return tuple(found)
+    return tuple(results)
 
 
 def equal(first: str, second: str) -> bool:
-    """ValueError where one of them cannot be read."""
+    """Whether two expressions have equal values; raises ValueError if one of them cannot be read."""
     return all(_close(one, other) for one, other in zip(values(first), values(second), strict=True))
 
 

@@ -1,11 +1,11 @@
-"""Peak memory of log-probabilities of chosen tokens: as training has them, and from the whole logits tensor.
+"""Measures the peak memory of log-probabilities: as training computes them, and from the complete logits tensor.
 
     OMP_NUM_THREADS=1 python -m benchmarks.logprobs
 
-Each row is a process of its own: one forward and backward pass over one row of random tokens, with the vocabulary of
-Qwen2.5 and a model so small (one layer, hidden 64) that the output layer is all there is. `whole logits` is
-log_softmax over all logits and gather; `training` is the head that both stages have from TRL. Memory is the resident
-peak less what was resident before the pass. The last lines compare log-probabilities and gradients of the two.
+Each line is a separate process: one forward and backward pass over one row of random tokens, with the vocabulary of
+Qwen2.5 and a model so small (one layer, hidden size 64) that the output layer dominates. `whole logits` is log_softmax
+over all logits and gather; `training` is TRL's head, which both stages use. Memory is the resident peak minus what was
+resident before the pass. The last line compares log-probabilities and gradients of the two.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def small_model(vocabulary: int, tokens: int) -> PreTrainedModel:
 
 
 def whole_logits(model: PreTrainedModel, ids: Tensor) -> Tensor:
-    """Log-probability of each token but the first, (1, tokens - 1)."""
+    """The log-probability of each token except the first, (1, tokens - 1)."""
     return model(input_ids=ids).logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None]).squeeze(-1)
 
 
@@ -56,7 +56,7 @@ WAYS: dict[str, Callable] = {"whole logits": whole_logits, "training": training}
 
 
 def gradients(way: str, model: PreTrainedModel, tokens: int) -> tuple[Tensor, dict[str, Tensor]]:
-    """(log-probabilities, gradient of their mean by parameter), of random tokens."""
+    """Returns the log-probabilities of random tokens, and the gradient of their mean for each parameter."""
     ids = torch.randint(0, model.config.vocab_size, (1, tokens), generator=torch.Generator().manual_seed(1))
     model.zero_grad()
     logp = WAYS[way](model, ids)
@@ -65,7 +65,7 @@ def gradients(way: str, model: PreTrainedModel, tokens: int) -> tuple[Tensor, di
 
 
 def differences(vocabulary: int, tokens: int) -> tuple[float, float]:
-    """Largest difference between the two ways: of a log-probability, and of a gradient relative to its largest."""
+    """The largest difference of the two ways: in a log-probability, and in a gradient relative to its largest entry."""
     model = small_model(vocabulary, tokens)
     (logp, grads), (other, others) = (gradients(way, model, tokens) for way in WAYS)
     relative = [((grads[name] - others[name]).abs().max() / grads[name].abs().max()).item() for name in grads]
@@ -73,8 +73,8 @@ def differences(vocabulary: int, tokens: int) -> tuple[float, float]:
 
 
 def peak(way: str, vocabulary: int, tokens: int) -> int:
-    """Bytes of one pass, in this process, whose peak must not have been higher before."""
-    gradients(way, small_model(64, 64), 64)  # what a first pass loads is not of the logits
+    """The bytes of one pass in this process, whose earlier peak must not have been higher."""
+    gradients(way, small_model(64, 64), 64)  # the first pass loads things that have nothing to do with the logits
     model = small_model(vocabulary, tokens)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     before = pages * resource.getpagesize()
@@ -85,14 +85,14 @@ def peak(way: str, vocabulary: int, tokens: int) -> int:
 def peak_in_a_process(way: str, vocabulary: int, tokens: int) -> int:
     command = [sys.executable, "-m", "benchmarks.logprobs", "--peak", way, "--tokens", str(tokens)]
     command += ["--vocabulary", str(vocabulary)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    return int(done.stdout)
+    process = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    return int(process.stdout)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocabulary", type=int, default=VOCABULARY)
-    parser.add_argument("--peak", choices=WAYS, help="only the peak of this way, in bytes, of so many --tokens")
+    parser.add_argument("--peak", choices=WAYS, help="print only the peak of this way in bytes, for --tokens")
     parser.add_argument("--tokens", type=int)
     options = parser.parse_args()
     if options.peak:
@@ -101,8 +101,8 @@ def main() -> None:
     print(f"{'':14} {'tokens':>7} {'one logits tensor':>18} {'peak':>9}   of that tensor")
     for way, sizes in SIZES.items():
         for tokens in sizes:
-            logits, found = 4 * tokens * options.vocabulary, peak_in_a_process(way, options.vocabulary, tokens)
-            sizes_text = f"{logits / GIB:14.2f} GiB {found / GIB:5.2f} GiB {found / logits:8.2f}"
+            logits, peak_bytes = 4 * tokens * options.vocabulary, peak_in_a_process(way, options.vocabulary, tokens)
+            sizes_text = f"{logits / GIB:14.2f} GiB {peak_bytes / GIB:5.2f} GiB {peak_bytes / logits:8.2f}"
             print(f"{way:14} {tokens:7,} {sizes_text}", flush=True)
     logp, gradient = differences(options.vocabulary, 512)
     print(f"largest difference: log-probability {logp:.1e}, gradient {gradient:.1e} of its largest entry")

@@ -1,11 +1,11 @@
-"""CPU seconds of planning: `snakemake -n` on a study of 1,000 runs, and a call of `smoke` that finds nothing to do.
+"""Measures planning: `snakemake -n` on a study of 1,000 runs, and a call of `smoke` that has nothing to do.
 
     python -m benchmarks.plan              limits: 30 s for 1,000 runs, 5 s for a call with nothing to do
-    python -m benchmarks.plan --profile    and where the time of the first plan goes
+    python -m benchmarks.plan --profile    also show where the time of the first plan goes
 
-The study is `tiny` with more seeds, all comparisons. It is planned from nothing, when everything is done, and when one
-method has changed since; results that are done are empty files that Snakemake has recorded. Seconds are user CPU time
-of Snakemake and of what it starts, which other work on the machine changes little; wall time stands beside them.
+The study is `tiny` with more seeds and all comparisons. It is planned from nothing, after everything is done, and after
+one method has changed; finished results are empty files that Snakemake has recorded. Seconds are the user CPU time of
+Snakemake and its children, which other work on the machine hardly changes; wall time is shown as well.
 """
 
 import argparse
@@ -25,11 +25,11 @@ from tests.helpers.workflow import ROOT, copy_checkout, pretend_finished, snakem
 SMOKE = ("--config", "study=smoke", "--", "main")
 
 
-def timed(shown: str, folder: Path, *arguments: str) -> None:
+def timed(title: str, folder: Path, *arguments: str) -> None:
     wall, user = time.perf_counter(), os.times().children_user
     snakemake(folder, *arguments)
     wall, user = time.perf_counter() - wall, os.times().children_user - user
-    print(f"{shown:32} {user:6.1f} s user {wall:6.1f} s wall", flush=True)
+    print(f"{title:32} {user:6.1f} s user {wall:6.1f} s wall", flush=True)
 
 
 def many_runs(folder: Path, runs: int, profile: bool) -> None:
@@ -60,7 +60,7 @@ def nothing_to_do(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--profile", action="store_true", help="where the time of planning goes")
+    parser.add_argument("--profile", action="store_true", help="show where the time of planning goes")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         checkout = copy_checkout(Path(folder) / "checkout")

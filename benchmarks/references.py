@@ -1,6 +1,6 @@
-"""Reference answers of real benchmarks, and what kind of thing each is, read without the grader's code.
+"""Reads the reference answers of real benchmarks and determines the kind of each, without the grader's code.
 
-The tables of `grade.py` compare what the grader says with what these readings say, so nothing here is shared with it.
+The tables of `grade.py` compare the grader's verdicts with these readings, so the two share no code.
 """
 
 import json
@@ -23,31 +23,31 @@ FILES = {
 
 def read(data: Path, dataset: str) -> list[str]:
     """The different references of a dataset in the order of its rows."""
-    found = {}
+    answers = {}
     for path, key in FILES[dataset]:
         for line in (data / path).read_text(encoding="utf-8").splitlines():
             value = json.loads(line)[key]
-            found[value[0] if isinstance(value, list) else value.rpartition("#### ")[2]] = None
-    return list(found)
+            answers[value[0] if isinstance(value, list) else value.rpartition("#### ")[2]] = None
+    return list(answers)
 
 
 Answer = tuple[str, str]  # (rule, text)
 
 
 def choose(answers: list[Answer], count: int, seed: str) -> list[Answer]:
-    """`count` of them of as many different rules as there are; all where there are fewer."""
+    """Chooses `count` answers from as many different rules as possible, or all answers if there are fewer."""
     answers = answers.copy()
     random.Random(seed).shuffle(answers)
-    used: Counter[str] = Counter()
+    uses: Counter[str] = Counter()
     ranked = []
     for rule, text in answers:
-        used[rule] += 1
-        ranked.append((used[rule], len(ranked), rule, text))
+        uses[rule] += 1
+        ranked.append((uses[rule], len(ranked), rule, text))
     return [(rule, text) for _, _, rule, text in sorted(ranked)[:count]]
 
 
 class Number(NamedTuple):
-    """A plain number: `value` of `body`, which stands between what is before and after it (currency, unit)."""
+    """A plain number. value: of the text `body`. before, after: the texts around it (currency, unit)."""
 
     value: Fraction
     body: str
@@ -56,17 +56,18 @@ class Number(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """kind: number, base, option, text, matrix, interval, union, pair, set, list, equation, pm, expression, other.
+    """A reference with its kind: number, base, option, text, matrix, interval, union, pair, set, list, equation, pm,
+    expression or other.
 
-    parts: the elements of what has elements; of an equation its two sides; of `base` digits and base.
-    opened, closed: the brackets of an interval or a pair.
+    parts: the elements, if it has any; the two sides of an equation; the digits and the base of a number with a base.
+    opening, closing: the brackets of an interval or a pair.
     """
 
     kind: str
     text: str
     parts: tuple[str, ...] = ()
-    opened: str = ""
-    closed: str = ""
+    opening: str = ""
+    closing: str = ""
     number: Number | None = None
 
 
@@ -82,26 +83,26 @@ _AFTER = re.compile(
 
 
 def exact(body: str) -> Fraction | None:
-    r"""Value of an integer, decimal, `4e8`, `a/b`, `\frac{a}{b}` or mixed number without anything around it."""
-    if (found := _PLAIN.fullmatch(body)) and (found[2] or found[3]):
-        whole, places = re.sub(r"\D", "", found[2] or ""), found[3] or ""
-        value = Fraction(int(whole + places), 10 ** len(places)) * Fraction(10) ** int(found[4] or 0)
-    elif found := _MIXED.fullmatch(body):
-        below = int(found[5] or found[6])
+    r"""The value of an integer, decimal, `4e8`, `a/b`, `\frac{a}{b}` or mixed number with nothing around it."""
+    if (match := _PLAIN.fullmatch(body)) and (match[2] or match[3]):
+        integer, places = re.sub(r"\D", "", match[2] or ""), match[3] or ""
+        value = Fraction(int(integer + places), 10 ** len(places)) * Fraction(10) ** int(match[4] or 0)
+    elif match := _MIXED.fullmatch(body):
+        below = int(match[5] or match[6])
         if not below:
             return None
-        value = int(found[2] or 0) + Fraction(int(found[3] or found[4]), below)
-    elif (found := _SLASH.fullmatch(body)) and int(found[3]):
-        value = Fraction(int(found[2]), int(found[3]))
+        value = int(match[2] or 0) + Fraction(int(match[3] or match[4]), below)
+    elif (match := _SLASH.fullmatch(body)) and int(match[3]):
+        value = Fraction(int(match[2]), int(match[3]))
     else:
         return None
-    return -value if found[1] == "-" else value
+    return -value if match[1] == "-" else value
 
 
 def number(text: str) -> Number | None:
-    before = found.group() if (found := _BEFORE.match(text)) else ""
+    before = match.group() if (match := _BEFORE.match(text)) else ""
     rest = text[len(before) :]
-    after = found.group() if (found := _AFTER.search(rest)) else ""
+    after = match.group() if (match := _AFTER.search(rest)) else ""
     body = rest.removesuffix(after).strip()
     value = exact(body)
     return None if value is None else Number(value, body, before, after)
@@ -124,16 +125,16 @@ def shape(reference: str) -> Shape:
     text = bare(reference)
     if "$" in text.replace("\\$", "") or "where" in text or text.count("{") != text.count("}"):
         return Shape("other", text)
-    if found := number(text):
-        return Shape("number", text, number=found)
-    if found := _BASE.fullmatch(text):
-        return Shape("base", text, (found[1], found[2] or found[3]))
-    if found := _OPTION.fullmatch(text):
-        return Shape("option", text, (found[1],))
-    if found := _WORD.fullmatch(text):
-        return Shape("text", text, (found[1],))
-    if found := _MATRIX.fullmatch(text):
-        return Shape("matrix", text, tuple(part.strip() for part in found[1].split("\\\\")))
+    if match := number(text):
+        return Shape("number", text, number=match)
+    if match := _BASE.fullmatch(text):
+        return Shape("base", text, (match[1], match[2] or match[3]))
+    if match := _OPTION.fullmatch(text):
+        return Shape("option", text, (match[1],))
+    if match := _WORD.fullmatch(text):
+        return Shape("text", text, (match[1],))
+    if match := _MATRIX.fullmatch(text):
+        return Shape("matrix", text, tuple(part.strip() for part in match[1].split("\\\\")))
     return _with_parts(text)
 
 

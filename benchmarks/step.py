@@ -1,12 +1,12 @@
-"""CPU seconds of one CHORD optimizer step: ours against stock TRL with an SFT term added to its loss.
+"""Measures the CPU seconds of one CHORD optimizer step: ours, and stock TRL with an SFT term added to its loss.
 
     OMP_NUM_THREADS=1 python benchmarks/step.py --model models/world-base
 
 Both trainers run in this process in turn: the same model with frozen weights (learning rate 0), the same prompts in the
-same order, 32 x 8 rollouts of up to 64 tokens and 64 expert rows a step. Once each samples by itself (`whole step`),
-once TRL is handed our samples, so that both train on the very same tokens and TRL pays our sampler's time (`same
-tokens`). Two kinds of rewards: a coin for each completion, and the same with every second group all alike, as it
-happens when a prompt is too easy or too hard. With --profile: where our step spends its time.
+same order, 32 x 8 rollouts of up to 64 tokens and 64 expert rows per step. First each samples by itself (`whole step`);
+then TRL is given our samples, so that both train on exactly the same tokens and TRL's time includes our sampler (`same
+tokens`). There are two kinds of rewards: a coin toss for each completion, and the same with equal rewards in every
+second group, as happens when a prompt is too easy or too hard. --profile shows where our step spends its time.
 """
 
 import argparse
@@ -48,7 +48,7 @@ COMMON = {
 
 
 class Clock(TrainerCallback):
-    """CPU seconds of each optimizer step: with one thread they do not count what other processes take."""
+    """Records the CPU seconds of each optimizer step; with one thread they exclude the time of other processes."""
 
     def __init__(self):
         self.seconds = []
@@ -61,13 +61,13 @@ class Clock(TrainerCallback):
 
 
 def coin(row: dict, text: str, truncated: bool) -> tasks.Verdict:
-    """1 for half of all completions, by their hash; rows marked `flat` give 1 to all."""
+    """Rewards half of all completions with 1, by their hash; rows marked `flat` give 1 to all."""
     value = row["meta"]["flat"] or hashlib.sha256((row["id"] + text).encode()).digest()[0] % 2
     return tasks.Verdict(float(value), bool(value), True, "coin")
 
 
 class NaiveTrl(GRPOTrainer):
-    """What a user of TRL would write: the SFT term of the micro-batch beside the GRPO loss."""
+    """The trainer that a user of TRL would write: it adds the SFT term of the micro-batch to the GRPO loss."""
 
     def __init__(self, experts: list[Sequence], **kwargs):
         self.experts = experts
@@ -119,7 +119,7 @@ def stock(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, ste
     engine = HuggingFaceEngine(model, tokenizer.pad_token_id, [tokenizer.eos_token_id], PROMPTS * K)
 
     def rollout(prompts, trainer):
-        """Our samples of the step: TRL asks for them once a step."""
+        """Returns our samples for the step; TRL asks for them once per step."""
         ids = encode_prompts(tokenizer, [{"messages": messages} for messages in prompts])
         seeds = [derive_seed(1, 0, "rollout", trainer.state.global_step + 1, i) for i in range(len(ids))]
         samples = engine.generate(ids, seeds, Decoding(temperature=1.0, max_response_tokens=TOKENS))
@@ -153,7 +153,7 @@ def stock(folder: str, rows: list[dict], experts: list[Sequence], tokenizer, ste
 
 
 def measure(trainer) -> tuple[list[float], float]:
-    """CPU seconds of the steps after the first, which warms up, and the mean response length."""
+    """Returns the CPU seconds of the steps after the first, which warms up, and the mean response length."""
     clock = Clock()
     trainer.add_callback(clock)
     trainer.remove_callback(PrinterCallback)
@@ -165,7 +165,7 @@ def measure(trainer) -> tuple[list[float], float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="models/world-base")
-    parser.add_argument("--steps", type=int, default=4, help="steps a round, the first of which is not counted")
+    parser.add_argument("--steps", type=int, default=4, help="steps per round; the first is not counted")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
@@ -188,8 +188,8 @@ def main() -> None:
             seconds, lengths = ([], []), [0.0, 0.0]
             for _ in range(arguments.rounds):
                 for side, trainer in enumerate((ours(*job), stock(*job, same_tokens=same_tokens))):
-                    found, lengths[side] = measure(trainer)
-                    seconds[side].extend(found)
+                    step_seconds, lengths[side] = measure(trainer)
+                    seconds[side].extend(step_seconds)
             a, b = map(statistics.median, seconds)
             print(
                 f"{title:<24}{name:<14}{a:>8.2f}{b:>8.2f}{b / a:>10.2f}   {lengths[0]:.1f} {lengths[1]:.1f}",

@@ -1,4 +1,4 @@
-r"""A right answer set in other ways: the same signs with other commands, braces, spaces or characters."""
+r"""Typesets a right answer in other ways: the same signs with other commands, braces, spaces or characters."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from references import Answer, Shape
 
 
 def spacing(text: str) -> Iterator[Answer]:
-    """What may stand around any text at all."""
+    """Yield the text with what may surround any text."""
     for form in ("~%s", "%s~", "\\,%s\\,", "\\;%s", "%s\\ ", "\\quad %s"):
         yield "space", form % text
     yield "outer braces", f"{{{text}}}"
@@ -15,9 +15,9 @@ def spacing(text: str) -> Iterator[Answer]:
     yield "comma at the end", f"{text.removesuffix('.')},"
 
 
-def typesetting(read: Shape) -> Iterator[Answer]:
-    text = read.text
-    yield from (way for way in spacing(text) if read.kind != "list" or way[0] != "comma at the end")
+def typesetting(reference: Shape) -> Iterator[Answer]:
+    text = reference.text
+    yield from (way for way in spacing(text) if reference.kind != "list" or way[0] != "comma at the end")
     yield "outer braces", f"{{{{{text}}}}}"
     yield "delimiters", f"${text}$"
     yield "delimiters", f"\\({text}\\)"
@@ -27,19 +27,19 @@ def typesetting(read: Shape) -> Iterator[Answer]:
     yield "size", f"\\large {text}"
     yield "underlined", f"\\underline{{{text}}}"
     yield "box in the box", f"\\boxed{{{text}}}"
-    if read.kind in ("text", "option"):
+    if reference.kind in ("text", "option"):
         return
     yield "bold", f"\\boldsymbol{{{text}}}"
-    if read.kind in ("number", "pair", "interval", "list"):
+    if reference.kind in ("number", "pair", "interval", "list"):
         yield "bold", f"\\mathbf{{{text}}}"
         yield "bold", f"{{\\bf {text}}}"
-    if read.kind == "number" and "e" in read.number.body:
+    if reference.kind == "number" and "e" in reference.number.body:
         return  # -5 is an exponent in 1e-5, and `1e - 5` a difference
     yield from _commands(text)
 
 
 def _commands(text: str) -> Iterator[Answer]:
-    """Another command, or other braces and spaces, for the same signs."""
+    """Yield the same signs with another command, or with other braces and spaces."""
     words = "\\text" in text or "\\mbox" in text
     if "\\frac" in text:
         yield "form of \\frac", text.replace("\\frac", "\\dfrac")
@@ -53,10 +53,10 @@ def _commands(text: str) -> Iterator[Answer]:
     yield "braces", re.sub(r"\\sqrt\{(\d)\}(?!\w)", r"\\sqrt\1", text)
     yield "braces", re.sub(r"\\sqrt(\d)", r"\\sqrt{\1}", text)
     if "\\sqrt[" not in text and "\\begin" not in text:
-        for opened, closed in (("\\left", "\\right"), ("\\bigl", "\\bigr")):
-            sized = re.sub(r"((?:\\(?=\{))?(?<![\\a-z])[(\[]|\\\{)", lambda found, mark=opened: mark + found[1], text)
-            sized = re.sub(r"([)\]]|\\\})", lambda found, mark=closed: mark + found[1], sized)
-            if sized.count(opened) == sized.count(closed):
+        for opening, closing in (("\\left", "\\right"), ("\\bigl", "\\bigr")):
+            sized = re.sub(r"((?:\\(?=\{))?(?<![\\a-z])[(\[]|\\\{)", lambda match, mark=opening: mark + match[1], text)
+            sized = re.sub(r"([)\]]|\\\})", lambda match, mark=closing: mark + match[1], sized)
+            if sized.count(opening) == sized.count(closing):
                 yield "size of brackets", sized
     if not words:
         yield "spaces", re.sub(r" (?![a-zA-Z])|(?<![a-zA-Z]) ", "", text)
@@ -75,7 +75,7 @@ _SIGNS = {
 
 
 def _unicode(text: str) -> str:
-    text = re.sub(r"\\sqrt(?:\{(\d+)\}|(\d))(?![\d^])", lambda found: f"√{found[1] or found[2]}", text)
+    text = re.sub(r"\\sqrt(?:\{(\d+)\}|(\d))(?![\d^])", lambda match: f"√{match[1] or match[2]}", text)
     for command, sign in _SIGNS.items():
         text = re.sub(re.escape(command) + (r"(?![a-zA-Z])" if command[-1].isalpha() else r"(?!\d)"), sign, text)
     return text

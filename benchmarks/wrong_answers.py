@@ -1,8 +1,8 @@
-r"""Wrong answers that are close to a right one, by rule: what a policy would find if the grader took them.
+r"""Makes wrong answers that are close to a right one, by rule: a policy would learn them if the grader accepted them.
 
-Pure functions of the reference. Every answer is proved wrong before it is given out: numbers and expressions by their
-value (exactly, or at random points), what has elements by its elements, and the others by a condition that stands
-beside the rule (`3x=4` is wrong for 4 because 4/3 is not 4; so 0 gets no such answer).
+These are pure functions of the reference. Every answer is proved wrong before it is used: numbers and expressions by
+their value (exactly, or at random points), lists and the like by their elements, and the others by a condition next to
+the rule (`3x=4` is wrong for 4 because 4/3 is not 4, so 0 gets no such answer).
 """
 
 import re
@@ -14,13 +14,13 @@ from wrong_numbers import digit_changes, digit_swaps, numbers
 
 
 def all_wrong(reference: str) -> list[Answer]:
-    """Every answer that the rules make, each text once."""
-    read = shape(reference)
-    found: dict[str, str] = {}
-    for rule, text in _RULES[read.kind](read):
-        if text != read.text:
-            found.setdefault(text, rule)
-    return [(rule, text) for text, rule in found.items()]
+    """All answers that the rules make; each text occurs once."""
+    reference_shape = shape(reference)
+    rules: dict[str, str] = {}
+    for rule, text in _RULES[reference_shape.kind](reference_shape):
+        if text != reference_shape.text:
+            rules.setdefault(text, rule)
+    return [(rule, text) for text, rule in rules.items()]
 
 
 def some_wrong(reference: str, count: int, seed: int) -> list[Answer]:
@@ -30,8 +30,8 @@ def some_wrong(reference: str, count: int, seed: int) -> list[Answer]:
 # Expressions
 
 
-def _expressions(read: Shape) -> Iterator[Answer]:
-    text = read.text
+def _expressions(reference: Shape) -> Iterator[Answer]:
+    text = reference.text
     for rule, other in _changes(text):
         if _different(text, other):
             yield rule, other
@@ -61,36 +61,36 @@ def _changes(text: str) -> Iterator[Answer]:
     yield "exponent", f"({text})^2"
     yield "fraction swapped", f"\\frac{{1}}{{{text}}}"
     yield "tiny difference", f"{text}+10^{{-20}}"
-    for found in re.finditer(r"[+-]", text):
-        other = "-" if found.group() == "+" else "+"
-        yield "sign", f"{text[: found.start()]}{other}{text[found.end() :]}".removeprefix("+").strip()
+    for match in re.finditer(r"[+-]", text):
+        other = "-" if match.group() == "+" else "+"
+        yield "sign", f"{text[: match.start()]}{other}{text[match.end() :]}".removeprefix("+").strip()
     for other in digit_changes(text):
         yield "one digit", other
     for other in digit_swaps(text):
         yield "digits swapped", other
-    for found in re.finditer(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])", text):
-        letter, before, after = found.group(), text[: found.start()], text[found.end() :]
+    for match in re.finditer(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])", text):
+        letter, before, after = match.group(), text[: match.start()], text[match.end() :]
         if letter not in "ie":
             yield "case", text.replace(letter, letter.swapcase())
             yield "other letter", f"{before}{'m' if letter != 'm' else 'p'}{after}"
         if letter == "i":
             yield "factor", f"{before}{after}".rstrip("+- ")
-    if found := re.search(r"\^(\d)", text):
-        yield "exponent", f"{text[: found.start()]}{text[found.end() :]}"
-        yield "exponent", f"{text[: found.start()]}^{{-{found[1]}}}{text[found.end() :]}"
-    if found := re.search(r"\\sqrt\{?(\d+)\}?", text):
-        yield "root", f"{text[: found.start()]}({found[1]}){text[found.end() :]}"
-        yield "root", f"{text[: found.start()]}\\sqrt[3]{{{found[1]}}}{text[found.end() :]}"
-    if found := re.fullmatch(r"(-?)\\frac\{(.+)\}\{(\d+)\}", text):
-        yield "fraction swapped", f"{found[1]}\\frac{{{found[3]}}}{{{found[2]}}}"
+    if match := re.search(r"\^(\d)", text):
+        yield "exponent", f"{text[: match.start()]}{text[match.end() :]}"
+        yield "exponent", f"{text[: match.start()]}^{{-{match[1]}}}{text[match.end() :]}"
+    if match := re.search(r"\\sqrt\{?(\d+)\}?", text):
+        yield "root", f"{text[: match.start()]}({match[1]}){text[match.end() :]}"
+        yield "root", f"{text[: match.start()]}\\sqrt[3]{{{match[1]}}}{text[match.end() :]}"
+    if match := re.fullmatch(r"(-?)\\frac\{(.+)\}\{(\d+)\}", text):
+        yield "fraction swapped", f"{match[1]}\\frac{{{match[3]}}}{{{match[2]}}}"
     if "\\pi" in text:
         yield "factor", text.replace("\\pi", "\\pi^2")
         yield "factor", text.replace("\\pi", "").strip() or "1"
 
 
-def _named(read: Shape) -> Iterator[Answer]:
-    """name = value: the value changed, and the name bound to something else."""
-    name, value = read.parts
+def _equations(reference: Shape) -> Iterator[Answer]:
+    """For name = value: the value changed, and the name with a factor, a sign or a term."""
+    name, value = reference.parts
     inner = shape(value)
     for rule, text in _RULES[inner.kind](inner):
         if rule not in ("side of an equation", "inequality", "negated in words", "another value beside it"):
@@ -100,8 +100,8 @@ def _named(read: Shape) -> Iterator[Answer]:
     yield "side of an equation", f"{name}+1 = {value}"
 
 
-def _plus_minus(read: Shape) -> Iterator[Answer]:
-    plus, minus = read.text.replace("\\pm", "+"), read.text.replace("\\pm", "-")
+def _plus_minus(reference: Shape) -> Iterator[Answer]:
+    plus, minus = reference.text.replace("\\pm", "+"), reference.text.replace("\\pm", "-")
     yield "missing element", plus
     yield "missing element", minus
     yield "doubled element", f"{plus}, {plus}"
@@ -112,7 +112,7 @@ def _plus_minus(read: Shape) -> Iterator[Answer]:
             if all(_different(one, other) for one in (first, second) for other in (plus, minus)):
                 yield rule, f"{first}, {second}"
                 yield rule, text.replace("+", "\\pm")
-    head, _, tail = read.text.partition("\\pm")
+    head, _, tail = reference.text.partition("\\pm")
     yield "sign", f"-{head.strip()} \\pm {tail.strip()}"
     yield "a half of it", f"\\frac{{{head.strip()} \\pm {tail.strip()}}}{{2}}"
 
@@ -121,7 +121,7 @@ def _plus_minus(read: Shape) -> Iterator[Answer]:
 
 
 def _key(part: str) -> object:
-    """Equal for equal elements: the value, or the text of what has none (infinity)."""
+    """A key that is equal for equal elements: the value, or the text of an element without one (infinity)."""
     try:
         return tuple(f"{complex(value):.12g}" for value in values(part))
     except ValueError:
@@ -129,7 +129,7 @@ def _key(part: str) -> object:
 
 
 def _element_changes(parts: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
-    """(rule, elements): one element of another value."""
+    """Yield (rule, elements) in which one element has another value."""
     for place, part in enumerate(parts):
         before, after = parts[:place], parts[place + 1 :]
         opposite = part.removeprefix("-") if part.startswith("-") else f"-{part}"
@@ -141,8 +141,8 @@ def _element_changes(parts: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
                 yield rule, [*before, other, *after]
 
 
-def _ordered(parts: tuple[str, ...], join) -> Iterator[Answer]:
-    """Elements whose order counts; `join` writes them."""
+def _in_order(parts: tuple[str, ...], join) -> Iterator[Answer]:
+    """For elements whose order matters; `join` writes them."""
     keys = [_key(part) for part in parts]
     if keys != keys[::-1]:
         yield "order", join(parts[::-1])
@@ -156,54 +156,54 @@ def _ordered(parts: tuple[str, ...], join) -> Iterator[Answer]:
     yield "another value beside it", join((*parts, "0"))
 
 
-def _pairs(read: Shape) -> Iterator[Answer]:
-    yield from _ordered(read.parts, lambda parts: f"({','.join(parts)})")
-    if len(read.parts) == 2:
-        yield "bracket", f"({','.join(read.parts)}]"
-        yield "bracket", f"[{','.join(read.parts)})"
-        yield "missing element", read.parts[0]
-        yield "missing element", read.parts[1]
+def _pairs(reference: Shape) -> Iterator[Answer]:
+    yield from _in_order(reference.parts, lambda parts: f"({','.join(parts)})")
+    if len(reference.parts) == 2:
+        yield "bracket", f"({','.join(reference.parts)}]"
+        yield "bracket", f"[{','.join(reference.parts)})"
+        yield "missing element", reference.parts[0]
+        yield "missing element", reference.parts[1]
 
 
-def _matrices(read: Shape) -> Iterator[Answer]:
-    yield from _ordered(read.parts, lambda parts: "\\begin{pmatrix} " + " \\\\ ".join(parts) + " \\end{pmatrix}")
+def _matrices(reference: Shape) -> Iterator[Answer]:
+    yield from _in_order(reference.parts, lambda parts: "\\begin{pmatrix} " + " \\\\ ".join(parts) + " \\end{pmatrix}")
 
 
-def _lists(read: Shape) -> Iterator[Answer]:
-    """Elements whose order is free. In a set a doubled element changes nothing."""
-    form = "\\{{{}\\}}" if read.kind == "set" else "{}"
-    for rule, changed in _element_changes(read.parts):
-        if sorted(map(str, map(_key, changed))) != sorted(map(str, map(_key, read.parts))):
+def _lists(reference: Shape) -> Iterator[Answer]:
+    """For elements whose order does not matter. In a set a repeated element changes nothing."""
+    form = "\\{{{}\\}}" if reference.kind == "set" else "{}"
+    for rule, changed in _element_changes(reference.parts):
+        if sorted(map(str, map(_key, changed))) != sorted(map(str, map(_key, reference.parts))):
             yield rule, form.format(",".join(changed))
-    for place, part in enumerate(read.parts):
-        rest = (*read.parts[:place], *read.parts[place + 1 :])
+    for place, part in enumerate(reference.parts):
+        rest = (*reference.parts[:place], *reference.parts[place + 1 :])
         yield "missing element", form.format(",".join(rest))
-        if read.kind == "list":
-            yield "doubled element", form.format(",".join((*read.parts, part)))
-    yield "another value beside it", form.format(",".join((*read.parts, "1000")))
-    yield "another value beside it", form.format(",".join(("-\\frac{1}{97}", *read.parts)))
+        if reference.kind == "list":
+            yield "doubled element", form.format(",".join((*reference.parts, part)))
+    yield "another value beside it", form.format(",".join((*reference.parts, "1000")))
+    yield "another value beside it", form.format(",".join(("-\\frac{1}{97}", *reference.parts)))
 
 
-def _intervals(read: Shape) -> Iterator[Answer]:
-    low, high = read.parts
+def _intervals(reference: Shape) -> Iterator[Answer]:
+    low, high = reference.parts
     flip = {"(": "[", "[": "(", ")": "]", "]": ")"}
-    at_least, at_most = "\\geq" if read.closed == "]" else ">", "\\leq" if read.opened == "[" else "<"
-    not_low, not_high = "<" if read.opened == "[" else "\\leq", "<" if read.closed == "]" else "\\leq"
+    at_least, at_most = "\\geq" if reference.closing == "]" else ">", "\\leq" if reference.opening == "[" else "<"
+    not_low, not_high = "<" if reference.opening == "[" else "\\leq", "<" if reference.closing == "]" else "\\leq"
     from_low, to_high = "infty" not in low, "infty" not in high
     if from_low:
-        yield "bracket", f"{flip[read.opened]}{low},{high}{read.closed}"
+        yield "bracket", f"{flip[reference.opening]}{low},{high}{reference.closing}"
         yield "inequality", f"x {at_most} {low}"
         yield "missing element", low
     if to_high:
-        yield "bracket", f"{read.opened}{low},{high}{flip[read.closed]}"
+        yield "bracket", f"{reference.opening}{low},{high}{flip[reference.closing]}"
         yield "inequality", f"x {at_least} {high}"
         yield "missing element", high
     if from_low and to_high:
-        yield "bracket", f"{flip[read.opened]}{low},{high}{flip[read.closed]}"
+        yield "bracket", f"{flip[reference.opening]}{low},{high}{flip[reference.closing]}"
         yield "inequality", f"{low} {not_low} x {not_high} {high}"
         yield "missing element", f"\\{{{low},{high}\\}}"
-        yield "one side only", f"{read.opened}{low},\\infty)"
-        yield "one side only", f"(-\\infty,{high}{read.closed}"
+        yield "one side only", f"{reference.opening}{low},\\infty)"
+        yield "one side only", f"(-\\infty,{high}{reference.closing}"
     elif from_low:
         yield "inequality", f"{low} {not_low} x"
         yield "one side only", f"(-\\infty,{low})"
@@ -214,31 +214,34 @@ def _intervals(read: Shape) -> Iterator[Answer]:
     yield "one side only", "\\mathbb{R}"
     yield "inequality", f"x \\neq {low if from_low else high}"
     yield "inequality", f"x = {low if from_low else high}"
-    for rule, (one, other) in _element_changes(read.parts):
+    for rule, (one, other) in _element_changes(reference.parts):
         if (
             ("infty" in one) == (not from_low)
             and ("infty" in other) == (not to_high)
             and "\\infty" not in (one, other[1:])
         ):
-            yield rule, f"{read.opened}{one},{other}{read.closed}"
+            yield rule, f"{reference.opening}{one},{other}{reference.closing}"
 
 
-def _unions(read: Shape) -> Iterator[Answer]:
-    whole = [shape(part) for part in read.parts]
-    for place, (text, part) in enumerate(zip(read.parts, whole, strict=True)):
-        yield "missing element", " \\cup ".join(read.parts[:place] + read.parts[place + 1 :])
-        for rule, changed in _intervals(part._replace(opened=text[0], closed=text[-1])):
+def _unions(reference: Shape) -> Iterator[Answer]:
+    intervals = [shape(part) for part in reference.parts]
+    for place, (text, part) in enumerate(zip(reference.parts, intervals, strict=True)):
+        yield "missing element", " \\cup ".join(reference.parts[:place] + reference.parts[place + 1 :])
+        for rule, changed in _intervals(part._replace(opening=text[0], closing=text[-1])):
             if rule in ("bracket", "one digit", "sign"):
-                yield rule, " \\cup ".join((*read.parts[:place], changed, *read.parts[place + 1 :]))
-    yield "intersection", " \\cap ".join(read.parts)
-    yield "missing element", f"{read.parts[0][0]}{whole[0].parts[0]},{whole[-1].parts[1]}{read.parts[-1][-1]}"
+                yield rule, " \\cup ".join((*reference.parts[:place], changed, *reference.parts[place + 1 :]))
+    yield "intersection", " \\cap ".join(reference.parts)
+    yield (
+        "missing element",
+        f"{reference.parts[0][0]}{intervals[0].parts[0]},{intervals[-1].parts[1]}{reference.parts[-1][-1]}",
+    )
 
 
 # What is compared as text
 
 
-def _bases(read: Shape) -> Iterator[Answer]:
-    digits, base = read.parts
+def _bases(reference: Shape) -> Iterator[Answer]:
+    digits, base = reference.parts
     for other in (int(base) + 1, int(base) + 2, int(base) + 5, 16):
         yield "base", f"{digits}_{{{other}}}"
     changes = [("order", digits[::-1]), ("missing digit", digits[:-1]), ("decimal point", f"{digits}0")]
@@ -246,26 +249,26 @@ def _bases(read: Shape) -> Iterator[Answer]:
     changes += [("digits swapped", other) for other in digit_swaps(digits)]
     changes += [("sign", f"-{digits}")]
     for rule, other in changes:
-        written = other.removeprefix("-")
-        if other != digits and written and written[0] != "0" and all(int(digit) < int(base) for digit in written):
+        number = other.removeprefix("-")
+        if other != digits and number and number[0] != "0" and all(int(digit) < int(base) for digit in number):
             yield rule, f"{other}_{{{base}}}"
     yield "one more", f"{digits}_{{{base}}}+1"
 
 
-def _options(read: Shape) -> Iterator[Answer]:
+def _options(reference: Shape) -> Iterator[Answer]:
     for letter in "ABCDEF":
-        if letter != read.parts[0]:
+        if letter != reference.parts[0]:
             yield "other letter", f"\\text{{({letter})}}"
             yield "other letter", letter
     yield "another value beside it", "\\text{A and B}"
-    yield "negated in words", f"\\text{{not ({read.parts[0]})}}"
+    yield "negated in words", f"\\text{{not ({reference.parts[0]})}}"
 
 
 OTHER_WORDS = ["odd", "even", "west", "east", "circle", "ellipse", "Debra", "none", "zero"]
 
 
-def _texts(read: Shape) -> Iterator[Answer]:
-    word = read.parts[0]
+def _texts(reference: Shape) -> Iterator[Answer]:
+    word = reference.parts[0]
     swapped = [f"{word[:n]}{word[n + 1]}{word[n]}{word[n + 2 :]}" for n in range(len(word) - 1)]
     for rule, other in [
         ("order of letters", word[::-1]),
@@ -281,7 +284,7 @@ def _texts(read: Shape) -> Iterator[Answer]:
             yield rule, other
 
 
-def _others(read: Shape) -> Iterator[Answer]:
+def _others(reference: Shape) -> Iterator[Answer]:
     yield from ()
 
 
@@ -296,7 +299,7 @@ _RULES = {
     "pair": _pairs,
     "set": _lists,
     "list": _lists,
-    "equation": _named,
+    "equation": _equations,
     "pm": _plus_minus,
     "expression": _expressions,
     "other": _others,

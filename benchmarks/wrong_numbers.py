@@ -1,4 +1,4 @@
-"""Wrong answers that are close to a plain number. See `wrong_answers`."""
+"""Makes wrong answers that are close to a plain number; see `wrong_answers`."""
 
 import re
 from collections.abc import Iterator
@@ -22,21 +22,21 @@ def write(value: Fraction, like: str) -> str:
 
 
 def digit_changes(text: str) -> Iterator[str]:
-    """One digit of the text one higher (9 becomes 8), for each digit outside subscripts."""
-    for found in re.finditer(r"(?<!_)(?<!_\{)\d", text):
-        digit = int(found.group())
-        yield f"{text[: found.start()]}{digit + 1 if digit < 9 else 8}{text[found.end() :]}"
+    """Yield the text with one digit increased by one (9 becomes 8), for each digit outside subscripts."""
+    for match in re.finditer(r"(?<!_)(?<!_\{)\d", text):
+        digit = int(match.group())
+        yield f"{text[: match.start()]}{digit + 1 if digit < 9 else 8}{text[match.end() :]}"
 
 
 def digit_swaps(text: str) -> Iterator[str]:
-    """Two neighbouring digits in each other's place."""
-    for found in re.finditer(r"(?=(\d)(\d))", text):
-        if found[1] != found[2]:
-            yield f"{text[: found.start()]}{found[2]}{found[1]}{text[found.start() + 2 :]}"
+    """Yield the text with two neighbouring digits swapped."""
+    for pair in re.finditer(r"(?=(\d)(\d))", text):
+        if pair[1] != pair[2]:
+            yield f"{text[: pair.start()]}{pair[2]}{pair[1]}{text[pair.start() + 2 :]}"
 
 
-def numbers(read: Shape) -> Iterator[Answer]:
-    number = read.number
+def numbers(reference: Shape) -> Iterator[Answer]:
+    number = reference.number
     value = number.value
     for rule, other in [
         ("sign", -value),
@@ -54,13 +54,13 @@ def numbers(read: Shape) -> Iterator[Answer]:
         for body in bodies:
             if exact(body) not in (value, None):
                 yield rule, f"{number.before}{body}{number.after}"
-    yield from _beside_a_number(read.text, number)
+    yield from _beside_a_number(reference.text, number)
     if not number.before and not number.after:
         yield from _around_a_number(number.body, value)
 
 
 def _beside_a_number(text: str, number: Number) -> Iterator[Answer]:
-    """What turns any number into something else, whatever stands around it."""
+    """Yield changes that turn any number into another answer, whatever surrounds it."""
     other = f"{number.before}{write(number.value + 1, number.body)}{number.after}"
     yield "another value beside it", f"{text}, {other}"
     yield "another value beside it", f"{text}\\text{{ or }}{other}"
@@ -74,7 +74,7 @@ def _beside_a_number(text: str, number: Number) -> Iterator[Answer]:
         "cents": ["\\text{ dollars}", "\\text{ euros}"],
         "cm": ["\\text{ m}^2", "\\text{ cm}^3", "\\text{ cm}"],
     }
-    for unit in next((found for name, found in units.items() if name in number.after), []):
+    for unit in next((forms for name, forms in units.items() if name in number.after), []):
         yield "unit", f"{number.body}{unit}"
     if number.before:
         yield "unit", f"{number.body}\\text{{ cents}}"
@@ -82,7 +82,7 @@ def _beside_a_number(text: str, number: Number) -> Iterator[Answer]:
 
 
 def _around_a_number(body: str, value: Fraction) -> Iterator[Answer]:
-    """What may stand around a plain number and make another answer of it."""
+    """Yield additions to a plain number that turn it into another answer."""
     yield from _equations(body, value)
     if value:
         yield "word that multiplies", f"{body}\\text{{ million}}"
@@ -94,23 +94,23 @@ def _around_a_number(body: str, value: Fraction) -> Iterator[Answer]:
     yield "complex", f"{body}+i"
     if value.denominator > 1 or "." in body:
         return
-    whole = int(value)
+    integer = int(value)
     yield "tiny difference", f"{body}+\\frac{{1}}{{10^{{20}}}}"
     yield "tiny difference", f"{body}-2^{{-70}}"
-    if whole > 0:
+    if integer > 0:
         yield "second quantity", f"{body}\\text{{ hours }}30\\text{{ minutes}}"
         yield "mixed number", f"{body}\\frac{{1}}{{2}}"
-        yield "range", f"{body}-{whole + 3}"
-    if whole > 1:
+        yield "range", f"{body}-{integer + 3}"
+    if integer > 1:
         yield "exponent", f"{body}^2"
         yield "exponent", f"{body}^{{-1}}"
         yield "root", f"\\sqrt{{{body}}}"
-    if 2 < whole < 1000:
+    if 2 < integer < 1000:
         yield "factorial", f"{body}!"
 
 
 def _equations(body: str, value: Fraction) -> Iterator[Answer]:
-    """Equations that have the reference as a side and another solution, or none."""
+    """Yield equations with the reference as one side and with another solution, or none."""
     if value:
         yield "side of an equation", f"3x={body}"
         yield "side of an equation", f"-x={body}"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chord.tasks.answers.extraction import final_box, is_well_formed, stated
+from chord.tasks.answers.extraction import final_box, is_well_formed, stated_answers
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_box_at_the_end_is_found_whatever_stands_before(before, inside):
     ],
 )
 def test_without_a_box_what_is_stated_last(text, found):
-    assert stated(text)[-1] == found
+    assert stated_answers(text)[-1] == found
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_without_a_box_what_is_stated_last(text, found):
     ["It is not 64, as one sees.", "The answer cannot be 64, so try it.", "<think>64", "so we write \\boxed{64", ""],
 )
 def test_what_is_denied_or_unfinished_is_no_answer(text):
-    assert all("64" in found and len(found) > 4 for found in stated(text))  # at most the sentence itself
+    assert all("64" in found and len(found) > 4 for found in stated_answers(text))  # at most the sentence itself
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chord.tasks.answers.extraction import final_box
-from chord.tasks.answers.typography import is_balanced, is_too_complex, uniform
+from chord.tasks.answers.typography import is_balanced, is_too_complex, normalize
 
 MEGABYTE = 10**6
 
@@ -65,20 +65,20 @@ MEGABYTE = 10**6
     ],
 )
 def test_uniform(text, expected):
-    assert uniform(text) == expected
+    assert normalize(text) == expected
 
 
 @given(st.text(alphabet="ab1\\{}$,.~^_ xfrctexboldMATH*\u00b2\u221a", max_size=40))
 def test_uniform_writing_is_never_an_error(text):
-    assert isinstance(uniform(text), str)
+    assert isinstance(normalize(text), str)
 
 
 def test_texts_of_a_megabyte_take_linear_time():
     began = time.process_time()
     for text in ("\\boxed{" * (MEGABYTE // 7), "{" * MEGABYTE, "\\boxed{5}" + "}" * MEGABYTE, " " * MEGABYTE + "5"):
         final_box(text)
-        is_too_complex(uniform(text))
-    assert uniform(" " * MEGABYTE + "5") == "5"
+        is_too_complex(normalize(text))
+    assert normalize(" " * MEGABYTE + "5") == "5"
     assert time.process_time() - began < 10
 
 

@@ -132,7 +132,7 @@ def test_an_empty_prompt_is_refused_before_anything_is_sent(nobody):
 )
 def test_reasoning_that_a_server_cut_out_comes_back(fields, text):
     message = ChatCompletionMessage.model_validate({"role": "assistant"} | fields)
-    assert server._whole_text(message) == text
+    assert server._full_text(message) == text
 
 
 def test_scores_are_those_of_a_plain_forward_pass(tiny_model_dir):

@@ -196,7 +196,7 @@ FUNCTION = {
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ground_truth": [{"f": {"p": "tea"}}]}, 'f, p: expected a list of the values that are right; found "tea"'),
+        ({"ground_truth": [{"f": {"p": "tea"}}]}, 'f, p: expected a list of correct values, got "tea"'),
         ({"ground_truth": [{"f": {"p": None}}]}, "f, p: expected a list"),
         ({"ground_truth": [{"f": {"p": 2}}]}, "f, p: expected a list"),
         ({"ground_truth": [{"f": {"p": True}}]}, "f, p: expected a list"),

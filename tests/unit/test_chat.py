@@ -195,7 +195,7 @@ def test_ends_that_differ_are_all_ends_and_told(tmp_path, caplog):
             r"config\.json: eos_token_id 65 is the ordinary token '.'; expected the id of the end token, such as 25\d",
         ),
         ([259, 12], r"config\.json: eos_token_id 12 is the ordinary token"),
-        (9999, r"config\.json: eos_token_id 9999 is no token of the vocabulary"),
+        (9999, r"config\.json: eos_token_id 9999 is not in the vocabulary"),
     ],
 )
 def test_an_end_token_of_the_configuration_that_is_none_is_one_line(eos, message, tmp_path):

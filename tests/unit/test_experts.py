@@ -81,7 +81,7 @@ def test_length_limit_rejects_and_counts(prompts, policy, tmp_path):
 
 def test_solver_refuses_other_tasks(policy, tmp_path):
     write_jsonl(tmp_path / "sft.jsonl", skill_rows("s", ["odd"], 1, 1))
-    with pytest.raises(UserError, match="solver knows task 'world' only"):
+    with pytest.raises(UserError, match="the solver only solves task 'world', got"):
         experts.run({"seed": 1, "max_response_tokens": 96}, tmp_path / "sft.jsonl", policy, tmp_path / "e.jsonl")
 
 

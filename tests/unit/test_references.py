@@ -133,14 +133,14 @@ def test_no_reference_is_an_error_of_a_benchmark_and_left_out_of_training(answer
     caplog.set_level(logging.WARNING)
     prepare.run({"seed": 1, "source": source, "sft": 1, "rl": 1, "validation": 1}, tmp_path / "data")
     assert read_json(tmp_path / "data/manifest.json")["sources"]["columns"]["dropped"] == {"unusable_answer": 3}
-    assert "3 of 8 rows left out" in caplog.text
+    assert "dropped 3 of 8 rows" in caplog.text
     assert "test.jsonl:2: column a: expected an answer" in caplog.text
 
 
 def test_training_rows_without_a_single_answer_are_an_error(tmp_path):
     folder = write_raw(tmp_path / "rows/test.jsonl", '{"q": "Why?", "a": "proof"}', '{"q": "How?", "a": null}')
     source = spec_of(folder)["source"]
-    with pytest.raises(UserError, match=r"none of its 2 rows has an answer that could be used; .*:1: column a: "):
+    with pytest.raises(UserError, match=r"none of its 2 rows has an answer that can be used; .*:1: column a: "):
         prepare.run({"seed": 1, "source": source, "sft": 1, "rl": 1, "validation": 1}, tmp_path / "data")
 
 
@@ -208,7 +208,7 @@ def test_columns_of_parquet(tmp_path):
         with pytest.raises(UserError, match=r"test\.parquet:1: column a: expected text or a number, got "):
             read(column)
     broken = pa.StringArray.from_buffers(1, pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe"))
-    with pytest.raises(UserError, match="a column of text holds bytes that are no UTF-8"):
+    with pytest.raises(UserError, match="expected UTF-8 in a column of text"):
         read(broken)
 
 

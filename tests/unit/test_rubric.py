@@ -192,7 +192,7 @@ def test_a_busy_server_is_asked_again(serve, status):
     [
         (401, UserError, "answered 401: expected a valid token in OPENAI_API_KEY"),
         (404, UserError, "answered 404: expected the base URL of an OpenAI-compatible server, and a model"),
-        (400, UserError, "answered 400: it does not take this request"),
+        (400, UserError, "answered 400: .* does the prompt fit"),
         (500, GraderError, "answered 500$"),
     ],
 )

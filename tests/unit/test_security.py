@@ -142,5 +142,5 @@ def test_a_server_that_repeats_the_key_is_not_quoted(monkeypatch, caplog):
 def test_an_address_of_the_judge_holds_no_secret(monkeypatch):
     monkeypatch.setenv("CHORD_JUDGE_URL", "http://me:very-secret@localhost:8000/v1")
     monkeypatch.setenv("CHORD_JUDGE_MODEL", "m")
-    with pytest.raises(UserError, match=r"CHORD_JUDGE_URL: expected no user, password or query in it$"):
+    with pytest.raises(UserError, match=r"CHORD_JUDGE_URL: expected a URL without user, password or query$"):
         next(judge.answers([[{"role": "user", "content": "?"}]]))

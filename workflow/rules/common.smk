@@ -1,4 +1,4 @@
-# What the rules share: the checked study, how a command is called, and the names of files.
+# Shared by all rules: the checked study, how a command is called, and the names of files.
 import json
 import os
 import re
@@ -9,20 +9,20 @@ from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
 
-# Where this file lies: the checkout, or the copy of it that jobs run (chord.io.source).
+# The root of the source with this file: the checkout, or the copy of it that jobs run (chord.io.source).
 SOURCE = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, f"{SOURCE}/src")
 BIN = "" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method else Path(sys.executable).parent
 
 
 def commands_run(source: Path) -> None:
-    """The one way in which commands get the code: its own src/, before any installed copy, from any working directory.
+    """Make all commands run the code in `source`/src, before any installed copy and from any working directory.
 
-    Plug-ins may lie on the caller's PYTHONPATH, behind it.
+    Plug-ins may be on the caller's PYTHONPATH, which comes after it.
 
-    It stands in the command because Snakemake takes PYTHONPATH out of a conda environment's variables. Without conda,
-    `python` is the one that runs Snakemake, whether or not its environment was activated. No job but `repository` needs
-    a network, and none shall look for one.
+    The path is set in the command because Snakemake removes PYTHONPATH from the variables of a conda environment.
+    Without conda, `python` is the one that runs Snakemake, whether or not its environment was activated. Only the job
+    `repository` needs a network, and the others must not try to use one.
     """
     shell.prefix(
         f"set -euo pipefail; export HF_HUB_OFFLINE=1 PYTHONPATH={shlex.quote(f'{source}/src')}"
@@ -47,7 +47,7 @@ ROOT = COPY.root if COPY else SOURCE
 
 
 def checked_study() -> Study:
-    """The study that the configuration names; a fault in it ends Snakemake with its own lines and nothing else."""
+    """Load the study that the configuration names; an error in it ends Snakemake with only its own message."""
     try:
         for key in config:
             if key not in ("study", "seeds"):
@@ -59,7 +59,7 @@ def checked_study() -> Study:
 
 
 def what_the_hub_has(study: Study) -> dict[str, dict]:
-    """Specifications of the downloads that the study needs, by their folder below `hub`."""
+    """The specifications of the downloads that the study needs, by their folder below `hub`."""
     try:
         lock = read_lock(study)
         return {key: download_spec(repository, lock) for key, repository in repositories(study).items()}
@@ -76,13 +76,15 @@ TRIAL = f"{RESULTS}/tuning/{{method}}/trial-{{trial}}"
 
 
 def from_root(path: str | Path) -> str:
-    """An input that the repository's files name, from its root; relative, so that moving the checkout with its results
-    makes it no other input."""
+    """The path of an input that the repository's files name relative to its root.
+
+    It is relative, so that it remains the same input if the checkout is moved with its results.
+    """
     return os.path.relpath(ROOT / path)
 
 
 def located(source: dict) -> dict:
-    """The specification of a source with the folder of its rows: the given one from the root, or the fetched one."""
+    """The specification of a source with the folder of its rows: its own, relative to the root, or the fetched one."""
     if source.get("folder"):
         return source | {"folder": from_root(source["folder"])}
     if source.get("dataset"):
@@ -91,7 +93,7 @@ def located(source: dict) -> dict:
 
 
 def folders(source: dict) -> list[str]:
-    """Those of a located source: none of a generator's, two where SFT and RL have a dataset each."""
+    """The folders of a located source: none for a generator, two if SFT and RL have separate datasets."""
     found = [source["folder"]] if "folder" in source else []
     return found + [folder for part in ("sft", "rl") if part in source for folder in folders(source[part])]
 
@@ -108,40 +110,42 @@ BASE_MODEL = f"{RESULTS}/hub/models/{STUDY.model}" if STUDY.model_is_on_hub else
 REPORTED = from_root("config/paper/reported.yaml")
 TUNING = [from_root(STUDY.settings.tuning.table)] if STUDY.settings.tuning and STUDY.settings.tuning.table else []
 GATES = [path for path in [from_root(f"{STUDY.model}/manifest.json")] if Path(path).exists()]
-# A parameter and no input: an edit while the job runs must not pass for what made the result.
+# This is a parameter and not an input: an edit while the job runs must not be recorded as the code of the result.
 ANALYSIS = source_sha256("analysis")
 
 
 def run_kept_source() -> None:
-    """From here on the jobs of this call run a copy of the source, whatever happens to the checkout."""
+    """Let the jobs of this call run a copy of the source, whatever happens to the checkout from now on."""
     copy = copy_source(ROOT, Path(RESULTS, "source"), config["study"], config.get("seeds"))
     commands_run(copy)
     snakefile = Path(workflow.main_snakefile)
-    if snakefile.is_relative_to(ROOT):  # else a workflow of the user's that includes this one
+    if snakefile.is_relative_to(ROOT):  # otherwise it is a user's workflow that includes this one
         workflow.scheduler._executor.snakefile = str(copy / snakefile.relative_to(ROOT))
 
 
 def asked_by(job: str) -> dict[str, int]:
-    """What one job asks for beside its threads: memory, time and, if it can use them, GPUs."""
+    """The resources of a job besides its threads: memory, time and, if it can use them, GPUs."""
     resources = STUDY.resources(job)
     gpus = {"gpu": resources.gpus} if JOBS[job].loads_model else {}
     return {"mem_mb": resources.mem_mb, "runtime": resources.minutes} | gpus
 
 
 def conda_environment(job: str) -> str:
-    """The environment that has CUDA and vLLM where the study gives such jobs GPUs, else the small one."""
+    """The environment with CUDA and vLLM if the study gives such jobs GPUs, otherwise the small one."""
     return "../envs/gpu.yml" if asked_by(job).get("gpu") else "../../environment.yml"
 
 
 def entry_of_the_queue(wildcards) -> str | None:
-    """Short runs share one, where a profile gives the group a size; long ones together might need more time than a
-    partition allows."""
+    """The group in which short runs share an entry of the queue, if the profile gives the group a size.
+
+    Long runs do not share one, since together they might need more time than a partition allows.
+    """
     short = STUDY.resources("train").minutes <= 60
     return "training" if short and "training" in workflow.group_settings.group_components else None
 
 
 def one_of(names) -> str:
-    """A wildcard constraint: these names and no others."""
+    """A wildcard constraint that allows only these names."""
     return "|".join(re.escape(str(name)) for name in names) or "(?!)"
 
 
@@ -153,7 +157,7 @@ wildcard_constraints:
 
 
 def spec(values: dict) -> str:
-    """A job's settings as its one parameter: Snakemake runs the job again when this text changes."""
+    """The settings of a job as a single parameter: Snakemake runs the job again if this text changes."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
@@ -162,7 +166,7 @@ def run_folder(method: str, seed: int) -> str:
 
 
 def result_of(method: str | None, seed: int) -> str:
-    """The model folder that a method's run ends with, or of a further base model; else the study's own model."""
+    """The model folder of a method's run or of another base model; otherwise the study's own model."""
     if method in STUDY.bases:
         return f"{RESULTS}/bases/{method}"
     trained = method is not None and STUDY.trains(method)
@@ -174,13 +178,13 @@ def scores_of(methods: Iterable[str], benchmarks: Iterable[str]) -> list[str]:
 
 
 def question_files() -> list[str]:
-    """The rows of the study's benchmarks; one that asks another's questions under a second decoding adds none."""
+    """The rows of the study's benchmarks; one that repeats another's questions with a second decoding adds none."""
     own = [name for name, benchmark in STUDY.benchmarks.items() if benchmark.data.name == name]
     return expand(f"{RESULTS}/data/benchmarks/{{benchmark}}.jsonl", benchmark=own)
 
 
 def trials_of(method: str) -> list[str]:
-    """Manifests of the trials of a method's search."""
+    """The manifests of the trials in a method's search."""
     return expand(f"{TRIAL}/manifest.json", method=method, trial=range(len(STUDY.search[method].values)))
 
 
@@ -205,13 +209,13 @@ def manifests_of(methods: Iterable[str]) -> list[str]:
 
 
 def needed_by(comparisons: Iterable[str]) -> list[str]:
-    """The methods that the comparisons show and those that these start from, each once."""
+    """The methods that the comparisons show and the methods from which these start, each once."""
     shown = [method for name in comparisons for method in STUDY.comparisons[name].methods]
     return list(dict.fromkeys(link.name for method in shown for link in STUDY.chain(method)))
 
 
 def claims_files(scope: str) -> list[str]:
-    """The verdicts on the study's claims from the main comparison, or from all; none where it names no claims."""
+    """The verdicts on the study's claims from the main comparison or from all; none if the study names no claims."""
     kinds = ["json", "csv", "md", "tex", "html"] if STUDY.settings.claims else []
     return expand(f"{RESULTS}/claims/{scope}/claims.{{kind}}", kind=kinds)
 
@@ -233,7 +237,7 @@ def estimates_of(comparison: str) -> dict[str, str]:
 
 
 def table_inputs(wildcards) -> dict[str, str | list[str]]:
-    """Costs are of the runs themselves, those that others start from included; all other tables are of cells."""
+    """The inputs of a table: the runs for costs, including those from which others start; cells for other tables."""
     if TABLES[wildcards.table].kind != "costs":
         return estimates_of(wildcards.comparison) | {"reported": REPORTED}
     methods = needed_by([wildcards.comparison])
@@ -262,20 +266,20 @@ def product_options(wildcards, input) -> str:
 
 
 def report_options(wildcards, input) -> str:
-    """What the page shows beside the results, as far as there is such a file."""
+    """The options for what the report shows besides the results, if there are such files."""
     given = {name: input[name] for name in ("reported", "tuning", "gates")}
     given["claims"] = [path for path in input.get("claims", []) if path.endswith(".json")]
     return options(given)
 
 
 def options(given: dict[str, str | list]) -> str:
-    """Options of a command; one without files is left out."""
+    """The options of a command; an option without files is omitted."""
     given = {name: [paths] if isinstance(paths, str) else list(paths) for name, paths in given.items()}
     return " ".join(f"--{name} {shlex.join(map(str, paths))}" for name, paths in given.items() if paths)
 
 
 def training_rows(wildcards) -> dict[str, str]:
-    """The files with the rows that the method's stage reads: pure RL does not wait for experts, nor SFT for prompts."""
+    """The files of rows that the method's stage reads: pure RL does not wait for experts, nor SFT for prompts."""
     files = {
         "prompts": f"{RESULTS}/data/rl.jsonl",
         "experts": f"{RESULTS}/data/experts.jsonl",

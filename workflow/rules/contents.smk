@@ -1,5 +1,5 @@
-# What the study reads and does not make: folders of models and datasets. Their content counts, as the parameter
-# `content` of the jobs that read them, and none of their times (`given`).
+# Folders of models and datasets that the study reads and does not make. Their content counts, through the parameter
+# `content` of the jobs that read them; the times of their files do not (`given`).
 from functools import cache
 
 from chord.io.contents import content, model_files
@@ -9,7 +9,7 @@ MANIFESTS = Path(".snakemake/contents")
 
 
 class Unrecorded:
-    """A parameter that Snakemake does not record, since it is of no built-in type: another value makes no job run again."""
+    """A parameter that Snakemake does not record, since its type is not built in: a new value runs no job again."""
 
     def __init__(self, text: str = ""):
         self.text = text
@@ -18,7 +18,7 @@ class Unrecorded:
         return self.text
 
 
-# A job without local input is the same job as before there was `content`.
+# A job without local input is the same job as one without the parameter `content`.
 NOTHING_LOCAL = Unrecorded()
 
 
@@ -27,14 +27,16 @@ def is_given(folder: str) -> bool:
 
 
 def given(folder: str):
-    """A folder as an input; the times of one that the study does not make are not looked at."""
+    """A folder as an input; Snakemake ignores the times of a folder that the study does not make."""
     return ancient(folder) if is_given(folder) else folder
 
 
 @cache
 def content_of(folder: str, kind: str, globs: tuple[str, ...] = ()):
-    """kind: model, tokenizer, or the rows of those files that `globs` choose. Of a folder that is not there, or has no
-    such files, Snakemake or the job says so."""
+    """The content of a folder as a parameter. kind: model, tokenizer, or the rows of the files that match `globs`.
+
+    Snakemake or the job reports a folder that does not exist or has no such files.
+    """
     if not is_given(folder) or not Path(folder).is_dir():
         return NOTHING_LOCAL
     place = Path(folder)
@@ -53,20 +55,20 @@ def rows_in(folder: Path, globs: tuple[str, ...]) -> list[Path]:
 
 
 def content_of_rows(source: dict, place):
-    """Of a located source. place: the same source as the study's settings have it, which know its files."""
+    """The content of a located source. place: the same source in the study's settings, which know its files."""
     found = [content_of(source["folder"], "rows", place.globs)] if "folder" in source else []
     found += [content_of_rows(source[part], getattr(place, part)) for part in ("sft", "rl") if part in source]
     return together(*found)
 
 
 def content_of_experts(source: dict):
-    """Of the located source of the trajectories."""
+    """The content of the located source of the trajectories."""
     if source["kind"] == "model":
         return content_of(source["folder"], "model")
     return content_of_rows(source, STUDY.experts.source)
 
 
 def together(*found):
-    """One parameter for several contents."""
+    """Join several contents into one parameter."""
     local = [one for one in found if one is not NOTHING_LOCAL]
     return " ".join(local) if local else NOTHING_LOCAL

@@ -1,11 +1,11 @@
-# Prompts and benchmark rows, from the world's generator or from a dataset; and what of these is on the hub.
+# Prompts and benchmark rows, from the world's generator or from a dataset, and the repositories of the hub.
 
 PREPARE = located_spec(STUDY.prepare_spec())
 OF_DATASET = PREPARE["source"]["kind"] != "world"
 COUNTS_TOKENS = PREPARE["source"]["kind"] == "openr1"
 
 
-# One repository at the commit of the study's lock. Runs where Snakemake runs, as compute nodes often have no network.
+# One repository at the commit in the study's lock. It runs where Snakemake runs, as compute nodes often lack a network.
 rule repository:
     output:
         folder=directory(f"{RESULTS}/hub/{{repository}}"),
@@ -31,7 +31,7 @@ rule repository:
 rule prepare:
     input:
         source=[given(folder) for folder in folders(PREPARE["source"])],
-        # A prompt of a dataset may be a test question; those of the world cannot be.
+        # A prompt of a dataset may be a test question; a prompt of the world cannot.
         benchmarks=question_files() if OF_DATASET else [],
         policy=given(BASE_MODEL) if COUNTS_TOKENS else [],
     output:

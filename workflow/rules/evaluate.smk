@@ -1,4 +1,4 @@
-# Completions of the benchmarks, and their scores. Completions are kept: scoring needs no model.
+# Completions of the benchmarks and their scores. Completions are kept, because scoring needs no model.
 
 
 rule generate:

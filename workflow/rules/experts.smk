@@ -1,7 +1,7 @@
-# Expert trajectories; and the base model of the synthetic world.
+# Expert trajectories, and the base model of the synthetic world.
 
 EXPERTS = STUDY.experts_spec()
-# The model or dataset that the trajectories come from; the solver needs none.
+# The trajectories come from this model or dataset; the solver needs none.
 if EXPERTS["source"]["kind"] == "dataset":
     EXPERTS["source"] = located(EXPERTS["source"])
 elif "folder" in EXPERTS["source"]:
@@ -35,7 +35,7 @@ rule experts:
         " --out {output.experts:q} > {log:q} 2>&1"
 
 
-# The same for the RL prompts: methods need them in which the expert's rows join the groups of rollouts.
+# The same for the RL prompts, for methods in which the expert's rows join the groups of rollouts.
 use rule experts as traces with:
     input:
         prompts=f"{RESULTS}/data/rl.jsonl",
@@ -52,7 +52,7 @@ use rule experts as traces with:
         "Collect the expert trajectories of the RL prompts"
 
 
-# The base model trained again from nothing, beside the one in the repository, which studies start from; and its gates.
+# The base model, trained again from scratch. Studies start from the one in the repository, which stays as it is.
 if STUDY.pretrain:
     NEW_BASE = f"{RESULTS}/base_model"
 

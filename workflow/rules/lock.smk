@@ -1,5 +1,5 @@
-# One Snakemake a study at a time. This replaces Snakemake's own lock (`nolock` in the profiles), which outlives its process
-# when that is killed, and says neither whose it is nor whether that still lives.
+# Only one Snakemake per study runs at a time. This replaces Snakemake's own lock (`nolock` in the profiles), which remains
+# after its process is killed, and which says neither whose it is nor whether that process is still alive.
 import atexit
 from contextlib import ExitStack
 
@@ -10,7 +10,7 @@ WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_m
 
 
 def hold_study() -> None:
-    """Hold `results/<study>/lock` until this process ends; if another one has it, end with one line."""
+    """Hold `results/<study>/lock` until this process ends; if another process has it, end with one line."""
     lock, holding = Path(RESULTS) / "lock", ExitStack()
     try:
         with explain_disk_errors(lock):
@@ -20,6 +20,6 @@ def hold_study() -> None:
     atexit.register(holding.close)
 
 
-# Otherwise `onstart` does it. But conda environments are made before, and two processes that make one disturb each other.
+# Without conda, `onstart` takes the lock. Conda environments are made earlier, and two processes must not make the same one.
 if WITH_CONDA and workflow.is_main_process:
     hold_study()

@@ -1,4 +1,4 @@
-# After each job: about how long is left, from the study's estimate scaled by how this machine has done so far.
+# Prints after each job about how much time is left: the study's estimate, scaled by the speed of this machine so far.
 import logging
 import time
 from functools import cache, partial
@@ -7,12 +7,12 @@ from chord.plan import estimated_minutes
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-# Seeds differ in nothing that an estimate looks at.
+# Estimates do not depend on the seed.
 estimate = cache(partial(estimated_minutes, STUDY))
 
 
 def minutes_of(job) -> float:
-    """Estimate for a job of Snakemake's plan; a rule that only collects files takes no time."""
+    """The estimated minutes of a job in Snakemake's plan; a rule that only collects files takes no time."""
     if job.rule.name not in JOB_OF_RULE:
         return 0.0
     names = {name: value for name, value in job.wildcards.items() if name in ("method", "benchmark", "base")}
@@ -20,7 +20,7 @@ def minutes_of(job) -> float:
 
 
 class TimeLeft(logging.Handler):
-    """Listens to Snakemake's own events. `estimates`: job id -> minutes."""
+    """Listens to Snakemake's events. estimates: job id -> minutes."""
 
     def __init__(self, estimates: dict[int, float], cores: int):
         super().__init__()
@@ -39,8 +39,8 @@ class TimeLeft(logging.Handler):
                 print(f"about {max(1, round(self.minutes()))} min left", file=sys.stderr)
 
     def minutes(self) -> float:
-        """The longest job bounds it from below: it has one core, however many there are."""
-        scale = (1 + self.measured) / (1 + self.estimated)  # the estimate stands until minutes of work are done
+        """The minutes left; at least those of the longest job, which has one core, however many there are."""
+        scale = (1 + self.measured) / (1 + self.estimated)  # the estimate dominates until minutes of work are done
         running = {job: (time.monotonic() - start) / 60 for job, start in self.started.items()}
         left = [max(0.0, minutes * scale - running.get(job, 0.0)) for job, minutes in self.left.items()]
         return max([sum(left) / self.cores, *left], default=0.0)

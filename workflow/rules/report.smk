@@ -1,5 +1,5 @@
-# From scores and curves to tables, figures and the report: seconds each, no model, no torch.
-# `code` is what they are made by: an edit there makes them again, and trains nothing.
+# From scores and curves to tables, figures and the report. Each takes seconds and needs neither a model nor torch.
+# `code` is the code that makes them: an edit there makes them again, and trains nothing.
 
 
 rule cells:

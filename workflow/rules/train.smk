@@ -1,5 +1,5 @@
-# A run: one method, one seed. Its checkpoints lie in the run's folder and are no output, because Snakemake deletes the
-# outputs of a job that was cut off: the next attempt goes on from them, or delivers what they end with.
+# A run has one method and one seed. Its checkpoints are in the run's folder but are not outputs, because Snakemake deletes
+# the outputs of an interrupted job: the next attempt resumes from the checkpoints, or delivers the last one.
 
 
 rule train:
@@ -22,7 +22,7 @@ rule train:
     threads: STUDY.resources("train").threads
     resources:
         **asked_by("train"),
-        training=1,  # of those that share an entry of a queue: the profile lets one of them run at a time
+        training=1,  # of the runs that share an entry of a queue, the profile lets one run at a time
     params:
         spec=lambda wildcards: spec(STUDY.train_spec(wildcards.method, int(wildcards.seed))),
         content=lambda wildcards: content_of(start_of(wildcards), "model"),
@@ -31,13 +31,13 @@ rule train:
         stop=Unrecorded("--stop-when-hopeless" if STUDY.settings.training.stop_when_hopeless else ""),
     message:
         "Train {wildcards.method}, seed {wildcards.seed}"
-    # `exec`: a scheduler's SIGTERM would end a shell at once, and all of the job with it before training could save.
+    # `exec`: a scheduler's SIGTERM would end a shell, and with it the whole job, before training could save.
     shell:
         "exec python -m chord train --spec {params.spec:q} --start {input.start:q} {params.rows}"
         " --validation {input.validation:q} --out {params.folder:q} {params.stop} > {log:q} 2>&1"
 
 
-# The search: the same runs with one setting changed, on the seed that no table shows.
+# The search has the same runs with one setting changed, on the seed that no table shows.
 if STUDY.search:
 
     use rule train as trial with:
@@ -87,7 +87,7 @@ if STUDY.search:
             "cmp -s {output.table:q} {params.committed:q} && same='equals' || same='differs from'\n"
             'echo "{output.table} $same the table that the study trains with ({params.committed})"'
 
-    # The model that a search chose, for the searches of the methods that start from it.
+    # The model that a search chose; the searches of other methods may start from it.
     rule best_trial:
         input:
             manifests=lambda wildcards: trials_of(wildcards.method),
@@ -112,7 +112,7 @@ if STUDY.search:
             " --out {output.table:q} > {log:q} 2>&1"
 
 
-# A base model trained again also has to learn as the study needs it: SFT and pure RL from it, on a seed that no table shows.
+# A new base model also has to learn as the study needs it: SFT and pure RL start from it, on a seed that no table shows.
 if STUDY.pretrain:
     PROBE = f"{RESULTS}/gates/{{method}}"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chord.data.bfcl_reader import bfcl_files, bfcl_rows
 from chord.data.columns_reader import column_rows
-from chord.data.hub_folder import located
+from chord.data.hub_folder import source_folder
 from chord.data.prepare import source_files
 from chord.data.references import NoReference
 from chord.data.row_format import check_ids, check_rows, identity
@@ -52,7 +52,7 @@ def run(spec: dict, out: Path) -> dict:
 
 def _dataset_rows(settings: BenchmarkSpec) -> tuple[list[dict], dict[str, Path]]:
     source = settings.source
-    folder = located(source.folder, source.dataset)
+    folder = source_folder(source.folder, source.dataset)
     if isinstance(source, BfclSource):
         rows = list(bfcl_rows(source, folder))
         used = [path for pair in bfcl_files(source, folder).values() for path in pair if path]

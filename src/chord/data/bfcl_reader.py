@@ -1,8 +1,8 @@
-"""Reader of the Berkeley Function-Calling Leaderboard, version 3: JSON Lines of questions and of possible answers.
+"""Reads the Berkeley Function-Calling Leaderboard, version 3: JSON Lines of questions and of possible answers.
 
-Each category is a file of questions and, but for the irrelevance ones, a file of the same name in `possible_answer/`.
-The hub's own loader fails on their mixed types, so they are read line by line. The paper evaluates eight categories,
-those whose calls are checked argument by argument (the authors' README in Trinity-RFT, examples/mix_chord).
+Each category is a file of questions and, except for irrelevance, a file of the same name in `possible_answer/`. The
+hub's own loader fails on their mixed types, so they are read line by line. The paper evaluates the eight categories
+whose calls are checked argument by argument (the authors' README in Trinity-RFT, examples/mix_chord).
 """
 
 import json
@@ -20,25 +20,25 @@ ANSWERS = "possible_answer"
 
 
 def bfcl_files(source: BfclSource, folder: Path) -> dict[str, tuple[Path, Path | None]]:
-    """Category -> its file of questions and that of answers; None where no call is the right answer."""
-    found = data_files(folder, [*source.globs, *(f"*BFCL_v3_{category}.parquet" for category in source.categories)])
+    """Category -> its file of questions and its file of answers, or None if no call is the right answer."""
+    all_files = data_files(folder, [*source.globs, *(f"*BFCL_v3_{category}.parquet" for category in source.categories)])
     files = {}
     for category in source.categories:
         name = f"BFCL_v3_{category}.json"
         names = (name, f"BFCL_v3_{category}.parquet")
-        named = {path.parent.name == ANSWERS: path for path in found if path.name in names}
-        if False not in named:
+        matches = {path.parent.name == ANSWERS: path for path in all_files if path.name in names}
+        if False not in matches:
             raise UserError(f"{folder}: no file {name}; expected one for the category {category!r}")
-        if True not in named and not category.endswith("irrelevance"):
+        if True not in matches and not category.endswith("irrelevance"):
             raise UserError(f"{folder}: no file {ANSWERS}/{name}; only the irrelevance categories have none")
-        files[category] = (named[False], named.get(True))
+        files[category] = (matches[False], matches.get(True))
     return files
 
 
 def bfcl_rows(source: BfclSource, folder: Path) -> Iterator[dict]:
-    """Rows of the categories in the given order; gold: JSON of the ground truth, `[]` where no call is right.
+    """Yield the rows of the categories in the given order. gold: JSON of the ground truth, `[]` if no call is right.
 
-    Groups are live/<category> and non_live/<category>, so that tables have both halves and the categories.
+    Groups are live/<category> and non_live/<category>, so that tables show both halves and the categories.
     """
     for category, (questions, answers) in bfcl_files(source, folder).items():
         truths: dict[str, list] = {}
@@ -67,9 +67,9 @@ def bfcl_rows(source: BfclSource, folder: Path) -> Iterator[dict]:
             )
 
 
-def _check(place: str, column: str, found: list, functions: list, truth: list) -> None:
-    if not all(isinstance(item, dict) for item in found):
-        raise values.wrong(place, column, "a list of objects", found)
+def _check(place: str, column: str, value: list, functions: list, truth: list) -> None:
+    if not all(isinstance(item, dict) for item in value):
+        raise values.wrong(place, column, "a list of objects", value)
     try:
         check_question(functions, truth)
     except UserError as error:
@@ -77,7 +77,7 @@ def _check(place: str, column: str, found: list, functions: list, truth: list) -
 
 
 def _list(place: str, raw: dict, column: str) -> list:
-    found = values.value(place, raw, column)
-    if not isinstance(found, list):
-        raise values.wrong(place, column, "a list", found)
-    return found
+    value = values.value(place, raw, column)
+    if not isinstance(value, list):
+        raise values.wrong(place, column, "a list", value)
+    return value

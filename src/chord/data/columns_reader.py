@@ -1,4 +1,4 @@
-"""Rows of a dataset of any columns: questions, multiple choice, or ready chat messages, by a map of the columns."""
+"""Reads a dataset with any columns by a map of the columns: questions, multiple choice, or ready chat messages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +14,10 @@ from chord.errors import UserError
 def column_rows(
     source: ColumnRows, folder: Path, name: str, without: list[NoReference] | None = None
 ) -> Iterator[dict]:
-    """Rows in the order of the files; name: start of every id, and the group where the dataset has none.
+    """Yield rows in the order of the files. name: prefix of every id, and the group if the dataset has none.
 
-    without: gets what is said of rows without a reference answer, which are left out; such a row is an error where it
-    is None.
+    without: collects the errors of rows without a reference answer, which are skipped; if it is None, such a row raises
+    its error.
     """
     columns = source.columns
     for number, (place, raw) in enumerate(read_folder(folder, source.files)):
@@ -56,12 +56,12 @@ def column_rows(
                 f"{place}: column {columns.answer}: expected the index of one of {len(meta['options'])} options, "
                 f"counted from 0, got {gold!r}"
             )
-        own = f"{number:06d}" if columns.id is None else values.label(place, raw, columns.id)
+        row_name = f"{number:06d}" if columns.id is None else values.label(place, raw, columns.id)
         group = name if columns.group is None else values.label(place, raw, columns.group)
-        yield row(f"{name}-{own}", messages, gold, source.task, group, question, **meta)
+        yield row(f"{name}-{row_name}", messages, gold, source.task, group, question, **meta)
 
 
 def prompt_of(messages: list[dict]) -> list[dict]:
-    """The messages before the last one of the assistant; all of them where there is none."""
+    """The messages before the last one of the assistant, or all messages if it has none."""
     places = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
     return messages[: places[-1]] if places else messages

@@ -1,8 +1,8 @@
-"""Command `download`: files of one repository of the hub, at one commit and with known hashes, as a local folder.
+"""Command `download`: fetch files of one repository of the hub, at one commit and with known hashes, into a folder.
 
-What `chord.study.hub` finds for a study it writes to the study's lock; this command trusts the lock and nothing else.
-The client is huggingface_hub's: it honours HF_ENDPOINT, resumes what was cut off, and takes the token of a login, which
-never gets into a message or a file of ours. Weights come as safetensors only, and no code of a repository is ever run.
+`chord.study.hub` writes the commits and hashes for a study into its lock, and this command trusts only the lock. The
+client is huggingface_hub: it honours HF_ENDPOINT, resumes partial downloads, and uses the token of a login, which never
+appears in our messages or files. Only weights in safetensors are fetched, and no code of a repository is ever run.
 """
 
 import glob
@@ -33,7 +33,7 @@ from chord.io.provenance import file_sha256, manifest
 
 log = logging.getLogger(__name__)
 
-# Of a model: weights without pickles, configuration, tokenizer, chat template.
+# The files of a model: weights without pickles, configuration, tokenizer, chat template.
 MODEL_FILES = (
     "*.safetensors",
     "*.safetensors.index.json",
@@ -51,10 +51,10 @@ MODEL_FILES = (
 
 
 def run(spec: dict, out: Path) -> dict:
-    """Fill the folder `out` and write <folder>.manifest.json beside it; returns the manifest.
+    """Fill the folder `out` and write <folder>.manifest.json next to it; returns the manifest.
 
-    A folder that holds just these files already is left as it is, without a look at the network. Until every file is
-    there and has its hash, nothing is called `out`; a later attempt resumes with what an earlier one got.
+    If the folder already has exactly these files, nothing happens and the network is not used. The folder gets its
+    name `out` only once every file is there and has its hash; a later attempt resumes an earlier one.
     """
     settings = DownloadSpec.model_validate(spec)
     name = f"{settings.kind} {settings.repository}"
@@ -62,14 +62,14 @@ def run(spec: dict, out: Path) -> dict:
         raise UserError(f"{name}: not in the lock of the study; `chord fetch STUDY`, with a network, writes it")
     record = out.with_name(f"{out.name}.manifest.json")
     if is_complete(settings, out):
-        log.info("%s: there already", name)
+        log.info("%s: already downloaded", name)
         return read_json(record)
     staging = staging_of(out, settings.revision)
     digests = obtain(settings.kind, settings.repository, settings.revision, settings.files, staging)
     shutil.rmtree(out, ignore_errors=True)
-    shutil.rmtree(staging / ".cache")  # notes of the client
+    shutil.rmtree(staging / ".cache")  # the client's own records
     staging.replace(out)
-    for other in out.parent.glob(f".fetch-{out.name}-*"):  # of commits that are not asked for any more
+    for other in out.parent.glob(f".fetch-{out.name}-*"):  # of commits that are no longer needed
         shutil.rmtree(other)
     result = manifest(
         settings.specification(),
@@ -82,7 +82,7 @@ def run(spec: dict, out: Path) -> dict:
 
 
 def is_complete(settings: DownloadSpec, out: Path) -> bool:
-    """Whether the folder holds the files with their hashes, and its manifest is of the same commit."""
+    """Whether the folder has the files with their hashes, and its manifest is for the same commit."""
     record = out.with_name(f"{out.name}.manifest.json")
     if not out.is_dir() or not record.is_file() or read_json(record)["spec"] != settings.specification():
         return False
@@ -90,31 +90,36 @@ def is_complete(settings: DownloadSpec, out: Path) -> bool:
 
 
 def staging_of(out: Path, revision: str) -> Path:
-    """Where files gather until all are there: hidden, so that nothing takes it for data; one for each commit, because
-    the client is content with what it finds there when the hub does not answer."""
+    """The folder that collects files until all are there.
+
+    It is hidden, so that nothing takes it for data. There is one per commit, because the client accepts the files that
+    it finds there if the hub does not answer.
+    """
     return out.with_name(f".fetch-{out.name}-{revision}")
 
 
 def resolve(kind: str, repository: str, revision: str | None, globs: Sequence[str]) -> tuple[str, dict]:
-    """The commit that `revision` (null: the hub's current state) is, and the files there that match the globs.
+    """Returns the commit of `revision` (None: the current state of the hub) and its files that match the globs.
 
-    The files come with the SHA-256 that the hub has of them, None where it has none: it does of large ones.
+    The files come with the SHA-256 that the hub has for them. It has one for large files, and None for others.
     """
     with _in_one_line(kind, repository, revision):
         info = _api().repo_info(repository, repo_type=kind, revision=revision, files_metadata=True)
     names = {item.rfilename: item.lfs.sha256 if item.lfs else None for item in info.siblings or []}
     files = {name: names[name] for name in sorted(names) if matches(name, globs)}
-    for wanted in globs if kind == "dataset" else ["*.safetensors", "config.json"]:
-        if not any(matches(name, [wanted]) for name in files):
-            shown = ", ".join(sorted(names)[:20]) + (" ..." if len(names) > 20 else "")
-            raise UserError(f"{kind} {repository}: no file matches {wanted} at {info.sha}; there are {shown or 'none'}")
+    for pattern in globs if kind == "dataset" else ["*.safetensors", "config.json"]:
+        if not any(matches(name, [pattern]) for name in files):
+            listing = ", ".join(sorted(names)[:20]) + (" ..." if len(names) > 20 else "")
+            raise UserError(
+                f"{kind} {repository}: no file matches {pattern} at {info.sha}; there are {listing or 'none'}"
+            )
     return info.sha, files
 
 
 def obtain(kind: str, repository: str, revision: str, files: Mapping[str, str | None], folder: Path) -> dict[str, str]:
-    """Download the files into `folder`, or what of them is not there yet; path -> SHA-256.
+    """Download the files into `folder` unless they are there; returns path -> SHA-256.
 
-    files: path -> the SHA-256 that it must have; None where that is not known.
+    files: path -> the SHA-256 that the file must have, or None if it is not known.
     """
     folder.mkdir(parents=True, exist_ok=True)
     disable_progress_bars()  # a log has no use for them
@@ -130,20 +135,20 @@ def obtain(kind: str, repository: str, revision: str, files: Mapping[str, str | 
     digests = {path: file_sha256(folder / path) for path in files if (folder / path).is_file()}
     for path, digest in files.items():
         if path not in digests:
-            raise UserError(f"{kind} {repository}: {path}: not on the hub at {revision}")
+            raise UserError(f"{kind} {repository}: {path}: no such file on the hub at {revision}")
         if digest not in (None, digests[path]):
-            shutil.rmtree(folder)  # else the next attempt would take the file for what it asked for
+            shutil.rmtree(folder)  # otherwise the next attempt would accept this file
             raise UserError(
                 f"{kind} {repository}: {path}: expected SHA-256 {digest}, got {digests[path]}: "
                 f"damaged on its way, or changed on the hub under the same commit {revision}"
             )
     if kind == "model" and read_json(folder / "config.json").get("auto_map"):
-        raise UserError(f"model {repository}: config.json names code of its own (auto_map), which is never run here")
+        raise UserError(f"model {repository}: config.json names its own code (auto_map), which is never run here")
     return digests
 
 
 def _endpoint() -> str | None:
-    """Read when it is needed, whereas huggingface_hub reads it when it is imported."""
+    """HF_ENDPOINT at the time of the call, whereas huggingface_hub reads it when it is imported."""
     return os.environ.get("HF_ENDPOINT") or None
 
 
@@ -153,7 +158,7 @@ def _api() -> HfApi:
 
 @contextmanager
 def _in_one_line(kind: str, repository: str, revision: str | None) -> Iterator[None]:
-    """The hub's refusals as one line that says what to do; they come with pages of advice."""
+    """Replace the hub's errors, which come with pages of advice, by one line that says what to do."""
     name = f"{kind} {repository}"
     try:
         yield
@@ -171,4 +176,4 @@ def _in_one_line(kind: str, repository: str, revision: str | None) -> Iterator[N
         raise UserError(f"{name}: the hub answered {error.response.status_code}; try again later") from None
     except (httpx.HTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{name}: not fetched ({reason}); the same command resumes from here") from None
+        raise UserError(f"{name}: not fetched ({reason}); the same command will resume the download") from None

@@ -1,7 +1,7 @@
-"""SFT, RL and validation prompts drawn from pools: seeded, disjoint, and none of them a test question.
+"""Draws SFT, RL and validation prompts from pools: seeded, disjoint, and without test questions.
 
-Every row has a place of its own in each draw, from a hash of its id: more rows keep the first ones, and the order of
-the files changes nothing.
+A hash of its id gives every row its own place in each draw: a larger draw begins with the rows of a smaller one. The
+order of the files changes nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,45 +17,47 @@ VALIDATION = "validation"
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Draw:
     splits: dict[str, list[dict]]
-    left: dict[str, int]  # rows that each split could have been drawn from
+    available: dict[str, int]  # number of rows from which each split was drawn
     contamination: Report
 
 
 def draw_splits(
     sft: Pool, rl: Pool, sizes: Mapping[str, int], benchmarks: Mapping[str, list[dict]], seed: int, draw: int
-) -> Drawn:
-    """sft and rl: pools, which may be one and the same. benchmarks: name -> rows that no split may repeat.
+) -> Draw:
+    """Draw the three splits. sft and rl may be the same pool. benchmarks: name -> rows that no split may repeat.
 
-    Validation comes first, from what RL may use, and is the same in every draw; its near-duplicates are then kept out
-    of the other two like those of a benchmark. SFT comes before RL, as in the authors' script.
+    Validation is drawn first, from the rows that RL may use, and is the same in every draw. Its near-duplicates are
+    then excluded from the other two splits, as for a benchmark. SFT is drawn before RL, as in the authors' script.
     """
     report = Report([*benchmarks, VALIDATION])
     questions = TestQuestions(_questions(benchmarks))
     pools = [sft] if sft is rl else [sft, rl]
     for pool in pools:
-        _keep(pool, lambda row: _clean(row, questions, report))
+        _keep(pool, lambda row: _is_clean(row, questions, report))
         _drop_repeated(pool)
-    left = {VALIDATION: sum(rl.for_rl)}
+    available = {VALIDATION: sum(rl.for_rl)}
     order = _order(seed, VALIDATION)
     validation = _take(
         VALIDATION, [row for row, good in zip(rl.rows, rl.for_rl, strict=True) if good], sizes, order, rl
     )
 
-    own = TestQuestions(_questions({VALIDATION: validation}))
+    validation_questions = TestQuestions(_questions({VALIDATION: validation}))
     drawn_ids = {row["id"] for row in validation}
     for pool in pools:
-        if pool is rl:  # they are in the pool themselves
-            _keep(pool, lambda row: row["id"] not in drawn_ids, counted=False)
-        _keep(pool, lambda row: _clean(row, own, report))
-    left["sft"] = len(sft.rows)
-    chosen = _take("sft", sft.rows, sizes, _order(seed, "sft", draw), sft)
-    taken = {_same(row) for row in chosen}
-    rest = [row for row, good in zip(rl.rows, rl.for_rl, strict=True) if good and _same(row) not in taken]
-    left["rl"] = len(rest)
-    prompts = _take("rl", rest, sizes, _order(seed, "rl", draw), rl)
-    return Drawn({"sft": chosen, "rl": prompts, VALIDATION: validation}, left, report)
+        if pool is rl:  # this pool contains the validation rows themselves
+            _keep(pool, lambda row: row["id"] not in drawn_ids, count_drops=False)
+        _keep(pool, lambda row: _is_clean(row, validation_questions, report))
+    available["sft"] = len(sft.rows)
+    sft_rows = _take("sft", sft.rows, sizes, _order(seed, "sft", draw), sft)
+    sft_questions = {_question_key(row) for row in sft_rows}
+    rl_rows = [
+        row for row, good in zip(rl.rows, rl.for_rl, strict=True) if good and _question_key(row) not in sft_questions
+    ]
+    available["rl"] = len(rl_rows)
+    prompts = _take("rl", rl_rows, sizes, _order(seed, "rl", draw), rl)
+    return Draw({"sft": sft_rows, "rl": prompts, VALIDATION: validation}, available, report)
 
 
 def _questions(rows_by_name: Mapping[str, list[dict]]) -> Iterator[TestQuestion]:
@@ -64,42 +66,42 @@ def _questions(rows_by_name: Mapping[str, list[dict]]) -> Iterator[TestQuestion]
             yield TestQuestion(name, row["id"], question_of(row))
 
 
-def _same(row: dict) -> str:
+def _question_key(row: dict) -> str:
     return " ".join(question_of(row).casefold().split())
 
 
-def _clean(row: dict, questions: TestQuestions, report: Report) -> bool:
-    if match := questions.matches(question_of(row)):
-        report.drop(row["id"], match)
-    return not match
+def _is_clean(row: dict, questions: TestQuestions, report: Report) -> bool:
+    if matches := questions.matches(question_of(row)):
+        report.drop(row["id"], matches)
+    return not matches
 
 
-def _keep(pool: Pool, wanted: Callable[[dict], bool], counted: bool = True) -> None:
-    marks = [wanted(row) for row in pool.rows]
-    if counted:
-        pool.dropped["contaminated"] += marks.count(False)
-    _select(pool, marks)
+def _keep(pool: Pool, condition: Callable[[dict], bool], count_drops: bool = True) -> None:
+    flags = [condition(row) for row in pool.rows]
+    if count_drops:
+        pool.drops["contaminated"] += flags.count(False)
+    _select(pool, flags)
 
 
 def _drop_repeated(pool: Pool) -> None:
-    """The first row of each id and of each question stays."""
+    """Keep only the first row of each id and of each question."""
     ids: set[str] = set()
     questions: set[str] = set()
-    marks = []
+    flags = []
     for row in pool.rows:
-        new = row["id"] not in ids and _same(row) not in questions
-        marks.append(new)
+        new = row["id"] not in ids and _question_key(row) not in questions
+        flags.append(new)
         if new:
             ids.add(row["id"])
-            questions.add(_same(row))
-    pool.dropped["repeated"] += marks.count(False)
-    _select(pool, marks)
+            questions.add(_question_key(row))
+    pool.drops["repeated"] += flags.count(False)
+    _select(pool, flags)
 
 
-def _select(pool: Pool, marks: Iterable[bool]) -> None:
-    marks = list(marks)
-    pool.rows = [row for row, keep in zip(pool.rows, marks, strict=True) if keep]
-    pool.for_rl = [good for good, keep in zip(pool.for_rl, marks, strict=True) if keep]
+def _select(pool: Pool, flags: Iterable[bool]) -> None:
+    flags = list(flags)
+    pool.rows = [row for row, keep in zip(pool.rows, flags, strict=True) if keep]
+    pool.for_rl = [good for good, keep in zip(pool.for_rl, flags, strict=True) if keep]
 
 
 def _order(seed: int, *purpose: str | int) -> Callable[[dict], int]:
@@ -110,9 +112,9 @@ def _take(
     split: str, rows: list[dict], sizes: Mapping[str, int], order: Callable[[dict], int], pool: Pool
 ) -> list[dict]:
     if len(rows) < sizes[split]:
-        why = ", ".join(f"{reason} {count:,}" for reason, count in sorted((+pool.dropped).items())) or "nothing"
+        why = ", ".join(f"{reason} {count:,}" for reason, count in sorted((+pool.drops).items())) or "nothing"
         raise UserError(
-            f"{split}: expected {sizes[split]:,} rows, but only {len(rows):,} are left of {pool.read:,} "
+            f"{split}: expected {sizes[split]:,} rows, but only {len(rows):,} are left of {pool.rows_read:,} "
             f"(dropped: {why}); ask for fewer"
         )
     return sorted(rows, key=order)[: sizes[split]]

@@ -1,4 +1,4 @@
-"""Reader of datasets in the format of open-r1/OpenR1-Math-220k: problems with several verified generations each."""
+"""Reads datasets in the format of open-r1/OpenR1-Math-220k: problems with several verified generations each."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from chord.errors import UserError
 
 @dataclass(frozen=True)
 class Generation:
-    """One reasoning trace; verified: math-verify found its answer right (null counts as not verified)."""
+    """One reasoning trace. verified: math-verify judged its answer right (null counts as not verified)."""
 
     text: str
     verified: bool
@@ -39,7 +39,7 @@ class _Row(BaseModel):
 
 
 def read_openr1(folder: Path, globs: Sequence[str] = ()) -> Iterator[OpenR1Problem]:
-    """The problems in the order of the files; globs: which files, all of rows without."""
+    """Yield the problems in the order of the files. globs: which files to read; none means all files of rows."""
     for place, raw in read_folder(folder, globs):
         try:
             row = _Row.model_validate(raw)

@@ -1,7 +1,7 @@
-"""The pool a training set is drawn from: the rows of a dataset that its recipe admits, and why others are not in it.
+"""Builds the pool from which a training set is drawn: the rows that a recipe admits, and why it drops the others.
 
-Maths: the authors' script `get_openr1_data.py` in Trinity-RFT's example mix_chord. Tool calls: the processing of
-Tool-N1 in their `get_toolace_data.py`, of which the paper uses the single-turn dialogues.
+The recipe for maths is the authors' script `get_openr1_data.py` in Trinity-RFT's example mix_chord. The recipe for tool
+calls is Tool-N1's processing in their `get_toolace_data.py`, of which the paper uses the single-turn dialogues.
 """
 
 import itertools
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CHINESE = re.compile("[\\u3400-\\u4dbf\\u4e00-\\u9fff]")
-CHUNK_PROBLEMS = 256  # their generations are tokenised together, on all cores the process has
+CHUNK_PROBLEMS = 256  # problems whose generations are tokenised together, on all cores of the process
 
 
 @dataclass
 class Pool:
-    """Rows in the order of the dataset, each with whether RL may use it."""
+    """Rows in the order of the dataset."""
 
     rows: list[dict] = field(default_factory=list)
-    for_rl: list[bool] = field(default_factory=list)
-    read: int = 0
-    dropped: Counter = field(default_factory=Counter)
+    for_rl: list[bool] = field(default_factory=list)  # whether RL may use the row
+    rows_read: int = 0
+    drops: Counter = field(default_factory=Counter)  # reason -> number of rows
 
     def add(self, new: dict, for_rl: bool) -> None:
         self.rows.append(new)
@@ -45,23 +45,27 @@ class Pool:
 
 
 def openr1_pool(source: OpenR1Source, folder: Path, tokenizer: "PreTrainedTokenizerBase") -> Pool:
-    """Problems without Chinese signs and with a verified generation that is not too long; RL needs an integer answer
-    and `min_generations_rl` such generations."""
+    """The problems without Chinese characters and with a verified generation that is not too long.
+
+    RL needs an integer answer and `min_generations_rl` such generations.
+    """
     pool = Pool()
     problems = iter(read_openr1(folder, source.files))
     while chunk := list(itertools.islice(problems, CHUNK_PROBLEMS)):
-        pool.read += len(chunk)
-        kept = [problem for problem in chunk if not CHINESE.search(problem.problem)]
-        pool.dropped["chinese"] += len(chunk) - len(kept)
-        texts = [generation.text for problem in kept for generation in problem.generations if generation.verified]
+        pool.rows_read += len(chunk)
+        without_chinese = [problem for problem in chunk if not CHINESE.search(problem.problem)]
+        pool.drops["chinese"] += len(chunk) - len(without_chinese)
+        texts = [
+            generation.text for problem in without_chinese for generation in problem.generations if generation.verified
+        ]
         lengths = iter(_lengths(tokenizer, texts))
-        for problem in kept:
+        for problem in without_chinese:
             verified = [next(lengths) for generation in problem.generations if generation.verified]
             surviving = sum(length <= source.max_generation_tokens for length in verified)
             if not surviving:
-                pool.dropped["no_verified_generation" if not verified else "generations_too_long"] += 1
+                pool.drops["no_verified_generation" if not verified else "generations_too_long"] += 1
             elif not problem.problem.strip() or not problem.answer.strip():
-                pool.dropped["empty"] += 1
+                pool.drops["empty"] += 1
             else:
                 new = row(
                     f"openr1-{problem.uuid}",
@@ -77,12 +81,12 @@ def openr1_pool(source: OpenR1Source, folder: Path, tokenizer: "PreTrainedTokeni
 
 
 def _lengths(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list[int]:
-    """Tokens of each text with the end token."""
+    """The number of tokens of each text, with the end token."""
     return [len(ids) + 1 for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]] if texts else []
 
 
 def _is_integer(answer: str) -> bool:
-    """As the authors' script asks: what Python's `int` takes."""
+    """Whether Python's `int` accepts the answer, which is the test in the authors' script."""
     try:
         int(answer)
     except ValueError:
@@ -91,12 +95,12 @@ def _is_integer(answer: str) -> bool:
 
 
 def toolace_pool(source: ToolAceSource, folder: Path) -> Pool:
-    """Single-turn dialogues whose calls name offered functions."""
+    """The single-turn dialogues whose calls name functions that are offered."""
     pool = Pool()
     for dialogue in read_toolace(folder, source.files):
-        pool.read += 1
+        pool.rows_read += 1
         if dialogue.dropped:
-            pool.dropped[dialogue.dropped] += 1
+            pool.drops[dialogue.dropped] += 1
             continue
         turns = [{"role": "user", "content": dialogue.question}]
         new = row(
@@ -112,9 +116,9 @@ def toolace_pool(source: ToolAceSource, folder: Path) -> Pool:
 
 
 def column_pool(source: ColumnRows, folder: Path, name: str) -> Pool:
-    """Every row, by the map of the columns, whose reference answer (if it has one) the grader of its task can use.
+    """All rows, read by the map of the columns, whose reference answer (if any) the grader of the task can use.
 
-    What no grader can use is dropped from training; of a test question it is an error (`chord.data.benchmark`).
+    Other rows are dropped from training; in a benchmark they are an error (`chord.data.benchmark`).
     """
     pool = Pool()
     faults: list[UserError] = []
@@ -126,10 +130,10 @@ def column_pool(source: ColumnRows, folder: Path, name: str) -> Pool:
         else:
             pool.add(new, True)
     unusable = [*without, *faults]
-    pool.read = len(pool.rows) + len(unusable)
-    pool.dropped["unusable_answer"] = len(unusable)
+    pool.rows_read = len(pool.rows) + len(unusable)
+    pool.drops["unusable_answer"] = len(unusable)
     if unusable and not pool.rows:
-        raise UserError(f"{folder}: none of its {pool.read} rows has an answer that could be used; {unusable[0]}")
+        raise UserError(f"{folder}: none of its {pool.rows_read} rows has an answer that can be used; {unusable[0]}")
     if unusable:
-        log.warning("%d of %d rows left out, without an answer to use: %s", len(unusable), pool.read, unusable[0])
+        log.warning("dropped %d of %d rows without a usable answer: %s", len(unusable), pool.rows_read, unusable[0])
     return pool

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from chord.data.draw import Drawn, draw_splits
-from chord.data.hub_folder import data_files, located
+from chord.data.draw import Draw, draw_splits
+from chord.data.hub_folder import data_files, source_folder
 from chord.data.pool import Pool, column_pool, openr1_pool, toolace_pool
 from chord.data.row_format import check_disjoint, check_rows
 from chord.data.rows_spec import OpenR1Source, Place, PrepareSpec, SplitsSource, ToolAceSource, WorldSource
@@ -36,11 +36,11 @@ def run(spec: dict, out: Path, benchmarks: Iterable[Path] = (), policy: Path | N
         inputs = {path.name: path for path in benchmarks} | source_files(settings.source)
         if isinstance(settings.source, OpenR1Source):
             inputs["tokenizer"] = _tokenizer_file(policy)
-        pools, drawn = _drawn(settings, tests, policy)
+        pools, drawn = _draw(settings, tests, policy)
         splits = drawn.splits
         more = {
-            "sources": {name: {"read": pool.read, "dropped": dict(+pool.dropped)} for name, pool in pools.items()},
-            "drawn_from": drawn.left,
+            "sources": {name: {"read": pool.rows_read, "dropped": dict(+pool.drops)} for name, pool in pools.items()},
+            "drawn_from": drawn.available,
             "contamination": drawn.contamination.counts(),
         }
     for name, rows in splits.items():
@@ -72,19 +72,19 @@ def source_files(source: Place | SplitsSource) -> dict[str, Path]:
             for split, part in (("sft", source.sft), ("rl", source.rl))
             for name, path in source_files(part).items()
         }
-    folder = located(source.folder, source.dataset)
+    folder = source_folder(source.folder, source.dataset)
     return {path.relative_to(folder).as_posix(): path for path in data_files(folder, source.globs)}
 
 
-def _drawn(settings: PrepareSpec, tests: dict[str, list[dict]], policy: Path | None) -> tuple[dict[str, Pool], Drawn]:
+def _draw(settings: PrepareSpec, tests: dict[str, list[dict]], policy: Path | None) -> tuple[dict[str, Pool], Draw]:
     source = settings.source
     if isinstance(source, SplitsSource):
         pools = {
-            name: column_pool(part, located(part.folder, part.dataset), name)
+            name: column_pool(part, source_folder(part.folder, part.dataset), name)
             for name, part in (("sft", source.sft), ("rl", source.rl))
         }
     else:
-        folder = located(source.folder, source.dataset)
+        folder = source_folder(source.folder, source.dataset)
         if isinstance(source, OpenR1Source):
             from chord.io.models import load_tokenizer  # seconds that the other sources do not need
 

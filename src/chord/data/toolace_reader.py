@@ -1,8 +1,8 @@
-"""Reader of datasets in the format of Team-ACE/ToolACE: a system text that lists functions, and a dialogue.
+"""Reads datasets in the format of Team-ACE/ToolACE: a system text that lists functions, and a dialogue.
 
-Processed like Tool-N1's data, which the paper follows (appendix A): the list of functions is taken out of the system
-text, calls such as `[Weather(city="Rome", days=2)]` become JSON, and rows whose calls name a function that is not
-offered are dropped. Of the dialogues only the single-turn ones are kept: one message of the user, answered by calls.
+The data is processed like Tool-N1's, which the paper follows (appendix A): the list of functions is taken from the
+system text, calls such as `[Weather(city="Rome", days=2)]` become JSON, and rows whose calls name a function not
+offered are dropped. Only single-turn dialogues are kept: one message of the user, answered by calls.
 """
 
 import ast
@@ -19,7 +19,7 @@ QUOTES, OPENING, CLOSING = "\"'", "([{", ")]}"
 
 @dataclass(frozen=True)
 class ToolAceDialogue:
-    """A row. `dropped` says why it is no single-turn instance with offered calls; then the rest may be empty."""
+    """A row. `dropped` says why it is not a single-turn dialogue with valid calls; then the other fields are empty."""
 
     number: int  # of the row, from 0, over all files
     question: str
@@ -29,7 +29,7 @@ class ToolAceDialogue:
 
 
 class UnreadableCall(ValueError):
-    """A text in call brackets that is no list of calls."""
+    """A text in brackets is not a list of calls."""
 
 
 def read_toolace(folder: Path, globs: tuple[str, ...]) -> Iterator[ToolAceDialogue]:
@@ -73,19 +73,19 @@ def offered_functions(system: str) -> list[dict]:
     place = system.find("[")
     while place >= 0:
         try:
-            found, _ = decoder.raw_decode(system, place)
+            value, _ = decoder.raw_decode(system, place)
         except ValueError:
-            found = None
-        if isinstance(found, list) and found and all(isinstance(item, dict) and "name" in item for item in found):
-            return found
+            value = None
+        if isinstance(value, list) and value and all(isinstance(item, dict) and "name" in item for item in value):
+            return value
         place = system.find("[", place + 1)
     return []
 
 
 def read_calls(text: str) -> list[dict]:
-    """`[Name(key=value, ...), ...]` as [{"name", "arguments"}]. Names may hold any sign but a bracket or comma.
+    """Read `[Name(key=value, ...), ...]` as [{"name", "arguments"}]; raises UnreadableCall.
 
-    Values are Python or JSON literals. Raises UnreadableCall.
+    Names may contain any character except brackets and commas. Values are Python or JSON literals.
     """
     calls = []
     for part in _split(text.strip()[1:-1]):
@@ -94,16 +94,16 @@ def read_calls(text: str) -> list[dict]:
             raise UnreadableCall(part)
         arguments = {}
         for argument in _split(rest[:-1]):
-            key, sign, shown = argument.partition("=")
+            key, sign, literal = argument.partition("=")
             if not sign or not key.strip():
                 raise UnreadableCall(part)
-            arguments[key.strip()] = _literal(shown.strip())
+            arguments[key.strip()] = _read_literal(literal.strip())
         calls.append({"name": name.strip(), "arguments": arguments})
     return calls
 
 
 def _split(text: str) -> list[str]:
-    """Parts between commas outside of quotes and brackets."""
+    """Split a text at commas outside quotes and brackets."""
     parts, depth, quote, start, place = [], 0, "", 0, 0
     while place < len(text):
         sign = text[place]
@@ -113,7 +113,7 @@ def _split(text: str) -> list[str]:
             elif sign == quote:
                 quote = ""
         elif sign in QUOTES and text[:place].rstrip()[-1:] in ("=", ",", ":", *OPENING):
-            quote = sign  # an apostrophe in a name opens nothing
+            quote = sign  # elsewhere it is an apostrophe
         elif sign in OPENING:
             depth += 1
         elif sign in CLOSING:
@@ -130,16 +130,16 @@ def _split(text: str) -> list[str]:
     return [*parts, last] if last else []
 
 
-def _literal(shown: str) -> object:
+def _read_literal(literal: str) -> object:
     try:
-        found = json.loads(shown)
+        value = json.loads(literal)
     except ValueError:
         try:
-            found = ast.literal_eval(shown)
+            value = ast.literal_eval(literal)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            raise UnreadableCall(shown) from None
+            raise UnreadableCall(literal) from None
     try:
-        json.dumps(found, allow_nan=False)
-    except (TypeError, ValueError):  # a set, bytes, NaN: nothing that a call in JSON could hold
-        raise UnreadableCall(shown) from None
-    return found
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):  # a set, bytes, NaN: JSON has no such values
+        raise UnreadableCall(literal) from None
+    return value

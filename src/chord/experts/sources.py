@@ -1,6 +1,6 @@
-"""Sources of expert trajectories behind one interface: the world's solver, a model, a served model, a dataset.
+"""Sources of expert trajectories with one interface: the world's solver, a model, a served model, a dataset.
 
-A source takes prompt rows and gives the candidates of each, judged. It selects nothing (`chord.experts.make` does).
+A source takes prompt rows and returns judged candidates for each. It does not select any (`chord.experts.make` does).
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from chord import tasks
 from chord.data import values
 from chord.data.columns_reader import prompt_of
-from chord.data.hub_folder import located, read_folder
+from chord.data.hub_folder import read_folder, source_folder
 from chord.data.openr1_reader import read_openr1
 from chord.data.row_format import question_of
 from chord.errors import UserError
@@ -25,25 +25,25 @@ from chord.rollouts import encode_prompts
 from chord.tasks import Verdict
 from chord.world import problems, solutions
 
-if TYPE_CHECKING:  # a configuration is checked without pyarrow
+if TYPE_CHECKING:  # checking a configuration must not load pyarrow
     from chord.rollouts.completions import Batch, CompleteBatches, Completion, FinishedBatches
 
 
 class Candidate(NamedTuple):
-    """A trajectory that might be kept; verdict: of the task, or of the dataset it comes from."""
+    """A trajectory that may be selected. verdict: the task's, or that of the dataset from which it comes."""
 
     text: str
     verdict: Verdict
 
 
 class Candidates(Protocol):
-    """A source: the candidates of every row, in the order of the rows."""
+    """A source, which returns the candidates of every row in the order of the rows."""
 
     def candidates(self, rows: list[dict]) -> Iterable[list[Candidate]]: ...
 
 
 def open_source(source: Source, seed: int, parts: "FinishedBatches") -> Candidates:
-    """parts: where sources that generate keep what is finished."""
+    """Open a source. parts: where a source that generates stores its finished batches."""
     if isinstance(source, SolverSource):
         return Solver()
     if isinstance(source, ModelSource):
@@ -59,19 +59,19 @@ class Solver:
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
         for row in rows:
             if row["task"] != "world":
-                raise UserError(f"row {row['id']!r}: the solver knows task 'world' only, not {row['task']!r}")
+                raise UserError(f"row {row['id']!r}: the solver only solves task 'world', got {row['task']!r}")
             text = solutions.write_expert(problems.parse(row["messages"][-1]["content"]))
             yield [Candidate(text, tasks.verdict(row, text, truncated=False))]
 
 
 class Model:
-    """`samples` completions of every prompt by a model folder. The noise of each belongs to (seed, row id, sample)."""
+    """`samples` completions of every prompt by a model folder; the noise of each depends on (seed, row id, sample)."""
 
     def __init__(self, source: ModelSource, seed: int, parts: "FinishedBatches"):
         self.source, self.seed, self.parts = source, seed, parts
 
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
-        # Here and not above: the other sources need no torch.
+        # Imported here because the other sources need no torch.
         import torch
 
         from chord.rollouts.policy import policy_tokenizer
@@ -86,7 +86,7 @@ class Model:
         self.parts.claim(_identity(source.content(), self.seed, rows) | where)
         prompts = encode_prompts(policy_tokenizer(folder, rows), rows)
         complete = partial(complete_batches, source.backend, folder, source.decoding)
-        return _judged(rows, prompts, source, self.seed, self.parts, complete)
+        return _judge_completions(rows, prompts, source, self.seed, self.parts, complete)
 
 
 class Server:
@@ -105,14 +105,14 @@ class Server:
         def complete(batches: "list[Batch]") -> "Iterator[tuple[Batch, list[Completion]]]":
             return ((batch, server.complete(batch)) for batch in batches)
 
-        return _judged(rows, [row["messages"] for row in rows], source, self.seed, self.parts, complete)
+        return _judge_completions(rows, [row["messages"] for row in rows], source, self.seed, self.parts, complete)
 
 
 def _identity(source: dict, seed: int, rows: list[dict]) -> dict:
     return {"source": source, "seed": seed, "rows": json_hash(rows), "code": source_sha256("rollouts")}
 
 
-def _judged(
+def _judge_completions(
     rows: list[dict],
     prompts: list[list],
     source: ModelSource | ServerSource,
@@ -120,41 +120,41 @@ def _judged(
     parts: "FinishedBatches",
     complete_batches: "CompleteBatches",
 ) -> Iterator[list[Candidate]]:
-    """The candidates of each row. Verdicts are not kept in `parts`: a better grader must not cost the completions."""
+    """Yield the candidates of each row. `parts` stores no verdicts: a new grader must not require new completions."""
     from chord.rollouts.completions import stream
 
     count = source.samples
-    asked = [prompt for prompt in prompts for _ in range(count)]
+    sample_prompts = [prompt for prompt in prompts for _ in range(count)]
     seeds = [derive_seed(seed, "experts", row["id"], sample) for row in rows for sample in range(count)]
-    completions = stream(asked, seeds, source.batch_rows, parts, complete_batches)
+    completions = stream(sample_prompts, seeds, source.batch_rows, parts, complete_batches)
     texts, truncated = completions["text"].to_pylist(), completions["truncated"].to_pylist()
     every = [row for row in rows for _ in range(count)]
-    judged = map(Candidate, texts, tasks.verdicts(zip(every, texts, truncated, strict=True)))
+    candidates = map(Candidate, texts, tasks.verdicts(zip(every, texts, truncated, strict=True)))
     for _ in rows:
-        yield list(islice(judged, count))
+        yield list(islice(candidates, count))
 
 
 class Dataset:
-    """The generations that the dataset has for a row: of its problem, or as the answer to the very same messages."""
+    """The generations that a dataset has for a row: for its problem, or as the answer to exactly the same messages."""
 
     def __init__(self, source: DatasetSource):
         self.source = source
-        self.folder = located(source.folder, source.dataset)
+        self.folder = source_folder(source.folder, source.dataset)
 
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
         keys = [self._key(row) for row in rows]
-        asked = set(keys)
-        by_key: dict[str, list[Candidate]] = {}
-        for key, candidates in self._generations():  # 220,000 long rows on the hub: few stay in memory
-            if key in asked:
-                by_key.setdefault(key, []).extend(candidates)
-        if not by_key:
+        wanted_keys = set(keys)
+        candidates_by_key: dict[str, list[Candidate]] = {}
+        for key, candidates in self._generations():  # of 220,000 long rows on the hub only a few stay in memory
+            if key in wanted_keys:
+                candidates_by_key.setdefault(key, []).extend(candidates)
+        if not candidates_by_key:
             raise UserError(
-                f"{self.folder}: none of its problems is among the {len(rows)} prompts; a dataset serves only prompts "
-                "that were taken from it"
+                f"{self.folder}: none of its problems is among the {len(rows)} prompts; expected prompts that were "
+                "taken from this dataset"
             )
         for key in keys:
-            yield by_key.get(key, [])
+            yield candidates_by_key.get(key, [])
 
     def _key(self, row: dict) -> str:
         return json.dumps(row["messages"]) if self.source.format == "messages" else question_of(row)

@@ -1,4 +1,4 @@
-"""Completions by `generate` of transformers: every model of the hub, any device, weights always those in memory."""
+"""Generates with transformers: it runs every model of the hub on any device, with the weights that are in memory."""
 
 import math
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from chord.rollouts.sampling import StepSampler, uniform_noise
 
 
 class HuggingFaceEngine:
-    """An `Engine` over a model in memory, such as the one a trainer is updating (unwrapped)."""
+    """An `Engine` for a model in memory, such as the (unwrapped) model that a trainer is updating."""
 
     def __init__(
         self,
@@ -35,9 +35,9 @@ class HuggingFaceEngine:
         batch_size: int,
         autocast: torch.dtype | None = None,
     ):
-        """autocast: precision of the computation; None is that of the weights."""
+        """autocast: the precision of the computation; None means the precision of the weights."""
         if not eos_token_ids:
-            raise UserError("eos_token_ids is empty: no response could ever end")
+            raise UserError("eos_token_ids is empty; expected an end token, or no response could end")
         self.model = model
         self.pad_token_id = pad_token_id
         self.eos_token_ids = list(eos_token_ids)
@@ -47,7 +47,7 @@ class HuggingFaceEngine:
     def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
         """One sample for each prompt, in input order; see `Engine`."""
         if len(prompt_ids) != len(seeds):
-            raise ValueError(f"{len(prompt_ids)} prompts, but {len(seeds)} seeds: one for each is needed")
+            raise ValueError(f"{len(prompt_ids)} prompts, but {len(seeds)} seeds; expected one seed per prompt")
         check_lengths(prompt_ids, decoding, self.model.config.max_position_embeddings)
         samples: dict[int, Sample] = {}
         with torch.no_grad(), _ready_to_generate(self.model, self.autocast):
@@ -59,7 +59,10 @@ class HuggingFaceEngine:
         return [samples[index] for index in range(len(prompt_ids))]
 
     def score(self, sequences: list[list[int]]) -> list[list[float]]:
-        """log p of each token but the first; see `Engine`. One sequence at a time: no padding, little memory."""
+        """The log-probability of each token except the first; see `Engine`.
+
+        Sequences are scored one at a time, without padding and with little memory.
+        """
         scores = []
         with torch.no_grad(), _ready_to_generate(self.model, self.autocast):
             for sequence in sequences:
@@ -69,7 +72,7 @@ class HuggingFaceEngine:
         return scores
 
     def _generate_batch(self, prompts: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
-        """Samples of one batch. Each time half of its rows have ended, the others go on in a batch of their own."""
+        """The samples of one batch. Whenever half of its rows have ended, the others continue as a smaller batch."""
         device = self.model.device
         width = max(len(ids) for ids in prompts)
         # Left padding: the responses start in the same column. `generate` takes position ids from the mask.
@@ -79,19 +82,19 @@ class HuggingFaceEngine:
         if decoding.temperature > 0:
             noise = torch.from_numpy(uniform_noise(seeds, decoding.max_response_tokens).T.copy()).to(device)
         cache = buffered_cache(self.model.config, width + decoding.max_response_tokens)
-        rows = torch.arange(len(prompts), device=device)  # which rows of the batch are still going on
+        rows = torch.arange(len(prompts), device=device)  # the rows of the batch that have not ended
         ends = torch.tensor(self.eos_token_ids, device=device)
         tokens, logps, entropies = ([[] for _ in prompts] for _ in range(3))
-        done = 0
-        while len(rows) and done < decoding.max_response_tokens:
-            sampler = StepSampler(decoding, None if noise is None else noise[done:, rows])
+        n_steps = 0
+        while len(rows) and n_steps < decoding.max_response_tokens:
+            sampler = StepSampler(decoding, None if noise is None else noise[n_steps:, rows])
             start = sequences.shape[1]
             sequences = self.model.generate(
                 input_ids=sequences,
                 attention_mask=mask,
                 generation_config=GenerationConfig(
                     do_sample=False,  # the sampler has already chosen
-                    max_new_tokens=decoding.max_response_tokens - done,
+                    max_new_tokens=decoding.max_response_tokens - n_steps,
                     pad_token_id=self.pad_token_id,
                     eos_token_id=self.eos_token_ids,
                     use_cache=True,  # a training configuration may have switched it off
@@ -99,17 +102,17 @@ class HuggingFaceEngine:
                 logits_processor=LogitsProcessorList([sampler]),
                 stopping_criteria=StoppingCriteriaList([_HalfEnded(ends)]),
                 past_key_values=cache,
-                synced_gpus=False,  # the weights are whole, also where a trainer of this process shards others
+                synced_gpus=False,  # these weights are not sharded, even if a trainer in this process shards others
             )
             new = sequences[:, start:]
-            for record, values in zip((tokens, logps, entropies), (new, *sampler.records(new.shape[1])), strict=True):
+            for records, values in zip((tokens, logps, entropies), (new, *sampler.records(new.shape[1])), strict=True):
                 for row, part in zip(rows.tolist(), values.tolist(), strict=True):
-                    record[row] += part
-            done += new.shape[1]
-            going = ~torch.isin(new, ends).any(1)
-            rows, sequences = rows[going], sequences[going]
-            mask = torch.cat([mask, mask.new_ones(new.shape)], dim=1)[going]
-            cache.batch_select_indices(going.nonzero().squeeze(1))
+                    records[row] += part
+            n_steps += new.shape[1]
+            unfinished = ~torch.isin(new, ends).any(1)
+            rows, sequences = rows[unfinished], sequences[unfinished]
+            mask = torch.cat([mask, mask.new_ones(new.shape)], dim=1)[unfinished]
+            cache.batch_select_indices(unfinished.nonzero().squeeze(1))
         samples = []
         for row, prompt in enumerate(prompts):
             end = next((place for place, token in enumerate(tokens[row], 1) if token in self.eos_token_ids), None)
@@ -121,7 +124,7 @@ class HuggingFaceEngine:
 
 
 class _HalfEnded(StoppingCriteria):
-    """Ends a call of `generate` as soon as half of its rows have ended: it would compute them to the very last step."""
+    """Ends a call of `generate` once half of its rows have ended, which it would otherwise compute to the last step."""
 
     def __init__(self, ends: Tensor):
         self.ends = ends
@@ -133,18 +136,21 @@ class _HalfEnded(StoppingCriteria):
 
 
 def load_model(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A model that only generates, and its tokenizer: on the GPU where there is one, in its own dtype."""
+    """Load a model for generation, and its tokenizer: on the GPU if there is one, in its own dtype."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return load_weights(folder, dtype="auto").to(device).eval(), load_tokenizer(folder)
 
 
 def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, list[int]]:
-    """(padding token, end tokens). Chat models may end a turn by more tokens than the tokenizer's one end token: those
-    of the generation configuration, and the one by which the chat template ends a reply."""
+    """Returns (padding token, end tokens).
+
+    Besides the tokenizer's end token, chat models may end a turn with the tokens of the generation configuration and
+    with the token that ends a reply in the chat template.
+    """
     configured = model.generation_config.eos_token_id
     configured = configured if isinstance(configured, list) else [configured]
-    known = (tokenizer.eos_token_id, turn_end(tokenizer), *configured)
-    ends = sorted({token for token in known if token is not None})
+    candidates = (tokenizer.eos_token_id, turn_end(tokenizer), *configured)
+    ends = sorted({token for token in candidates if token is not None})
     if not ends:
         raise UserError(f"{tokenizer.name_or_path}: neither tokenizer nor generation configuration names an end token")
     return (ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id), ends
@@ -152,16 +158,16 @@ def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> t
 
 @contextmanager
 def _ready_to_generate(model: PreTrainedModel, autocast: torch.dtype | None) -> Iterator[None]:
-    """Evaluation mode and no decoding defaults of the model's own; both come back afterwards.
+    """Switch to evaluation mode and drop the model's own decoding defaults; restore both afterwards.
 
-    `generate` fills what a call leaves open from the model's generation_config.json, and hub models set repetition
-    penalties, top_k and banned words there that would bend the distribution without a word.
+    `generate` takes whatever a call omits from the model's generation_config.json. Models of the hub set repetition
+    penalties, top_k and banned words there, which would silently change the distribution.
     """
     training, defaults = model.training, model.generation_config
     model.eval()
     model.generation_config = GenerationConfig()
     try:
-        # Around all steps of a rollout: its casts of the weights are kept until the end.
+        # One context for all steps of a rollout: autocast keeps its casts of the weights until the end.
         with torch.autocast(model.device.type, autocast, enabled=autocast is not None):
             yield
     finally:

@@ -1,8 +1,8 @@
-"""Does an engine compute with the weights that it should? Two ways to the same log-probabilities must agree.
+"""Checks that an engine has the right weights: its log-probabilities must agree with those of the model.
 
-An engine that kept old weights answers fluently and says nothing: a weight sync that skips a tensor, tied embeddings of
-which only one end was loaded, a server that still serves the checkpoint before. So after every load the engine scores a
-fixed text and is compared, token by token, with the model that it stands for.
+An engine with old weights answers fluently and reports nothing. The cause may be a sync that skips a tensor, tied
+embeddings of which only one side was loaded, or a server that still serves the previous checkpoint. So after every load
+the engine scores a fixed text and is compared, token by token, with the model that it stands for.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from statistics import fmean
 from chord.errors import UserError
 
 PROBES = 4  # texts
-PROBE_TOKENS = 512  # of each: enough to see positions far apart, and the logits still fit beside a model
+PROBE_TOKENS = 512  # per text: enough to reach late positions, while the logits still fit next to a model
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Largest |difference| of log-probabilities, in nats, that rounding explains."""
+    """The largest |difference| of log-probabilities, in nats, that rounding can explain."""
 
     mean: float
     maximum: float
@@ -31,24 +31,26 @@ TOLERANCES = {
 
 
 class ParityError(UserError):
-    """The engine does not compute what the model computes. Its completions would be another model's."""
+    """The engine does not compute what the model computes; its completions would be those of another model."""
 
 
 def probe_texts(prompt_ids: list[list[int]]) -> list[list[int]]:
-    """The texts to compare on: the first different prompts, cut. Longest first as batches are, they reach far."""
+    """The texts to compare on: the first different prompts, cut to PROBE_TOKENS. Batches begin with the longest."""
     different = dict.fromkeys(tuple(ids[:PROBE_TOKENS]) for ids in prompt_ids)
     return [list(ids) for ids in different][:PROBES]
 
 
 def check_parity(
-    expected: list[list[float]], actual: list[list[float]], dtype: str, loaded: str
+    model_logps: list[list[float]], engine_logps: list[list[float]], dtype: str, hint: str
 ) -> tuple[float, float]:
-    """(mean, maximum) of |actual - expected| over all tokens; ParityError where it exceeds the tolerance of the dtype.
+    """Returns (mean, maximum) of |engine - model| over all tokens; raises ParityError beyond the dtype's tolerance.
 
-    expected, actual: log-probabilities of the same tokens (`Engine.score`), by the model and by the engine.
-    loaded: for the message, how the engine got its weights and what to look at if they are wrong.
+    model_logps, engine_logps: log-probabilities of the same tokens by the model and by the engine (`Engine.score`).
+    hint: for the message: how the engine got its weights, and what to check if they are wrong.
     """
-    pairs = [pair for one, other in zip(expected, actual, strict=True) for pair in zip(one, other, strict=True)]
+    pairs = [
+        pair for one, other in zip(model_logps, engine_logps, strict=True) for pair in zip(one, other, strict=True)
+    ]
     differences = [abs(a - b) for a, b in pairs]
     mean, maximum = fmean(differences), max(differences)
     tolerance = TOLERANCES[dtype]
@@ -57,6 +59,6 @@ def check_parity(
         raise ParityError(
             f"log-probabilities of {len(pairs)} tokens differ between the model and the engine: mean |difference| "
             f"{mean:.2g}, maximum {maximum:.2g} nats; expected at most {tolerance.mean:g} and {tolerance.maximum:g} "
-            f"for {dtype}. {loaded}"
+            f"for {dtype}. {hint}"
         )
     return mean, maximum

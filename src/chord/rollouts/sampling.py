@@ -1,7 +1,7 @@
-"""Exact sampling inside stock `generate`: a logits processor that lets one uniform number a row choose the token.
+"""Samples exactly inside stock `generate`, with a logits processor that chooses each token by one uniform number.
 
-`generate` samples with the global generator, so a sample would depend on its neighbours and on everything drawn before.
-Here `generate` decodes greedily and this processor decides what the greatest score is.
+`generate` itself samples with the global generator, so a sample would depend on the other rows and on everything drawn
+before. Here `generate` decodes greedily, and this processor decides which score is the greatest.
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ from transformers import LogitsProcessor
 
 from chord.rollouts.engine import Decoding
 
-# Probabilities become integers of this many units: sums of integers are exact in any order and on any device, so a
-# token of probability zero has an interval of length zero and cannot be chosen, whatever the noise. A float32
-# probability keeps all its digits down to 2^-28; what is lost below is less than 2^-52 a token.
+# Probabilities become integers, with this many units for probability 1. Sums of integers are exact in any order and on
+# any device, so a token of probability zero has an interval of length zero and cannot be chosen, whatever the noise. A
+# float32 probability keeps all its digits down to 2^-28; below that, less than 2^-52 per token is lost.
 UNITS = 2.0**52
 
 
@@ -36,9 +36,9 @@ def uniform_noise(seeds: list[int], steps: int) -> np.ndarray:
 
 
 def nucleus(logits: Tensor, top_p: float) -> Tensor:
-    """Logits with -inf outside of the smallest set of most probable tokens whose mass reaches top_p.
+    """Returns the logits with -inf outside the smallest set of most probable tokens whose mass reaches top_p.
 
-    logits: (rows, vocabulary). A token is kept while the mass before it is less than top_p, so at least one is.
+    logits: (rows, vocabulary). A token is kept if the mass before it is less than top_p, so at least one token is.
     """
     probs, order = logits.softmax(-1).sort(dim=-1, descending=True, stable=True)
     outside = probs.cumsum(-1) - probs >= top_p
@@ -47,20 +47,20 @@ def nucleus(logits: Tensor, top_p: float) -> Tensor:
 
 
 def choose(probs: Tensor, uniform: Tensor) -> Tensor:
-    """Inverse of the cumulative distribution: the token whose interval of [0, 1) holds the row's number.
+    """Invert the cumulative distribution: choose the token whose interval of [0, 1) contains the row's number.
 
     probs: (rows, vocabulary), uniform: (rows,) float64 in [0, 1). Returns (rows, 1) token ids.
     """
     cumulative = probs.double().mul_(UNITS).long().cumsum(-1)
     total = cumulative[:, -1:]
-    # The product may round up to the total, which is already behind the last token.
+    # The product may round up to the total, which already lies beyond the last token.
     target = torch.minimum((uniform[:, None] * total).long(), total - 1)
-    # Out of range only for NaN probabilities: `StepSampler.records` reports those, an index error would hide them.
+    # The index is out of range only for NaN probabilities: the log-probabilities report them, not an index error.
     return torch.searchsorted(cumulative, target, right=True).clamp_(max=probs.shape[-1] - 1)
 
 
 class StepSampler(LogitsProcessor):
-    """Turns the logits of a step into scores whose argmax is the sampled token; keeps its log-prob and the entropy."""
+    """Turns logits into scores whose argmax is the sampled token; records its log-probability and the entropy."""
 
     def __init__(self, decoding: Decoding, noise: Tensor | None):
         """noise: (steps, rows) float64 on the model's device; None when decoding is greedy."""
@@ -72,9 +72,9 @@ class StepSampler(LogitsProcessor):
     def __call__(self, input_ids: Tensor, logits: Tensor) -> Tensor:
         if self.noise is None:
             peak = logits.amax(-1)
-            certain = peak - peak  # 0 = log 1, and NaN where the logits are broken
-            self.logps.append(certain)
-            self.entropies.append(certain)
+            zero = peak - peak  # 0 = log 1, and NaN if the logits are not finite
+            self.logps.append(zero)
+            self.entropies.append(zero)
             return logits
         if self.decoding.temperature != 1:
             logits = logits / self.decoding.temperature
@@ -89,5 +89,5 @@ class StepSampler(LogitsProcessor):
         return torch.zeros_like(logits).scatter_(1, token, 1.0)
 
     def records(self, steps: int) -> tuple[Tensor, Tensor]:
-        """(rows, steps) log-probs and entropies of the first `steps` steps: a backend may compute one it then drops."""
+        """Returns (rows, steps) log-probabilities and entropies of the first `steps` steps; `generate` may drop one."""
         return torch.stack(self.logps[:steps], 1), torch.stack(self.entropies[:steps], 1)

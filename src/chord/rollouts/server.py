@@ -1,9 +1,9 @@
-"""Completions by an OpenAI-compatible server, in two ways that share nothing but the wire.
+"""Gets completions from an OpenAI-compatible server, in two ways that share only the connection.
 
 `ServerEngine` is an `Engine`: token ids in and out (`/v1/completions`), so that a checkpoint is asked under its own
-chat template and no text is tokenized twice. The server must serve that checkpoint and speak token ids: vLLM's does.
-`ChatServer` asks a model that is not ours (`/v1/chat/completions`): the template is the server's, and text is all it
-gives. Every server has that, and an expert needs no more.
+chat template and no text is tokenized twice. The server must serve that checkpoint and support token ids, as vLLM's
+does. `ChatServer` asks a model that is not ours (`/v1/chat/completions`): the server applies its template and returns
+only text. Every server can do that, and an expert needs no more.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ from chord.rollouts.engine import Decoding, Sample, check_lengths
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
-RETRIES = 6  # of a request that met a busy or restarting server; the client waits longer each time
-logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request otherwise
+RETRIES = 6  # of a request to a busy or restarting server; the client waits longer each time
+logging.getLogger("httpx").setLevel(logging.WARNING)  # otherwise it logs a line per request
 UNLIMITED = 2**31  # positions: the server knows its limit and says so
 
 
@@ -36,8 +36,10 @@ class ServerEngine:
     def __init__(
         self, endpoint: Endpoint, eos_token_ids: list[int], socket: Path | None = None, gives_logps: bool = False
     ):
-        """socket: the file at which the server listens, if at no port. gives_logps: they are known to be those of the
-        distribution that tokens are drawn from (vLLM's `--logprobs-mode processed_logprobs`).
+        """socket: the file on which the server listens, if it has no port.
+
+        gives_logps: the server's log-probabilities are known to be those of the distribution from which tokens are
+        drawn (vLLM's `--logprobs-mode processed_logprobs`).
         """
         self.endpoint = endpoint
         self.eos_token_ids = list(eos_token_ids)
@@ -50,17 +52,17 @@ class ServerEngine:
 
         async def ask(client: AsyncOpenAI, item: tuple[list[int], int]) -> Sample:
             prompt, seed = item
-            reply = await client.completions.create(
+            completion = await client.completions.create(
                 model=self.endpoint.model,
                 prompt=prompt,
-                seed=seed,  # 64 bits with sign in the protocol and in vLLM; ours have 63
+                seed=seed,  # signed 64 bits in the protocol and in vLLM; ours have 63 bits
                 temperature=decoding.temperature,
                 top_p=decoding.top_p,
                 max_tokens=decoding.max_response_tokens,
                 presence_penalty=0,
                 frequency_penalty=0,
                 logprobs=0 if self.gives_logps else None,  # of the drawn token only
-                # What a request leaves open, vLLM fills from the model's generation_config.json.
+                # vLLM takes whatever a request omits from the model's generation_config.json.
                 extra_body={
                     "top_k": -1,
                     "min_p": 0.0,
@@ -69,18 +71,18 @@ class ServerEngine:
                     "return_token_ids": True,
                 },
             )
-            return self._sample(reply.choices[0], decoding)
+            return self._sample(completion.choices[0], decoding)
 
         return _ask_all(self.endpoint, ask, list(zip(prompt_ids, seeds, strict=True)), self.socket)
 
     def score(self, sequences: list[list[int]]) -> list[list[float]]:
-        """log p of each token but the first; see `Engine`."""
+        """The log-probability of each token except the first; see `Engine`."""
 
         async def ask(client: AsyncOpenAI, sequence: list[int]) -> list[float]:
-            reply = await client.completions.create(
+            completion = await client.completions.create(
                 model=self.endpoint.model, prompt=sequence, max_tokens=0, echo=True, logprobs=0
             )
-            logprobs = reply.choices[0].logprobs
+            logprobs = completion.choices[0].logprobs
             scores = logprobs.token_logprobs[1:] if logprobs and logprobs.token_logprobs else []
             if len(scores) != len(sequence) - 1:
                 raise self._no_token_ids("gives no log-probabilities of a prompt (echo)")
@@ -94,25 +96,26 @@ class ServerEngine:
             raise self._no_token_ids("returns no token ids")
         logps = None
         if self.gives_logps:
-            logps = choice.logprobs.token_logprobs if decoding.temperature else [0.0] * len(tokens)  # from a point
+            # At temperature 0 the chosen token has probability 1.
+            logps = choice.logprobs.token_logprobs if decoding.temperature else [0.0] * len(tokens)
         return Sample(list(tokens), choice.finish_reason != "stop", logps, None)
 
     def _no_token_ids(self, what: str) -> UserError:
-        return UserError(f"{self.endpoint.url}: the server {what}; expected vLLM's, others can only serve as experts")
+        return UserError(f"{self.endpoint.url}: the server {what}; expected vLLM's, other servers can only be experts")
 
 
 class ChatServer:
-    """Any model behind a chat API."""
+    """A model behind a chat API."""
 
     def __init__(self, endpoint: Endpoint, decoding: Decoding):
         self.endpoint, self.decoding = endpoint, decoding
 
     def complete(self, batch: Batch) -> list[Completion]:
-        """The answers to a batch of chats (its prompts: lists of messages), in order."""
+        """Returns the answers to a batch of chats in order; its prompts are lists of messages."""
 
         async def ask(client: AsyncOpenAI, item: tuple[list[dict], int]) -> Completion:
             messages, seed = item
-            reply = await client.chat.completions.create(
+            completion = await client.chat.completions.create(
                 model=self.endpoint.model,
                 messages=messages,
                 seed=seed,
@@ -120,21 +123,21 @@ class ChatServer:
                 top_p=self.decoding.top_p,
                 max_tokens=self.decoding.max_response_tokens,
             )
-            choice = reply.choices[0]
-            # Also not finished: content filters, tool calls.
-            return Completion(_whole_text(choice.message), choice.finish_reason != "stop")
+            choice = completion.choices[0]
+            # Other reasons, such as content filters and tool calls, also count as truncated.
+            return Completion(_full_text(choice.message), choice.finish_reason != "stop")
 
         return _ask_all(self.endpoint, ask, list(zip(batch.prompts, batch.seeds, strict=True)))
 
 
-def _whole_text(message: ChatCompletionMessage) -> str:
-    """The answer as the model wrote it: servers cut the reasoning out, under one of two names."""
+def _full_text(message: ChatCompletionMessage) -> str:
+    """The answer as the model wrote it: servers move the reasoning into a field with one of two names."""
     content = message.content or ""
     reasoning = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
     if not reasoning:
         return content
-    opened = f"<think>\n{reasoning.strip()}\n"
-    return f"{opened}</think>\n\n{content.strip()}" if content else opened
+    thinking = f"<think>\n{reasoning.strip()}\n"
+    return f"{thinking}</think>\n\n{content.strip()}" if content else thinking
 
 
 def _ask_all(
@@ -143,18 +146,21 @@ def _ask_all(
     items: Sequence[Item],
     socket: Path | None = None,
 ) -> list[Answer]:
-    """`ask` of every item, in order, `endpoint.concurrency` at a time. The first failure ends all: UserError."""
-    at_socket = {}
+    """Call `ask` for every item, `endpoint.concurrency` at a time, and return the answers in order.
+
+    Raises UserError at the first failure.
+    """
+    client_options = {}
     if socket is not None:
         transport = httpx.AsyncHTTPTransport(uds=str(socket), limits=httpx.Limits(max_connections=endpoint.concurrency))
-        at_socket["http_client"] = httpx.AsyncClient(transport=transport)
+        client_options["http_client"] = httpx.AsyncClient(transport=transport)
 
     async def run() -> list[Answer]:
         slots = asyncio.Semaphore(endpoint.concurrency)
-        # Servers of our own want no key, but the client wants one.
+        # Our own servers need no key, but the client does.
         key = os.environ.get("OPENAI_API_KEY", "none")
         async with AsyncOpenAI(
-            base_url=endpoint.url, api_key=key, timeout=endpoint.timeout_seconds, max_retries=RETRIES, **at_socket
+            base_url=endpoint.url, api_key=key, timeout=endpoint.timeout_seconds, max_retries=RETRIES, **client_options
         ) as client:
 
             async def one(item: Item) -> Answer:
@@ -172,11 +178,11 @@ def _ask_all(
 
 
 def _reason(error: APIStatusError) -> str:
-    """One line. The key is not quoted: servers send it back, or parts of it when they refuse it."""
+    """The reason in one line, without the key: servers send it back, or parts of it when they refuse it."""
     if error.status_code in (401, 403):
         return f"the server refuses the key (HTTP {error.status_code}); it is read from OPENAI_API_KEY"
     message = error.body.get("message") if isinstance(error.body, dict) else None
-    said = str(message or error.message)
+    text = str(message or error.message)
     if key := os.environ.get("OPENAI_API_KEY"):
-        said = said.replace(key, "(the key)")
-    return f"HTTP {error.status_code}: {' '.join(said.split())}"
+        text = text.replace(key, "(the key)")
+    return f"HTTP {error.status_code}: {' '.join(text.split())}"

@@ -1,8 +1,8 @@
-"""Completions by vLLM in this process: paged attention and continuous batching, for models and answers of real size.
+"""Runs vLLM in this process: paged attention and continuous batching, for models and answers of real size.
 
-What a seed guarantees: vLLM draws each sample with a generator of its own (`SamplingParams.seed`), so the noise does
-not depend on the neighbours. The last bits of the logits still do, and a draw may lie that close to the border between
-two tokens. So equal batches on an equal machine give equal samples; docs/benchmarks.md has measurements.
+vLLM draws each sample with its own generator (`SamplingParams.seed`), so the noise does not depend on the other rows
+of a batch. The last bits of the logits still do, and a draw may be that close to the border between two tokens. So
+only equal batches on equal machines give equal samples; docs/benchmarks.md has measurements.
 """
 
 import math
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class VllmEngine:
-    """An `Engine` over a model folder, or in training over the weights that it is given."""
+    """An `Engine` for a model folder, or in training for the weights that it is given."""
 
     def __init__(
         self, folder: Path, eos_token_ids: list[int], dtype: str, settings: VllmBackend, in_training: bool = False
     ):
-        """dtype: the checkpoint's (float32, bfloat16 ...); left to itself, vLLM turns float32 into float16.
+        """dtype: the checkpoint's (float32, bfloat16 ...); by default vLLM would turn float32 into float16.
 
-        in_training: in each rank's process, with all of the model; sleeps until it is given weights.
+        in_training: the engine runs in each rank's process, with the complete model, and sleeps until it gets weights.
         """
-        # The engine in this very process: a kill leaves nothing behind that holds the memory. Read at import.
+        # vLLM reads these variables at import. In this process, the engine leaves no child that keeps the memory.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-        os.environ["VLLM_NO_USAGE_STATS"] = "1"  # jobs need no network and tell nobody
+        os.environ["VLLM_NO_USAGE_STATS"] = "1"  # jobs have no network and send no statistics
         try:
             from vllm.platforms import current_platform
 
@@ -51,19 +51,19 @@ class VllmEngine:
             kv_cache_memory_bytes=kv_cache,
             tensor_parallel_size=settings.tensor_parallel_size,
             enforce_eager=settings.enforce_eager,
-            # Takes the process group that the ranks have, and does not start one of its own beside it.
+            # Uses the process group of the ranks, instead of starting another one.
             distributed_executor_backend="external_launcher" if ranks else None,
             enable_sleep_mode=self.sleeps,
-            # A seeded request whose prompt is read in pieces ends a CPU engine ("CPU Generator does not use offset").
+            # A seeded request with its prompt in pieces crashes a CPU engine ("CPU Generator does not use offset").
             enable_chunked_prefill=False if current_platform.is_cpu() else None,
-            generation_config="vllm",  # not the model's own decoding defaults
-            logprobs_mode="processed_logprobs",  # after temperature and nucleus: what the token was drawn from
+            generation_config="vllm",  # instead of the model's own decoding defaults
+            logprobs_mode="processed_logprobs",  # after temperature and nucleus: the distribution that is sampled
         )
         self.sleep()
 
     def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
         """One sample for each prompt, in input order; see `Engine`. vLLM forms its batches itself."""
-        # Prompts beyond the limit would be cut without a word.
+        # vLLM would silently cut prompts beyond the limit.
         check_lengths(prompt_ids, decoding, self.llm.model_config.max_model_len)
         parameters = [
             self._parameters(
@@ -76,22 +76,22 @@ class VllmEngine:
             )
             for seed in seeds
         ]
-        # A prefix computed for an earlier call may differ in its last bits: a batch must not depend on those before it.
+        # A prefix from an earlier call may differ in its last bits, and a batch must not depend on earlier batches.
         self.llm.reset_prefix_cache()
         outputs = self._run(prompt_ids, parameters)
         return [self._sample(output.outputs[0], decoding) for output in outputs]
 
     def score(self, sequences: list[list[int]]) -> list[list[float]]:
-        """log p of each token but the first; see `Engine`. The weights are those of the engine at this moment."""
+        """The log-probability of each token except the first, under the engine's current weights; see `Engine`."""
         self.llm.reset_prefix_cache()
         outputs = self._run(sequences, [self._parameters(max_tokens=1, prompt_logprobs=0) for _ in sequences])
         return [
-            [logprobs[token].logprob for token, logprobs in zip(ids[1:], output.prompt_logprobs[1:], strict=True)]
+            [entries[token].logprob for token, entries in zip(ids[1:], output.prompt_logprobs[1:], strict=True)]
             for ids, output in zip(sequences, outputs, strict=True)
         ]
 
     def load_weights(self, weights: Iterable[tuple[str, "Tensor"]]) -> None:
-        """Compute with these from now on. weights: (name, whole tensor), a tied output layer under its own name too."""
+        """Use these weights from now on. weights: (name, full tensor), a tied output layer also under its own name."""
         if self.sleeps:
             self.llm.wake_up(tags=["weights"])
         self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
@@ -100,12 +100,12 @@ class VllmEngine:
         self.llm.reset_prefix_cache()
 
     def sleep(self) -> None:
-        """Free the memory of weights and cache, where the platform can, until the next `load_weights`."""
+        """Free the memory of weights and cache until the next `load_weights`, if the platform can."""
         if self.sleeps:
             self.llm.sleep(level=2)
 
     def close(self) -> None:
-        """Free all of it, with the process groups of torch in this process."""
+        """Free all memory, and end torch's process groups in this process."""
         self.llm.llm_engine.engine_core.shutdown()
 
     def _parameters(self, **values: object):
@@ -116,13 +116,13 @@ class VllmEngine:
     def _run(self, prompts: list[list[int]], parameters: list) -> list:
         return self.llm.generate([{"prompt_token_ids": ids} for ids in prompts], parameters, use_tqdm=False)
 
-    def _sample(self, completion, decoding: Decoding) -> Sample:
-        if completion.finish_reason not in ("stop", "length"):
-            raise RuntimeError(f"vLLM ended a response for the reason {completion.finish_reason!r}")
-        tokens = list(completion.token_ids)
-        logps = [step[token].logprob for token, step in zip(tokens, completion.logprobs, strict=True)]
+    def _sample(self, output, decoding: Decoding) -> Sample:
+        if output.finish_reason not in ("stop", "length"):
+            raise RuntimeError(f"vLLM ended a response for the reason {output.finish_reason!r}")
+        tokens = list(output.token_ids)
+        logps = [step[token].logprob for token, step in zip(tokens, output.logprobs, strict=True)]
         if not all(map(math.isfinite, logps)):
             raise FloatingPointError("the model gives NaN or infinite logits")
         if decoding.temperature == 0:
-            logps = [0.0] * len(tokens)  # drawn from a point
-        return Sample(tokens, completion.finish_reason == "length", logps, None)
+            logps = [0.0] * len(tokens)  # the chosen token has probability 1
+        return Sample(tokens, output.finish_reason == "length", logps, None)

@@ -1,7 +1,7 @@
-"""Completes batches of prompts by a model folder: in processes with one thread and one model each, or in one engine.
+"""Completes batches of prompts with a model folder: in processes with one thread and one model each, or in one engine.
 
 A batch is a function of the question list (`fixed_batches`) and is computed by one process, with the same number of
-threads everywhere, so who computes it shows nowhere in the result.
+threads everywhere, so the result does not depend on which process computes it.
 """
 
 import logging
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
-LOADED = {
-    "vllm": "vLLM has loaded the folder's weights; look at its log for weights that it did not load.",
-    "server": "The server serves other weights, or in another precision (vLLM turns float32 into float16 unless told "
-    "--dtype); restart it with the very model folder.",
+HINTS = {
+    "vllm": "vLLM has loaded the folder's weights; look in its log for weights that it did not load.",
+    "server": "The server serves other weights, or in another precision (vLLM turns float32 into float16 without "
+    "--dtype); restart it with this model folder.",
 }
 
 
@@ -51,9 +51,9 @@ class Completer:
 def open_engine(
     backend: Backend, folder: Path, probes: list[list[int]], batch_rows: int
 ) -> tuple[Engine, "PreTrainedTokenizerBase"]:
-    """The engine over a model folder, and the tokenizer.
+    """Returns an engine for a model folder, and its tokenizer.
 
-    Any engine but transformers' own must give the log-probabilities that transformers gives: ParityError.
+    Raises ParityError if an engine does not give the log-probabilities that transformers gives.
     probes: token sequences to compare on (`probe_texts`). batch_rows: rows of a forward pass of transformers.
     """
     model, tokenizer = load_model(folder)
@@ -73,7 +73,7 @@ def open_engine(
         from chord.rollouts.server import ServerEngine
 
         other = ServerEngine(backend, ends)
-    differences = check_parity(expected, other.score(probes), dtype, LOADED[backend.kind])
+    differences = check_parity(expected, other.score(probes), dtype, HINTS[backend.kind])
     log.info(
         "%s: log-probabilities differ from the model's by %.2g nats on average, %.2g at most",
         backend.kind,
@@ -85,29 +85,29 @@ def open_engine(
 def complete_batches(
     backend: Backend, model: Path, decoding: Decoding, batches: list[Batch]
 ) -> Iterator[tuple[Batch, list[Completion]]]:
-    """Batches with their completions, as they become ready."""
-    if not batches:  # all were done before a kill: no model is needed
+    """Yield each batch with its completions as soon as they are ready."""
+    if not batches:  # an earlier attempt has completed them all, so no model is needed
         return
     workers = min(backend.workers, len(batches)) if isinstance(backend, HuggingFaceBackend) else 1
     if workers == 1:
         probes = probe_texts(batches[0].prompts)
         with _one_thread() if isinstance(backend, HuggingFaceBackend) else nullcontext():
-            completer = Completer(*open_engine(backend, model, probes, _rows(batches)), decoding)
+            completer = Completer(*open_engine(backend, model, probes, _most_rows(batches)), decoding)
             for batch in batches:
                 yield batch, completer.complete(batch)
         return
-    given = (backend, model, decoding, _rows(batches))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start, given) as pool:
+    arguments = (backend, model, decoding, _most_rows(batches))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start, arguments) as pool:
         pending = {pool.submit(_complete, batch): batch for batch in batches}
         try:
-            for done in as_completed(pending):
-                yield pending[done], done.result()
+            for future in as_completed(pending):
+                yield pending[future], future.result()
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)  # after an error the rest of an hour's work is not waited for
+            pool.shutdown(wait=True, cancel_futures=True)  # after an error, do not wait for an hour of remaining work
 
 
-def _rows(batches: list[Batch]) -> int:
-    """So many that a batch is one forward pass."""
+def _most_rows(batches: list[Batch]) -> int:
+    """The rows of the largest batch, so that each batch is one forward pass."""
     return max(len(batch.seeds) for batch in batches)
 
 

@@ -1,9 +1,9 @@
-"""BFCL's AST rules: whether calls are those that a question wants. Pure data: no prompt, no text of a model.
+"""Checks by BFCL's AST rules whether calls are the ones that a question expects. It works on data, not on text.
 
-The rules are those of gorilla cd9429ccf3d4, bfcl_eval/eval_checker/ast_eval/ast_checker.py, for functions in Python,
-with exact function names (`underscore_to_dot` off, as the paper's authors set it), its oddities included: they decide
-scores. Words: an *answer* maps each parameter to its *alternatives*, the list of values that are right; `""` among
-them means that the parameter may be left out.
+The rules are those of gorilla cd9429ccf3d4, bfcl_eval/eval_checker/ast_eval/ast_checker.py, for Python functions with
+exact function names (`underscore_to_dot` is off, as the paper's authors set it). They include its oddities, which
+affect scores. In this module an *answer* maps each parameter to its *alternatives*, the list of correct values; `""`
+among them means that the parameter may be omitted.
 """
 
 import json
@@ -35,12 +35,12 @@ _IGNORED = str.maketrans({**dict.fromkeys(" ,./-_*^"), "'": '"'})
 def check(
     functions: list[dict], ground_truth: list[dict], calls: list[dict], category: str | None = None
 ) -> tuple[bool, str]:
-    """Whether `calls` are right, and why not in one word (`correct` if they are).
+    """Returns whether `calls` are right, and the reason in one word (`correct` if they are).
 
-    functions: documents with `name` and `parameters`; ground_truth: one {function name: answer} a call; calls:
-    objects with `name` and `arguments`; category: one of CATEGORIES, None for parallel rules where several calls are
-    wanted, else those of one call, or of none. Raises UserError for other categories and for documents that the rules
-    cannot read.
+    functions: documents with `name` and `parameters`. ground_truth: one {function name: answer} per call. calls:
+    objects with `name` and `arguments`. category: one of CATEGORIES; with None, the number of expected calls chooses
+    the rules (none, one, or several in parallel). Raises UserError for other categories and for documents that the
+    rules cannot read.
     """
     _check_category(category)
     check_question(functions, ground_truth)
@@ -58,7 +58,7 @@ def check(
         return False, "count"
     if "parallel" in category if category else len(ground_truth) > 1:
         return _match_in_any_order(functions, ground_truth, calls)
-    reason = _call_problem(*_expected(functions, ground_truth[0], category), calls[0])
+    reason = _call_problem(*_document_and_answer(functions, ground_truth[0], category), calls[0])
     return reason == CORRECT, reason
 
 
@@ -66,12 +66,12 @@ def _check_category(category: str | None) -> None:
     if category is None or category in CATEGORIES:
         return
     if "java" in category:
-        raise UserError(f"BFCL category {category!r}: Java and JavaScript are not supported, only functions in Python")
+        raise UserError(f"BFCL category {category!r}: Java and JavaScript are not supported; expected Python functions")
     raise UserError(f"BFCL category {category!r} is unknown; expected one of {', '.join(CATEGORIES)}")
 
 
 def check_question(functions: list[dict], ground_truth: list[dict]) -> None:
-    """UserError for documents and answers in which the rules cannot find what they look for."""
+    """Raises UserError for documents and answers that lack what the rules need."""
     for function in functions:
         parameters = function.get("parameters")
         if not (
@@ -80,10 +80,10 @@ def check_question(functions: list[dict], ground_truth: list[dict]) -> None:
             and isinstance(parameters.get("properties"), dict)
             and isinstance(parameters.get("required") or [], list)
         ):
-            raise UserError(f"expected a function with `name` and `parameters.properties`; found {function}")
+            raise UserError(f"expected a function with `name` and `parameters.properties`, got {function}")
     for truth in ground_truth:
         if len(truth) != 1 or not all(isinstance(answer, dict) for answer in truth.values()):
-            raise UserError(f"ground truth: expected {{function name: {{parameter: [values]}}}}; found {truth}")
+            raise UserError(f"ground truth: expected {{function name: {{parameter: [values]}}}}, got {truth}")
         ((name, answer),) = truth.items()
         for parameter, alternatives in answer.items():
             _check_alternatives(f"{name}, {parameter}", alternatives)
@@ -95,12 +95,12 @@ def check_question(functions: list[dict], ground_truth: list[dict]) -> None:
 
 def _check_alternatives(place: str, alternatives: Any) -> None:
     if not isinstance(alternatives, list):
-        shown = json.dumps(alternatives, ensure_ascii=False)
-        raise UserError(f"ground truth: {place}: expected a list of the values that are right; found {shown[:80]}")
+        text = json.dumps(alternatives, ensure_ascii=False)
+        raise UserError(f"ground truth: {place}: expected a list of correct values, got {text[:80]}")
 
 
-def _expected(functions: list[dict], truth: dict[str, dict], category: str | None) -> tuple[dict, dict]:
-    """Document and answer of one wanted call; of the only function where just one is offered, whatever its name."""
+def _document_and_answer(functions: list[dict], truth: dict[str, dict], category: str | None) -> tuple[dict, dict]:
+    """The document and the answer for one expected call; a single function counts whatever its name."""
     ((name, answer),) = truth.items()
     if (category or "").endswith("simple") or (category is None and len(functions) == 1):
         return functions[0], answer
@@ -111,14 +111,14 @@ def _expected(functions: list[dict], truth: dict[str, dict], category: str | Non
 
 
 def _match_in_any_order(functions: list[dict], ground_truth: list[dict], calls: list[dict]) -> tuple[bool, str]:
-    """Each wanted call in turn takes the first call left that fits; greedy, as in the source."""
-    left = list(calls)
+    """Match each expected call in turn with the first remaining call that fits; greedy, as in the source."""
+    remaining = list(calls)
     for truth in ground_truth:
-        function, answer = _expected(functions, truth, "parallel")
-        reasons = [_call_problem(function, answer, call) for call in left]
+        function, answer = _document_and_answer(functions, truth, "parallel")
+        reasons = [_call_problem(function, answer, call) for call in remaining]
         if CORRECT not in reasons:
             return False, reasons[0] if len(set(reasons)) == 1 else "match"
-        del left[reasons.index(CORRECT)]
+        del remaining[reasons.index(CORRECT)]
     return True, CORRECT
 
 
@@ -131,8 +131,8 @@ def _call_problem(function: dict, answer: dict[str, list], call: dict) -> str:
     for name, value in arguments.items():
         if name not in parameters["properties"] or name not in answer:
             return "unexpected"
-        expected, inner = _documented(function, name)
-        reason = _argument_problem(expected, inner, answer[name], value)
+        kind, inner = _parameter_type(function, name)
+        reason = _argument_problem(kind, inner, answer[name], value)
         if reason != CORRECT:
             return reason
     if any(name not in arguments and "" not in alternatives for name, alternatives in answer.items()):
@@ -140,66 +140,66 @@ def _call_problem(function: dict, answer: dict[str, list], call: dict) -> str:
     return CORRECT
 
 
-def _documented(function: dict, name: str) -> tuple[type, type | None]:
-    """Type of a parameter, and of its items if it is an array or tuple (None otherwise)."""
+def _parameter_type(function: dict, name: str) -> tuple[type, type | None]:
+    """The type of a parameter, and the type of its items if it is an array or tuple (None otherwise)."""
     document = function["parameters"]["properties"][name]
     try:
-        expected = _TYPES[document["type"]]
-        return expected, _TYPES[document["items"]["type"]] if expected is list else None
+        kind = _TYPES[document["type"]]
+        return kind, _TYPES[document["items"]["type"]] if kind is list else None
     except (KeyError, TypeError) as error:
         raise UserError(
-            f"function {function['name']!r}, parameter {name!r}: expected a type among {', '.join(_TYPES)}, "
-            f"with the same for `items` of an array or tuple; found {document}"
+            f"function {function['name']!r}, parameter {name!r}: expected one of the types {', '.join(_TYPES)}, "
+            f"also for the `items` of an array or tuple, got {document}"
         ) from error
 
 
-def _argument_problem(expected: type, inner: type | None, alternatives: list, value: Any) -> str:
-    if expected is float and type(value) is int:
+def _argument_problem(kind: type, inner: type | None, alternatives: list, value: Any) -> str:
+    if kind is float and type(value) is int:
         try:
             value = float(value)
         except OverflowError:
             return "value"
-    kind = _kind(alternatives)
-    if type(value) is expected:
+    answer_type = _answer_type(alternatives)
+    if type(value) is kind:
         if inner is not None and not _items_fit(inner, alternatives, value):
             return "type"
-        as_documented = kind in (None, expected)
-    elif type(value) is kind:  # a variable's name, or null, stands where the document wants another type
+        as_documented = answer_type in (None, kind)
+    elif type(value) is answer_type:  # the name of a variable, or null, where the document has another type
         as_documented = False
     else:
         return "type"
-    right = _value_fits(expected, inner, alternatives, value) if as_documented else value in alternatives
+    right = _value_fits(kind, inner, alternatives, value) if as_documented else value in alternatives
     return CORRECT if right else "value"
 
 
-def _kind(alternatives: list) -> type | None:
+def _answer_type(alternatives: list) -> type | None:
     return next((type(alternative) for alternative in alternatives if alternative != ""), None)
 
 
 def _items_fit(inner: type, alternatives: list, value: list) -> bool:
-    """Types of the items, one level deep, against each alternative; one that is no list asks nothing of them."""
+    """Whether the items have the types of an alternative, one level deep; an alternative without a list allows all."""
     return any(
-        not isinstance(alternative, list) or all(type(item) in (inner, _kind(alternative)) for item in value)
+        not isinstance(alternative, list) or all(type(item) in (inner, _answer_type(alternative)) for item in value)
         for alternative in alternatives
     )
 
 
-def _value_fits(expected: type, inner: type | None, alternatives: list, value: Any) -> bool:
-    if expected is dict:
+def _value_fits(kind: type, inner: type | None, alternatives: list, value: Any) -> bool:
+    if kind is dict:
         return any(_dict_fits(alternative, value) for alternative in alternatives)
     if inner is dict:
         return any(
             len(alternative) == len(value) and all(map(_dict_fits, alternative, value)) for alternative in alternatives
         )
-    if expected is str:
+    if kind is str:
         return _plain(value) in [_plain(alternative) for alternative in alternatives]
-    if expected is list:
+    if kind is list:
         return _plain_items(value) in [_plain_items(alternative) for alternative in alternatives]
     return value in alternatives
 
 
 def _dict_fits(answer: Any, value: Any) -> bool:
-    """A dict against {key: alternatives}, one level deep."""
+    """Whether a dict fits {key: alternatives}, one level deep."""
     if not (isinstance(answer, dict) and isinstance(value, dict)):
         return False
     return all(key in answer and _plain(item) in _plain_items(answer[key]) for key, item in value.items()) and all(
@@ -208,7 +208,7 @@ def _dict_fits(answer: Any, value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A text in lower case without spaces and `,./-_*^`, its quotes double; any other value as it is."""
+    """Returns a text in lower case without spaces and `,./-_*^` and with double quotes; any other value unchanged."""
     return value.translate(_IGNORED).lower() if isinstance(value, str) else value
 
 

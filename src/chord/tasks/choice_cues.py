@@ -1,14 +1,14 @@
-"""The words around a letter by which a text states it: "the answer is D", "I choose D", "D is correct".
+"""Cues are the words around a letter by which a text states it: "the answer is D", "I choose D", "D is correct".
 
-Each cue has heads, words that are looked for as such, and an expression from there to the letter. That is
-several times as fast as one expression for each cue.
+Each cue has heads, which are searched for as plain words, and a pattern from there to the letter. This is several
+times faster than one pattern per cue.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# How much a statement says. A weaker one never speaks against a stronger one.
+# The strength of a statement. A weaker statement never contradicts a stronger one.
 ALONE, NEARBY, NAMED, STATED = range(1, 5)
 
 LETTER = (
@@ -27,22 +27,22 @@ _MANNER = (
     r"|most|the|our|my|only|single|one|final|best|correct|right|closest|overall)\s+){0,5}"
 )
 _RIGHT = r"(?:correct|right|best|closest|answer|choice|most (?:accurate|appropriate|suitable|likely))"
-_END = r"(?=\s*(?:[.,;!]|$))"  # what a longer sentence says of the letter may be anything
+_END = r"(?=\s*(?:[.,;!]|$))"  # a longer sentence may say anything about the letter
 _LINE_START = r"(?:^|\n)[^\S\n]*"
 
 
 @dataclass(frozen=True)
 class Cue:
-    """behind: what must stand before the head, if anything; tail: from the head's end to the letter's."""
+    """before: what must precede the head, if anything. tail: from the end of the head to the end of the letter."""
 
     strength: int
     heads: tuple[str, ...]
     tail: re.Pattern[str]
-    behind: re.Pattern[str] | None = None
+    before: re.Pattern[str] | None = None
 
     def matches(self, text: str, lower: str) -> Iterator[tuple[int, re.Match[str]]]:
-        """Place of the head, and the match of the tail. lower: `text` in lower case."""
-        # What is weak is believed where the text ends only.
+        """Yield the place of each head with the match of its tail. lower: `text` in lower case."""
+        # A weak cue counts only in the last line.
         first = lower.rstrip().rfind("\n") + 1 if self.strength == NEARBY else 0
         for head in self.heads:
             place = lower.find(head, first)
@@ -50,15 +50,15 @@ class Cue:
                 end = place + len(head)
                 alone = not (place and text[place - 1].isascii() and text[place - 1].isalnum())
                 match = self.tail.match(text, end) if alone else None
-                if match and (self.behind is None or self.behind.search(text, max(0, place - 40), place)):
+                if match and (self.before is None or self.before.search(text, max(0, place - 40), place)):
                     yield place, match
                 place = lower.find(head, end)
 
 
-def _cue(strength: int, heads: tuple[str, ...], tail: str, behind: str | None = None, end: str = "") -> Cue:
+def _cue(strength: int, heads: tuple[str, ...], tail: str, before: str | None = None, end: str = "") -> Cue:
     flags = re.IGNORECASE | re.MULTILINE
-    before = re.compile(f"(?:{behind})$", re.IGNORECASE) if behind else None
-    return Cue(strength, heads, re.compile(tail + LETTER + end, flags), before)
+    precedes = re.compile(f"(?:{before})$", re.IGNORECASE) if before else None
+    return Cue(strength, heads, re.compile(tail + LETTER + end, flags), precedes)
 
 
 CUES = (
@@ -126,7 +126,7 @@ CUES = (
     ),
 )
 
-# D is (the) correct (answer), this leaves D as the answer: from the letter on.
+# From the letter on: D is (the) correct (answer), this leaves D as the answer.
 AFTER = re.compile(
     rf"{LETTER}\s*(?:(?:is|must be|should be|would be|has to be|seems|appears|looks)\s+{_MANNER}{_RIGHT}"
     rf"|(?:as|to be|being)?\s*(?:the|our|my)\s+{_MANNER}(?:answer|choice|option))\b",

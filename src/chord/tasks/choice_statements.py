@@ -1,21 +1,24 @@
-"""What a plain text states about the options, each statement with its place: which letter, or why none."""
+"""Finds the statements of a plain text about the options, each with its place: which letter, or why none."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chord.tasks.choice_cues import AFTER, CUES, FILLER, LETTER, NAMED, NOUN, STATED, WITH_TEXT
-from chord.tasks.choice_text import Options, beside
+from chord.tasks.choice_text import Options, texts_beside_label
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 AMBIGUOUS, NO_SUCH_OPTION = "ambiguous", "no such option"
-NO_OPTION = -1  # strength of what names no option
+NO_OPTION = -1  # the strength of a statement that names no option
 
 
 @dataclass(frozen=True)
 class Statement:
-    """start, end: place in the text; position: of the option, from 0, or None for the `problem` that it has."""
+    """A statement about one option. start, end: its place in the text. position: of the option, from 0.
+
+    The position is None if the statement has a `problem`.
+    """
 
     start: int
     end: int
@@ -25,7 +28,7 @@ class Statement:
     problem: str | None = None
 
 
-# What may follow a letter that is no word of a sentence. After A and I, which are words, less may.
+# What may follow a letter that is not a word of the sentence. After A and I, which are words, less may follow.
 _SIGN = r"[^\sA-Za-z0-9=+*<>^]"
 _GOES_ON = re.compile(
     rf"\s+(?:{_SIGN}|(?:because|since|as|for|with|which|where|when|due|based|from|in|by|here|according|after|given|not"
@@ -65,9 +68,9 @@ _QUESTION = re.compile(r"[\s)\]]*\?")
 _SENTENCE_END = re.compile(r"[.;!?](?=\s|$)|\n")
 _ARITHMETIC = re.compile(r"\s*[-–+]\s*\W?[A-Za-z](?![A-Za-z])")
 _STANDS_ALONE = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z](?![A-Za-z0-9_])")
-_OPENED = re.compile(r"[(\[{<\"“”'‘«]{1,3}\s?$")
-_NAMED = re.compile(rf"\b{NOUN}\s+$", re.IGNORECASE)
-_CLAUSE_BEGINS = re.compile(  # what a bare letter follows, which is else the name of a point, a vitamin ...
+_OPENING = re.compile(r"[(\[{<\"“”'‘«]{1,3}\s?$")
+_NOUN_BEFORE = re.compile(rf"\b{NOUN}\s+$", re.IGNORECASE)
+_CLAUSE_BEGINS = re.compile(  # before a bare letter; anywhere else it may be the name of a point, a vitamin ...
     r"(?:^|[^\w\s]\s*|\n\s*|\b(?:so|therefore|thus|hence|then|and|but|that|only|think|believe|conclude|say|since|because|with"
     r"|or|nor|is)\s+)$",
     re.IGNORECASE,
@@ -82,17 +85,17 @@ _REST, _NEAR = 300, 120  # characters after and before a statement that may chan
 
 
 def statements(text: str, options: Options) -> Iterator[Statement]:
-    """What `text`, plain and with the letters of its boxes in parentheses, states; in no order."""
+    """Yield the statements of a plain text, which has the letters of its boxes in parentheses; in any order."""
     lower = text.lower()
-    if len(lower) != len(text):  # a few letters grow in lower case
+    if len(lower) != len(text):  # a few letters are longer in lower case
         lower = "".join(sign.lower() if len(sign.lower()) == 1 else sign for sign in text)
     for cue in CUES:
         for start, match in cue.matches(text, lower):
-            if not (_denied(text, start) or _DENIED_GAP.search(match.groupdict().get("gap") or "")):
+            if not (_is_denied(text, start) or _DENIED_GAP.search(match.groupdict().get("gap") or "")):
                 yield from _after_cue(text, start, match, cue.strength, options)
     for start, match in WITH_TEXT.matches(text, lower):
         position = LETTERS.index(match.group("letter").upper())
-        if position in options.named(match.group("text")) and not _denied(text, start):
+        if position in options.named(match.group("text")) and not _is_denied(text, start):
             yield Statement(start, match.end(), STATED, position, "stated")
     yield from _before_praise(text, options)
 
@@ -102,29 +105,31 @@ def _after_cue(text: str, start: int, match: re.Match, strength: int, options: O
     if _QUESTION.match(rest) or _CONDITION.match(rest) or not _is_choice(match, rest, options):
         return
     line = rest.partition("\n")[0]
-    whole = options.named(match.group("letter") + line) if line.strip(" .)") else []
-    if len(whole) == 1:  # "E. coli" is an option, and no letter
-        yield Statement(start, match.end(), strength, whole[0], "stated")
+    matches = options.named(match.group("letter") + line) if line.strip(" .)") else []
+    if len(matches) == 1:  # "E. coli" is an option, and not a letter
+        yield Statement(start, match.end(), strength, matches[0], "stated")
     else:
         yield _of_letter(start, match, strength, options, _is_shared(match, rest, options))
 
 
 def _before_praise(text: str, options: Options) -> Iterator[Statement]:
-    """D is correct."""
+    """Yield statements such as "D is correct"."""
     for letter in _STANDS_ALONE.finditer(text):
         match = AFTER.match(text, letter.start())
         if match is None:
             continue
-        opened = _OPENED.search(text, max(0, letter.start() - 4), letter.start())
-        start = opened.start() if opened else letter.start()
-        noun = _NAMED.search(text, max(0, start - 20), start)
+        opening = _OPENING.search(text, max(0, letter.start() - 4), letter.start())
+        start = opening.start() if opening else letter.start()
+        noun = _NOUN_BEFORE.search(text, max(0, start - 20), start)
         start = noun.start() if noun else start
         rest = text[match.end() : match.end() + _REST]
-        named = noun or opened or (letter.group().isupper() and _CLAUSE_BEGINS.search(text, max(0, start - 20), start))
+        is_marked = (
+            noun or opening or (letter.group().isupper() and _CLAUSE_BEGINS.search(text, max(0, start - 20), start))
+        )
         if (
-            named
+            is_marked
             and _PRAISE_ENDS.match(rest)
-            and not (_denied(text, start) or _QUESTION.match(rest) or _CONDITION.match(rest))
+            and not (_is_denied(text, start) or _QUESTION.match(rest) or _CONDITION.match(rest))
         ):
             shared = _SHARED_BEFORE.search(text, max(0, start - 20), start) is not None
             yield _of_letter(start, match, NAMED, options, shared)
@@ -140,7 +145,7 @@ def _of_letter(start: int, match: re.Match, strength: int, options: Options, sha
 
 
 def _is_choice(match: re.Match, rest: str, options: Options) -> bool:
-    """Whether the letter is one, and not a word, a variable or the beginning of a name."""
+    """Whether the letter names an option, and is not a word, a variable or the beginning of a name."""
     close = (match.group("close") or "").strip()
     if match.group("open").strip("\"“”'‘") and close:
         return True
@@ -156,26 +161,26 @@ def _is_choice(match: re.Match, rest: str, options: Options) -> bool:
 
 
 def _is_shared(match: re.Match, rest: str, options: Options) -> bool:
-    """Whether another option is named in the same breath, by its letter or by its text."""
+    """Whether another option is named together with this one, by its letter or by its text."""
     letter = match.group("letter")
     other = _ANOTHER.match(rest)
     if other and not _LISTED_SUBJECT.match(rest):
-        listed = other.group("open") or (
+        is_listed = other.group("open") or (
             (other.group("letter").isupper() or letter.islower())
             and other.group("next").strip().lower() in _LIST_GOES_ON
         )
         place = LETTERS.index(other.group("letter").upper())
-        if listed and other.group("letter").upper() != letter.upper() and place < options.count:
+        if is_listed and other.group("letter").upper() != letter.upper() and place < options.count:
             return True
     also = _ALSO.match(rest)
     if also and also.group("letter").isupper() and also.group("letter") != letter.upper():
         return True
-    named = [options.named(text) for text in beside(_SENTENCE_END.split(rest.lstrip(".) "), maxsplit=1)[0])]
-    named += [options.named(text) for text in beside(_SENTENCE_END.split(rest, maxsplit=1)[0])]
+    sentences = [_SENTENCE_END.split(tail, maxsplit=1)[0] for tail in (rest.lstrip(".) "), rest)]
+    matches = [options.named(text) for sentence in sentences for text in texts_beside_label(sentence)]
     position = LETTERS.index(letter.upper())
-    return any(named) and not any(position in places for places in named)
+    return any(matches) and not any(position in places for places in matches)
 
 
-def _denied(text: str, start: int) -> bool:
-    """Whether the clause before a statement makes it a condition, denies it or has it from somebody else."""
+def _is_denied(text: str, start: int) -> bool:
+    """Whether the clause before a statement denies it, makes it a condition or attributes it to somebody else."""
     return bool(_DENIED.search(_CLAUSE.split(text[max(0, start - _NEAR) : start])[-1]))

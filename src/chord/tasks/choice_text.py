@@ -1,11 +1,11 @@
-"""Text of an answer to a multiple-choice question without its markup, its boxes, and the options by their text."""
+"""Removes markup from an answer to a multiple-choice question, takes out its boxes, and finds options by their text."""
 
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
-BOX = "\ue000"  # stands in a text for a box; a private character that no response needs
+BOX = "\ue000"  # replaces a box in a text; a private-use character that no response needs
 
 _TOKENS = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{|\\.|[{}]", re.DOTALL)
 _TAGS = re.compile(r"<(final_?|)answer>(.{0,2000}?)</\1answer>", re.DOTALL | re.IGNORECASE)
@@ -29,8 +29,8 @@ _BLANK_LINES = re.compile(r"\s*\n\s*\n\s*")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
 
-def plain(text: str) -> str:
-    """Without bold, italics, code marks, dollars and LaTeX's fonts; full-width signs become those of ASCII."""
+def strip_markup(text: str) -> str:
+    """Remove bold, italics, code marks, dollars and LaTeX fonts; full-width characters become ASCII."""
     text = unicodedata.normalize("NFKC", text)
     text = _BLANK_LINES.sub("\n\n", _SPACES.sub(" ", text))
     if _MAY_BE_MARKED.search(text):
@@ -41,12 +41,12 @@ def plain(text: str) -> str:
 
 
 def boxed(text: str) -> list[str]:
-    r"""Contents of each `\boxed{}` or `\fbox{}` that closes, in order; of nested ones the outer content."""
+    r"""The content of each `\boxed{}` or `\fbox{}` that closes, in order; of nested boxes the outer content."""
     return [text[start:end] for _, start, end, _ in _boxes(text)]
 
 
 def split_boxes(text: str) -> tuple[str, list[str]]:
-    """The text with BOX in the place of each box and of each closed `<answer>`, and their contents in order."""
+    """Returns the text with BOX in place of each box and each closed `<answer>`, and their contents in order."""
     text = text.replace(BOX, "")
     places = [(m.start(), m.start(2), m.end(2), m.end()) for m in _TAGS.finditer(text)]
     inside = iter(places)
@@ -65,8 +65,8 @@ def split_boxes(text: str) -> tuple[str, list[str]]:
 
 
 def _boxes(text: str) -> list[tuple[int, int, int, int]]:
-    """(start, start of the content, its end, end) of each box that closes and lies in no other one."""
-    found: list[tuple[int, int, int, int]] = []
+    """Returns (start, start of the content, its end, end) of each outermost box that closes."""
+    outermost: list[tuple[int, int, int, int]] = []
     open_braces: list[tuple[int, int] | None] = []
     for token in _TOKENS.finditer(text):
         if token.group() == "{":
@@ -74,25 +74,25 @@ def _boxes(text: str) -> list[tuple[int, int, int, int]]:
         elif token.group() == "}":
             box = open_braces.pop() if open_braces else None
             if box:
-                while found and found[-1][0] > box[0]:
-                    found.pop()
-                found.append((*box, token.start(), token.end()))
+                while outermost and outermost[-1][0] > box[0]:
+                    outermost.pop()
+                outermost.append((*box, token.start(), token.end()))
         elif token.group().endswith("{") and len(token.group()) > 2:
             open_braces.append((token.start(), token.end()))
-    return found
+    return outermost
 
 
 def content(box: str) -> str:
-    """What stands in a box, as plain text."""
-    return " ".join(plain(_INNER_BOX.sub("", box)).split()).strip(" {}")
+    """The content of a box as plain text."""
+    return " ".join(strip_markup(_INNER_BOX.sub("", box)).split()).strip(" {}")
 
 
 class Options:
-    """The options of one question, found again by their text."""
+    """The options of one question, which can be looked up by their text."""
 
     def __init__(self, texts: Sequence[str]):
         self.count = len(texts)
-        self.keys = [_key(plain(text)) for text in texts]
+        self.keys = [_key(strip_markup(text)) for text in texts]
         self._exact: dict[str, list[int]] = defaultdict(list)
         self._folded: dict[str, list[int]] = defaultdict(list)
         for position, key in enumerate(self.keys):
@@ -101,7 +101,7 @@ class Options:
         self._numbers = {m.group() for key in self.keys if (m := _NUMBER.match(key))}
 
     def named(self, text: str) -> list[int]:
-        """Positions of the options that have exactly this plain text; case counts only where it must."""
+        """The positions of the options with exactly this plain text; case counts only if it tells options apart."""
         key = _key(text)
         return (self._exact.get(key) or self._folded.get(key.casefold(), [])) if key else []
 
@@ -110,12 +110,12 @@ class Options:
         return bool(self.keys[position]) and _key(text).startswith(self.keys[position])
 
     def have_value(self, number: str) -> bool:
-        """Whether an option begins with this number, so that it is a value rather than an option's own number."""
+        """Whether an option begins with this number, so that it is a value rather than the number of an option."""
         return number in self._numbers
 
 
-def beside(rest: str) -> list[str]:
-    """What may be the text beside a label: signs at its beginning separate the two, or are its own (`-5`, `.20`)."""
+def texts_beside_label(rest: str) -> list[str]:
+    """The texts that may follow a label: signs at the beginning separate the two, or belong to it (`-5`, `.20`)."""
     rest = rest.strip()
     less = rest.lstrip(')]}>"”')
     least = less.lstrip(" .:;,–—-")

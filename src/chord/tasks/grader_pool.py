@@ -1,9 +1,10 @@
-"""Worker processes that answer requests and may hang or die on any of them.
+"""A pool of worker processes that answer requests and may hang or die on any of them.
 
-Works from any thread and after a fork, since nothing rests on signals or threads of this process: the workers' time
-limits are kept by the kernel (`math_worker`), and their ends come through the pipes. Workers end with this process,
-killed or not: the end of their input ends them. Protocol, one line of JSON each: a list of requests goes in, and for
-each request, in order, `{"reply": ...}` or `{"died": signal}` comes out; after the latter the rest is sent again.
+The pool works from any thread and after a fork, since it depends on no signals or threads of this process: the kernel
+enforces the workers' time limits (`math_worker`), and the pipes report their deaths. Workers end with this process,
+even if it is killed, because their input ends. The protocol has one line of JSON per message: a list of requests goes
+in, and for each request, in order, `{"reply": ...}` or `{"died": signal}` comes out; after a death the remaining
+requests are sent again.
 """
 
 import atexit
@@ -23,20 +24,20 @@ from typing import Any, NamedTuple
 
 from chord.errors import GraderError
 
-CHUNK = 32  # requests a message
+CHUNK = 32  # requests per message
 START_SECONDS = 300
 
 
 class Death(NamedTuple):
-    """Instead of a reply: the worker died on this request, on a second try too unless its time had run out."""
+    """Takes the place of a reply: the worker died on this request, twice unless it ran out of time."""
 
     timeout: bool
 
 
 class WorkerPool:
-    """Up to `workers` processes of one script, started when there is work for them and kept.
+    """Up to `workers` processes of one script, which are started when there is work for them and then reused.
 
-    canaries: requests with their known replies; a worker that answers one otherwise is an error, so that a broken
+    canaries: requests with their known replies. A worker that gives another reply is an error, so that a broken
     installation stops a run instead of judging it.
     """
 
@@ -48,13 +49,13 @@ class WorkerPool:
         atexit.register(self.close)
 
     def map(self, requests: Sequence[Any]) -> list[Any]:
-        """The reply to each request, or its `Death`. Other threads wait for their turn."""
+        """Returns the reply to each request, or its `Death`. Other threads wait for their turn."""
         if not requests:
             return []
         with self._lock:
             try:
                 return self._map(requests)
-            except BaseException:  # also Ctrl-C: replies that nobody read would be taken for those to the next request
+            except BaseException:  # also Ctrl-C: unread replies would be taken for replies to the next request
                 self.close()
                 raise
 
@@ -65,9 +66,9 @@ class WorkerPool:
             worker.kill()
 
     def _forget(self) -> None:
-        """In a forked child: the workers are the parent's, and a thread that is not here may hold the lock."""
+        """Drop the workers in a forked child: they belong to the parent, one of whose threads may hold the lock."""
         for worker in self._workers:
-            worker.let_go()
+            worker.release()
         self._workers, self._lock = [], threading.Lock()
 
     def _map(self, requests: Sequence[Any]) -> list[Any]:
@@ -79,7 +80,7 @@ class WorkerPool:
         with selectors.DefaultSelector() as selector:
 
             def give(worker: _Worker, numbers: Sequence[int]) -> None:
-                worker.asked = deque(numbers)
+                worker.pending = deque(numbers)
                 worker.send([requests[number] for number in numbers])
 
             def replace(worker: _Worker) -> _Worker:
@@ -93,7 +94,7 @@ class WorkerPool:
             def bury(number: int, death: Death) -> None:
                 if death.timeout or number in retried:
                     results[number] = death
-                else:  # perhaps not its fault: the system kills where memory is short
+                else:  # the request may not be the cause: the system kills processes when memory is short
                     retried.add(number)
                     todo.append(range(number, number + 1))
 
@@ -106,18 +107,18 @@ class WorkerPool:
                     worker = key.data
                     messages = worker.receive()
                     if messages is None:
-                        bury(worker.asked.popleft(), Death(timeout=False))
-                        rest, worker = worker.asked, replace(worker)
+                        bury(worker.pending.popleft(), Death(timeout=False))
+                        rest, worker = worker.pending, replace(worker)
                         give(worker, rest)
                         messages = []
                     for message in messages:
-                        number = worker.asked.popleft()
+                        number = worker.pending.popleft()
                         if "reply" in message:
                             results[number] = message["reply"]
                             continue
                         bury(number, Death(timeout=message["died"] == signal.SIGPROF))
-                        give(worker, worker.asked)
-                    if not worker.asked:
+                        give(worker, worker.pending)
+                    if not worker.pending:
                         if todo:
                             give(worker, todo.popleft())
                         else:
@@ -133,33 +134,33 @@ class WorkerPool:
             while len(replies) < len(self._canaries):
                 messages = worker.receive(START_SECONDS)
                 if messages is None:
-                    raise GraderError(f"the worker {self._script.name} did not start; its own message is above")
+                    raise GraderError(f"the worker {self._script.name} did not start; see its message above")
                 replies += messages
             for (request, expected), message in zip(self._canaries, replies, strict=True):
                 if message != {"reply": expected}:
                     raise GraderError(
-                        f"the worker {self._script.name} fails a check that it must pass: {request} gave {message}, "
-                        f"expected {expected}; nothing was judged"
+                        f"the worker {self._script.name} fails a check that it must pass: for {request} expected "
+                        f"{expected}, got {message}; nothing was judged"
                     )
 
 
 class _Worker:
     def __init__(self, script: Path):
-        self.asked: deque[int] = deque()  # requests sent and not answered
+        self.pending: deque[int] = deque()  # numbers of the requests that were sent and have no reply yet
         self._partial = b""
         self._process = subprocess.Popen(
-            # -P: the script's folder must not become a place to import from
+            # -P: nothing must be imported from the script's folder
             [sys.executable, "-P", "-W", "ignore", script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            env=os.environ | {"PYTHONHASHSEED": "0"},  # sympy's order of symbols, and with it its time, hangs on it
-            start_new_session=True,  # Ctrl-C is this process's business, and `kill` reaches the worker's own child
+            env=os.environ | {"PYTHONHASHSEED": "0"},  # the order of sympy's symbols, and so its time, depends on it
+            start_new_session=True,  # this process handles Ctrl-C, and `kill` reaches the worker's own child
         )
         self.output = self._process.stdout
 
     def send(self, requests: list[Any]) -> None:
-        """Blocks at most until the idle worker has read it; of a dead one `receive` tells."""
+        """Send requests; blocks at most until the idle worker has read them. `receive` reports a dead worker."""
         if requests:
             message = memoryview(json.dumps(requests).encode() + b"\n")
             with suppress(BrokenPipeError):
@@ -167,7 +168,7 @@ class _Worker:
                     message = message[self._process.stdin.write(message) :]
 
     def receive(self, timeout: float | None = None) -> list[dict] | None:
-        """The messages that are there, after waiting for the first bytes; None when no more will come."""
+        """Wait for the first bytes and return the messages that are there; None if no more will come."""
         if timeout is not None:
             with selectors.DefaultSelector() as selector:
                 selector.register(self.output, selectors.EVENT_READ)
@@ -183,10 +184,10 @@ class _Worker:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self.let_go()
+        self.release()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         self._process.stdin.close()
         self._process.stdout.close()
         if self._process.returncode is None:
-            self._process.returncode = 0  # not our child after a fork: there is nothing to wait for
+            self._process.returncode = 0  # after a fork it is not our child, so there is nothing to wait for

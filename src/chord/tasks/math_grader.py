@@ -1,8 +1,8 @@
-"""Is an answer to a mathematical question right? `chord.tasks.answers` decides, math-verify what that cannot compute.
+"""Judges answers to mathematical questions: by `chord.tasks.answers`, or by math-verify what that cannot compute.
 
-math-verify 0.9 reads much that is no mathematics as some (8:30 as a quotient, `even` as a product), so it is asked only
-about formulas with operations that `answers` does not compute, and its yes counts only where case cannot mislead it.
-What nobody decides is `undecided`: counted, and never right.
+math-verify 0.9 reads many texts as mathematics that are not (8:30 as a quotient, `even` as a product). So it is asked
+only about formulas with operations that `answers` does not compute, and only if upper and lower case cannot mislead
+it. An answer that neither decides is `undecided`: it is counted, and never right.
 """
 
 import logging
@@ -20,11 +20,11 @@ from chord.tasks.grader_pool import Death, WorkerPool
 
 log = logging.getLogger(__name__)
 
-MAX_WORKERS = 8  # each holds about 100 MB
+MAX_WORKERS = 8  # each takes about 100 MB
 MAX_REMEMBERED = 200_000
-GOLD_FAILED = "gold_failed"  # the gold alone cannot be computed: an error of the data, nothing about the answer
+GOLD_FAILED = "gold_failed"  # the gold itself cannot be computed: this is an error in the data, not in the answer
 
-# Pairs whose verdict by math-verify is known.
+# Pairs for which the verdict of math-verify is known.
 CANARIES = [
     (("\\int_0^1 x dx", "\\frac{1}{2}"), "correct"),
     (("\\lim_{x \\to 0} \\frac{\\sin x}{x}", "1"), "correct"),
@@ -33,10 +33,12 @@ CANARIES = [
 
 
 class Judgement(NamedTuple):
-    """reason: `correct`; `wrong`; `undecided` (neither could be shown); `unparsed` (no answer in the response);
-    `unreadable` (the answer is no mathematics, and not the gold's text); `too_complex` (not computed, see
-    `typography.is_too_complex`); `grader_timeout`, `grader_crash`, `grader_error` (math-verify could not compute it);
-    GOLD_FAILED. extracted: the text taken for the answer.
+    """The judgement of one answer.
+
+    reason: `correct`; `wrong`; `undecided` (neither could be shown); `unparsed` (the response has no answer);
+    `unreadable` (the answer is not mathematics, and not the gold's text); `too_complex` (not computed, see
+    `typography.is_too_complex`); `grader_timeout`, `grader_crash` or `grader_error` (math-verify could not compute
+    it); or GOLD_FAILED. extracted: the text that was taken as the answer.
     """
 
     correct: bool
@@ -46,9 +48,9 @@ class Judgement(NamedTuple):
 
 @lru_cache(maxsize=65536)
 def clean_gold(gold: str) -> str:
-    """The reference answer as it is compared: its last box if it has one, uniform. GraderError if it cannot be used."""
+    """The normalized reference answer: its last box if it has one. Raises GraderError if it cannot be used."""
     boxes = extraction.boxes(gold)
-    text = typography.uniform(boxes[-1].content if boxes else gold)
+    text = typography.normalize(boxes[-1].content if boxes else gold)
     if not text:
         raise GraderError(f"the reference answer {gold!r} is empty")
     if not typography.is_balanced(text):
@@ -59,53 +61,53 @@ def clean_gold(gold: str) -> str:
 
 
 def judge_answers(pairs: Iterable[tuple[str, str]]) -> list[Judgement]:
-    """Judgement of each (gold, answer); an answer is the content of a box. GraderError if a gold cannot be used."""
+    """Judge each (gold, answer); an answer is the content of a box. Raises GraderError if a gold cannot be used."""
     return _judge(list(pairs))
 
 
 def judge_responses(pairs: Iterable[tuple[str, str]]) -> list[Judgement]:
-    """Judgement of each (gold, prediction): a full response, or a bare answer.
+    """Judge each (gold, prediction), where a prediction is a full response or a bare answer.
 
-    The box or boxes of the final statement count, and without one what `extraction.stated` finds. What is unreadable
-    there was no answer: the response is `unparsed`.
+    The box or boxes of the final statement count; without a box, what `extraction.stated_answers` finds. A response
+    with nothing readable there is `unparsed`.
     """
     pairs = list(pairs)
     candidates = [_candidates(text) for _, text in pairs]
-    judged = [Judgement(False, "unparsed", None)] * len(pairs)
+    judgements = [Judgement(False, "unparsed", None)] * len(pairs)
     for turn in range(max(map(len, candidates), default=0)):
-        # a later candidate is a part of an earlier one that could not be read, or of a whole sentence
+        # A later candidate is a part of an earlier one that could not be read, or of a whole sentence.
         unsettled = ("unparsed", "undecided", "wrong") if turn == 1 else ("unparsed", "undecided")
-        open_ = [
+        numbers = [
             number
             for number, texts in enumerate(candidates)
-            if turn < len(texts) and judged[number].reason in unsettled
+            if turn < len(texts) and judgements[number].reason in unsettled
         ]
-        found = _judge([(pairs[number][0], candidates[number][turn]) for number in open_])
-        for number, judgement in zip(open_, found, strict=True):
+        results = _judge([(pairs[number][0], candidates[number][turn]) for number in numbers])
+        for number, judgement in zip(numbers, results, strict=True):
             if judgement.reason != "unreadable":
-                judged[number] = judgement
-    return judged
+                judgements[number] = judgement
+    return judgements
 
 
 def _candidates(text: str) -> list[str]:
     box = extraction.final_box(text)
-    return extraction.stated(text) if box is None else [box]
+    return extraction.stated_answers(text) if box is None else [box]
 
 
-# Models repeat themselves, and long texts are no answers.
-_uniform = lru_cache(maxsize=65536)(typography.uniform)
+# Models repeat the same answers, and long texts are not answers.
+_normalize = lru_cache(maxsize=65536)(typography.normalize)
 
 
 def _judge(pairs: Sequence[tuple[str, str]]) -> list[Judgement]:
     reasons: list[str] = []
-    places: dict[tuple[str, str], list[int]] = {}  # of what only math-verify can tell
+    places: dict[tuple[str, str], list[int]] = {}  # of the pairs that only math-verify can judge
     for number, pair in enumerate(pairs):
-        gold, answer = clean_gold(pair[0]), _uniform(pair[1])
+        gold, answer = clean_gold(pair[0]), _normalize(pair[1])
         reason = _reason(gold, answer)
         reasons.append(reason)
         if reason == _ASK:
             places.setdefault((gold, answer), []).append(number)
-    for numbers, reason in zip(places.values(), _computed(list(places)), strict=True):
+    for numbers, reason in zip(places.values(), _ask_workers(list(places)), strict=True):
         for number in numbers:
             reasons[number] = reason
     return [Judgement(reason == "correct", reason, text) for reason, (_, text) in zip(reasons, pairs, strict=True)]
@@ -132,30 +134,30 @@ _BEYOND = re.compile(r"\\(?:int|iint|oint|lim|sum|prod|partial|begin\s*\{cases\}
 
 
 def _is_for_library(gold: str, answer: str) -> bool:
-    """Whether a pair has an operation that `answers` does not compute, and no letter in both cases."""
+    """Whether a pair has an operation that `answers` does not compute, and no letter in both upper and lower case."""
     if not (_BEYOND.search(gold) or _BEYOND.search(answer)):
         return False
     letters = set(re.sub(r"\\[A-Za-z]+", "", gold + answer))
     return not any(letter.swapcase() in letters for letter in letters if letter.isalpha())
 
 
-_remembered: dict[tuple[str, str], str] = {}
+_reasons: dict[tuple[str, str], str] = {}  # of earlier requests
 
 
-def _computed(requests: list[tuple[str, str]]) -> list[str]:
-    """Reason of each different request, from the workers or from an earlier call."""
-    if len(_remembered) + len(requests) > MAX_REMEMBERED:
-        _remembered.clear()
-    new = [request for request in requests if request not in _remembered]
-    failed: Counter[str] = Counter()
+def _ask_workers(requests: list[tuple[str, str]]) -> list[str]:
+    """The reason for each different request, from the workers or from an earlier call."""
+    if len(_reasons) + len(requests) > MAX_REMEMBERED:
+        _reasons.clear()
+    new = [request for request in requests if request not in _reasons]
+    failures: Counter[str] = Counter()
     for request, reply in zip(new, _pool().map(new), strict=True):
         if isinstance(reply, Death):
             reply = _reason_of_death(request[0], reply)
-        failed[reply] += reply.startswith("grader_")
-        _remembered[request] = reply.partition(":")[0]
-    if +failed:
-        log.warning("answers that could not be graded and count as wrong: %s", dict(+failed))
-    return [_remembered[request] for request in requests]
+        failures[reply] += reply.startswith("grader_")
+        _reasons[request] = reply.partition(":")[0]
+    if +failures:
+        log.warning("some answers could not be graded and count as wrong: %s", dict(+failures))
+    return [_reasons[request] for request in requests]
 
 
 def _reason_of_death(gold: str, death: Death) -> str:

@@ -1,1 +1,1 @@
-"""Intervals and tests for seeds x questions, and the simulations that say how far to trust them."""
+"""Intervals and tests for tables of seeds x questions, and the simulations that show how far to trust them."""

@@ -1,8 +1,8 @@
-"""Where the uncertainty of an estimate comes from: decoding, the choice of questions, training seeds.
+"""Splits the uncertainty of an estimate by its source: decoding, the choice of questions, training seeds.
 
     y[s, q, j] = mean + seed[s] + question[q] + interaction[s, q] + decoding[s, q, j],   j = 1 .. k
 
-is the crossed random-effects model with k samples in each pair of seed and question. Its analysis of variance (Searle,
+is the crossed random-effects model with k samples for each pair of seed and question. Its analysis of variance (Searle,
 Casella & McCulloch, Variance Components, 1992) splits the variance of the grand mean into
 
     decoding    var(decoding) / (S Q k)                          shrinks with k, with questions and with seeds
@@ -23,29 +23,30 @@ from chord.analysis.statistics.intervals import Array, variance_parts
 
 @dataclass(frozen=True)
 class Components:
-    """Standard deviations of an estimate, in its unit, by source. None: these data cannot tell it from the others."""
+    """Standard deviations of an estimate, in its unit, by source. None: the data cannot separate it from the others."""
 
-    decoding: float | None  # None with one sample a question: it is then part of the other two
-    questions: float | None  # None with one question a group; with one seed it holds the interaction
+    decoding: float | None  # None with one sample per question: then it is part of the other two
+    questions: float | None  # None with one question per group; with one seed it includes the interaction
     seeds: float | None  # None with one seed
 
 
 def components(values: Array, noise: Array, stratum: NDArray[np.int64] | None = None) -> Components:
-    """values[S, Q]: means over samples. noise[S, Q]: the estimated variance of each of them from decoding alone.
+    """Estimate the components from values[S, Q], means over samples, and their decoding variances noise[S, Q].
 
-    noise is s^2 / k with the unbiased variance s^2 of the k samples; NaN where one sample leaves it unknown. Each part
-    is unbiased before it is cut off at 0, as a part that is near 0 may come out below it.
+    noise is s^2 / k with the unbiased variance s^2 of the k samples; it is NaN if there is only one sample. stratum:
+    see `variance_parts`. Each part is unbiased before it is cut off at 0, since the estimate of a part near 0 may be
+    negative.
     """
     n_seeds = len(values)
     parts = variance_parts(values, stratum)
-    known = not np.isnan(noise).any()
-    decoding = float(noise.mean()) / values.size if known else 0.0
-    # With several seeds the question part is free of decoding noise already, and the seed part holds it; with one seed
-    # there is nothing but the spread of the questions, which holds all of it.
+    noise_is_known = not np.isnan(noise).any()
+    decoding = float(noise.mean()) / values.size if noise_is_known else 0.0
+    # With several seeds the question part is already free of decoding noise, and the seed part includes it. With one
+    # seed there is only the spread of the questions, which includes all of it.
     questions = float(parts.question) - (decoding if n_seeds == 1 else 0.0)
     seeds = float(parts.seed) - decoding
     return Components(
-        decoding=_root(decoding) if known else None,
+        decoding=_root(decoding) if noise_is_known else None,
         questions=_root(questions) if parts.question_df else None,
         seeds=_root(seeds) if parts.seed_df else None,
     )

@@ -1,10 +1,10 @@
-"""Simulated coverage of the intervals: is "95 %" 95 % with three seeds? Writes the tables of docs/statistics.md.
+"""Simulates the coverage of the intervals: is "95 %" really 95 % with three seeds? Writes tables of docs/statistics.md.
 
     python -m chord.analysis.statistics.simulated_coverage --write docs/statistics.md
 
-Data are drawn from the model a run obeys (a seed effect, a question effect, seed x question and decoding noise), so the
-truth is known; coverage is the share of simulated studies whose interval holds it. Rejected rules are simulated beside
-ours, so that the choice can be judged.
+Data are drawn from the model that a run follows (a seed effect, a question effect, seed x question and decoding noise),
+so the true value is known. Coverage is the share of simulated studies whose interval contains it. Rejected rules are
+simulated as well, so that the choice can be judged.
 """
 
 import argparse
@@ -25,16 +25,16 @@ BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
 
 @dataclass(frozen=True)
 class Scenario:
-    """Standard deviations of the effects on one question's score."""
+    """The standard deviations of the effects on the score of one question."""
 
     name: str
     seed: float
     question: float
     interaction: float
-    noise: float  # of one question's mean over its k samples
+    noise: float  # of the mean of one question over its k samples
 
     def draw(self, rng: np.random.Generator, n_studies: int, n_seeds: int, n_questions: int) -> Array:
-        """(studies, S, Q) scores with mean 0."""
+        """Draw scores (studies, S, Q) with mean 0."""
         residual = np.hypot(self.interaction, self.noise)
         return (
             rng.normal(size=(n_studies, n_seeds, 1)) * self.seed
@@ -49,7 +49,7 @@ class Scenario:
         return Parts(np.zeros(()), seed, question, residual, n_seeds - 1, n_questions - 1)
 
 
-# Sizes as in a difference of accuracies: a seed moves the mean by 2 points, a question's score is spread by 20 or 40.
+# Sizes as in a difference of accuracies: a seed shifts the mean by 2 points, a question shifts the score by 20 or 40.
 SCENARIOS = (
     Scenario("everything", seed=0.02, question=0.20, interaction=0.15, noise=0.15),
     Scenario("no seed variance", seed=0.0, question=0.20, interaction=0.15, noise=0.15),
@@ -67,7 +67,7 @@ def _generator(*parts: int | str) -> np.random.Generator:
 
 
 def _squares(values: Array) -> tuple[Array, Array, Array]:
-    """Mean squares of seeds, questions and residual of (..., S, Q), divided by S Q: variances of the grand mean."""
+    """The mean squares of seeds, questions and residual of (..., S, Q), divided by S Q: variances of the grand mean."""
     n_seeds, n_questions = values.shape[-2:]
     grand = values.mean(axis=(-2, -1), keepdims=True)
     by_seed, by_question = values.mean(axis=-1, keepdims=True), values.mean(axis=-2, keepdims=True)
@@ -80,7 +80,7 @@ def _squares(values: Array) -> tuple[Array, Array, Array]:
 
 
 def _satterthwaite(values: Array) -> Array:
-    """Unbiased variance from the three mean squares, one t quantile with Satterthwaite's degrees of freedom."""
+    """The unbiased variance from the three mean squares, with one t quantile and Satterthwaite's degrees of freedom."""
     n_seeds, n_questions = values.shape[-2:]
     seed, question, residual = _squares(values)
     variance = np.maximum(seed + question - residual, seed)
@@ -90,7 +90,7 @@ def _satterthwaite(values: Array) -> Array:
 
 
 def _crossed_bootstrap(values: Array) -> Array:
-    """Standard error of resampling seeds and questions with replacement (exact, no draws), times 1.96."""
+    """The standard error of resampling seeds and questions with replacement (exact, without draws), times 1.96."""
     n_seeds, n_questions = values.shape[-2:]
     seed, question, residual = _squares(values)
     a, b = (n_seeds - 1) / n_seeds, (n_questions - 1) / n_questions
@@ -98,7 +98,7 @@ def _crossed_bootstrap(values: Array) -> Array:
 
 
 def _crossed_bootstrap_t(values: Array) -> Array:
-    """The same with one t quantile (S - 1 degrees of freedom) for everything."""
+    """The crossed bootstrap with one t quantile (S - 1 degrees of freedom) for everything."""
     n_seeds = values.shape[-2]
     return _crossed_bootstrap(values) / 1.96 * stdtrit(n_seeds - 1, 0.975) * np.sqrt(n_seeds / (n_seeds - 1))
 
@@ -113,8 +113,8 @@ RULES = {
 
 @dataclass(frozen=True)
 class Coverage:
-    covered: float  # share of studies whose interval holds the truth
-    width: float  # mean width over the width of an interval that knows the true variance
+    share: float  # share of studies whose interval contains the true value
+    width: float  # mean width, relative to an interval that is based on the true variance
 
 
 def simulate(
@@ -123,17 +123,17 @@ def simulate(
     rng = _generator(scenario.name, n_seeds, n_questions)
     values = scenario.draw(rng, n_studies, n_seeds, n_questions)
     truth = scenario.true_parts(n_seeds, n_questions)
-    known = 1.96 * np.sqrt(truth.seed + truth.question)
+    known_half_width = 1.96 * np.sqrt(truth.seed + truth.question)
     distance = np.abs(values.mean(axis=(-2, -1)))
-    found = {}
+    coverages = {}
     for name in rules:
         half = RULES[name](values)
-        found[name] = Coverage(float((distance <= half).mean()), float(half.mean() / known))
-    return found
+        coverages[name] = Coverage(float((distance <= half).mean()), float(half.mean() / known_half_width))
+    return coverages
 
 
 def simulate_power(scenario: Scenario, n_seeds: int, n_questions: int, n_studies: int = 4000) -> float:
-    """Share of studies that find a true difference of exactly the size called detectable: should be near 0.80."""
+    """The share of studies that detect a true difference of the size called detectable; it should be near 0.80."""
     values = scenario.draw(_generator("power", scenario.name, n_seeds, n_questions), n_studies, n_seeds, n_questions)
     values = values + detectable(scenario.true_parts(n_seeds, n_questions))
     parts = variance_parts(values)
@@ -141,7 +141,10 @@ def simulate_power(scenario: Scenario, n_seeds: int, n_questions: int, n_studies
 
 
 def simulate_shares(accuracy: float, k: int, n_seeds: int, n_questions: int, n_studies: int = 2000) -> float:
-    """Coverage for 0/1 answers, k samples a question: logit-normal seeds (0.15), questions (1.5), interaction (0.5)."""
+    """The coverage for 0/1 answers with k samples per question.
+
+    The effects are normal on the logit scale: seeds (0.15), questions (1.5) and interaction (0.5).
+    """
     rng = _generator("shares", int(1000 * accuracy), k, n_seeds, n_questions)
     deviations = (0.15, 1.5, 0.5)
     effects = Scenario("logit", *deviations, noise=0.0)
@@ -163,17 +166,17 @@ def _rows(header: list[str], rows: list[list[str]]) -> Iterator[str]:
 
 
 def markdown(n_studies: int) -> str:
-    """The simulation's tables."""
+    """The tables of the simulation."""
     lines = [
-        f"Share of {n_studies} simulated studies whose 95 % interval holds the truth; in brackets the mean width",
-        "relative to an interval that knows the true variance.",
+        f"Share of {n_studies} simulated studies whose 95 % interval contains the true value; in brackets the mean",
+        "width relative to an interval that is based on the true variance.",
         "",
     ]
     rows = []
     for scenario in SCENARIOS:
         for n_seeds, n_questions in SIZES:
-            found = simulate(scenario, n_seeds, n_questions, n_studies)
-            cells = [f"{100 * item.covered:.1f} % ({item.width:.2f})" for item in found.values()]
+            coverages = simulate(scenario, n_seeds, n_questions, n_studies)
+            cells = [f"{100 * item.share:.1f} % ({item.width:.2f})" for item in coverages.values()]
             rows.append([scenario.name, str(n_seeds), str(n_questions), *cells])
     lines += _rows(["scenario", "seeds", "questions", *RULES], rows)
     lines += ["", "Intervals of shares (accuracy), 0/1 answers:", ""]
@@ -181,10 +184,10 @@ def markdown(n_studies: int) -> str:
     rows = []
     for accuracy in (0.02, 0.2, 0.5, 0.9):
         for k in (1, 8):
-            covered = [f"{100 * simulate_shares(accuracy, k, *size, n_studies=n_studies):.1f} %" for size in sizes]
-            rows.append([f"{accuracy:.2f}", str(k), *covered])
+            shares = [f"{100 * simulate_shares(accuracy, k, *size, n_studies=n_studies):.1f} %" for size in sizes]
+            rows.append([f"{accuracy:.2f}", str(k), *shares])
     lines += _rows(["accuracy of the middle question", "k", *(f"S={s}, Q={q}" for s, q in sizes)], rows)
-    lines += ["", "Share of studies that find a true difference of the size called `detectable` (meant: 80 %):", ""]
+    lines += ["", "Share of studies that detect a true difference of the size `detectable` (nominal: 80 %):", ""]
     rows = [
         [scenario.name, *(f"{100 * simulate_power(scenario, *size, n_studies):.0f} %" for size in SIZES)]
         for scenario in SCENARIOS
@@ -195,7 +198,7 @@ def markdown(n_studies: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", type=Path, help="replace the marked part of this file; default: print")
+    parser.add_argument("--write", type=Path, help="replace the marked part of this file (default: print the tables)")
     parser.add_argument("--studies", type=int, default=4000, help="simulated studies per line")
     arguments = parser.parse_args()
     text = markdown(arguments.studies)
@@ -204,7 +207,7 @@ def main() -> None:
         return
     page = arguments.write.read_text(encoding="utf-8")
     if BEGIN not in page or END not in page:
-        raise UserError(f"{arguments.write}: expected the markers {BEGIN!r} and {END!r}")
+        raise UserError(f"{arguments.write}: expected the marks {BEGIN!r} and {END!r}")
     head, tail = page.split(BEGIN)[0], page.split(END)[1]
     write_text(arguments.write, f"{head}{BEGIN}\n\n{text}\n{END}{tail}")
 

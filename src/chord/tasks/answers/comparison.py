@@ -1,7 +1,7 @@
-"""Whether two answers state the same: yes, no, or undecided (None), which is never rewarded.
+"""Decides whether two answers state the same thing: yes, no, or undecided (None), which is never rewarded.
 
-Both sides are read into kinds (`reading`); a pair of kinds has its rule, here or beside its reader. What neither
-rules nor formulas settle is undecided.
+Both sides are read into kinds (`reading`). Each pair of kinds has a rule, either here or next to its reader. What
+neither rules nor formulas settle stays undecided.
 """
 
 import re
@@ -10,19 +10,19 @@ from collections.abc import Callable, Sequence
 from chord.tasks.answers import evaluation, notations, reading, trees
 from chord.tasks.answers.kinds import (
     Answer,
-    Based,
+    Approximation,
     Choice,
     Date,
     Items,
     Matrix,
-    Named,
+    NamedValue,
+    NumberInBase,
     Opaque,
     Range,
     Ratio,
     Reals,
     Relation,
     Residue,
-    Rounded,
     Time,
     Value,
     Words,
@@ -35,7 +35,7 @@ from chord.tasks.answers.words import meaning
 
 
 def same(gold: str, answer: str) -> Verdict:
-    """Whether a uniform answer states what the uniform reference states."""
+    """Whether a normalized answer states what the normalized reference states."""
     if gold == answer:
         return True
     first, second = reading.read(gold), reading.read(answer)
@@ -51,7 +51,7 @@ _COMMA = re.compile(
 
 
 def _is_decimal(answer: Answer) -> bool:
-    """The reference shows that a comma is a decimal point: it has one."""
+    """Whether the reference has a decimal point, which shows that a comma in the answer is one too."""
     return isinstance(answer, Value) and trees.has_decimal(answer.tree)
 
 
@@ -61,15 +61,15 @@ def compare(gold: Answer, answer: Answer) -> Verdict:
     if isinstance(gold, Items) and gold.brackets == "or":
         return either(compare(form, answer) for form in gold.items)
     if isinstance(gold, Choice) or isinstance(answer, Choice):
-        return _choices(gold, answer)
-    if isinstance(answer, Rounded):
-        return either((compare(gold, answer.exact), compare(gold, answer.shown)))
-    if isinstance(gold, Rounded):
-        return either((compare(gold.exact, answer), compare(gold.shown, answer)))
-    if isinstance(gold, Named) or isinstance(answer, Named):
-        return _named(gold, answer)
+        return _compare_choices(gold, answer)
+    if isinstance(answer, Approximation):
+        return either((compare(gold, answer.exact), compare(gold, answer.rounding)))
+    if isinstance(gold, Approximation):
+        return either((compare(gold.exact, answer), compare(gold.rounding, answer)))
+    if isinstance(gold, NamedValue) or isinstance(answer, NamedValue):
+        return _compare_named(gold, answer)
     if isinstance(gold, Words) != isinstance(answer, Words):
-        return _words(gold, answer)
+        return _compare_with_words(gold, answer)
     rule = _RULES.get((type(gold), type(answer)))
     if rule:
         return rule(gold, answer)
@@ -82,22 +82,22 @@ def compare(gold: Answer, answer: Answer) -> Verdict:
     if isinstance(gold, Relation) and gold.chain and isinstance(answer, Value):
         return every(compare(side, answer) for side in gold.chain)
     if isinstance(gold, Opaque) or isinstance(answer, Opaque):
-        return _opaque(gold, answer)
+        return _compare_opaque(gold, answer)
     return False
 
 
-def _words(gold: Answer, answer: Answer) -> Verdict:
-    """Words on one side only: some words stand for something else."""
+def _compare_with_words(gold: Answer, answer: Answer) -> Verdict:
+    """Compare words on one side with something else on the other, which some words stand for."""
     if isinstance(gold, Words):
-        stands_for = meaning(gold)
-        return False if stands_for is None else compare(stands_for, answer)
-    stands_for = meaning(answer)
-    if stands_for is None:
+        value = meaning(gold)
+        return False if value is None else compare(value, answer)
+    value = meaning(answer)
+    if value is None:
         return None if isinstance(gold, Opaque) else False
-    return compare(gold, stands_for)
+    return compare(gold, value)
 
 
-def _two_words(gold: Words, answer: Words) -> Verdict:
+def _compare_words(gold: Words, answer: Words) -> Verdict:
     if gold.text == answer.text:
         return True
     meanings = meaning(gold), meaning(answer)
@@ -106,7 +106,7 @@ def _two_words(gold: Words, answer: Words) -> Verdict:
     return gold.text.replace(" ", "") == answer.text.replace(" ", "")
 
 
-def _choices(gold: Answer, answer: Answer) -> Verdict:
+def _compare_choices(gold: Answer, answer: Answer) -> Verdict:
     if isinstance(gold, Choice) and isinstance(answer, Choice):
         if gold.letter != answer.letter:
             return False
@@ -123,7 +123,7 @@ def _choices(gold: Answer, answer: Answer) -> Verdict:
 
 
 def _letter(answer: Answer) -> str | None:
-    """The letter that an answer is and nothing else."""
+    """The letter of an answer that consists of one letter and nothing else."""
     if isinstance(answer, Value) and re.fullmatch("[A-Z]", answer.text) and not answer.unit.is_stated:
         return answer.text
     if isinstance(answer, Words) and re.fullmatch("[a-z]", answer.text):
@@ -131,26 +131,32 @@ def _letter(answer: Answer) -> str | None:
     return None
 
 
-def _named(gold: Answer, answer: Answer) -> Verdict:
-    if isinstance(gold, Named) and isinstance(answer, Named):
+def _compare_named(gold: Answer, answer: Answer) -> Verdict:
+    if isinstance(gold, NamedValue) and isinstance(answer, NamedValue):
         if may_be_one(gold.name, answer.name):
             return compare(gold.content, answer.content)
         if gold.equation and answer.equation and trees.names(gold.equation.right) | trees.names(answer.equation.right):
-            return _relations(gold.equation, answer.equation)  # y = 2x and x = y/2
+            return _compare_relations(gold.equation, answer.equation)  # y = 2x and x = y/2
         return False
-    named, other = (gold, answer) if isinstance(gold, Named) else (answer, gold)
-    if isinstance(other, Relation) and other.sign == "=" and named.equation:
-        return _relations(named.equation, other) if named is gold else _relations(other, named.equation)
-    if isinstance(named.content, Relation) and named.content.chain:
-        return every(compare(side, other) if named is gold else compare(other, side) for side in named.content.chain)
-    if isinstance(gold, Items) and len(gold.items) > 1 and isinstance(named.content, Value):
+    named_side, other = (gold, answer) if isinstance(gold, NamedValue) else (answer, gold)
+    if isinstance(other, Relation) and other.sign == "=" and named_side.equation:
+        return (
+            _compare_relations(named_side.equation, other)
+            if named_side is gold
+            else _compare_relations(other, named_side.equation)
+        )
+    if isinstance(named_side.content, Relation) and named_side.content.chain:
+        return every(
+            compare(side, other) if named_side is gold else compare(other, side) for side in named_side.content.chain
+        )
+    if isinstance(gold, Items) and len(gold.items) > 1 and isinstance(named_side.content, Value):
         return False
-    return compare(named.content, other) if named is gold else compare(other, named.content)
+    return compare(named_side.content, other) if named_side is gold else compare(other, named_side.content)
 
 
-def _items(gold: Items, answer: Items) -> Verdict:
+def _compare_items(gold: Items, answer: Items) -> Verdict:
     if _has_names(gold) or _has_names(answer):
-        return _named_items(gold, answer)
+        return _compare_named_items(gold, answer)
     kinds = gold.brackets, answer.brackets
     if set(kinds) <= {"", "{}"}:
         if set(kinds) == {"{}"}:
@@ -170,11 +176,11 @@ def _items(gold: Items, answer: Items) -> Verdict:
 
 
 def _has_names(items: Items) -> bool:
-    return bool(items.items) and all(isinstance(item, Named) for item in items.items)
+    return bool(items.items) and all(isinstance(item, NamedValue) for item in items.items)
 
 
-def _named_items(gold: Items, answer: Items) -> Verdict:
-    """Named values in any order; beside values without names they stand in the order of their names."""
+def _compare_named_items(gold: Items, answer: Items) -> Verdict:
+    """Named values may come in any order; against values without names, they are taken in the order of their names."""
     if _has_names(gold) and _has_names(answer):
         names = [[item.name for item in side.items] for side in (gold, answer)]
         if len(set(names[0])) == len(names[0]) and sorted(names[0]) == sorted(names[1]):
@@ -183,17 +189,17 @@ def _named_items(gold: Items, answer: Items) -> Verdict:
         if _are_indexed(names[0]) and _are_indexed(names[1]):
             return in_any_order(_contents(gold), _contents(answer), compare)
         return False if len(names[0]) == len(names[1]) else in_any_order(_contents(gold), _contents(answer), compare)
-    named, other = (gold, answer) if _has_names(gold) else (answer, gold)
-    if _are_indexed([item.name for item in named.items]):
-        content = Items("", _contents(named))
-        return _items(content, other) if named is gold else _items(other, content)
-    contents = [item.content for item in sorted(named.items, key=lambda item: item.name)]
-    pair = (contents, other.items) if named is gold else (other.items, contents)
+    named_side, other = (gold, answer) if _has_names(gold) else (answer, gold)
+    if _are_indexed([item.name for item in named_side.items]):
+        content = Items("", _contents(named_side))
+        return _compare_items(content, other) if named_side is gold else _compare_items(other, content)
+    contents = [item.content for item in sorted(named_side.items, key=lambda item: item.name)]
+    pair = (contents, other.items) if named_side is gold else (other.items, contents)
     return in_order(*pair, compare) if other.brackets in ("()", "<>", "", "[]") else False
 
 
 def _are_indexed(names: list[str]) -> bool:
-    """x = 1 or x = 2, x_1 and x_2: values of one name."""
+    """Whether all names belong to one variable, as in x = 1 or x = 2, and in x_1 and x_2."""
     return len({re.sub(r"_.*|'+$", "", name) for name in names}) == 1
 
 
@@ -202,31 +208,31 @@ def _contents(items: Items) -> tuple[Answer, ...]:
 
 
 def _distinct(items: Sequence[Answer]) -> list[Answer]:
-    found: list[Answer] = []
+    distinct: list[Answer] = []
     for item in items:
-        if not any(compare(one, item) is True for one in found):
-            found.append(item)
-    return found
+        if not any(compare(one, item) is True for one in distinct):
+            distinct.append(item)
+    return distinct
 
 
-def _first_named(items: Items) -> Items:
-    """x = 1, 2: the name before the first value holds for all."""
+def _without_first_name(items: Items) -> Items:
+    """Drop the name before the first value, which applies to all of them: x = 1, 2."""
     first = items.items[0]
     return items._replace(items=(first.content, *items.items[1:]))
 
 
-def _lists(gold: Items, answer: Items) -> Verdict:
+def _compare_lists(gold: Items, answer: Items) -> Verdict:
     def plain(items: Items) -> Items:
         if (
             items.brackets == ""
             and len(items.items) > 1
-            and isinstance(items.items[0], Named)
-            and not any(isinstance(item, Named) for item in items.items[1:])
+            and isinstance(items.items[0], NamedValue)
+            and not any(isinstance(item, NamedValue) for item in items.items[1:])
         ):
-            return _first_named(items)
+            return _without_first_name(items)
         return items
 
-    verdict = _items(plain(gold), plain(answer))
+    verdict = _compare_items(plain(gold), plain(answer))
     if verdict is not True and {gold.brackets, answer.brackets} & {"()", "[]", "(]", "[)"}:
         reals = as_reals(gold), as_reals(answer)
         if None not in reals and gold.brackets and answer.brackets:
@@ -234,14 +240,14 @@ def _lists(gold: Items, answer: Items) -> Verdict:
     return verdict
 
 
-def _matrices(gold: Matrix, answer: Matrix) -> Verdict:
+def _compare_matrices(gold: Matrix, answer: Matrix) -> Verdict:
     if len(gold.rows) != len(answer.rows):
         return False
     return every(in_order(*rows, compare) for rows in zip(gold.rows, answer.rows, strict=True))
 
 
-def _relations(gold: Relation, answer: Relation) -> Verdict:
-    """Equations and inequalities that differ by a constant factor, which is positive where the order counts."""
+def _compare_relations(gold: Relation, answer: Relation) -> Verdict:
+    """Relations are equal if they differ by a constant factor, which must be positive for an inequality."""
     if gold.chain and answer.chain and len(gold.chain) == len(answer.chain) > 2:
         return in_order(gold.chain, answer.chain, compare)
     if gold.sign != answer.sign:
@@ -252,7 +258,7 @@ def _relations(gold: Relation, answer: Relation) -> Verdict:
     return evaluation.proportional(*differences, positive=gold.sign in ("<", "<="))
 
 
-def _opaque(gold: Answer, answer: Answer) -> Verdict:
+def _compare_opaque(gold: Answer, answer: Answer) -> Verdict:
     texts = [part.text.replace(" ", "") if isinstance(part, Opaque) else None for part in (gold, answer)]
     if texts[0] == texts[1]:
         return True
@@ -265,21 +271,21 @@ def _opaque(gold: Answer, answer: Answer) -> Verdict:
 
 _RULES: dict[tuple[type, type], Callable] = {
     (Value, Value): same_values,
-    (Words, Words): _two_words,
-    (Items, Items): _lists,
-    (Matrix, Matrix): _matrices,
+    (Words, Words): _compare_words,
+    (Items, Items): _compare_lists,
+    (Matrix, Matrix): _compare_matrices,
     (Reals, Reals): same_reals,
     (Reals, Items): same_reals,
     (Items, Reals): same_reals,
-    (Relation, Relation): _relations,
+    (Relation, Relation): _compare_relations,
     (Time, Time): notations.same_times,
     (Ratio, Time): notations.same_ratio_and_time,
     (Ratio, Ratio): notations.same_ratios,
     (Ratio, Value): notations.same_ratio_and_value,
     (Value, Ratio): lambda gold, answer: notations.same_ratio_and_value(answer, gold),
-    (Based, Based): notations.same_based,
-    (Based, Value): notations.same_based_and_value,
-    (Value, Based): lambda gold, answer: notations.same_based_and_value(answer, gold),
+    (NumberInBase, NumberInBase): notations.same_based,
+    (NumberInBase, Value): notations.same_based_and_value,
+    (Value, NumberInBase): lambda gold, answer: notations.same_based_and_value(answer, gold),
     (Residue, Residue): notations.same_residues,
     (Residue, Value): lambda gold, answer: same_trees(gold.value, answer.tree) if not answer.unit.is_stated else False,
     (Value, Residue): notations.same_value_and_residue,

@@ -1,8 +1,8 @@
-"""Values of formulas, and whether two formulas are the same function: exactly where possible, else to many digits.
+"""Computes formulas and decides whether two of them are the same function: exactly if possible, else to many digits.
 
-Rational numbers are computed as fractions. Everything else is computed by mpmath to `DIGITS` digits, and to more where
-the numbers inside are large enough to hide a difference; a formula with variables at some points. Two equal values
-there are taken for an identity: no two different formulas of an answer's length agree to fifty digits by chance.
+Rational numbers are computed as fractions. Everything else is computed by mpmath to `DIGITS` digits, and to more if
+the numbers inside are large enough to hide a difference. A formula with variables is computed at several points. Equal
+values there are taken as an identity: no two different formulas of an answer's length agree to fifty digits by chance.
 """
 
 import math
@@ -20,15 +20,13 @@ MAX_DIGITS = 1200
 MAX_TERMS = 3000  # of all sums in a formula
 MAX_EXPONENT = 10**12
 LOG_BASES = {"e": mpmath.e, "10": mpmath.mpf(10)}  # what \log without a base may mean
-
-
 _FAILURES = (NotComputed, ZeroDivisionError, ValueError, OverflowError, mpmath.libmp.NoConvergence)
 
 
 def same(first: Tree, second: Tree) -> bool | None:
-    """Whether two trees are equal; None where that cannot be told. Capital and small letters are different variables.
+    """Whether two trees are equal; None if that cannot be decided. Upper and lower case are different variables.
 
-    A `\\log` without a base is natural or decimal; it means the same on both sides.
+    A `\\log` without a base is natural or decimal, and it means the same on both sides.
     """
     if first == second:
         return True
@@ -44,52 +42,52 @@ def _same(first: Tree, second: Tree, base: str) -> bool | None:
         if None not in values and not (has_decimal(first) or has_decimal(second)):
             return values[0] == values[1]
         return _same_values(first, second, {}, base)
-    agreed = 0
+    agreements = 0
     for point in _points(tuple(sorted(free)), *_traits(first, second)):
         verdict = _same_values(first, second, point, base)
         if verdict is False:
             return False
-        agreed += verdict is True
-    return True if agreed >= MIN_POINTS else None
+        agreements += verdict is True
+    return True if agreements >= MIN_POINTS else None
 
 
-MIN_POINTS = 3  # at which two formulas have values, and the same ones
+MIN_POINTS = 3  # points at which two formulas must have values, and the same ones, to be equal
 _CONSTANTS = {"\\pi", "e", "i", "log base"}
 
 
 def variables(tree: Tree) -> set[str]:
-    """Names in a formula that are no constants."""
+    """The names in a formula that are not constants."""
     return names(tree) - _CONSTANTS
 
 
 def _traits(first: Tree, second: Tree) -> tuple[bool, bool, tuple[Fraction, ...]]:
-    """(whether variables count, whether they are real numbers too, places where a formula may have a corner)."""
-    used = operations(first) | operations(second)
-    steps = used & {"floor", "ceil"}
-    counts = bool(used & {"sum", "product", "gcd", "lcm", "alternating"} or steps)
-    real = not counts or (steps and not (variables(first) | variables(second)) <= _WHOLE)
-    corners = used & {"abs", "max", "min", "floor", "ceil"}
+    """Returns (whether variables are integers, whether they are reals as well, where a formula may have a corner)."""
+    all_operations = operations(first) | operations(second)
+    steps = all_operations & {"floor", "ceil"}
+    counts = bool(all_operations & {"sum", "product", "gcd", "lcm", "alternating"} or steps)
+    real = not counts or (steps and not (variables(first) | variables(second)) <= _INTEGER_NAMES)
+    corners = all_operations & {"abs", "max", "min", "floor", "ceil"}
     return counts, bool(real), _constants(first, second) if corners else ()
 
 
-_WHOLE = set("ijklmnpqKLMN")  # letters that stand for whole numbers where something is rounded
+_INTEGER_NAMES = set("ijklmnpqKLMN")  # letters that stand for integers in a formula with floor or ceiling
 
 
 def _constants(*trees: Tree) -> tuple[Fraction, ...]:
-    """Up to six different numbers of the trees, without signs."""
-    found: dict[Fraction, None] = {}
+    """Returns up to six different numbers that occur in the trees, without their signs."""
+    constants: dict[Fraction, None] = {}
     todo = list(trees)
-    while todo and len(found) < 6:
+    while todo and len(constants) < 6:
         tree = todo.pop()
         if tree[0] == "number" and 0 < abs(tree[1]) < 10**6:
-            found[abs(tree[1])] = None
+            constants[abs(tree[1])] = None
         todo += [part for part in tree[1:] if isinstance(part, tuple)]
-    return tuple(found)
+    return tuple(constants)
 
 
 @lru_cache(maxsize=4096)
 def _points(variables: tuple[str, ...], counts: bool, real: bool, corners: tuple[Fraction, ...]) -> list[dict]:
-    """Values for each variable: whole numbers of several residues, and reals of several sizes, signs and orders."""
+    """Points to compute at: integers with several residues, and reals of several sizes, signs and orders."""
     rows: list[list] = []
     if counts:
         rows += [[mpmath.mpf(_COUNTS[(turn + 3 * place) % 8]) for place in range(len(variables))] for turn in range(8)]
@@ -112,7 +110,7 @@ _PRIMES = [2, 89, 3, 83, 5, 79, 7, 73, 11, 71, 13, 67, 17, 61, 19, 59, 23, 53, 2
 
 
 def _same_values(first: Tree, second: Tree, point: dict, base: str) -> bool | None:
-    """Whether both have one value at a point; None where either has none, or its digits do not suffice."""
+    """Whether both have the same value at a point; None if either has no value there, or not enough digits."""
     tolerance = _rounding(first, second)
     digits = DIGITS
     while True:
@@ -123,27 +121,27 @@ def _same_values(first: Tree, second: Tree, point: dict, base: str) -> bool | No
             return None
         with mpmath.workdps(digits + 10):
             largest = max(abs(one), abs(other))
-            allowed = largest * mpmath.mpf(10) ** -digits if tolerance is None else tolerance(largest)
-            same = abs(one - other) <= allowed
+            largest_difference = largest * mpmath.mpf(10) ** -digits if tolerance is None else tolerance(largest)
+            same = abs(one - other) <= largest_difference
             if point and not same and (_is_complex(one) or _is_complex(other)):
-                return None  # off the reals roots and logarithms have branches
-        needed = DIGITS + computer.magnitude
-        if not same or tolerance or needed <= digits:
+                return None  # roots and logarithms have several branches outside the reals
+        needed_digits = DIGITS + computer.magnitude
+        if not same or tolerance or needed_digits <= digits:
             return bool(same)
-        if needed > MAX_DIGITS:
+        if needed_digits > MAX_DIGITS:
             return None
-        digits = needed
+        digits = needed_digits
 
 
 def _rounding(first: Tree, second: Tree):
-    """How far two values may be apart, as a function of the larger one, where a decimal stands for a rounded value.
+    """How far apart two values may be, as a function of the larger one, if a decimal stands for a rounded value.
 
-    That is where only one side has decimals, or where a plain decimal stands beside a formula.
+    It does if only one side has decimals, or if a plain decimal is compared with a formula; otherwise None.
     """
     units = [tree[2] for tree in (first, second) if tree[0] == "number" and tree[2]]
     if has_decimal(first) == has_decimal(second) and len(units) != 1:
         return None
-    if variables(first) != variables(second):  # 0.5 + x / 10^9 is no rounding of 0.5
+    if variables(first) != variables(second):  # 0.5 + x / 10^9 is not a rounding of 0.5
         return None
     share = mpmath.mpf(ROUNDING.numerator) / ROUNDING.denominator
     unit = mpmath.mpf(units[0].numerator) / units[0].denominator if units else mpmath.inf
@@ -151,7 +149,7 @@ def _rounding(first: Tree, second: Tree):
 
 
 def _value(computer: "_Computer", tree: Tree, digits: int):
-    """Value to `digits` digits. It is zero where a computation with more digits makes it smaller still."""
+    """The value to `digits` digits. It is zero if a computation with more digits makes it even smaller."""
     with mpmath.workdps(digits + 10):
         value = computer.value(tree)
         if not mpmath.isfinite(value):
@@ -168,14 +166,17 @@ def _is_complex(value) -> bool:
 
 
 class _Computer:
-    """Values by mpmath at its current precision. magnitude: digits of the largest number met, which cancel at worst."""
+    """Computes values with mpmath at its current precision.
+
+    magnitude: number of digits of the largest intermediate value, which is how many may cancel at worst.
+    """
 
     def __init__(self, point: dict, base: str):
         self.point, self.base, self.magnitude, self.terms = point, LOG_BASES[base], 0, 0
 
     def value(self, tree: Tree):
         value = self._value(tree)
-        # not of sin(pi): what is left of zero is no number inside
+        # sin(pi) does not count: what remains of a zero says nothing about the size of the numbers inside
         if tree[0] in ("number", "pow", "factorial", "exp", "call", "div") and value and mpmath.isfinite(value):
             size = mpmath.mag(value)
             self.magnitude = max(self.magnitude, min(int(abs(size) * 0.302), MAX_DIGITS + 1))
@@ -223,7 +224,7 @@ class _Computer:
             return mpmath.binomial(*values)
         if name == "permutations":
             return mpmath.ff(*values)
-        # an unknown function: any fixed one will do, as long as it is no simple one
+        # Any fixed function can stand for an unknown one, as long as it is not a simple one.
         total = mpmath.mpf(sum(map(ord, name)))
         for value in values:
             total = mpmath.sin(total * 3 + value * 7) + total / 5 + value * value
@@ -274,7 +275,7 @@ def _real(function):
 
 def _periodic(function):
     def of(value):
-        if abs(value) > MAX_EXPONENT:  # to know where in its period it is takes all of its digits
+        if abs(value) > MAX_EXPONENT:  # finding its place within a period would take all of its digits
             raise NotComputed
         return function(value)
 
@@ -309,7 +310,7 @@ _NUMERIC = {
 
 
 def real(tree: Tree) -> mpmath.mpf | None:
-    """Value of a formula without variables, to DIGITS digits; None where it has none on the real line."""
+    """The value of a formula without variables, to DIGITS digits; None if it has no real value."""
     if variables(tree):
         return None
     try:
@@ -320,7 +321,7 @@ def real(tree: Tree) -> mpmath.mpf | None:
 
 
 def proportional(first: Tree, second: Tree, positive: bool) -> bool | None:
-    """Whether one formula is a constant times the other, and the constant is not zero (positive: above zero)."""
+    """Whether one formula is a nonzero constant times the other. positive: the constant must be above zero."""
     values = []
     for point in _points(tuple(sorted(variables(first) | variables(second))), *_traits(first, second)):
         try:

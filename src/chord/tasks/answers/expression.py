@@ -1,10 +1,10 @@
-r"""Formulas in LaTeX or plain text, read into `trees`. What is not understood whole is refused, never half read."""
+r"""Reads formulas in LaTeX or plain text into `trees`. A text that is not understood completely is refused."""
 
 import re
 from functools import lru_cache
 
 from chord.tasks.answers.numerals import token
-from chord.tasks.answers.tokens import APPLIED, FUNCTIONS, GREEK, SEVERAL, Unreadable, tokens_of
+from chord.tasks.answers.tokens import FUNCTION_LETTERS, FUNCTIONS, GREEK, MULTI_ARGUMENT, Unreadable, tokens_of
 from chord.tasks.answers.trees import Tree, has_decimal, number
 
 MAX_DEPTH = 60
@@ -12,7 +12,7 @@ MAX_DEPTH = 60
 
 @lru_cache(maxsize=65536)
 def read(text: str, loose: bool = False) -> Tree:
-    """Tree of a tidy formula; Unreadable where it is none. loose: `1/2x` is (1/2)x, not 1/(2x)."""
+    """The tree of a normalized formula; raises Unreadable for other texts. loose: `1/2x` is (1/2)x, not 1/(2x)."""
     reader = _Reader(tokens_of(text), loose)
     tree = reader.sum_()
     if reader.place != len(reader.tokens):
@@ -21,7 +21,7 @@ def read(text: str, loose: bool = False) -> Tree:
 
 
 class _Reader:
-    """Recursive descent: sum > term > factors side by side > power > atom."""
+    """A recursive-descent parser: sum > term > factors side by side > power > atom."""
 
     def __init__(self, tokens: list[tuple[str, str, bool]], loose: bool):
         self.tokens, self.loose, self.place, self.depth = tokens, loose, 0, 0
@@ -34,20 +34,20 @@ class _Reader:
     def kind(self) -> str | None:
         return self.tokens[self.place][0] if self.place < len(self.tokens) else None
 
-    def take(self, *wanted: str) -> str | None:
-        if self.peek() in wanted:
+    def take(self, *texts: str) -> str | None:
+        if self.peek() in texts:
             self.place += 1
             return self.tokens[self.place - 1][1]
         return None
 
-    def expect(self, wanted: str) -> None:
-        if not self.take(wanted):
-            raise Unreadable(f"expected {wanted!r}, got {self.peek()!r}")
+    def expect(self, text: str) -> None:
+        if not self.take(text):
+            raise Unreadable(f"expected {text!r}, got {self.peek()!r}")
 
     def sum_(self) -> Tree:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise Unreadable("nested too deeply")
+            raise Unreadable("the formula is nested too deeply")
         terms = [self.term()]
         while sign := self.take("+", "-"):
             term = self.term()
@@ -62,7 +62,7 @@ class _Reader:
         value = self.factors()
         while True:
             if self.take("*", "\\cdot", "\\times", "\\ast"):
-                value = ("mul", value, self.signed())
+                value = ("mul", value, self.signed_factor())
             elif self.take("/", "\\div"):
                 value = ("div", value, self.divisor())
             elif self.loose and self.starts_factor():
@@ -70,10 +70,10 @@ class _Reader:
             else:
                 return ("neg", value) if sign < 0 else value
 
-    def signed(self) -> Tree:
-        """A factor behind an operator, which may have a sign: 3 * -2."""
+    def signed_factor(self) -> Tree:
+        """A factor after an operator; it may have a sign: 3 * -2."""
         if self.take("-"):
-            return ("neg", self.signed())
+            return ("neg", self.signed_factor())
         self.take("+")
         return self.factors()
 
@@ -83,7 +83,7 @@ class _Reader:
         return self.power(self.atom()) if self.loose else self.factors()
 
     def factors(self) -> Tree:
-        """Factors without an operator between them: 2x(x+1), 3\\sqrt{2}; a number before a fraction is a mixed one."""
+        """Factors without an operator between them: 2x(x+1), 3\\sqrt{2}. 2\\frac{1}{2} is a mixed number."""
         was_group = self.group_number()
         value = self.power(self.atom())
         while self.starts_factor():
@@ -92,30 +92,30 @@ class _Reader:
             if kind == "number" and before[0] == "number":
                 raise Unreadable("two numbers side by side")
             if kind == "number" and before[1] not in (")", "}", "]", "!", "i"):
-                raise Unreadable("a number behind a letter")
+                raise Unreadable("a number after a letter")
             group = self.group_number()
             if group and was_group:
                 raise Unreadable("two numbers side by side")
             was_group = group
             if text == "\\frac" and value[0] == "number" and before[0] == "number":
-                value = self.mixed(value)
+                value = self.mixed_number(value)
                 continue
             value = ("mul", value, self.power(self.atom()))
         return value
 
     def group_number(self) -> bool:
-        """Whether a number alone in braces stands here: {1}{2} is no product."""
+        """Whether a number alone in braces comes next: {1}{2} is not a product."""
         return self.peek() == "{" and self.peek(2) == "}" and self.tokens[self.place + 1][0] == "number"
 
-    def mixed(self, whole: Tree) -> Tree:
+    def mixed_number(self, integer: Tree) -> Tree:
         part = self.power(self.atom())
-        if part[0] == "div" and part[1][0] == part[2][0] == "number" and not (whole[2] or has_decimal(part)):
+        if part[0] == "div" and part[1][0] == part[2][0] == "number" and not (integer[2] or has_decimal(part)):
             above, below = part[1][1], part[2][1]
             if 0 < above < below:
-                return number(whole[1] + above / below)
+                return number(integer[1] + above / below)
         if part[0] == "div" and part[1][0] == part[2][0] == "number":
-            raise Unreadable("a number before a fraction that is no mixed number")
-        return ("mul", whole, part)
+            raise Unreadable("a number before a fraction that does not make a mixed number")
+        return ("mul", integer, part)
 
     def starts_factor(self) -> bool:
         if self.place >= len(self.tokens):
@@ -128,7 +128,7 @@ class _Reader:
         return text in ("(", "{", "[") or (text == "|" and not self.bars)
 
     def power(self, base: Tree) -> Tree:
-        """base with its exponents, factorials and degree marks."""
+        """The base with its exponents, factorials and degree marks."""
         while True:
             if self.take("!"):
                 if self.peek() == "!":
@@ -156,7 +156,7 @@ class _Reader:
         if self.take("-"):
             return ("neg", self.exponent())
         self.take("+")
-        # one power behind another without braces, 2^3^2, is read upwards
+        # One power after another without braces, 2^3^2, is evaluated from the top.
         return self.power(self.atom())
 
     def group(self, close: str) -> Tree:
@@ -167,7 +167,7 @@ class _Reader:
         return value
 
     def argument(self) -> Tree:
-        r"""What follows \frac or \sqrt: a group, or one digit, letter or command."""
+        r"""The argument of \frac or \sqrt: a group, or one digit, letter or command."""
         if self.take("{"):
             return self.group("}")
         kind, text, _ = self.tokens[self.place] if self.place < len(self.tokens) else (None, None, False)
@@ -179,11 +179,11 @@ class _Reader:
             return number(int(text[0]))
         if kind in ("letter", "command"):
             return self.atom()
-        raise Unreadable(f"no argument in {text!r}")
+        raise Unreadable(f"expected an argument, got {text!r}")
 
     def atom(self) -> Tree:
         if self.place >= len(self.tokens):
-            raise Unreadable("it ends early")
+            raise Unreadable("the formula ends early")
         kind, text, _ = self.tokens[self.place]
         self.place += 1
         if kind == "number":
@@ -202,22 +202,24 @@ class _Reader:
             return ("name", text)
         if kind == "command":
             return self.command(text[1:])
-        raise Unreadable(f"{text!r} stands where a value belongs")
+        raise Unreadable(f"expected a value, got {text!r}")
 
     def letter(self, text: str) -> Tree:
         if text in "CAP" and self.peek() == "(" and (pair := self.pair()):
             return ("call", {"C": "binomial", "P": "permutations", "A": "permutations"}[text], *pair)
         if text in "CA" and self.peek() == "_" and (pair := self.indexed_pair()):
             return ("call", {"C": "binomial", "A": "permutations"}[text], *pair)
-        return self.named(text)
+        return self.name(text)
 
-    def named(self, text: str) -> Tree:
-        """A name with its index and primes; f, g, h in front of a parenthesis are functions."""
+    def name(self, text: str) -> Tree:
+        """A name with its index and primes; f, g and h before a parenthesis are functions."""
         if self.take("_"):
             text += "_" + self.index()
         while self.take("'"):
             text += "'"
-        if self.peek() == "(" and (text[0] in APPLIED or (text not in ("e", "i", "d") and self.is_single_argument())):
+        if self.peek() == "(" and (
+            text[0] in FUNCTION_LETTERS or (text not in ("e", "i", "d") and self.is_single_argument())
+        ):
             self.place += 1
             arguments = [self.sum_()]
             while self.take(","):
@@ -227,26 +229,26 @@ class _Reader:
         return ("name", text)
 
     def is_single_argument(self) -> bool:
-        """Whether (3) or (t) stands here: behind a letter that is an argument, I(0) and x(t), and no factor."""
+        """Whether (3) or (t) comes next: after a letter, as in I(0) and x(t), it is an argument and not a factor."""
         return self.peek(2) == ")" and self.tokens[self.place + 1][0] in ("number", "letter")
 
     def index(self) -> str:
         if not self.take("{"):
             kind, text, _ = self.tokens[self.place] if self.place < len(self.tokens) else (None, "", False)
             if kind not in ("number", "letter", "text") and text[1:] not in GREEK:
-                raise Unreadable("no index")
+                raise Unreadable(f"expected an index, got {text!r}")
             self.place += 1
             return _plain(text)
         parts = []
         while not self.take("}"):
             if self.place >= len(self.tokens):
-                raise Unreadable("an index that does not end")
+                raise Unreadable("an index without its closing brace")
             parts.append(_plain(self.tokens[self.place][1]))
             self.place += 1
         return "".join(parts)
 
     def pair(self) -> tuple[Tree, Tree] | None:
-        """(a, b) right here; the place stays where there is none."""
+        """The pair (a, b) that comes next, or None; then the place does not move."""
         place = self.place
         try:
             self.expect("(")
@@ -260,7 +262,7 @@ class _Reader:
         return first, second
 
     def indexed_pair(self) -> tuple[Tree, Tree] | None:
-        """C_9^4: lower and upper numbers."""
+        """The lower and the upper number of C_9^4, or None."""
         place = self.place
         try:
             self.expect("_")
@@ -296,7 +298,7 @@ class _Reader:
         if name in FUNCTIONS:
             return self.function(FUNCTIONS[name])
         if name in GREEK:
-            return self.named(f"\\{name}")
+            return self.name(f"\\{name}")
         raise Unreadable(f"\\{name}")
 
     def root(self) -> Tree:
@@ -318,7 +320,7 @@ class _Reader:
         power = None
         if self.take("^", "**"):
             power = self.exponent()
-        if name in SEVERAL:
+        if name in MULTI_ARGUMENT:
             arguments = self.arguments()
             value: Tree = (name, *arguments)
         elif name == "sqrt":
@@ -334,15 +336,15 @@ class _Reader:
     def arguments(self) -> list[Tree]:
         close = {"(": ")", "\\{": "\\}", "{": "}"}.get(self.take("(", "\\{", "{") or "")
         if close is None:
-            raise Unreadable("a function of several values without parentheses")
-        found = [self.sum_()]
+            raise Unreadable("a function of several arguments without parentheses")
+        values = [self.sum_()]
         while self.take(","):
-            found.append(self.sum_())
+            values.append(self.sum_())
         self.expect(close)
-        return found
+        return values
 
     def operand(self) -> Tree:
-        r"""Argument of a function without parentheses: \sin 2x is the sine of 2x, \sin x \cos x a product."""
+        r"""The argument of a function. Without parentheses, \sin 2x is the sine of 2x and \sin x \cos x a product."""
         if self.take("("):
             value = self.group(")")
             return self.power(value) if self.peek() in ("!",) else value
@@ -386,5 +388,5 @@ _FACTORS = {"frac", "binom", "dbinom", "tbinom", "sqrt", "log", "lg", "sum", "pr
 
 
 def _plain(text: str) -> str:
-    found = re.fullmatch(r"\\(?:text|operatorname\*?)\s*\{([^{}]*)\}", text)
-    return found[1].strip() if found else text
+    match = re.fullmatch(r"\\(?:text|operatorname\*?)\s*\{([^{}]*)\}", text)
+    return match[1].strip() if match else text

@@ -1,6 +1,6 @@
-r"""The part of a response that is its answer: the boxes of the final statement, or without a box what is stated last.
+r"""Finds the answer in a response: the boxes of the final statement, or without a box what the response states last.
 
-What stands in the thinking is no answer, and neither is a box that never closes or a value that the response denies.
+Text inside the thinking is not an answer, nor is a box that never closes or a value that the response denies.
 """
 
 import re
@@ -15,7 +15,7 @@ _OPEN_THINK, _CLOSE_THINK = "<think>", "</think>"
 
 
 class Box(NamedTuple):
-    """start and end of the whole box in its text; content: between its braces."""
+    """A box in a text. start, end: of the whole box. content: the text between its braces."""
 
     start: int
     end: int
@@ -23,28 +23,28 @@ class Box(NamedTuple):
 
 
 def is_well_formed(text: str) -> bool:
-    """Exactly one <think> and after it exactly one </think> (Trinity-RFT, validate_think_pattern)."""
+    """Whether there is exactly one <think> and after it exactly one </think> (Trinity-RFT, validate_think_pattern)."""
     return text.count(_OPEN_THINK) == text.count(_CLOSE_THINK) == 1 and text.find(_OPEN_THINK) < text.find(_CLOSE_THINK)
 
 
 def boxes(text: str) -> list[Box]:
-    r"""Every \boxed{...} or \fbox{...} whose braces are balanced; of nested ones the inner one. Linear in the text."""
+    r"""Every \boxed{...} or \fbox{...} with balanced braces; of nested boxes the innermost. Takes linear time."""
     starts = {match.end(): match.start() for match in _BOX.finditer(text)} if "box" in text else {}
     if not starts:
         return []
-    found: list[Box] = []
-    opened: list[int] = []
+    innermost: list[Box] = []
+    open_braces: list[int] = []
     for brace in _BRACE.finditer(text, min(starts) - 1):
         if brace.group() == "{":
-            opened.append(brace.end())
-        elif brace.group() == "}" and opened:
-            begin = opened.pop()
-            if begin in starts and not (found and found[-1].start > starts[begin]):
-                found.append(Box(starts[begin], brace.end(), text[begin : brace.start()]))
-    return found
+            open_braces.append(brace.end())
+        elif brace.group() == "}" and open_braces:
+            begin = open_braces.pop()
+            if begin in starts and not (innermost and innermost[-1].start > starts[begin]):
+                innermost.append(Box(starts[begin], brace.end(), text[begin : brace.start()]))
+    return innermost
 
 
-# What may stand between two boxes of one statement: and, or, a comma, the name of the next value.
+# Between two boxes of one statement there may be: and, or, a comma, the name of the next value.
 _BETWEEN = re.compile(
     r"[\s$.,;&\\()\[\]]*(?:(?:and|or|\\text\s*\{\s*,?\s*(?:and|or)\s*\}|\\(?:quad|qquad|land|lor))[\s$,;\\()\[\]]*)*"
     r"(?:also )?(?:\(?[a-e]\)\s*)?(?P<name>[A-Za-z](?:_\{?\w+\}?)?'?\s*=)?[\s$\\()\[\]]*"
@@ -55,9 +55,7 @@ _DENIED = re.compile(
     r"(?:(?!\b(?:so|but|hence|thus|therefore|giving|get|then|only|just)\b)[^.!?,;:\n]){0,30}$",
     re.IGNORECASE,
 )
-
-
-# Right behind a box: what denies it or puts another value in its place, or goes on computing with it.
+# Text right after a box that denies it, replaces its value, or continues the computation.
 _AFTER = re.compile(
     r"[\s$.,*)\\\]]*(?:"
     r"(?:(?:that|this|it)\s+)?(?:is|are|was|would be|seems|looks)\s+(?:\w+\s+)?"
@@ -70,11 +68,11 @@ _AFTER = re.compile(
     r"|\s*(?:\^(?!\s*\{?\s*\\circ)|\\times(?![a-z])|\\cdot(?![a-z])|/\s*\d|\+\s*[\d\\A-Za-z(]|-\s*\d)",
     re.IGNORECASE,
 )
-# Right before it: a sign, an operation or a relation that makes it a part of another statement.
+# Text right before a box that makes it part of another statement: a sign, an operation or a relation.
 _BEFORE = re.compile(
     r"(?:\S[ \t]*[-+/^_<>]|\\(?:ne|neq|le|leq|ge|geq|lt|gt|times|cdot|pm|mp|sqrt|approx|frac)\s*\{?|\}\s*\{)[\s$]*$"
 )
-# A unit, a multiplier, a base or a percent sign behind it is part of the answer.
+# A unit, a multiplier, a base or a percent sign after a box is part of the answer.
 _TAIL = re.compile(
     r"(?:[\s$~]|\\[,;: ])*(?P<tail>\\?%|\^\s*\{?\s*\\circ\s*\}?|_\s*(?:\{\w+\}|\w)"
     r"|\\(?:text|mathrm)\s*\{[^{}]{1,30}\}(?:\^\s*\{?-?\d\}?)?|(?:hundred|thousand|million|billion|trillion)\b)"
@@ -83,9 +81,9 @@ _PLACEHOLDERS = {"", "...", "\\ldots", "\\dots", "answer", "your answer"}
 
 
 def final_box(text: str) -> str | None:
-    """The answer in boxes: that of the last one, and of those before it in the same statement. None without a box."""
+    """The content of the last box and of those before it in the same statement; None if there is no box."""
     part = answer_part(text)
-    found = [
+    accepted = [
         box
         for box in boxes(part)
         if box.content.strip() not in _PLACEHOLDERS
@@ -93,45 +91,45 @@ def final_box(text: str) -> str | None:
         and not _BEFORE.search(part, max(0, box.start - 12), box.start)
         and not _AFTER.match(part, box.end)
     ]
-    if not found:
+    if not accepted:
         return None
-    last = len(found) - 1
+    last = len(accepted) - 1
     first = last
-    while first > max(0, last - MAX_BOXES) and _joined(part[found[first - 1].end : found[first].start]):
+    while first > max(0, last - MAX_BOXES) and _is_connective(part[accepted[first - 1].end : accepted[first].start]):
         first -= 1
-    statement = list(dict.fromkeys(_with_name(part, box, many=first < last) for box in found[first:]))
+    statement = list(dict.fromkeys(_add_name(part, box, many=first < last) for box in accepted[first:]))
     return ", ".join(statement)
 
 
-MAX_BOXES = 50  # of one statement
+MAX_BOXES = 50  # in one statement
 
 
-def _joined(between: str) -> bool:
+def _is_connective(between: str) -> bool:
     return len(between) < 60 and "\n\n" not in between and _BETWEEN.fullmatch(between) is not None
 
 
-def _with_name(text: str, box: Box, many: bool) -> str:
-    """x = \\boxed{2} and y = \\boxed{5}: with several boxes the names before them count."""
+def _add_name(text: str, box: Box, many: bool) -> str:
+    """The box's content; with several boxes also the name before it: x = \\boxed{2} and y = \\boxed{5}."""
     if not many or not (name := _NAME_BEFORE.search(text[max(0, box.start - 12) : box.start])):
-        return _with_tail(text, box)
-    return f"{name['name']} = {_with_tail(text, box)}"
+        return _add_tail(text, box)
+    return f"{name['name']} = {_add_tail(text, box)}"
 
 
-def _with_tail(text: str, box: Box) -> str:
+def _add_tail(text: str, box: Box) -> str:
     tail = _TAIL.match(text, box.end)
     if not tail:
         return box.content
     words = re.sub(r"\\(?:text|mathrm)\s*\{([^{}]*)\}", r"\1", tail["tail"])
     if tail["tail"].startswith("\\") and "%" not in words:
-        read = units.read(words)
-        if read is None or not (read[1].dimensions or read[0] > 1):
+        quantity = units.read(words)
+        if quantity is None or not (quantity[1].dimensions or quantity[0] > 1):
             return box.content
     return f"{box.content}{'' if tail['tail'][0] in '_^' else ' '}{tail['tail']}"
 
 
 _TAGGED = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL | re.IGNORECASE)
 _HASHES = re.compile(r"^\s*####\s*(.+?)\s*$", re.MULTILINE)
-_STATED = re.compile(
+_STATEMENT = re.compile(
     r"(?:\b(?:final\s+)?(?:answer|result|total|solution|value|sum|product)s?\b(?:\s+(?:to|of|for)\s+[^.:=\n]{1,60}?)?\s*(?:\*\*)?"
     r"(?:\s+(?:is|are|equals|becomes|comes\s+to|must\s+be|will\s+be|would\s+be)\b\s*:?|\s*[:=])(?:\*\*)?)"
     r"\s*(?:therefore|thus|approximately|about|indeed|exactly)?\s*(?P<answer>[^\n]+?)\s*(?=$|\n|(?<!\d)\.\s|\.\s+[A-Z]|\.$)",
@@ -142,7 +140,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'(*$\\])|\n+")
 _NUMBER_WORDS = re.compile(
     r"-?\\?\$?\d[\d,]*(?:\.\d+)?(?:\s+\d+/\d+|/\d+)?(?:[eE][+-]?\d+(?![\w]))?(?![eE]\d)\s*\\?%?(?:\s*(?:million|billion|thousand))?"
 )
-# A clause with one of these states no value, or another one than its number.
+# A clause with one of these words states no value, or one that differs from its number.
 _DENYING = re.compile(
     r"\b(?:not|cannot|can't|isn't|isn\u2019t|aren't|never|wrong|incorrect|false|unless"
     r"|less than|more than|greater than|fewer than"
@@ -150,7 +148,7 @@ _DENYING = re.compile(
     re.IGNORECASE,
 )
 _VERB = re.compile(r"\b(?:is|are|get|gets|gives|equals|becomes|was|were|leaves|obtain)\b|=", re.IGNORECASE)
-# What these make of the number behind them is not the number.
+# These words change the number that follows them.
 _CHANGING = re.compile(
     r"\b(?:twice|half|double|triple|thrice|squared?|cubed?|root|near|close|subtract|add|multiply|divide|minus|plus|times|reciprocal"
     r"|inverse|opposite|negative|before|after|almost|nearly)\b",
@@ -168,32 +166,32 @@ MAX_RESPONSE_CHARACTERS = 4000
 MAX_SENTENCE = 2000
 
 
-def stated(text: str) -> list[str]:
-    """What a response without a box may state as its answer; the first that can be read counts, no later one.
+def stated_answers(text: str) -> list[str]:
+    """Texts that may be the answer of a response without a box; the first that can be read counts, no later one.
 
-    After `####` (GSM8K), between answer tags, the whole text where it is short, after "the answer is", and the last
-    formula or number of the last sentence, in a clause that does not deny it.
+    The answer may stand after `####` (GSM8K) or between answer tags. It may be the whole text if that is short. It may
+    follow "the answer is", or be the last formula or number of the last sentence, in a clause that does not deny it.
     """
     part = answer_part(text).strip()
     if not part or _BOX.search(part):  # a box that never closes states nothing
         return []
-    if found := _HASHES.search(part):
-        return [found[1]]
+    if match := _HASHES.search(part):
+        return [match[1]]
     part = part[-MAX_RESPONSE_CHARACTERS:]
     if (start := part.lower().rfind("<answer>")) >= 0 and (tagged := _TAGGED.match(part, start)):
         return [tagged[1]]
     part = _CONNECTIVE.sub("", part.lstrip("# "))
-    whole = [part] if len(part) <= MAX_BARE_CHARACTERS and "\n" not in part else []
-    if whole and not _TWO_WORDS.search(part):
-        return whole  # an answer and no sentence about one
-    if found := list(_STATED.finditer(part)):
-        return [*whole, *_clause_values(found[-1]["answer"].rstrip("!"), itself=True)]
+    whole_text = [part] if len(part) <= MAX_BARE_CHARACTERS and "\n" not in part else []
+    if whole_text and not _TWO_WORDS.search(part):
+        return whole_text  # an answer, not a sentence about one
+    if statements := list(_STATEMENT.finditer(part)):
+        return [*whole_text, *_clause_values(statements[-1]["answer"].rstrip("!"), itself=True)]
     sentences = [sentence for sentence in _SENTENCE.split(part[-MAX_SENTENCE:]) if sentence.strip()]
-    return [*whole, *_clause_values(sentences[-1], itself=False)]
+    return [*whole_text, *_clause_values(sentences[-1], itself=False)]
 
 
 def _clause_values(sentence: str, itself: bool) -> list[str]:
-    """The last clause that denies nothing, if it may be an answer itself, and the last formula or number in it."""
+    """The last formula or number in the last clause that denies nothing. itself: the clause may be the answer too."""
     clauses = [clause for clause in _CLAUSES.split(sentence) if clause.strip() and not _DENYING.search(clause)]
     if not clauses:
         return []
@@ -201,7 +199,7 @@ def _clause_values(sentence: str, itself: bool) -> list[str]:
     if _CHANGING.search(last):
         return []
     values = [last] if itself else []
-    formulas = [next(group for group in found if group) for found in _FORMULA.findall(last)]
+    formulas = [next(group for group in groups if group) for groups in _FORMULA.findall(last)]
     if formulas:
         return [*values, formulas[-1]]
     numbers = _NUMBER_WORDS.findall(last)

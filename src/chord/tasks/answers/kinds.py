@@ -1,4 +1,4 @@
-r"""The kinds of answers: what a text can state."""
+r"""The kinds of answers that a text can state."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from chord.tasks.answers.units import Unit
 
 
 class Value(NamedTuple):
-    """A formula with a unit; text: without the unit, to be read otherwise where it is ambiguous."""
+    """A formula with a unit. text: the formula's text without the unit, which is read again if it is ambiguous."""
 
     tree: Tree
     unit: Unit
@@ -15,20 +15,20 @@ class Value(NamedTuple):
 
 
 class Words(NamedTuple):
-    """Words in small letters, without articles and stops."""
+    """Words in lower case, without articles and punctuation."""
 
     text: str
 
 
 class Choice(NamedTuple):
-    """A letter of a multiple-choice question, and what stands beside it."""
+    """A letter of a multiple-choice question, and the content written next to it."""
 
     letter: str
     content: "Answer | None"
 
 
-class Named(NamedTuple):
-    """name = content. equation: both sides as trees, where the content is a formula."""
+class NamedValue(NamedTuple):
+    """A statement `name = content`. equation: both sides as trees if the content is a formula."""
 
     name: str
     content: "Answer"
@@ -36,7 +36,10 @@ class Named(NamedTuple):
 
 
 class Relation(NamedTuple):
-    """left sign right; sign is one of = < <= !=, so that > is turned round. chain: more sides of an equation."""
+    """An equation or inequality `left sign right`.
+
+    sign: = < <= or !=; the sides of > and >= are swapped. chain: all sides of an equation that may have more than two.
+    """
 
     sign: str
     left: Tree
@@ -44,15 +47,18 @@ class Relation(NamedTuple):
     chain: "tuple[Answer, ...]" = ()
 
 
-class Rounded(NamedTuple):
-    """An exact value and what it is about: sqrt(5), about 2.24."""
+class Approximation(NamedTuple):
+    """An exact value and its rounding: sqrt(5), about 2.24."""
 
     exact: "Answer"
-    shown: "Answer"
+    rounding: "Answer"
 
 
 class Items(NamedTuple):
-    """Several values. brackets: `` for a plain list, `{}` a set, `()` `[]` `(]` `[)` in order, `<>` a vector."""
+    """Several values. brackets: empty for a plain list, `{}` a set, `()` `[]` `(]` `[)` in order, `<>` a vector.
+
+    With `or`, they are forms of one value, each of which counts.
+    """
 
     brackets: str
     items: "tuple[Answer, ...]"
@@ -63,7 +69,7 @@ class Matrix(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Of the real line; None is infinity."""
+    """An interval of the real line; None as an end is infinity."""
 
     low: Tree | None
     high: Tree | None
@@ -72,28 +78,28 @@ class Piece(NamedTuple):
 
 
 class Reals(NamedTuple):
-    """A union of pieces, in no order. without: points that are left out."""
+    """A union of intervals in any order. without: points that are excluded."""
 
     pieces: tuple[Piece, ...]
     without: tuple[Tree, ...] = ()
 
 
 class Time(NamedTuple):
-    """Of day, or a duration; half: am, pm or nothing."""
+    """A time of day or a duration. half: am, pm or empty."""
 
     parts: tuple[int, ...]
     half: str
 
 
 class Ratio(NamedTuple):
-    """worded: 3 to 7, which may be a range as well."""
+    """A ratio. worded: it is written as `3 to 7`, which may also be a range."""
 
     parts: "tuple[Value, ...]"
     worded: bool = False
 
 
 class Range(NamedTuple):
-    """From a number to a larger one."""
+    """A range from a number to a larger one."""
 
     low: Tree
     high: Tree
@@ -104,13 +110,13 @@ class Date(NamedTuple):
     parts: tuple[str, ...]
 
 
-class Based(NamedTuple):
+class NumberInBase(NamedTuple):
     digits: str
     base: int
 
 
 class Residue(NamedTuple):
-    """value modulo modulus."""
+    """A residue: `value` modulo `modulus`."""
 
     value: Tree
     modulus: Tree
@@ -124,7 +130,7 @@ Answer = (
     Value
     | Words
     | Choice
-    | Named
+    | NamedValue
     | Relation
     | Items
     | Matrix
@@ -133,10 +139,10 @@ Answer = (
     | Ratio
     | Range
     | Date
-    | Based
+    | NumberInBase
     | Residue
     | Opaque
-    | Rounded
+    | Approximation
 )
 EMPTY = Items("{}", ())
-WHOLE = Reals((Piece(None, None, False, False),))
+ALL_REALS = Reals((Piece(None, None, False, False),))

@@ -1,15 +1,15 @@
-r"""Names that an answer may put before an equals sign."""
+r"""Recognizes names that an answer may put before an equals sign."""
 
 import re
 
-from chord.tasks.answers.splitting import enclosed, split
+from chord.tasks.answers.splitting import inside_brackets, split
 from chord.tasks.answers.words import is_word
 
 _NAME = re.compile(
     r"(?:[A-Za-z]|\\(?:alpha|beta|gamma|delta|epsilon|varepsilon|theta|lambda|mu|nu|rho|sigma|tau|phi|varphi|psi|omega|Delta|Omega|Phi|ell))"
     r"(?:_(?:\{[^{}]*(?:\{[^{}]*\})?\}|\w|\\[a-z]+))?'*(?:\^\{?\*\}?)?"
 )
-_APPLIED = re.compile(rf"{_NAME.pattern}\s*\(\s*[^()=]*\s*\)")
+_APPLICATION = re.compile(rf"{_NAME.pattern}\s*\(\s*[^()=]*\s*\)")
 _GEOMETRIC = re.compile(
     r"(?:m?\s*\\(?:angle|measuredangle|triangle|overline|operatorname|text)\s*)?(?:\{?[A-Z]{1,4}'?\}?|\[[A-Z]{3,6}\]|\|[A-Z]{2}\||\\text\{[^{}]*\})"
 )
@@ -20,11 +20,11 @@ _DERIVATIVE = re.compile(
 
 
 def is_name(text: str) -> bool:
-    r"""A name that an answer may put before an equals sign: x, a_1, f(3), AB, \angle ABC, \text{Area}."""
+    r"""Whether a text is such a name: x, a_1, f(3), AB, \angle ABC, \text{Area}."""
     text = text.strip()
-    while (inner := enclosed(text, "{", "}")) is not None:
+    while (inner := inside_brackets(text, "{", "}")) is not None:
         text = inner
-    if any(pattern.fullmatch(text) for pattern in (_NAME, _APPLIED, _GEOMETRIC, _DERIVATIVE)):
+    if any(pattern.fullmatch(text) for pattern in (_NAME, _APPLICATION, _GEOMETRIC, _DERIVATIVE)):
         return True
     return (
         _WORDS_NAME.fullmatch(text) is not None
@@ -40,8 +40,8 @@ _STATEMENT = re.compile(
 
 
 def tuple_of_names(text: str) -> list[str] | None:
-    for opened, closed in (("(", ")"), ("\\{", "\\}"), ("\\langle", "\\rangle")):
-        content = enclosed(text, opened, closed)
+    for opening, closing in (("(", ")"), ("\\{", "\\}"), ("\\langle", "\\rangle")):
+        content = inside_brackets(text, opening, closing)
         if content is not None:
             parts = [part for _, part in split(content, {","})]
             return parts if len(parts) > 1 and all(is_name(part) for part in parts) else None
@@ -53,14 +53,17 @@ def plain_name(text: str) -> str:
 
 
 def may_be_one(first: str, second: str) -> bool:
-    """Whether two names may stand for the same: equal, or one in words or with an argument: f(x) and y, Area and A."""
+    """Whether two names may stand for the same thing.
+
+    They may if they are equal, or if one of them is in words or has an argument: f(x) and y, Area and A.
+    """
     if first.casefold() == second.casefold() and (first == second or len(first) > 1):
         return True
     symbols = [re.fullmatch(r"\\?[A-Za-z](?:_\w+|_\\?\w+)?'*|\\[a-z]+", name) is not None for name in (first, second)]
-    applied = [re.fullmatch(r"(\w+)\(.*\)", name) for name in (first, second)]
-    if all(applied):
-        return applied[0][1] == applied[1][1] and first == second
-    if any(applied):
+    applications = [re.fullmatch(r"(\w+)\(.*\)", name) for name in (first, second)]
+    if all(applications):
+        return applications[0][1] == applications[1][1] and first == second
+    if any(applications):
         return symbols != [False, False]
     # Area and A, but not MR and M
     words = [re.search("[a-z]{2}", name) is not None for name in (first, second)]

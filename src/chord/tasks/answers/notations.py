@@ -1,11 +1,11 @@
-r"""Answers with a notation of their own: times, dates, ranges, ratios, numbers with a base, residues."""
+r"""Reads and compares answers in special notations: times, dates, ranges, ratios, numbers with a base, residues."""
 
 import re
 
 from chord.tasks.answers import numerals, rational, trees, units
-from chord.tasks.answers.kinds import Based, Date, Range, Ratio, Residue, Time, Value
-from chord.tasks.answers.quantities import same_trees, scaled, tree_of, value_of, words_of
-from chord.tasks.answers.splitting import enclosed, split
+from chord.tasks.answers.kinds import Date, NumberInBase, Range, Ratio, Residue, Time, Value
+from chord.tasks.answers.quantities import same_trees, scale, tree_of, value_of, words_of
+from chord.tasks.answers.splitting import inside_brackets, split
 from chord.tasks.answers.verdicts import Verdict, every
 from chord.tasks.answers.words import NUMBER_WORDS, is_symbolic
 
@@ -16,14 +16,14 @@ def read_time(text: str) -> Time | None:
     plain = " ".join(words_of(text).split())
     plain = re.sub(r"\bin the morning$", "am", plain)
     plain = re.sub(r"\bin the (?:afternoon|evening)$", "pm", plain)
-    found = _TIME.match(plain)
-    if not found or bool(found[4]) != bool(found[5]) or not (found[2] or found[4]):
+    match = _TIME.match(plain)
+    if not match or bool(match[4]) != bool(match[5]) or not (match[2] or match[4]):
         return None
-    hours, minutes = int(found[1]), int(found[2] or 0)
+    hours, minutes = int(match[1]), int(match[2] or 0)
     if hours > 24 or minutes > 59:
         return None
-    parts = (hours, minutes) + ((int(found[3]),) if found[3] else ())
-    return Time(parts, (found[4] or "").lower() + ("m" if found[4] else ""))
+    parts = (hours, minutes) + ((int(match[3]),) if match[3] else ())
+    return Time(parts, (match[4] or "").lower() + ("m" if match[4] else ""))
 
 
 _MONTHS = {
@@ -39,15 +39,15 @@ _WORD_DATE = re.compile(
 
 
 def read_date(text: str) -> Date | None:
-    if found := _NUMERIC_DATE.match(text.replace(" ", "")):
-        if len(found[1]) == 4 or len(found[4]) == 4 or found[2] == "-":
-            return Date((found[2], *(str(int(part)) for part in (found[1], found[3], found[4]))))
+    if match := _NUMERIC_DATE.match(text.replace(" ", "")):
+        if len(match[1]) == 4 or len(match[4]) == 4 or match[2] == "-":
+            return Date((match[2], *(str(int(part)) for part in (match[1], match[3], match[4]))))
         return None
-    if found := _WORD_DATE.match(" ".join(words_of(text).split())):
-        name = (found["m"] or found["m2"]).lower()
+    if match := _WORD_DATE.match(" ".join(words_of(text).split())):
+        name = (match["m"] or match["m2"]).lower()
         month = next((number for full, number in _MONTHS.items() if full.startswith(name)), None)
         if month:
-            return Date(("word", month, str(int(found["d"] or found["d2"])), found["y"] or ""))
+            return Date(("word", month, str(int(match["d"] or match["d2"])), match["y"] or ""))
     return None
 
 
@@ -57,22 +57,22 @@ _RANGE = re.compile(
 
 
 def read_range(text: str) -> Range | None:
-    found = _RANGE.match(text)
-    if not found:
+    match = _RANGE.match(text)
+    if not match:
         return None
     between = re.match(r"^(?:\\text\{)?\s*between", text)
-    if ("and" in found["mark"]) != bool(between) or is_symbolic(found["unit"].strip()):
+    if ("and" in match["mark"]) != bool(between) or is_symbolic(match["unit"].strip()):
         return None
-    low, high = (numerals.read(found[key].replace("\\$", "")) for key in ("low", "high"))
-    read_unit = units.read(words_of(found["unit"]))
-    if low is None or high is None or read_unit is None or low.value >= high.value:
+    low, high = (numerals.read(match[key].replace("\\$", "")) for key in ("low", "high"))
+    quantity = units.read(words_of(match["unit"]))
+    if low is None or high is None or quantity is None or low.value >= high.value:
         return None
-    if "to" in found["mark"] and not (found["unit"].strip() or re.match(r"^(?:\\text\{)?\s*from", text)):
-        return None  # 3 to 7 is a ratio as well
+    if "to" in match["mark"] and not (match["unit"].strip() or re.match(r"^(?:\\text\{)?\s*from", text)):
+        return None  # 3 to 7 may also be a ratio
     return Range(
         ("number", low.value, low.unit if low.decimal else low.value * 0),
         ("number", high.value, high.unit if high.decimal else high.value * 0),
-        read_unit[1],
+        quantity[1],
     )
 
 
@@ -94,15 +94,15 @@ _BASED = re.compile(
 _BASE_WORDS = re.compile(r"^([0-9A-Fa-f]+)\s*\\?(?:text\{)?\s*\(?(?:in )?base[ -]*\}?\s*([0-9]+|[a-z]+)\s*\)?\s*\}?$")
 
 
-def read_based(text: str) -> Based | None:
-    found = _BASED.match(text) or _BASE_WORDS.match(text)
-    if not found or not any(character.isdigit() for character in found[1]):
+def read_based(text: str) -> NumberInBase | None:
+    match = _BASED.match(text) or _BASE_WORDS.match(text)
+    if not match or not any(character.isdigit() for character in match[1]):
         return None
-    name = next(group for group in found.groups()[1:] if group)
+    name = next(group for group in match.groups()[1:] if group)
     base = int(name) if name.isdigit() else NUMBER_WORDS.get(name)
-    if base is None or not 2 <= base <= 36 or any(int(digit, 36) >= base for digit in found[1]):
+    if base is None or not 2 <= base <= 36 or any(int(digit, 36) >= base for digit in match[1]):
         return None
-    return Based(found[1].upper().lstrip("0") or "0", base)
+    return NumberInBase(match[1].upper().lstrip("0") or "0", base)
 
 
 _MODULO = re.compile(
@@ -111,13 +111,13 @@ _MODULO = re.compile(
 
 
 def read_residue(text: str) -> Residue | None:
-    found = _MODULO.match(text)
-    if not found:
+    match = _MODULO.match(text)
+    if not match:
         return None
-    modulus = found["modulus"].strip().removesuffix("\\text{)}")
-    while (inner := enclosed(modulus, "{", "}")) is not None:
+    modulus = match["modulus"].strip().removesuffix("\\text{)}")
+    while (inner := inside_brackets(modulus, "{", "}")) is not None:
         modulus = inner
-    value = split(found["value"].strip().rstrip(","), {"\\equiv", "="})[-1][1]
+    value = split(match["value"].strip().rstrip(","), {"\\equiv", "="})[-1][1]
     trees = tree_of(value), tree_of(modulus)
     return None if None in trees else Residue(*trees)
 
@@ -155,11 +155,11 @@ def same_ratio_and_value(ratio: Ratio, value: Value) -> Verdict:
     return same_trees(("div", ratio.parts[0].tree, ratio.parts[1].tree), value.tree)
 
 
-def same_based(gold: Based, answer: Based) -> Verdict:
+def same_based(gold: NumberInBase, answer: NumberInBase) -> Verdict:
     return gold == answer
 
 
-def same_based_and_value(based: Based, value: Value) -> Verdict:
+def same_based_and_value(based: NumberInBase, value: Value) -> Verdict:
     return value.text.replace(" ", "").lstrip("0").upper() == based.digits and not value.unit.is_stated
 
 
@@ -173,7 +173,7 @@ def same_residues(gold: Residue, answer: Residue) -> Verdict:
 
 
 def same_value_and_residue(gold: Value, answer: Residue) -> Verdict:
-    """The residue must be the smallest: 42 mod 5 is not 42."""
+    """The residue must be the smallest one: 42 mod 5 is not 42."""
     value, modulus = rational.exact(answer.value), rational.exact(answer.modulus)
     if gold.unit.is_stated or value is None or modulus is None or not 0 <= value < modulus:
         return False
@@ -184,11 +184,11 @@ def same_ranges(gold: Range, answer: Range) -> Verdict:
     factor = units.agree(gold.unit, answer.unit)
     if factor is None:
         return False
-    return every((same_trees(gold.low, scaled(answer.low, factor)), same_trees(gold.high, scaled(answer.high, factor))))
+    return every((same_trees(gold.low, scale(answer.low, factor)), same_trees(gold.high, scale(answer.high, factor))))
 
 
 def same_range_and_ratio(gold: Range, answer: Ratio) -> Verdict:
-    """15 to 20, which was read as a ratio."""
+    """Compare a range with `15 to 20`, which was read as a ratio."""
     if not answer.worded or len(answer.parts) != 2:
         return False
     return every((same_trees(gold.low, answer.parts[0].tree), same_trees(gold.high, answer.parts[1].tree)))
@@ -203,4 +203,4 @@ def same_dates(gold: Date, answer: Date) -> Verdict:
     numeric, word = (first, second) if second[0] == "word" else (second, first)
     if len(numeric[1]) == 4:  # 2021-05-06
         return (numeric[2], numeric[3], numeric[1]) == word[1:]
-    return None  # whose month comes first is not said
+    return None  # nothing says whether the month comes first

@@ -1,4 +1,4 @@
-r"""Plain numbers: integers with grouped thousands, decimals, repeating decimals, scientific notation, fractions."""
+r"""Reads and compares plain numbers: grouped thousands, decimals (also repeating), powers of ten, fractions."""
 
 import re
 from fractions import Fraction
@@ -9,12 +9,12 @@ MAX_DIGITS = 1000
 
 _REPEAT = r"\.\d*\\(?:overline|bar|dot)\s*\{?\s*\d+\s*\}?"
 _EXPONENT = r"[eE][+-]?\d{1,4}(?![\w^.])"
-# One number, unsigned, as a token of a formula. e with digits right behind it is a power of ten.
+# One unsigned number, as a token of a formula. An e with digits right after it is a power of ten.
 NUMBER = rf"\d*{_REPEAT}|(?:\d{{1,3}}(?:,\d{{3}})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+|\.(?=\s*[/*]))?|\.\d+)(?:{_EXPONENT})?"
 
 
 class Numeral(NamedTuple):
-    """value; decimal: it has a decimal point or a power of ten as a computer writes it; unit: of its last place."""
+    """A number. decimal: it has a decimal point or an exponent such as e5. unit: the value of its last place."""
 
     value: Fraction
     decimal: bool
@@ -22,7 +22,7 @@ class Numeral(NamedTuple):
 
 
 def token(text: str) -> tuple[Fraction, Fraction]:
-    """(value, unit of the last place if a decimal point takes part, else 0) of a text that matches NUMBER."""
+    """Returns (value, unit of the last place if the number is a decimal, else 0) of a text that matches NUMBER."""
     numeral = _unsigned(text)
     return numeral.value, numeral.unit if numeral.decimal else Fraction(0)
 
@@ -30,15 +30,15 @@ def token(text: str) -> tuple[Fraction, Fraction]:
 def _unsigned(text: str) -> Numeral:
     if "\\" in text:
         head, _, rest = text.partition(".")
-        fixed, _, repeated = rest.partition("\\")
-        digits = re.sub(r"\D", "", repeated)
+        fixed, _, repetend = rest.partition("\\")
+        digits = re.sub(r"\D", "", repetend)
         value = Fraction(int((head + fixed) or 0), 10 ** len(fixed))
         value += Fraction(int(digits), 10 ** len(fixed) * (10 ** len(digits) - 1))
         return Numeral(value, False, Fraction(0))
     mantissa, _, power = text.replace(",", "").replace("E", "e").partition("e")
-    whole, _, places = mantissa.partition(".")
+    integer, _, places = mantissa.partition(".")
     scale = Fraction(10) ** (int(power or 0) - len(places))
-    return Numeral(int(whole + places) * scale, "." in mantissa or bool(power), scale)
+    return Numeral(int(integer + places) * scale, "." in mantissa or bool(power), scale)
 
 
 _SIGN = r"(?P<sign>[+-]?)\s*"
@@ -58,39 +58,39 @@ _WRAPPED = re.compile(r"\(([^(){}]*)\)|\{([^(){}]*)\}")
 
 
 def read(text: str) -> Numeral | None:
-    """The number that a tidy text is and nothing else, None if it is none. Round brackets and braces do not count."""
+    """The number that a normalized text consists of, or None. Parentheses and braces around it do not count."""
     if len(text) > MAX_DIGITS + 40 or not any(character.isdigit() for character in text):
         return None
     text = text.strip()
     while (wrapped := _WRAPPED.fullmatch(text)) and "," not in text:
         text = (wrapped[1] if wrapped[1] is not None else wrapped[2]).strip()
     for pattern, clean in ((_PLAIN, ""), (_LAKH, ","), (_DOTS, ".")):
-        if found := pattern.fullmatch(text):
-            number = found["number"].replace(clean, "") if clean else found["number"].removesuffix(".")
-            return _signed(found["sign"], _unsigned(number))
-    if found := _EUROPEAN.fullmatch(text):
-        return _signed(found["sign"], _unsigned(found["number"].replace(".", "").replace(",", ".")))
-    if found := _SCIENTIFIC.fullmatch(text):
-        power = int((found["braced"] or found["round"] or found["bare"]).replace(" ", ""))
-        mantissa = _unsigned(found["mantissa"] or "1")
+        if match := pattern.fullmatch(text):
+            number = match["number"].replace(clean, "") if clean else match["number"].removesuffix(".")
+            return _signed(match["sign"], _unsigned(number))
+    if match := _EUROPEAN.fullmatch(text):
+        return _signed(match["sign"], _unsigned(match["number"].replace(".", "").replace(",", ".")))
+    if match := _SCIENTIFIC.fullmatch(text):
+        power = int((match["braced"] or match["round"] or match["bare"]).replace(" ", ""))
+        mantissa = _unsigned(match["mantissa"] or "1")
         scale = Fraction(10) ** power
-        return _signed(found["sign"], Numeral(mantissa.value * scale, mantissa.decimal, mantissa.unit * scale))
-    if found := _FRACTION.fullmatch(text):
-        return _fraction(found)
+        return _signed(match["sign"], Numeral(mantissa.value * scale, mantissa.decimal, mantissa.unit * scale))
+    if match := _FRACTION.fullmatch(text):
+        return _fraction(match)
     return None
 
 
-def _fraction(found: re.Match) -> Numeral | None:
-    above = int(found["a"] or found["c"] or found["e"])
-    below = int(found["b"] or found["d"] or found["f"])
+def _fraction(match: re.Match) -> Numeral | None:
+    above = int(match["a"] or match["c"] or match["e"])
+    below = int(match["b"] or match["d"] or match["f"])
     if not below:
         return None
     value = Fraction(above, below)
-    if found["whole"]:
-        if not 0 < value < 1:  # 5 7/2 is no mixed number
+    if match["whole"]:
+        if not 0 < value < 1:  # 5 7/2 is not a mixed number
             return None
-        value += int(found["whole"])
-    return _signed(found["sign"], Numeral(value, False, Fraction(0)))
+        value += int(match["whole"])
+    return _signed(match["sign"], Numeral(value, False, Fraction(0)))
 
 
 def _signed(sign: str, numeral: Numeral) -> Numeral:
@@ -98,7 +98,7 @@ def _signed(sign: str, numeral: Numeral) -> Numeral:
 
 
 def same(first: Numeral, second: Numeral) -> bool:
-    """Whether two numbers are equal: exactly, or one a rounding of the other to six significant digits or more.
+    """Whether two numbers are equal, or one is a rounding of the other to at least six significant digits.
 
     A rounding differs by less than a unit of its last place. Numbers without a decimal point are exact.
     """

@@ -1,11 +1,11 @@
-r"""Numbers and formulas with their units: how they are read and compared."""
+r"""Reads and compares numbers and formulas with their units."""
 
 import re
 from fractions import Fraction
 
 from chord.tasks.answers import evaluation, expression, numerals, trees, units
 from chord.tasks.answers.kinds import Value
-from chord.tasks.answers.splitting import depths, enclosed, split
+from chord.tasks.answers.splitting import depths, inside_brackets, split
 from chord.tasks.answers.tokens import Unreadable
 from chord.tasks.answers.trees import Tree
 from chord.tasks.answers.units import NONE
@@ -14,7 +14,7 @@ from chord.tasks.answers.words import is_symbolic, is_word
 
 
 def tree_of(text: str) -> Tree | None:
-    """Tree of a number or formula, None for anything else."""
+    """The tree of a number or formula; None for anything else."""
     if numeral := numerals.read(text):
         return ("number", numeral.value, numeral.unit if numeral.decimal else numerals.Fraction(0))
     if len(text) > MAX_FORMULA or "\\text" in text or is_word(text) or _is_pair(text):
@@ -29,8 +29,8 @@ MAX_FORMULA = 600
 
 
 def _is_pair(text: str) -> bool:
-    """(2,600) is a pair or an interval, and no number in brackets."""
-    content = enclosed(text, "(", ")")
+    """Whether a text is a pair or an interval, as (2,600) is, and not a number in brackets."""
+    content = inside_brackets(text, "(", ")")
     return content is not None and len(split(content, {","})) > 1
 
 
@@ -49,12 +49,12 @@ _ORDINAL = re.compile(r"^(\d+)\s*(?:\^?\s*\{?\s*(?:\\text\{)?(?:st|nd|rd|th)\}?\
 
 
 def read_quantity(text: str) -> Value | None:
-    """A number or formula with words or a unit behind it, or a currency sign before it."""
-    if found := _ORDINAL.match(text):
-        return value_of(found[1])
+    """Read a number or formula with words or a unit after it, or with a currency sign before it."""
+    if match := _ORDINAL.match(text):
+        return value_of(match[1])
     before = NONE
-    if (found := _CURRENCY.match(text)) and (read := units.read(words_of(found["sign"]))):
-        before, text = read[1], found["minus"] + found["rest"]
+    if (match := _CURRENCY.match(text)) and (quantity := units.read(words_of(match["sign"]))):
+        before, text = quantity[1], match["minus"] + match["rest"]
     if (compound := _compound(text)) is not None:
         return compound
     place = _words_place(text)
@@ -62,40 +62,40 @@ def read_quantity(text: str) -> Value | None:
         value = value_of(text)
         return value and value._replace(unit=before)
     head = text[:place].strip().rstrip("-").rstrip(",").strip() if not text[:place].strip().endswith("\\") else ""
-    read = units.read(words_of(text[place:]))
+    quantity = units.read(words_of(text[place:]))
     tree = tree_of(head) if head else None
-    if tree is None or read is None:
+    if tree is None or quantity is None:
         return value_of(text) if before is NONE else None
-    factor, unit = read
+    factor, unit = quantity
     if unit.is_stated and before.is_stated and unit.dimensions != before.dimensions:
         if any(power > 0 for _, power in unit.dimensions):
             return None
         unit = units.product(before, unit)  # dollars per day
-    return Value(scaled(tree, factor), unit if unit.is_stated else before, head)
+    return Value(scale(tree, factor), unit if unit.is_stated else before, head)
 
 
 _FUNCTION_BEFORE = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|tg|ctg)(?![a-z])|(?<![a-z\\])(?:sin|cos|tan)(?![a-z])")
 
 
 def _words_place(text: str) -> int | None:
-    """Where the words behind a value begin."""
+    """Where the words after a value begin; None if there are none."""
     levels = {place: depth for place, _, depth in depths(text)}
-    for found in _WORD.finditer(text):
-        if levels.get(found.start(), 0) == 0 and (found[0][0] in "\\^%'" or not _is_factor(found, text)):
-            # a unit's letter may stand before the first long word: m in m/s is one, and so is 5 L of water
-            head = text[: found.start()]
+    for word in _WORD.finditer(text):
+        if levels.get(word.start(), 0) == 0 and (word[0][0] in "\\^%'" or not _is_factor(word, text)):
+            # The letter of a unit may stand before the first long word, as in m/s and in 5 L of water.
+            head = text[: word.start()]
             short = re.search(r"(?<=\d)\s+[A-Za-z]\s*(?:/\s*)?$", head)
-            return short.start() if short else found.start()
+            return short.start() if short else word.start()
     return None
 
 
-def _is_factor(found: re.Match, text: str) -> bool:
-    """Letters that are factors: xy, and up to three letters right behind a digit that are no unit."""
-    glued = found.start() > 0 and text[found.start() - 1].isdigit() and found[0].isascii()
-    if is_symbolic(found[0]) or not glued or len(found[0]) > 3:
-        return is_symbolic(found[0])
-    read = units.read(found[0])
-    return read is None or not read[1].dimensions
+def _is_factor(word: re.Match, text: str) -> bool:
+    """Whether letters are factors: xy is, and so are up to three letters right after a digit that are not a unit."""
+    follows_digit = word.start() > 0 and text[word.start() - 1].isdigit() and word[0].isascii()
+    if is_symbolic(word[0]) or not follows_digit or len(word[0]) > 3:
+        return is_symbolic(word[0])
+    quantity = units.read(word[0])
+    return quantity is None or not quantity[1].dimensions
 
 
 def words_of(text: str) -> str:
@@ -112,19 +112,19 @@ _PART = re.compile(
 
 
 def _compound(text: str) -> Value | None:
-    """2 hours 30 minutes: several quantities of one dimension, in the first one's unit."""
+    """Read several quantities of one dimension, in the unit of the first: 2 hours 30 minutes."""
     parts, place = [], 0
     plain = re.sub(r"\\text\{([^{}]*\d[^{}]*)\}", r"\1", text)
     while place < len(plain):
-        found = _PART.match(plain, place)
-        if not found:
+        match = _PART.match(plain, place)
+        if not match:
             return None
-        words = re.sub(r"\band\s*$", "", words_of(found[2]).strip()).strip()
-        number, read = numerals.read(found[1]), units.read(words)
-        if number is None or read is None or not read[1].is_stated:
+        words = re.sub(r"\band\s*$", "", words_of(match[2]).strip()).strip()
+        number, quantity = numerals.read(match[1]), units.read(words)
+        if number is None or quantity is None or not quantity[1].is_stated:
             return None
-        parts.append((number.value * read[0], read[1]))
-        place = found.end()
+        parts.append((number.value * quantity[0], quantity[1]))
+        place = match.end()
     if len(parts) < 2:
         return None
     first = parts[0][1]
@@ -137,17 +137,17 @@ def _compound(text: str) -> Value | None:
     return Value(trees.number(total), first, text)
 
 
-def loosely(value: Value) -> Value | None:
-    """5 m as five metres, not five times m: a number and a unit of one letter, or several without \\text."""
-    found = re.fullmatch(
+def read_letter_as_unit(value: Value) -> Value | None:
+    """Read 5 m as five metres, not five times m: a number and a unit that is written without \\text."""
+    match = re.fullmatch(
         r"(?P<number>-?[\d.,]+(?:\s*\\frac\{\d+\}\{\d+\}|/\d+)?)\s*(?P<unit>[A-Za-z][A-Za-z/^{}\d\s\\-]*)", value.text
     )
-    if not found or value.unit.is_stated:
+    if not match or value.unit.is_stated:
         return None
-    tree, read = tree_of(found["number"]), units.read(found["unit"])
-    if tree is None or read is None or not read[1].dimensions or read[1].words:
+    tree, quantity = tree_of(match["number"]), units.read(match["unit"])
+    if tree is None or quantity is None or not quantity[1].dimensions or quantity[1].words:
         return None
-    return Value(tree, read[1], found["number"])
+    return Value(tree, quantity[1], match["number"])
 
 
 DEGREES, RADIANS = (("angle", 1),), (("radian", 1),)
@@ -155,65 +155,65 @@ DEGREES, RADIANS = (("angle", 1),), (("radian", 1),)
 
 def same_values(gold: Value, answer: Value) -> Verdict:
     if not gold.unit.is_stated or not answer.unit.is_stated:
-        # 5 m beside 5: a letter that is a unit, where the other side has no such variable
+        # 5 m and 5: the letter is a unit if the other side has no such variable
         loose_gold, loose_answer = gold, answer
         if trees.names(answer.tree) - trees.names(gold.tree):
-            loose_answer = loosely(answer) or answer
+            loose_answer = read_letter_as_unit(answer) or answer
         if trees.names(gold.tree) - trees.names(answer.tree):
-            loose_gold = loosely(gold) or gold
+            loose_gold = read_letter_as_unit(gold) or gold
         gold, answer = loose_gold, loose_answer
     if answer.unit.dimensions == RADIANS and not answer.unit.words:
         if gold.unit.dimensions == DEGREES:
-            return same_trees(("degrees", scaled(gold.tree, gold.unit.size)), answer.tree)
+            return same_trees(("degrees", scale(gold.tree, gold.unit.size)), answer.tree)
         answer = answer._replace(unit=NONE)
     factor = units.agree(gold.unit, answer.unit)
     if factor is None:
-        return None if _only_gold_is_stated(gold, answer) else False
-    stated = [value for value in (gold, answer) if value.unit.is_stated]
-    other = answer if stated and stated[0] is gold else gold
-    if len(stated) == 1 and stated[0].unit.dimensions == DEGREES and "\\pi" in trees.names(other.tree):
-        return same_trees(("degrees", stated[0].tree), other.tree)  # radians
+        return None if _only_gold_has_unit(gold, answer) else False
+    with_unit = [value for value in (gold, answer) if value.unit.is_stated]
+    other = answer if with_unit and with_unit[0] is gold else gold
+    if len(with_unit) == 1 and with_unit[0].unit.dimensions == DEGREES and "\\pi" in trees.names(other.tree):
+        return same_trees(("degrees", with_unit[0].tree), other.tree)  # radians
     verdict = _same_formulas(gold, answer, factor)
-    if verdict is not True and len(stated) == 1 and stated[0].unit.dimensions == (("share", 1),):
-        return either((verdict, same_trees(scaled(stated[0].tree, Fraction(1, 100)), other.tree)))
+    if verdict is not True and len(with_unit) == 1 and with_unit[0].unit.dimensions == (("share", 1),):
+        return either((verdict, same_trees(scale(with_unit[0].tree, Fraction(1, 100)), other.tree)))
     return verdict
 
 
-def _only_gold_is_stated(gold: Value, answer: Value) -> bool:
+def _only_gold_has_unit(gold: Value, answer: Value) -> bool:
     return gold.unit.is_stated and not answer.unit.is_stated
 
 
 def _same_formulas(gold: Value, answer: Value, factor: Fraction) -> Verdict:
-    """Equal formulas, also where a slash before a product can be read in two ways."""
-    verdicts = [same_trees(gold.tree, scaled(answer.tree, factor))]
+    """Whether two formulas are equal, also if a slash before a product can be read in two ways."""
+    verdicts = [same_trees(gold.tree, scale(answer.tree, factor))]
     if verdicts[0] is not True:
         for one, other in ((gold, answer), (answer, gold)):
-            if _SLASH.search(one.text) and (loose := _loose(one.text)):
+            if _SLASH.search(one.text) and (loose := _read_slash_loosely(one.text)):
                 verdicts.append(same_trees(loose, other.tree))
     return either(verdicts)
 
 
-def is_rounding(exact: Tree, shown: Tree) -> bool:
-    """Whether a decimal or whole number is what a value is about: within one unit of its last place."""
-    values = evaluation.real(exact), evaluation.real(shown)
-    if None in values or shown[0] != "number":
+def is_rounding(exact: Tree, rounding: Tree) -> bool:
+    """Whether a decimal or an integer is a rounding of a value: within one unit of its last place."""
+    values = evaluation.real(exact), evaluation.real(rounding)
+    if None in values or rounding[0] != "number":
         return False
-    unit = shown[2] or Fraction(1)
+    unit = rounding[2] or Fraction(1)
     return abs(values[0] - values[1]) * unit.denominator < unit.numerator
 
 
-# A factor right behind a divisor: 1/2x.
+# A factor right after a divisor: 1/2x.
 _SLASH = re.compile(r"/\s*(?:[\d.]+|[A-Za-z]|\\[a-z]+)\s*(?:[A-Za-z(]|\\(?:pi|sqrt|frac|alpha|theta))")
 
 
-def _loose(text: str) -> Tree | None:
+def _read_slash_loosely(text: str) -> Tree | None:
     try:
         return expression.read(text, loose=True)
     except Unreadable:
         return None
 
 
-def scaled(tree: Tree, factor: Fraction | int) -> Tree:
+def scale(tree: Tree, factor: Fraction | int) -> Tree:
     if factor == 1:
         return tree
     if tree[0] == "number":

@@ -1,4 +1,4 @@
-"""Values of formulas of rational numbers, as fractions."""
+"""Computes formulas of rational numbers as fractions."""
 
 import math
 from fractions import Fraction
@@ -10,12 +10,12 @@ MAX_BITS = 200_000  # of a fraction that is written out
 
 
 class NotComputed(Exception):
-    """No value: undefined there, too large, or an operation that nobody here computes."""
+    """A formula has no value here: it is undefined, too large, or has an operation that is not implemented."""
 
 
 @lru_cache(maxsize=16384)
 def exact(tree: Tree) -> Fraction | None:
-    """Value of a formula of rational numbers; None where it is none, or has more than MAX_BITS bits."""
+    """The value of a formula; None if it is not rational, or has more than MAX_BITS bits."""
     try:
         return _fraction(tree)
     except (NotComputed, ZeroDivisionError, OverflowError):
@@ -44,7 +44,7 @@ def _fraction(tree: Tree) -> Fraction:
         values = [_fraction(part) for part in parts]
         return _small(_RATIONAL[operation](*values))
     if operation == "call" and parts[0] in ("binomial", "permutations"):
-        above, below = (_whole(_fraction(part)) for part in parts[1:])
+        above, below = (_natural(_fraction(part)) for part in parts[1:])
         return Fraction({"binomial": math.comb, "permutations": math.perm}[parts[0]](_bounded(above), _bounded(below)))
     raise NotComputed
 
@@ -55,7 +55,7 @@ def _small(value: Fraction) -> Fraction:
     return value
 
 
-def _whole(value: Fraction) -> int:
+def _natural(value: Fraction) -> int:
     if value.denominator != 1 or value < 0:
         raise NotComputed
     return int(value)
@@ -85,9 +85,9 @@ _RATIONAL = {
     "floor": lambda one: Fraction(math.floor(one)),
     "ceil": lambda one: Fraction(math.ceil(one)),
     "pow": _power,
-    "factorial": lambda one: Fraction(math.factorial(_bounded(_whole(one)))),
+    "factorial": lambda one: Fraction(math.factorial(_bounded(_natural(one)))),
     "max": lambda *values: max(values),
     "min": lambda *values: min(values),
-    "gcd": lambda *values: Fraction(math.gcd(*map(_whole, values))),
-    "lcm": lambda *values: Fraction(math.lcm(*map(_whole, values))),
+    "gcd": lambda *values: Fraction(math.gcd(*map(_natural, values))),
+    "lcm": lambda *values: Fraction(math.lcm(*map(_natural, values))),
 }  # fmt: skip

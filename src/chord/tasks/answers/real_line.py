@@ -1,19 +1,19 @@
-r"""Parts of the real line: intervals, unions, inequalities for one name, what is left without some points."""
+r"""Reads and compares parts of the real line: intervals, unions, inequalities for one name, excluded points."""
 
 import re
 from fractions import Fraction
 
 from chord.tasks.answers import evaluation
-from chord.tasks.answers.kinds import WHOLE, Answer, Items, Piece, Reals, Value
+from chord.tasks.answers.kinds import ALL_REALS, Answer, Items, Piece, Reals, Value
 from chord.tasks.answers.names import is_name
 from chord.tasks.answers.quantities import same_trees, tree_of
-from chord.tasks.answers.splitting import enclosed, split
+from chord.tasks.answers.splitting import inside_brackets, split
 from chord.tasks.answers.trees import Tree
 from chord.tasks.answers.verdicts import Verdict, every, in_any_order
 
 
-def _endpoint(text: str, low: bool) -> tuple[Tree | None] | None:
-    """(tree,) of an endpoint, (None,) of the infinity on its side, None for anything else."""
+def _read_endpoint(text: str, low: bool) -> tuple[Tree | None] | None:
+    """Returns (tree,) for an endpoint, (None,) for the infinity on its side, None for anything else."""
     plain = text.replace(" ", "").removeprefix("+")
     if plain.removeprefix("-") in ("\\infty", "oo", "inf", "infinity"):
         return (None,) if plain.startswith("-") == low else None
@@ -21,13 +21,13 @@ def _endpoint(text: str, low: bool) -> tuple[Tree | None] | None:
     return None if tree is None else (tree,)
 
 
-def interval(text: str) -> Piece | None:
+def read_interval(text: str) -> Piece | None:
     if len(text) < 5 or text[0] not in "([" or text[-1] not in ")]":
         return None
     parts = [part for _, part in split(text[1:-1], {",", ";"})]
     if len(parts) != 2:
         return None
-    low, high = _endpoint(parts[0], low=True), _endpoint(parts[1], low=False)
+    low, high = _read_endpoint(parts[0], low=True), _read_endpoint(parts[1], low=False)
     if low is None or high is None:
         return None
     return Piece(low[0], high[0], text[0] == "[" and low[0] is not None, text[-1] == "]" and high[0] is not None)
@@ -39,28 +39,28 @@ MEMBER = re.compile(r"^(?:[A-Za-z]|\\[a-z]+|[a-z]\([a-z]\)|\([a-z](?:,\s*[a-z])+
 
 
 def read_reals(text: str) -> Reals | None:
-    """Unions of intervals, the real line, and what is left of it without some points."""
-    if found := MEMBER.match(text):
-        text = found["rest"].strip()
-        if piece := interval(text):
+    """Read unions of intervals, the real line, and the real line without an interval or some points."""
+    if match := MEMBER.match(text):
+        text = match["rest"].strip()
+        if piece := read_interval(text):
             return Reals((piece,))
-    removed = split(text, {"\\setminus", "-"} if "\\mathbb" in text else {"\\setminus"})
-    if len(removed) == 2 and removed[0][1]:
-        base = _union([removed[0][1]]) or read_reals(removed[0][1])
-        content = enclosed(removed[1][1], "\\{", "\\}")
+    difference = split(text, {"\\setminus", "-"} if "\\mathbb" in text else {"\\setminus"})
+    if len(difference) == 2 and difference[0][1]:
+        base = _read_union([difference[0][1]]) or read_reals(difference[0][1])
+        content = inside_brackets(difference[1][1], "\\{", "\\}")
         if base is None:
             return None
         if content is None:
-            gap = interval(removed[1][1])
-            return _outside(gap) if gap and base == WHOLE else None
+            gap = read_interval(difference[1][1])
+            return _outside(gap) if gap and base == ALL_REALS else None
         points = tuple(tree_of(part) for _, part in split(content, {","}))
         return None if None in points else Reals(base.pieces, points)
     if _LINE.match(text):
-        return WHOLE
+        return ALL_REALS
     parts = [part for _, part in split(text, {"\\cup"})]
     if len(parts) > 1:
-        return _union(parts)
-    piece = interval(text)
+        return _read_union(parts)
+    piece = read_interval(text)
     return Reals((piece,)) if piece and (piece.low is None or piece.high is None) else None
 
 
@@ -71,21 +71,21 @@ def _outside(gap: Piece) -> Reals:
     return Reals((*left, *right))
 
 
-def _union(parts: list[str]) -> Reals | None:
-    """Intervals, sets of points and unions in round brackets."""
+def _read_union(parts: list[str]) -> Reals | None:
+    """Read a union of intervals, sets of points and unions in parentheses; None if a part is none of these."""
     pieces: list[Piece] = []
     for part in parts:
-        if (found := interval(part)) is not None:
-            pieces.append(found)
-        elif (content := enclosed(part, "\\{", "\\}")) is not None:
-            if (found := SET_BUILDER.match(content)) and (reals := read_inequality(found["condition"])):
+        if (interval := read_interval(part)) is not None:
+            pieces.append(interval)
+        elif (content := inside_brackets(part, "\\{", "\\}")) is not None:
+            if (builder := SET_BUILDER.match(content)) and (reals := read_inequality(builder["condition"])):
                 pieces += reals.pieces
                 continue
             points = [tree_of(item) for _, item in split(content, {","})]
             if None in points:
                 return None
             pieces += [Piece(point, point, True, True) for point in points]
-        elif (inner := enclosed(part, "(", ")")) is not None and (nested := read_reals(inner)) is not None:
+        elif (inner := inside_brackets(part, "(", ")")) is not None and (nested := read_reals(inner)) is not None:
             pieces += nested.pieces
         else:
             return None
@@ -93,13 +93,11 @@ def _union(parts: list[str]) -> Reals | None:
 
 
 _SIGNS = {"<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!=", "=": "=", "\\approx": "~"}
-
-
-_UNEQUAL = re.compile(r"(?<![\d)}])!=")  # behind a number it is a factorial: 3! = 6
+_UNEQUAL = re.compile(r"(?<![\d)}])!=")  # after a number it is a factorial: 3! = 6
 
 
 def sides_of(text: str) -> tuple[list[str], list[str]] | None:
-    """Sides of a chain of relations and the signs between them."""
+    """Returns the sides of a chain of relations and the signs between them; None if the text is not one."""
     text = re.sub(r"\\not\s*=", "\\\\ne ", text).replace("<=", "\\le ").replace(">=", "\\ge ")
     text = _UNEQUAL.sub("\\\\ne ", text)
     parts = split(text, set(_SIGNS))
@@ -109,31 +107,31 @@ def sides_of(text: str) -> tuple[list[str], list[str]] | None:
 
 
 def read_inequality(text: str) -> Reals | None:
-    """Inequalities for one name: a < x <= b, x < 3, x != 0."""
-    found = sides_of(text)
-    if found is None:
+    """Read an inequality for one name: a < x <= b, x < 3, x != 0."""
+    chain = sides_of(text)
+    if chain is None:
         return None
-    sides, signs = found
-    if len(sides) == 2 and (around := _around(sides, signs[0])):
-        return around
+    sides, signs = chain
+    if len(sides) == 2 and (reals := _read_distance(sides, signs[0])):
+        return reals
     places = [place for place, side in enumerate(sides) if is_name(side)]
     if len(places) != 1 or "=" in signs or "~" in signs:
         return None
     place = places[0]
     rising = signs[0].startswith("<")
     ends = [
-        _endpoint(side, low=rising == (number < place)) if number != place else (None,)
+        _read_endpoint(side, low=rising == (number < place)) if number != place else (None,)
         for number, side in enumerate(sides)
     ]
     if any(end is None or (end[0] is not None and evaluation.variables(end[0])) for end in ends):
-        return None  # with other names at the ends it is a relation between names
+        return None  # with other names at its ends it is a relation between names
     if len(sides) == 2:
         sign, end = signs[0], ends[1 - place][0]
         if sign == "!=":
-            return None if end is None else Reals(WHOLE.pieces, (end,))
+            return None if end is None else Reals(ALL_REALS.pieces, (end,))
         below = sign.startswith("<") == (place == 0)
-        closed = sign.endswith("=") and end is not None
-        return Reals((Piece(None, end, False, closed) if below else Piece(end, None, closed, False),))
+        includes_end = sign.endswith("=") and end is not None
+        return Reals((Piece(None, end, False, includes_end) if below else Piece(end, None, includes_end, False),))
     if len(sides) == 3 and place == 1 and "!=" not in signs and signs[0][0] == signs[1][0]:
         low, high = (0, 2) if signs[0][0] == "<" else (2, 0)
         order = signs if low == 0 else signs[::-1]
@@ -141,8 +139,8 @@ def read_inequality(text: str) -> Reals | None:
     return None
 
 
-def _around(sides: list[str], sign: str) -> Reals | None:
-    """|x - 3| < 2: what is nearer to a point, or farther from it, than a distance."""
+def _read_distance(sides: list[str], sign: str) -> Reals | None:
+    """Read |x - 3| < 2: the points that are nearer to a point than a distance, or farther from it."""
     trees = [tree_of(side) for side in sides]
     if None in trees or sign[0] not in "<>":
         return None
@@ -159,37 +157,37 @@ def _around(sides: list[str], sign: str) -> Reals | None:
         return None
     center = ("neg", shift[0]) if shift else ("number", Fraction(0), Fraction(0))
     low, high = ("add", center, ("neg", distance)), ("add", center, distance)
-    closed = sign.endswith("=")
+    includes_ends = sign.endswith("=")
     if near:
-        return Reals((Piece(low, high, closed, closed),))
-    return Reals((Piece(None, low, False, closed), Piece(high, None, closed, False)))
+        return Reals((Piece(low, high, includes_ends, includes_ends),))
+    return Reals((Piece(None, low, False, includes_ends), Piece(high, None, includes_ends, False)))
 
 
-def joined_reals(parts: list[str], joined: set[str]) -> Reals | None:
-    found = [read_reals(part) or read_inequality(part) or ("or" in joined and _point(part)) for part in parts]
-    if not all(found):
+def join_reals(parts: list[str], conjunctions: set[str]) -> Reals | None:
+    sets = [read_reals(part) or read_inequality(part) or ("or" in conjunctions and _read_point(part)) for part in parts]
+    if not all(sets):
         return None
-    if all(part.without and part.pieces == WHOLE.pieces for part in found):
-        return Reals(WHOLE.pieces, tuple(point for part in found for point in part.without))
-    if "and" in joined or (not joined and "or" not in joined):
-        bounds = [piece for part in found for piece in part.pieces]
-        without = tuple(point for part in found for point in part.without)
-        bounds = [piece for piece in bounds if piece != WHOLE.pieces[0]]
+    if all(part.without and part.pieces == ALL_REALS.pieces for part in sets):
+        return Reals(ALL_REALS.pieces, tuple(point for part in sets for point in part.without))
+    if "and" in conjunctions or (not conjunctions and "or" not in conjunctions):
+        bounds = [piece for part in sets for piece in part.pieces]
+        without = tuple(point for part in sets for point in part.without)
+        bounds = [piece for piece in bounds if piece != ALL_REALS.pieces[0]]
         if len(bounds) == 1:
             return Reals(tuple(bounds), without)
-        if len(bounds) == 2 and (bounds[0].low is None) != (bounds[1].low is None) and "and" in joined:
+        if len(bounds) == 2 and (bounds[0].low is None) != (bounds[1].low is None) and "and" in conjunctions:
             upper, lower = sorted(bounds, key=lambda piece: piece.low is not None)
             return Reals((Piece(lower.low, upper.high, lower.with_low, upper.with_high),), without)
-        if joined:
+        if conjunctions:
             return None
     return Reals(
-        tuple(piece for part in found for piece in part.pieces),
-        tuple(point for part in found for point in part.without),
+        tuple(piece for part in sets for piece in part.pieces),
+        tuple(point for part in sets for point in part.without),
     )
 
 
-def _point(text: str) -> Reals | None:
-    """x = 1 among inequalities."""
+def _read_point(text: str) -> Reals | None:
+    """Read x = 1, which may be joined to inequalities."""
     parts = [part for _, part in split(text, {"="})]
     tree = tree_of(parts[1]) if len(parts) == 2 and is_name(parts[0]) else None
     return None if tree is None else Reals((Piece(tree, tree, True, True),))
@@ -214,8 +212,8 @@ def same_reals(gold: Answer, answer: Answer) -> Verdict:
     first, second = as_reals(gold), as_reals(answer)
     if first is None or second is None:
         return False
-    pieces = _ordered(first), _ordered(second)
-    if None in pieces:  # ends with names in them stay where they are
+    pieces = _order(first), _order(second)
+    if None in pieces:  # pieces whose ends have names cannot be ordered
         if first.without or second.without:
             points = in_any_order(first.without, second.without, same_trees)
             return every((in_any_order(first.pieces, second.pieces, _pieces), points))
@@ -237,8 +235,8 @@ def _ends(first, second) -> Verdict:
     return same_trees(first, second)
 
 
-def _ordered(reals: Reals) -> list[Piece] | None:
-    """Disjoint pieces from left to right, cut at the points left out; None where an end is no number."""
+def _order(reals: Reals) -> list[Piece] | None:
+    """Returns disjoint pieces from left to right, cut at the excluded points; None if an end is not a number."""
     places = {}
     for piece in reals.pieces:
         for end in (piece.low, piece.high):
@@ -254,20 +252,20 @@ def _ordered(reals: Reals) -> list[Piece] | None:
     def low(piece: Piece) -> tuple:
         return (float("-inf") if piece.low is None else places[piece.low], not piece.with_low)
 
-    merged: list[Piece] = []
+    union: list[Piece] = []
     for piece in sorted(reals.pieces, key=low):
-        last = merged[-1] if merged else None
+        last = union[-1] if union else None
         if last and _touch(last, piece, places):
             further = piece.high is None or (
                 last.high is not None and (places[piece.high], piece.with_high) > (places[last.high], last.with_high)
             )
             if last.high is not None and further:
-                merged[-1] = last._replace(high=piece.high, with_high=piece.with_high)
+                union[-1] = last._replace(high=piece.high, with_high=piece.with_high)
         else:
-            merged.append(piece)
+            union.append(piece)
     for point in reals.without:
-        merged = [part for piece in merged for part in _cut(piece, point, places)]
-    return sorted(merged, key=low)
+        union = [part for piece in union for part in _cut(piece, point, places)]
+    return sorted(union, key=low)
 
 
 def _touch(left: Piece, right: Piece, places: dict) -> bool:

@@ -1,4 +1,4 @@
-"""Parts of a text between separators that stand outside all brackets."""
+"""Splits a text at separators that stand outside all brackets."""
 
 import re
 
@@ -10,19 +10,19 @@ _PIECE = re.compile(r"\\(?:text)\{[^{}]*\}|\\[A-Za-z]+|\\.|.", re.DOTALL)
 
 
 def depths(text: str) -> list[tuple[int, str, int]]:
-    """(place, piece, depth of brackets before it) of each character or command."""
-    found, depth = [], 0
+    """Returns (place, piece, depth of brackets before it) of each character or command."""
+    result, depth = [], 0
     for piece in _PIECE.finditer(text):
         if piece[0] in _CLOSE:
             depth -= 1
-        found.append((piece.start(), piece[0], depth))
+        result.append((piece.start(), piece[0], depth))
         if piece[0] in _OPEN:
             depth += 1
-    return found
+    return result
 
 
 def split(text: str, separators: set[str]) -> list[tuple[str, str]]:
-    """Parts between separators outside brackets, each with the separator before it (the first with "")."""
+    """Returns (separator before it, part) of each part; the separator of the first one is ""."""
     parts, start, before = [], 0, ""
     for place, piece, depth in depths(text):
         if depth == 0 and piece in separators:
@@ -32,10 +32,10 @@ def split(text: str, separators: set[str]) -> list[tuple[str, str]]:
     return parts
 
 
-def enclosed(text: str, opened: str, closed: str) -> str | None:
-    """What is between `opened` and `closed`, where these hold all of the text."""
-    if not (text.startswith(opened) and text.endswith(closed)) or len(text) < len(opened) + len(closed):
+def inside_brackets(text: str, opening: str, closing: str) -> str | None:
+    """The text between `opening` and `closing` if this pair of brackets encloses the whole text, else None."""
+    if not (text.startswith(opening) and text.endswith(closing)) or len(text) < len(opening) + len(closing):
         return None
     pieces = depths(text)
-    inside = [depth for place, _, depth in pieces if len(opened) <= place < len(text) - len(closed)]
-    return text[len(opened) : len(text) - len(closed)].strip() if all(depth >= 1 for depth in inside) else None
+    inside = [depth for place, _, depth in pieces if len(opening) <= place < len(text) - len(closing)]
+    return text[len(opening) : len(text) - len(closing)].strip() if all(depth >= 1 for depth in inside) else None

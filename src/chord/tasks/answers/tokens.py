@@ -1,4 +1,4 @@
-r"""Tokens of a formula in LaTeX or plain text, and the names that are functions and constants."""
+r"""Splits a formula in LaTeX or plain text into tokens, and lists the names of functions and constants."""
 
 import re
 
@@ -12,17 +12,17 @@ FUNCTIONS = {
 } | {"tg": "tan", "ctg": "cot", "cotg": "cot", "arctg": "arctan", "cosec": "csc", "asin": "arcsin", "acos": "arccos",
      "atan": "arctan", "sh": "sinh", "ch": "cosh", "th": "tanh", "arcctg": "arccot", "arccot": "arccot",
      "sqrt": "sqrt", "abs": "abs", "floor": "floor", "ceil": "ceil"}  # fmt: skip
-SEVERAL = {"max", "min", "gcd", "lcm"}
+MULTI_ARGUMENT = {"max", "min", "gcd", "lcm"}
 GREEK = set(
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
     "upsilon "
     "phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar".split()
 )
-APPLIED = set("fghFGH")  # letters that in front of a parenthesis are functions, not factors
+FUNCTION_LETTERS = set("fghFGH")  # before a parenthesis these are functions, not factors
 
 
 class Unreadable(Exception):
-    """The text is no formula that this reader understands."""
+    """A text is not a formula that this reader understands."""
 
 
 _TOKEN = re.compile(
@@ -35,20 +35,20 @@ _CALLS = sorted([*FUNCTIONS, "log", "lg"], key=len, reverse=True)
 
 
 def tokens_of(text: str) -> list[tuple[str, str, bool]]:
-    """(kind, text, whether a space stands before it) of each token."""
+    """Returns (kind, text, whether a space stands before it) of each token; Unreadable for any other character."""
     tokens, place = [], 0
     text = text.rstrip()
     capitals = len(set(_CAPITALS.findall(text)))
     while place < len(text):
-        found = _TOKEN.match(text, place)
-        if not found:
+        match = _TOKEN.match(text, place)
+        if not match:
             raise Unreadable(f"{text[place : place + 10]!r}")
-        kind, value = found.lastgroup, found[found.lastgroup]
-        end = found.end()
-        spaced = found.start(kind) > place
-        if kind == "letter" and (word := _WORD.match(text, found.start(kind))):
-            # sin x, sqrt(2), pi: functions and constants that are written without a backslash
-            if word[0].isupper() and capitals > 1:  # AB and CD are segments where there are several
+        kind, value = match.lastgroup, match[match.lastgroup]
+        end = match.end()
+        spaced = match.start(kind) > place
+        if kind == "letter" and (word := _WORD.match(text, match.start(kind))):
+            # Functions and constants may be written without a backslash: sin x, sqrt(2), pi.
+            if word[0].isupper() and capitals > 1:  # several such words, AB and CD, are segments
                 tokens.append(("name", word[0], spaced))
                 place = word.end()
                 continue
@@ -63,7 +63,7 @@ def tokens_of(text: str) -> list[tuple[str, str, bool]]:
 
 
 def _may_call(text: str, word: re.Match, call: str) -> bool:
-    """`sin`, `sqrt` and the like are calls alone, or with one letter behind them (`sinx`)."""
+    """Whether a word is a call: `sin`, `sqrt` and the like alone, or some of them with one letter after it (`sinx`)."""
     if len(word[0]) == len(call):
         return True
     return call in ("sin", "cos", "tan", "ln", "log") and len(word[0]) == len(call) + 1

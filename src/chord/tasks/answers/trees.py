@@ -1,8 +1,9 @@
-"""Trees of formulas.
+"""Formulas are trees.
 
 A tree is a tuple: ("number", Fraction, unit of the last decimal place or 0), ("name", text), or (operation, *trees).
-Operations: add, mul, pow, neg, div, degrees, factorial, abs, floor, ceil, root (index, radicand), log (base, argument),
-call (name, arguments ...), sum and product (index name, first, last, body), and the functions of `tokens.FUNCTIONS`.
+The operations are add, mul, pow, neg, div, degrees, factorial, abs, floor, ceil, root (index, radicand), log (base,
+argument), call (name, arguments ...), sum and product (index name, first, last, body), and the functions of
+`tokens.FUNCTIONS`.
 """
 
 from fractions import Fraction
@@ -11,7 +12,7 @@ Tree = tuple
 
 
 def names(tree: Tree) -> set[str]:
-    """Names of the variables in a tree; sums bind their index."""
+    """The names in a tree, except the index that a sum or product binds."""
     if tree[0] == "name":
         return {tree[1]}
     if tree[0] in ("sum", "product"):
@@ -26,11 +27,11 @@ def has_decimal(tree: Tree) -> bool:
 
 
 def operations(tree: Tree) -> set[str]:
-    """All operations in a tree, the functions called by name; `alternating` is a power of a negative number."""
-    own = {tree[1] if tree[0] == "call" else tree[0]}
+    """All operations in a tree, with called functions by name; `alternating` is a power of a negative number."""
+    operation_names = {tree[1] if tree[0] == "call" else tree[0]}
     if tree[0] == "pow" and tree[1][0] == "neg" and names(tree[2]):
-        own.add("alternating")
-    return own.union(*(operations(part) for part in tree[1:] if isinstance(part, tuple)))
+        operation_names.add("alternating")
+    return operation_names.union(*(operations(part) for part in tree[1:] if isinstance(part, tuple)))
 
 
 def number(value: int | Fraction) -> Tree:

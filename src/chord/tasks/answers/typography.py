@@ -1,7 +1,7 @@
-r"""Uniform text of an answer: one way to write each sign, no typesetting, no Markdown, no decoration around it.
+r"""Normalizes the text of an answer: one way to write each sign, no typesetting, no Markdown, no decoration around it.
 
-Uniform text has ASCII only, LaTeX commands for symbols, `\frac` and `\text` as the only commands of their families,
-`\{ \}` for braces that show, single spaces, and numbers without spaces inside.
+A normalized text is in ASCII. It has LaTeX commands for symbols, `\frac` and `\text` as the only commands of their
+families, `\{ \}` for visible braces, single spaces, and numbers without spaces inside.
 """
 
 import ast
@@ -11,23 +11,23 @@ import unicodedata
 
 from chord.tasks.answers.tokens import FUNCTIONS
 
-# Beyond these a text is no answer that a reader would check: real reference answers have at most 150 characters and
-# nest 4 deep.
+# A text beyond these limits is not an answer that a reader would check: real reference answers have at most 150
+# characters and nest 4 deep.
 MAX_CHARACTERS, MAX_NESTING = 1000, 12
 
 
 class _Characters(dict):
-    """Table for str.translate: digits of all scripts, signs, vulgar fractions, letters of alphabets for mathematics."""
+    """A table for str.translate: digits of all scripts, signs, vulgar fractions, letters of mathematical alphabets."""
 
     def __missing__(self, code: int) -> str:
-        self[code] = found = self._of(chr(code))
-        return found
+        self[code] = text = self._of(chr(code))
+        return text
 
     @staticmethod
     def _of(character: str) -> str:
         if character.isdecimal():
             return str(unicodedata.decimal(character))
-        if unicodedata.category(character) == "Cf":  # zero-width and direction marks
+        if unicodedata.category(character) == "Cf":  # zero-width characters and direction marks
             return ""
         kind, *codes = unicodedata.decomposition(character).split() or [""]
         plain = "".join(chr(int(code, 16)) for code in codes)
@@ -73,15 +73,15 @@ _RADICAL = re.compile(r"([√∛∜])\s*(\([^()]*\)|\d+(?:\.\d+)?|[A-Za-z]|\{[^{
 _RADICALS = {"√": "\\sqrt", "∛": "\\sqrt[3]", "∜": "\\sqrt[4]"}
 
 
-def _ascii(text: str) -> str:
-    text = _RAISED_RUN.sub(lambda found: f"^{{{found[0].translate(_RAISED)}}}", text)
-    text = _LOWERED_RUN.sub(lambda found: f"_{{{found[0].translate(_LOWERED)}}}", text)
+def _to_ascii(text: str) -> str:
+    text = _RAISED_RUN.sub(lambda match: f"^{{{match[0].translate(_RAISED)}}}", text)
+    text = _LOWERED_RUN.sub(lambda match: f"_{{{match[0].translate(_LOWERED)}}}", text)
     if "√" in text or "∛" in text or "∜" in text:
-        text = _RADICAL.sub(lambda found: f"{_RADICALS[found[1]]}{{{(found[2] or '').strip('(){}')}}}", text)
+        text = _RADICAL.sub(lambda match: f"{_RADICALS[match[1]]}{{{(match[2] or '').strip('(){}')}}}", text)
     return text.translate(_CHARACTERS)
 
 
-_SAME = {  # commands that mean another one
+_SAME = {  # commands that mean the same as another one
     "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac",
     "lt": "<", "gt": ">", "leq": "\\le", "leqslant": "\\le", "geq": "\\ge", "geqslant": "\\ge", "neq": "\\ne",
     "simeq": "\\approx", "sim": "\\approx", "thickapprox": "\\approx", "doteq": "\\approx",
@@ -98,13 +98,13 @@ _SAME = {  # commands that mean another one
     "bmod": "\\pmod", "mod": "\\pmod",
 }  # fmt: skip
 _SPACES = set("quad qquad enspace thinspace enskip hfill medspace thickspace negthinspace space".split())
-_DROPPED = set(
+_LAYOUT_COMMANDS = set(
     "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle "
     "scriptstyle limits nolimits tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge "
     "checkmark qed blacksquare bf rm it sf tt cal "
     "mathstrut strut centering noindent bfseries boldmath itshape".split()
 )
-_UNWRAPPED = set(
+_FONT_COMMANDS = set(
     "mathbf boldsymbol bm mathit mathsf mathtt underline pmb overbrace underbrace bold mathnormal mathds emph "
     "boxed fbox uline displaylines ensuremath smash mathop mathopen mathclose mathord mathrel mathbin".split()
 )
@@ -113,7 +113,7 @@ _TEXTS = set(
 )
 _COMMAND = re.compile(r"\\([A-Za-z]+)\*?|\\(.)", re.DOTALL)
 _ARGUMENT = re.compile(r"\s*\{")
-_COUNTED = re.compile(r"\\(?:mathrm|text|rm)\s*\{([CAP])\}(?=\s*[_^])")  # combinations: upright C with indices
+_COMBINATIONS = re.compile(r"\\(?:mathrm|text|rm)\s*\{([CAP])\}(?=\s*[_^])")  # an upright C with indices
 _DERIVATIVE = re.compile(r"\\frac\s*\{\s*d\s*([a-zA-Z])\s*\}\s*\{\s*d\s*([a-zA-Z])\s*\}")
 _ROMAN = re.compile(r"\{\s*\\rm\s+([^{}]*)\}")
 _ALIGNED = re.compile(r"\\(?:begin|end)\s*\{(?:aligned|align\*?|gathered|split|equation\*?)\}")
@@ -123,30 +123,30 @@ _SPACING = re.compile(
 )
 
 
-def _commands(text: str) -> str:
-    """The text with each command in its one form; commands of fonts and sizes are gone, their contents stay."""
+def _normalize_commands(text: str) -> str:
+    """Write each command in its one form; remove commands of fonts and sizes, and keep their contents."""
     if "\\" not in text:
         return text
     if "\\begin" in text and "\\\\" not in text and _ALIGNED.search(text):
         text = _ALIGNED.sub("", text).replace("&", "")
     text = _DERIVATIVE.sub(r"D_{\1\2}", _ROMAN.sub(r"\\text{\1}", text))
-    text = _SPACING.sub(" ", _COLOUR.sub("", _COUNTED.sub(r"\1", text)))
+    text = _SPACING.sub(" ", _COLOUR.sub("", _COMBINATIONS.sub(r"\1", text)))
     parts, place = [], 0
-    while found := _COMMAND.search(text, place):
-        parts.append(text[place : found.start()])
-        place = found.end()
-        name, sign = found[1], found[2]
+    while command := _COMMAND.search(text, place):
+        parts.append(text[place : command.start()])
+        place = command.end()
+        name, sign = command[1], command[2]
         if sign is not None:
             parts.append(_SIGN_COMMANDS.get(sign, f"\\{sign}"))
-        elif name in _DROPPED:
+        elif name in _LAYOUT_COMMANDS:
             if text.startswith(".", place) and name in ("left", "right"):  # an invisible bracket
                 place += 1
         elif name in _SPACES:
             parts.append(" ")
-        elif name in _UNWRAPPED:
-            continue  # the braces stay as a group
-        elif name in _TEXTS and (opened := _ARGUMENT.match(text, place)) and (end := _closing(text, opened.end())):
-            parts.append(_text(name, text[opened.end() : end]))
+        elif name in _FONT_COMMANDS:
+            continue  # the braces remain as a group
+        elif name in _TEXTS and (brace := _ARGUMENT.match(text, place)) and (end := _closing(text, brace.end())):
+            parts.append(_normalize_text(name, text[brace.end() : end]))
             place = end + 1
         elif name in _TEXTS:  # \text 5, \mathrm x
             continue
@@ -156,7 +156,7 @@ def _commands(text: str) -> str:
                 parts.append(" ")
         else:
             parts.append(f"\\{name}")
-            if text[place : place + 1].isalpha() and text[found.end() - 1] == "*":
+            if text[place : place + 1].isalpha() and text[command.end() - 1] == "*":
                 parts.append(" ")
     parts.append(text[place:])
     return "".join(parts)
@@ -183,12 +183,12 @@ _SIGN_COMMANDS = {
 
 
 def _closing(text: str, place: int) -> int | None:
-    """Place of the brace that closes the one opened before `place`."""
+    """The place of the brace that closes the one opened before `place`; None if it never closes."""
     depth = 1
-    for found in _BRACE.finditer(text, place):
-        depth += (found[0] == "{") - (found[0] == "}")
+    for brace in _BRACE.finditer(text, place):
+        depth += (brace[0] == "{") - (brace[0] == "}")
         if not depth:
-            return found.start()
+            return brace.start()
     return None
 
 
@@ -198,9 +198,9 @@ _NUMBER_FIRST = re.compile(r"([+-]?\d[\d.,]*(?:/\d+)?)\s*(\D+)", re.DOTALL)
 _MATHEMATICAL = re.compile(r"[\s(+-]*[\d.][\d\s.,%/^:{}()+-]*|\\.*|.*\$.*")
 
 
-def _text(name: str, content: str) -> str:
-    r"""\text{...} around words; numbers and single letters that \mathrm sets upright are mathematics."""
-    inner = _commands(content)
+def _normalize_text(name: str, content: str) -> str:
+    r"""Put words in \text{...}; numbers and single letters that \mathrm sets upright are mathematics."""
+    inner = _normalize_commands(content)
     stripped = inner.strip()
     if _LETTER_CONSTANT.fullmatch(stripped):
         return stripped
@@ -216,18 +216,18 @@ def _text(name: str, content: str) -> str:
         return f" {stripped} "
     if number := _NUMBER_FIRST.fullmatch(stripped):  # \text{52 cows}
         words = number[2].strip()
-        return f"{number[1]}\\%" if words in ("%", "\\%") else f"{number[1]} \\text{{{_flat(words)}}}"
-    return f"\\text{{{_flat(inner)}}}"
+        return f"{number[1]}\\%" if words in ("%", "\\%") else f"{number[1]} \\text{{{_flatten(words)}}}"
+    return f"\\text{{{_flatten(inner)}}}"
 
 
-# 3, 5, and 7; B and C; k = 1: values that \text sets
+# Values inside \text: 3, 5, and 7; B and C; k = 1.
 _LISTED_TEXT = re.compile(r"(?:(?:and|or|to|between|from|[A-Za-z]|-?\d[\d.]*)(?![A-Za-z\d])[\s,;=]*)+")
 _SINGLE = re.compile(r"and|or|to|between|from|[A-Za-z]|\d+ [A-Za-z]|[\s,;]*(?:and|or|to|between|from)[\s,;]*")
 _NAMED_FUNCTIONS = {*FUNCTIONS, "log", "lg"}
 
 
-def _flat(text: str) -> str:
-    r"""Text of \text without dollars, inner \text and braces: words are read, not typeset."""
+def _flatten(text: str) -> str:
+    r"""Remove dollar signs, inner \text and braces from the words of \text, which are read, not typeset."""
     text = text.replace("\\,", " ").replace("\\$", " USD ").replace("\\%", " percent ")
     return re.sub(r"[{}$]|\\text", "", text)
 
@@ -253,59 +253,59 @@ _LONE_LETTER = re.compile(r"\\text\{\s*([a-z])\s*\}")
 _AROUND = re.compile(r"^(?:[=:~,;]|\\approx|\\,|\s|\\to(?![a-z]))+|(?:[,;:~]|\\,|\s|(?<!\\)\\\\)+$")
 
 
-def uniform(text: str) -> str:
-    """The answer `text` in uniform writing; longer than MAX_CHARACTERS it is only stripped.
+def normalize(text: str) -> str:
+    """Returns the normalized text of an answer; beyond MAX_CHARACTERS only its spaces are normalized.
 
-    A list as computers write it, ["4", "9"], becomes 4, 9.
+    A list in the notation of JSON or Python, ["4", "9"], becomes 4, 9.
     """
     text = " ".join(_SPACE.sub(" ", text).split())
     if len(text) > MAX_CHARACTERS:
         return text
-    if (listed := _listed(text)) is not None:
-        return ", ".join(map(uniform, listed))
+    if (texts := _texts_of_list(text)) is not None:
+        return ", ".join(map(normalize, texts))
     if not text.isascii():
-        text = _ascii(text)
+        text = _to_ascii(text)
     if "*" in text or "`" in text or "__" in text:
         bold = _MARKDOWN.fullmatch(text.strip(" ."))
         text = next(group for group in bold.groups() if group) if bold else text
-    text = _DOLLAR.sub("", _commands(_THIN_COMMA.sub(r",\1", text)).replace("~", " "))
+    text = _DOLLAR.sub("", _normalize_commands(_THIN_COMMA.sub(r",\1", text)).replace("~", " "))
     if "\\" in text or "'" in text:
-        text = _OVER.sub(_fraction, _PRIMES.sub(lambda found: found[1] or found[2], text))
+        text = _OVER.sub(_fraction, _PRIMES.sub(lambda match: match[1] or match[2], text))
         text = _LONE_LETTER.sub(r"\1", text) if _LONE_LETTER.fullmatch(text) else text
         text = _UNIT_FRACTION.sub(r"\1/\2", text)
     text = _CIRCLE.sub("^{\\\\circ}", text)
     text = _MIXED_AND.sub(r"\1 ", text.replace("...", "\\ldots "))
     text = _CHOOSE.sub(r"\2(\1,\3)", _BRACED_SIGN.sub(r"\1", text)) if "_" in text else _BRACED_SIGN.sub(r"\1", text)
-    text = _GROUPS.sub(lambda found: found[1] + re.sub(r"\D", "", found[2]), text)
+    text = _GROUPS.sub(lambda match: match[1] + re.sub(r"\D", "", match[2]), text)
     text = _DECIMAL_COMMA.sub(r"\1.\2", text).replace("{,}", ",")
     text = text.replace("\\,", " ")
-    return _strip(" ".join(text.split()))
+    return _strip_decoration(" ".join(text.split()))
 
 
-def _fraction(found: re.Match) -> str:
-    above, command, below = found.groups()[:3] if found[2] else found.groups()[3:]
+def _fraction(match: re.Match) -> str:
+    above, command, below = match.groups()[:3] if match[2] else match.groups()[3:]
     return f"\\{'frac' if command == 'over' else 'binom'}{{{above.strip()}}}{{{below.strip()}}}"
 
 
 _QUOTED = re.compile(r"""^\[\s*(?:"[^"]*"|'[^']*')""")
 
 
-def _listed(text: str) -> list[str] | None:
-    """Texts of a list in JSON or Python's writing; a backslash in it is one of LaTeX, doubled or not."""
+def _texts_of_list(text: str) -> list[str] | None:
+    """The texts of a list in JSON or Python, else None; a backslash in it belongs to LaTeX, whether doubled or not."""
     if not _QUOTED.match(text) or not text.endswith("]"):
         return None
-    doubled = re.sub(r"(?<!\\)\\(?!\\)", r"\\\\", text)
-    for read in (json.loads, ast.literal_eval):
+    escaped = re.sub(r"(?<!\\)\\(?!\\)", r"\\\\", text)
+    for parse in (json.loads, ast.literal_eval):
         try:
-            values = read(doubled)
+            values = parse(escaped)
         except (ValueError, SyntaxError):
             continue
         return [str(value) for value in values] if isinstance(values, list) else None
     return None
 
 
-def _strip(text: str) -> str:
-    """Without what stands around an answer: a relation sign before it, stops behind it, braces that hold all of it."""
+def _strip_decoration(text: str) -> str:
+    """Remove what surrounds an answer: a relation sign before it, punctuation after it, braces around all of it."""
     while True:
         before = text
         text = _AROUND.sub("", text).strip()
@@ -323,7 +323,7 @@ _TOWER = re.compile(r"(?:(?:\^|\*\*)\s*(?:[({][^(){}^]*|[\w.\\]+\s*)){2}(?:\^|\*
 
 
 def is_too_complex(text: str) -> bool:
-    """A uniform text that is too long, too deeply nested or a tower of powers, so that nobody tries to compute it."""
+    """Whether a normalized text is too long, too deeply nested or a tower of powers, and must not be computed."""
     if len(text) > MAX_CHARACTERS:
         return True
     depth = deepest = 0
@@ -334,7 +334,7 @@ def is_too_complex(text: str) -> bool:
 
 
 def is_balanced(text: str) -> bool:
-    """Every brace that opens closes; escaped ones do not count."""
+    """Whether every brace that opens also closes; escaped braces do not count."""
     depth = 0
     for brace in _BRACE.findall(text):
         depth += (brace == "{") - (brace == "}")

@@ -1,4 +1,4 @@
-"""Words behind (or before) a number: multipliers such as million, units with their sizes, and other nouns."""
+"""Reads the words after (or before) a number: multipliers such as million, units with their sizes, and other nouns."""
 
 import re
 from fractions import Fraction
@@ -9,7 +9,7 @@ MULTIPLIERS = {
     "quadrillion": 10**15, "bn": 10**9, "mn": 10**6, "lakh": 10**5, "crore": 10**7, "万": 10**4, "亿": 10**8,
 }  # fmt: skip
 
-# dimension: {name: (size, other names)}; a prefix of SI is part of a name here, so that nothing is guessed
+# dimension: {name: (size, other names)}. An SI prefix is part of the name, so that nothing is guessed.
 _UNITS: dict[str, dict[str, tuple[str, str]]] = {
     "length": {
         "meter": ("1", "m metre 米"),
@@ -65,19 +65,19 @@ _UNITS: dict[str, dict[str, tuple[str, str]]] = {
 
 
 def _table() -> dict[str, tuple[str, Fraction]]:
-    found = {}
+    sizes = {}
     for dimension, units in _UNITS.items():
         for name, (size, others) in units.items():
             for alias in (name, *others.split()):
-                found[alias] = (dimension, Fraction(size))
-    return found
+                sizes[alias] = (dimension, Fraction(size))
+    return sizes
 
 
 _SIZES = _table()
 _COMPOUND = {"mph": "mile/hour", "kph": "kilometer/hour", "kmh": "kilometer/hour", "kmph": "kilometer/hour",
 "mps": "meter/second",
              "fps": "foot/second", "cc": "cm^3", "sqft": "ft^2", "rpm": "revolution/minute", "ph": ""}  # fmt: skip
-# Of these a reference that states one wants one, whatever it is behind.
+# If the reference has one of these words, so must the answer, whatever it qualifies.
 ESSENTIAL = set(
     "am pm a.m p.m north south east west n s e w northeast northwest southeast southwest up down left right above "
     "below win loss "
@@ -87,7 +87,7 @@ _EMPTY = set(
     "unit total altogether each exactly only about of the a an in approximately equal answer sq places".split()
 )
 _SQUARE, _CUBIC = ("square", "sq", "sq.", "平方"), ("cubic", "cu", "立方")
-# Behind a number these make it another one, or no statement.
+# After a number these words change its value, or deny it.
 _CHANGING = set(
     "and or not no if when where factorial over minus plus times divided power choose root modulo mod half halves "
     "third thirds quarter "
@@ -104,7 +104,7 @@ _CHANGING = set(
 
 
 class Unit(NamedTuple):
-    """dimensions: (name, power) of known units; size: in each dimension's first unit; words: what else is there."""
+    """dimensions: (name, power) of known units. size: in the first unit of each dimension. words: all other words."""
 
     dimensions: tuple[tuple[str, int], ...] = ()
     size: Fraction = Fraction(1)
@@ -121,9 +121,9 @@ _PER = {"/", "per"}
 
 
 def read(text: str) -> tuple[int, Unit] | None:
-    """(factor by which the words multiply, unit) of the words of a quantity; None where they are no words.
+    """Returns (factor by which the words multiply, unit) of a quantity's words; None if they are not words of one.
 
-    text: without dollars, braces of \\text and commands; `^2` behind a unit raises it.
+    text: without dollars, braces of \\text and commands; `^2` after a unit is its power.
     """
     text = text.replace("\\%", " percent ").replace("\\$", " dollar ").replace("\\cdot", " ").replace("\\", " ").strip()
     if not text:
@@ -176,8 +176,8 @@ def read(text: str) -> tuple[int, Unit] | None:
             dimensions |= dict(inner.dimensions)
             size *= inner.size
             words += inner.words
-        elif known := _known(token):
-            name, one = known
+        elif entry := _unit_of(token):
+            name, one = entry
             dimensions[name] = dimensions.get(name, 0) + side * power
             size *= one ** (side * power)
             last, power = (name, one, side), 1
@@ -190,17 +190,17 @@ def read(text: str) -> tuple[int, Unit] | None:
         elif lower in ("squared", "cubed") or token in "$%+-":
             return None
         elif _singular(lower) not in _EMPTY:
-            # letters beside a number are variables, not a word: 3 x i
+            # Letters next to a number are variables, not a word: 3 x i.
             if len(lower) <= 2 and lower not in ESSENTIAL and lower.isascii():
                 return None
             if lower in MULTIPLIERS:
                 return None
             words.append(_singular(lower))
             power = 1
-    left = tuple(sorted((name, number) for name, number in dimensions.items() if number))
-    if any(name in ("share", "angle") and number != 1 for name, number in left):
+    remaining = tuple(sorted((name, number) for name, number in dimensions.items() if number))
+    if any(name in ("share", "angle") and number != 1 for name, number in remaining):
         return None
-    return factor, Unit(left, size, tuple(words))
+    return factor, Unit(remaining, size, tuple(words))
 
 
 def product(first: Unit, second: Unit) -> Unit:
@@ -212,12 +212,12 @@ def product(first: Unit, second: Unit) -> Unit:
 
 def _is_changing(token: str) -> bool:
     word = token.lower().rstrip(".")
-    if _known(token):
+    if _unit_of(token):
         return False
     return bool({word, _singular(word)} & _CHANGING) or word.endswith(("n't", "illionth", "illionths"))
 
 
-def _known(token: str) -> tuple[str, Fraction] | None:
+def _unit_of(token: str) -> tuple[str, Fraction] | None:
     token = token.rstrip(".") if token.rstrip(".") in _SIZES else token
     if token in _SIZES:
         return _SIZES[token]
@@ -236,19 +236,19 @@ def _singular(word: str) -> str:
 
 
 def agree(gold: Unit, answer: Unit) -> Fraction | None:
-    """What the answer's number is multiplied by to stand in the reference's unit; None where the two units differ.
+    """The factor that converts the answer's number to the reference's unit; None if the units differ.
 
-    A unit that only one side states is no difference, but a direction or half of the day that the reference states is.
+    A unit that only one side states makes no difference, but the answer needs the ESSENTIAL words of the reference.
     """
     if not answer.is_stated or not gold.is_stated:
         if set(gold.words) & ESSENTIAL and not set(answer.words) & ESSENTIAL:
             return None
-        # 5' for 5: a mark that makes a degree smaller is no unit that may be left out
+        # 5' for 5: a minute of arc, unlike other units, must not be left out.
         return None if answer.dimensions == (("angle", 1),) and answer.size != 1 else Fraction(1)
     if gold.dimensions != answer.dimensions:
         if gold.dimensions and answer.dimensions:
             return None
-        # 3 cups of tea and 3 tea: words that both sides have, beside a unit that one of them has
+        # 3 cups of tea and 3 tea: both sides have the words, and one has a unit as well.
         return Fraction(1) if gold.words and answer.words and _contained(gold.words, answer.words) else None
     if gold.words != answer.words and not _contained(gold.words, answer.words):
         return None
@@ -258,7 +258,7 @@ def agree(gold: Unit, answer: Unit) -> Fraction | None:
 
 
 def _contained(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
-    """Whether the shorter list of words is within the longer one, in order, or empty."""
+    """Whether the longer list of words has all words of the shorter one, in the same order."""
     short, long = sorted((first, second), key=len)
     rest = iter(long)
     return all(word in rest for word in short)

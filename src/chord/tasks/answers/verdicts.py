@@ -1,4 +1,4 @@
-"""Verdicts with three values: yes, no and undecided (None), which is never rewarded."""
+"""A verdict has three values: yes, no and undecided (None), which is never rewarded."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -8,24 +8,24 @@ T = TypeVar("T")
 
 
 def every(verdicts: Iterable[Verdict]) -> Verdict:
-    found = list(verdicts)
-    return False if False in found else None if None in found else True
+    members = list(verdicts)
+    return False if False in members else None if None in members else True
 
 
 def either(verdicts: Iterable[Verdict]) -> Verdict:
-    found = list(verdicts)
-    return True if True in found else None if None in found else False
+    members = list(verdicts)
+    return True if True in members else None if None in members else False
 
 
 def in_order(gold: Sequence[T], answer: Sequence[T], compare: Callable[[T, T], Verdict]) -> Verdict:
-    """Whether both have the same members in the same order."""
+    """Whether both sequences have the same members in the same order."""
     if len(gold) != len(answer):
         return False
     return every(compare(*pair) for pair in zip(gold, answer, strict=True))
 
 
 def in_any_order(gold: Sequence[T], answer: Sequence[T], compare: Callable[[T, T], Verdict]) -> Verdict:
-    """Whether each member of the reference has a partner of its own in the answer."""
+    """Whether each member of the reference can be paired with a different member of the answer."""
     if len(gold) != len(answer):
         return False
     verdicts = [[compare(one, other) for other in answer] for one in gold]

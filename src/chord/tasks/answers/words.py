@@ -1,9 +1,9 @@
-"""Answers in words: which runs of letters are words, how they are compared, what some of them stand for."""
+"""Reads answers in words: which runs of letters are words, how they are normalized, what some of them stand for."""
 
 import re
 
 from chord.tasks.answers import tokens, trees, units
-from chord.tasks.answers.kinds import EMPTY, WHOLE, Answer, Opaque, Value, Words
+from chord.tasks.answers.kinds import ALL_REALS, EMPTY, Answer, Opaque, Value, Words
 from chord.tasks.answers.units import NONE
 
 _ONLY_WORDS = re.compile(r"[A-Za-z\s.,;:!?'\"()-]+")
@@ -12,7 +12,7 @@ _PRODUCT_LETTERS = set("abcdfghjklmnpqrstvwxyz")
 
 
 def is_symbolic(word: str) -> bool:
-    """A run of letters that stands for a product or a function and not for a word: xy, ab, sin."""
+    """Whether a run of letters is a product or a function and not a word: xy, ab, sin."""
     if word in _MATHEMATICAL:
         return True
     if 2 <= len(word) <= 3 and not word.islower() and not word.isupper():
@@ -41,14 +41,14 @@ _SHORT_WORDS = {
 
 
 def is_word(text: str) -> bool:
-    """Whether a run of letters in the text is a word. Capitals beside an operator are none: 2RC + C, AB + BC."""
+    """Whether the text has a word in it. Capitals next to an operator are not words: 2RC + C, AB + BC."""
     formula = re.search(r"[\d+*/^=\\]|\s-", text) is not None
     runs = re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", text)
     return any(not (is_symbolic(run) or (formula and run.isupper() and len(run) <= 3)) for run in runs)
 
 
 def read_words(text: str) -> Words | None:
-    """A text of words, or an order of capital letters."""
+    """Read a text of words, or a sequence of capital letters; None for any other text."""
     plain = (
         re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text.replace("\\overline", "").replace("\\ldots", "..."))
         .replace("{", "")
@@ -59,15 +59,15 @@ def read_words(text: str) -> Words | None:
     )
     if not _ONLY_WORDS.fullmatch(plain) or not ("\\text" in text or is_word(plain)):
         return None
-    return Words(normal(plain))
+    return Words(normalize(plain))
 
 
 def _is_ordinary(word: str) -> bool:
-    """Small, Capital at the head or CAPITAL: the case of such a word says nothing; that of aB and xyZ does."""
+    """Whether a word is lower case, Capitalized or ALL CAPITALS: then its case says nothing, unlike in aB or xyZ."""
     return word.islower() or word.isupper() or word.istitle()
 
 
-def normal(text: str) -> str:
+def normalize(text: str) -> str:
     words = re.sub(r"[.,;:!?'\"()-]", " ", text).split()
     text = " ".join(word.casefold() if _is_ordinary(word) else word for word in words)
     text = _ARTICLE.sub("", text)
@@ -106,11 +106,11 @@ NUMBER_WORDS = {
 
 
 def meaning(words: Words) -> Answer | None:
-    """What some words stand for: the empty set, all real numbers, infinity, a small number."""
+    """What the words stand for (the empty set, all real numbers, infinity, a small number); None for other words."""
     if words.text in _NOTHING:
         return EMPTY
     if words.text in _EVERYTHING and words.text != "r":
-        return WHOLE
+        return ALL_REALS
     if words.text in ("infinity", "positive infinity", "infinite"):
         return Opaque("\\infty")
     if words.text == "negative infinity":
@@ -118,6 +118,6 @@ def meaning(words: Words) -> Answer | None:
     if words.text in NUMBER_WORDS:
         return Value(trees.number(NUMBER_WORDS[words.text]), NONE, str(NUMBER_WORDS[words.text]))
     first, _, rest = words.text.partition(" ")
-    if rest and first in NUMBER_WORDS and (read := units.read(rest)) and read[0] == 1:
-        return Value(trees.number(NUMBER_WORDS[first]), read[1], str(NUMBER_WORDS[first]))  # five dollars
+    if rest and first in NUMBER_WORDS and (quantity := units.read(rest)) and quantity[0] == 1:
+        return Value(trees.number(NUMBER_WORDS[first]), quantity[1], str(NUMBER_WORDS[first]))  # five dollars
     return None
