@@ -53,7 +53,7 @@ class Settings(BaseModel):
         """JSON values that the class reads back as settings with the same effect."""
         return self.model_dump(mode="json", context=_SPECIFICATION)
 
-    def content(self) -> dict[str, Any]:
+    def decisive_specification(self) -> dict[str, Any]:
         """The part of the specification that decides what comes out, which need not be complete."""
         return self.model_dump(mode="json", context=_CONTENT)
 

@@ -22,7 +22,7 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
     """Answer each row k times. spec: a GenerateSpec; model: a model folder; out: completions.parquet."""
     settings = GenerateSpec.model_validate(spec)
     inputs = {"model": model, "rows": rows}
-    record = manifest(settings.content(), inputs, **_identity(settings), manifest=_manifest_of(model))
+    record = manifest(settings.decisive_specification(), inputs, **_identity(settings), manifest=_manifest_of(model))
     if isinstance(settings.backend, Endpoint):
         record["server"] = settings.backend.url
     questions = records.read_rows(rows)

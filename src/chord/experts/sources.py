@@ -83,7 +83,7 @@ class Model:
         claim_gpus(getattr(source.backend, "tensor_parallel_size", 1))
         device = "cuda" if torch.cuda.is_available() else "cpu"
         where = {"model": folder_sha256(folder), "environment": environment(), "device": device}
-        self.parts.claim(_identity(source.content(), self.seed, rows) | where)
+        self.parts.claim(_identity(source.decisive_specification(), self.seed, rows) | where)
         prompts = encode_prompts(policy_tokenizer(folder, rows), rows)
         complete = partial(complete_batches, source.backend, folder, source.decoding)
         return _judge_completions(rows, prompts, source, self.seed, self.parts, complete)
@@ -99,7 +99,7 @@ class Server:
         from chord.rollouts.server import ChatServer
 
         source = self.source
-        self.parts.claim(_identity(source.content(), self.seed, rows))
+        self.parts.claim(_identity(source.decisive_specification(), self.seed, rows))
         server = ChatServer(source, source.decoding)
 
         def complete(batches: "list[Batch]") -> "Iterator[tuple[Batch, list[Completion]]]":

@@ -107,15 +107,16 @@ def encode_prompts(tokenizer: "PreTrainedTokenizerBase", rows: Iterable[dict]) -
     message, its text goes before the user's first message.
     """
     merges, special = not takes_system(tokenizer), special_token_pattern(tokenizer)
-    prompts = []
+    token_ids = []
     for row in rows:
         messages = without_system(row["messages"]) if merges else row["messages"]
         marked_messages = [
             message | {"content": special.sub(rf"{OPEN}\g<0>{CLOSE}", message["content"])} for message in messages
         ]
-        pieces = re.split(f"{OPEN}({special.pattern}){CLOSE}", render(tokenizer, marked_messages))
-        prompts.append(_ids(tokenizer, pieces))
-    return prompts
+        token_ids.append(
+            _ids(tokenizer, re.split(f"{OPEN}({special.pattern}){CLOSE}", render(tokenizer, marked_messages)))
+        )
+    return token_ids
 
 
 def response_ids(tokenizer: "PreTrainedTokenizerBase", texts: Iterable[str]) -> list[list[int]]:
@@ -126,14 +127,14 @@ def response_ids(tokenizer: "PreTrainedTokenizerBase", texts: Iterable[str]) -> 
     """
     opening_text, special, end = opening(tokenizer), special_token_pattern(tokenizer), end_token(tokenizer)
     ends = {added_tokens(tokenizer)[number] for number in {end, turn_end(tokenizer)} - {None}}
-    responses = []
+    token_ids = []
     for text in texts:
         if opening_text and text.lstrip().startswith(THINK):
             text = text.lstrip().removeprefix(THINK).removeprefix(opening_text.removeprefix(THINK))
         last = next((one for one in ends if text.endswith(one)), "")
         pieces = re.split(f"({special.pattern})", text.removesuffix(last))
-        responses.append([*_ids(tokenizer, pieces), end])
-    return responses
+        token_ids.append([*_ids(tokenizer, pieces), end])
+    return token_ids
 
 
 def end_token(tokenizer: "PreTrainedTokenizerBase") -> int:

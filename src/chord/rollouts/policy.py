@@ -85,9 +85,12 @@ def declared_ends(folder: Path) -> list[tuple[str, int]]:
     """Returns (file, token id) of each end token in the generation configuration, or else in the model's."""
     for name in ("generation_config.json", "config.json"):
         if (folder / name).is_file():
-            declared = read_json(folder / name).get("eos_token_id")
-            numbers = declared if isinstance(declared, list) else [declared]
-            return [(name, number) for number in numbers if number is not None]
+            token_ids = read_json(folder / name).get("eos_token_id")
+            return [
+                (name, number)
+                for number in (token_ids if isinstance(token_ids, list) else [token_ids])
+                if number is not None
+            ]
     return []
 
 
