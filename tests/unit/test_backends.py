@@ -40,17 +40,20 @@ def spec(**backend) -> GenerateSpec:
 
 def test_the_default_is_transformers_and_its_workers_decide_nothing():
     assert GenerateSpec.model_validate(SPEC) == spec(kind="huggingface")
-    assert spec(kind="huggingface", workers=4).content() == spec(kind="huggingface").content()
-    assert spec(kind="huggingface").content()["backend"] == {"kind": "huggingface"}
+    assert (
+        spec(kind="huggingface", workers=4).decisive_specification()
+        == spec(kind="huggingface").decisive_specification()
+    )
+    assert spec(kind="huggingface").decisive_specification()["backend"] == {"kind": "huggingface"}
 
 
 def test_the_backend_decides_but_not_where_a_server_stands():
     here = spec(kind="server", url="http://localhost:8000/v1", model="m")
     there = spec(kind="server", url="https://gpu-7:9000/v1", model="m", concurrency=4, timeout_seconds=60)
-    assert here.content() == there.content()
+    assert here.decisive_specification() == there.decisive_specification()
     contents = [here, spec(kind="server", url="http://localhost:8000/v1", model="n"), spec(kind="vllm")]
     contents += [spec(kind="vllm", max_model_len=512), spec(kind="huggingface")]
-    assert len({json.dumps(one.content()) for one in contents}) == len(contents)
+    assert len({json.dumps(one.decisive_specification()) for one in contents}) == len(contents)
 
 
 @pytest.mark.parametrize(

@@ -87,16 +87,17 @@ def test_a_plugin_whose_module_is_missing_is_named(site):
 # A settings class is built once, so what a configuration accepts is looked at in a process of its own.
 READ = """
 import json, sys
-from pydantic import ValidationError
+from chord.study.problems import Layer, Problems, validate
 from chord.training.train_spec import HybridStage
 stage = json.loads(sys.argv[1])
 try:
-    stage = HybridStage.model_validate(stage)
+    stage = validate(HybridStage, stage, [Layer("method.yaml", stage)])
     print(json.dumps(stage.model_dump(mode="json")))
     from chord.plugins import plugin_records
     print(json.dumps(plugin_records(stage.objective.plugin_names)))
-except ValidationError as error:
-    print(error.errors()[0]["ctx"])
+except Problems as problems:
+    for line in problems.lines:
+        print(line)
 from chord.study.schemas import schema_text
 print("doubt" in schema_text("method"))
 """
@@ -135,8 +136,12 @@ def test_an_installed_token_weight_is_validated_like_our_own(tmp_path):
     assert json.loads(stage)["token_weight"] == {"name": "doubt"}
     assert json.loads(records)["chord.token_weights:doubt"]["version"] == "1.2"
     assert in_schema == "False", "committed schemas must not depend on what is installed"
-    names, _ = read(tmp_path, {"name": "daubt"}).stdout.splitlines()
-    assert all(f"'{name}'" in names for name in ("doubt", "power", "one"))
+    message, _ = read(tmp_path, {"name": "daubt"}).stdout.splitlines()
+    assert message.startswith("method.yaml: token_weight.name: ")
+    assert "doubt, entropy_norm" in message
+    assert "did you mean 'doubt'" in message
+    message, _ = read(tmp_path, {"name": "doubt", "limit": 1}).stdout.splitlines()
+    assert message == "method.yaml: token_weight.limit: unknown key; expected one of name"
 
 
 @pytest.mark.parametrize(

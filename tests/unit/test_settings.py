@@ -74,7 +74,11 @@ def test_a_specification_names_what_has_an_effect_and_is_no_default(given, named
 
 
 def test_what_only_changes_the_time_is_no_content():
-    assert job(workers=4, url="there").content() == job().content() == {"seed": 3, "top_p": 1.0}
+    assert (
+        job(workers=4, url="there").decisive_specification()
+        == job().decisive_specification()
+        == {"seed": 3, "top_p": 1.0}
+    )
 
 
 def test_settings_without_effect_are_named_wherever_they_stand():

@@ -26,14 +26,17 @@ class Choice:
         self.group = group
         self.base = base
 
-    def __get_pydantic_core_schema__(self, own: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def union(self, own: Any) -> Any:
+        """The union of our own parts and the installed ones."""
         parts = {_name(part): part for part in get_args(own)}
         for name, plugin in plugins(self.group).items():
             if name in parts:
                 raise UserError(f"plug-in {plugin}: chord has a part {name} of its own; expected another name")
             parts[name] = self._part(plugin)
-        every = Union[tuple(parts.values())]  # noqa: UP007 - of a number of classes that is not known here
-        return handler.generate_schema(Annotated[every, Field(discriminator="name")])
+        return Union[tuple(parts.values())]  # noqa: UP007 - of a number of classes that is not known here
+
+    def __get_pydantic_core_schema__(self, own: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return handler.generate_schema(Annotated[self.union(own), Field(discriminator="name")])
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         own = core["choices"].keys() - plugins(self.group).keys()

@@ -105,10 +105,10 @@ class _Loader:
             self.say_all(limits.of_warmup(settings, methods, data))
         self._check_claims(settings)
         self.say_all(consistency.of_paper_setting(settings, self.root / "config/paper/reported.yaml"))
-        bases = self._bases(settings)
-        grids = self._grids(settings, methods, comparisons)
         self.say_all(consistency.of_parts(settings, benchmarks))
         self.say_all(consistency.of_benchmarks(settings, benchmarks))
+        bases = further_bases(settings, self._layer)
+        grids = self._grids(settings, methods, comparisons)
         return Study(
             name=name,
             root=self.root,
@@ -367,13 +367,6 @@ class _Loader:
             validate(ClaimsFile, values, [Layer(self._shown(path), values)])
         except Problems as problems:
             self.lines += problems.lines
-
-    def _bases(self, settings: StudyFile) -> dict[str, PretrainSpec]:
-        try:
-            return further_bases(settings, self._layer)
-        except Problems as problems:
-            self.lines += problems.lines
-            return {}
 
     def _grids(
         self, settings: StudyFile, methods: dict[str, Method], comparisons: dict[str, Comparison]

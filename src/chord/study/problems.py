@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from chord.objectives.parts import Choice
 from chord.settings import Settings
 from chord.study.reading import CHOOSERS, merge
 
@@ -160,7 +161,7 @@ def _inside(annotation: Any, value: Any, key: str | int) -> tuple[Any, Any]:
     owner = _model(annotation, value)
     if owner:  # otherwise it is dict[name, item] or list[item]
         field = owner.model_fields.get(str(key))
-        annotation = field.annotation if field else None
+        annotation = _annotation(field) if field else None
     else:
         annotation = (get_args(annotation) or (None,))[-1]
     if isinstance(value, dict):
@@ -207,11 +208,17 @@ def _expected(field: FieldInfo | None) -> str:
         return "a value"
     if field.description:
         return field.description
-    chosen = sorted(_choices_of(field.annotation))
+    chosen = sorted(_choices_of(_annotation(field)))
     if chosen:
         return f"a part that is one of {', '.join(chosen)}"
     model = _model(field.annotation, None)
     return f"keys {', '.join(model.model_fields)}" if model else WORDS.get(field.annotation, "a value")
+
+
+def _annotation(field: FieldInfo) -> Any:
+    """What may stand at a field, parts of installed packages included."""
+    choice = next((mark for mark in field.metadata if isinstance(mark, Choice)), None)
+    return choice.union(field.annotation) if choice else field.annotation
 
 
 def _fields(model: type[BaseModel], value: Any, keys: Keys) -> dict[str, FieldInfo]:
