@@ -238,12 +238,12 @@ def score_million(arguments: argparse.Namespace) -> None:
                 )
             )
         record = {"method": "x", "seed_index": 0, "benchmark": "x", "k": k, "spec_hash": "x", "manifest": None}
-        given, out = Path(folder, "completions.parquet"), Path(folder, "scores.parquet")
-        records.write(given, pa.concat_tables(parts), record)
+        completions, out = Path(folder, "completions.parquet"), Path(folder, "scores.parquet")
+        records.write(completions, pa.concat_tables(parts), record)
         del parts
         wall, here, workers = time.perf_counter(), time.process_time(), _workers_cpu()
         with cProfile.Profile() if arguments.profile else nullcontext() as profile:
-            score.run(given, Path(folder, "rows.jsonl"), out)
+            score.run(completions, Path(folder, "rows.jsonl"), out)
         wall, here = time.perf_counter() - wall, time.process_time() - here
         print(
             f"{questions * k:,} completions in {wall:.1f} s wall; CPU {here:.1f} s here, "
