@@ -169,7 +169,7 @@ def _coverage(options: argparse.Namespace) -> None:
 
 def _schema(options: argparse.Namespace) -> None:
     from chord.io.files import write_text
-    from chord.study.settings import FILES, schema_text
+    from chord.study.study_file import FILES, schema_text
 
     for kind in FILES:
         write_text(options.out / f"{kind}.schema.json", schema_text(kind))

@@ -11,7 +11,7 @@ import pytest
 from chord import cli
 from chord.analysis.catalogue import TABLES
 from chord.objectives import AnySchedule
-from chord.study.settings import FILES
+from chord.study.study_file import FILES
 from chord.training.train_spec import HybridStage
 from tests.helpers.study_files import CLAIMS_FILE, STUDY_FILE, Root
 
@@ -410,7 +410,7 @@ def test_all_problems_of_all_files_are_told_one_line_each(root, capsys):
     + [(text, text) for text in ("on", "no", "yes", "010", "2020-01-01", "1:30", "0x10", ".nan", "1_000", "True")],
 )
 def test_yaml_values_are_what_they_look_like(tmp_path, text, value):
-    from chord.study.reading import read_yaml
+    from chord.study.yaml_files import read_yaml
 
     (tmp_path / "a.yaml").write_text(f"key: {text}\n")
     assert read_yaml(tmp_path / "a.yaml", "a.yaml") == {"key": value}

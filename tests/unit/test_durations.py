@@ -4,7 +4,7 @@ import pytest
 
 from chord import cli
 from chord.study import load_study
-from chord.study.values import whole_minutes
+from chord.study.yaml_values import whole_minutes
 from tests.helpers.study_files import STUDY_FILE, Root
 
 

@@ -11,7 +11,7 @@ import chord
 from chord.objectives import named
 from chord.objectives.hybrid import Objective
 from chord.study.loading import load_study
-from chord.study.reading import merge, read_yaml
+from chord.study.yaml_files import merge, read_yaml
 from chord.training.train_spec import HybridStage
 
 CONFIG = Path(__file__).parents[2] / "config"

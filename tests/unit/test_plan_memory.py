@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, Qwen2Config, Qwen2For
 
 from chord.plan.rank import CPU_PROCESS, Rank
 from chord.study.hardware import MODELS, ModelShape, find_shape
-from chord.study.reading import read_yaml
+from chord.study.yaml_files import read_yaml
 from chord.training.scale.scale_spec import Scale
 from chord.training.train_spec import Lora
 

@@ -87,7 +87,7 @@ def test_a_plugin_whose_module_is_missing_is_named(site):
 # A settings class is built once, so what a configuration accepts is looked at in a process of its own.
 READ = """
 import json, sys
-from chord.study.problems import Layer, Problems, validate
+from chord.study.config_problems import Layer, Problems, validate
 from chord.training.train_spec import HybridStage
 stage = json.loads(sys.argv[1])
 try:

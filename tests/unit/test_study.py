@@ -11,7 +11,7 @@ from chord.errors import UserError
 from chord.objectives.schedules import Constant, Cosine
 from chord.rollouts import Decoding
 from chord.study import load_study
-from chord.study.reading import merge
+from chord.study.yaml_files import merge
 from chord.training.train_spec import TrainSpec
 from tests.helpers.study_files import CLAIMS_FILE, STUDY_FILE, Root
 

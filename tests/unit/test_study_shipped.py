@@ -15,8 +15,8 @@ from chord.plan import plan_text, work
 from chord.study import Study, load_study
 from chord.study.hub import repositories
 from chord.study.loading import FOLDERS
-from chord.study.reading import read_yaml
-from chord.study.settings import FILES, schema_text
+from chord.study.study_file import FILES, schema_text
+from chord.study.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[2]
 NAMES = {kind: sorted((ROOT / "config" / folder).glob("*.yaml")) for kind, folder in FOLDERS.items()}

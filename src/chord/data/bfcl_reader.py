@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from chord.data import values
+from chord.data import row_values
 from chord.data.hub_folder import data_files, read_data_file
 from chord.data.row_format import render, row, user_text
 from chord.data.rows_spec import BfclSource
@@ -43,16 +43,16 @@ def bfcl_rows(source: BfclSource, folder: Path) -> Iterator[dict]:
     for category, (questions, answers) in bfcl_files(source, folder).items():
         truths: dict[str, list] = {}
         for place, raw in read_data_file(answers) if answers else ():
-            truth = truths[values.label(place, raw, "id")] = _list(place, raw, "ground_truth")
+            truth = truths[row_values.label(place, raw, "id")] = _list(place, raw, "ground_truth")
             _check(place, "ground_truth", truth, [], truth)
         for place, raw in read_data_file(questions):
-            row_id = values.label(place, raw, "id")
+            row_id = row_values.label(place, raw, "id")
             if answers and row_id not in truths:
                 raise UserError(f"{place}: column id: {row_id!r} has no answer in {answers}")
             turns = _list(place, raw, "question")
             if len(turns) != 1:
                 raise UserError(f"{place}: column question: expected one turn, got {len(turns)}")
-            messages = values.messages(place, {"question": turns[0]}, "question")
+            messages = row_values.messages(place, {"question": turns[0]}, "question")
             functions = _list(place, raw, "function")
             _check(place, "function", functions, functions, [])
             yield row(
@@ -69,7 +69,7 @@ def bfcl_rows(source: BfclSource, folder: Path) -> Iterator[dict]:
 
 def _check(place: str, column: str, value: list, functions: list, truth: list) -> None:
     if not all(isinstance(item, dict) for item in value):
-        raise values.wrong(place, column, "a list of objects", value)
+        raise row_values.wrong(place, column, "a list of objects", value)
     try:
         check_question(functions, truth)
     except UserError as error:
@@ -77,7 +77,7 @@ def _check(place: str, column: str, value: list, functions: list, truth: list) -
 
 
 def _list(place: str, raw: dict, column: str) -> list:
-    value = values.value(place, raw, column)
+    value = row_values.value(place, raw, column)
     if not isinstance(value, list):
-        raise values.wrong(place, column, "a list", value)
+        raise row_values.wrong(place, column, "a list", value)
     return value

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from chord.data import values
+from chord.data import row_values
 from chord.data.hub_folder import read_folder
 from chord.data.references import NoReference, reference
 from chord.data.row_format import render, row, user_text
@@ -23,13 +23,13 @@ def column_rows(
     for number, (place, raw) in enumerate(read_folder(folder, source.files)):
         meta = {}
         if columns.messages is not None:
-            messages = prompt_of(values.messages(place, raw, columns.messages))
+            messages = prompt_of(row_values.messages(place, raw, columns.messages))
             question = user_text(messages)
         else:
-            question = values.text(place, raw, columns.question)
+            question = row_values.text(place, raw, columns.question)
             content: list = [question]
             if columns.options is not None:
-                meta["options"] = values.texts(place, raw, columns.options)
+                meta["options"] = row_values.texts(place, raw, columns.options)
                 content.append(meta["options"])
             try:
                 messages = render(source.task, *content)
@@ -37,7 +37,7 @@ def column_rows(
                 raise UserError(f"{place}: column {columns.options or columns.question}: {error}") from None
             question = "\n".join([question, *meta.get("options", [])])
         if columns.rubric is not None:
-            meta["rubric"] = values.criteria(place, raw, columns.rubric)
+            meta["rubric"] = row_values.criteria(place, raw, columns.rubric)
         if not messages or not question.strip():
             raise UserError(f"{place}: column {columns.messages}: expected a message of the user before the answer")
         try:
@@ -56,8 +56,8 @@ def column_rows(
                 f"{place}: column {columns.answer}: expected the index of one of {len(meta['options'])} options, "
                 f"counted from 0, got {gold!r}"
             )
-        row_name = f"{number:06d}" if columns.id is None else values.label(place, raw, columns.id)
-        group = name if columns.group is None else values.label(place, raw, columns.group)
+        row_name = f"{number:06d}" if columns.id is None else row_values.label(place, raw, columns.id)
+        group = name if columns.group is None else row_values.label(place, raw, columns.group)
         yield row(f"{name}-{row_name}", messages, gold, source.task, group, question, **meta)
 
 

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from chord.data.draw import Draw, draw_splits
 from chord.data.hub_folder import data_files, source_folder
 from chord.data.pool import Pool, column_pool, openr1_pool, toolace_pool
 from chord.data.row_format import check_disjoint, check_rows
 from chord.data.rows_spec import OpenR1Source, Place, PrepareSpec, SplitsSource, ToolAceSource, WorldSource
+from chord.data.splits import Draw, draw_splits
 from chord.errors import UserError
 from chord.io.files import read_jsonl, write_json, write_jsonl
 from chord.io.provenance import file_sha256, manifest

@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from chord.data import values
+from chord.data import row_values
 from chord.data.rows_spec import ColumnRows
 from chord.errors import UserError
 
@@ -29,14 +29,14 @@ def reference(place: str, raw: dict, source: ColumnRows) -> str:
     column = source.columns.answer
     if column is None:
         return ""
-    value = values.value(place, raw, column)
+    value = row_values.value(place, raw, column)
     if is_absent(value, source.task):
-        raise NoReference(str(values.wrong(place, column, "an answer", value)))
+        raise NoReference(str(row_values.wrong(place, column, "an answer", value)))
     if source.task == "tool_call":
-        return values.calls(place, raw, column)
+        return row_values.calls(place, raw, column)
     if source.task in MATHS and source.answers == "text":
         return _mathematics(place, column, value, value)
-    return values.answer(place, raw, column, source.answers)
+    return row_values.answer(place, raw, column, source.answers)
 
 
 def is_absent(value: Any, task: str) -> bool:
@@ -60,21 +60,21 @@ def _mathematics(place: str, column: str, value: Any, column_value: Any) -> str:
         parts = [part for part in value.values() if part is not None]  # Arrow pads the keys of other rows
         if len(parts) == 1:
             return _mathematics(place, column, parts[0], column_value)
-        raise values.wrong(
+        raise row_values.wrong(
             place, column, "text, a number, or a list of them, not an object of several values", column_value
         )
     if isinstance(value, list):
         if len(value) == 1:
             return _mathematics(place, column, value[0], column_value)
         if any(is_absent(part, "math") or not _is_plain(part) for part in value):
-            raise values.wrong(place, column, "a list of texts or numbers", column_value)
-        parts = [values.as_text(part).strip() for part in value]
+            raise row_values.wrong(place, column, "a list of texts or numbers", column_value)
+        parts = [row_values.as_text(part).strip() for part in value]
         if any(map(_has_comma, parts)):
-            raise values.wrong(place, column, "a list whose parts have no comma outside brackets", column_value)
+            raise row_values.wrong(place, column, "a list whose parts have no comma outside brackets", column_value)
         return ", ".join(parts)
     if not _is_plain(value):
-        raise values.wrong(place, column, "text or a number", column_value)
-    return values.as_text(value).strip()
+        raise row_values.wrong(place, column, "text or a number", column_value)
+    return row_values.as_text(value).strip()
 
 
 def _is_plain(value: Any) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from chord.data import values
+from chord.data import row_values
 from chord.data.hub_folder import read_folder
 
 QUOTES, OPENING, CLOSING = "\"'", "([{", ")]}"
@@ -34,13 +34,13 @@ class UnreadableCall(ValueError):
 
 def read_toolace(folder: Path, globs: tuple[str, ...]) -> Iterator[ToolAceDialogue]:
     for number, (place, raw) in enumerate(read_folder(folder, globs)):
-        system = values.text(place, raw, "system")
-        turns = values.value(place, raw, "conversations")
+        system = row_values.text(place, raw, "system")
+        turns = row_values.value(place, raw, "conversations")
         if not isinstance(turns, list) or not all(
             isinstance(turn, dict) and isinstance(turn.get("from"), str) and isinstance(turn.get("value"), str)
             for turn in turns
         ):
-            raise values.wrong(place, "conversations", "a list of turns with from and value (text)", turns)
+            raise row_values.wrong(place, "conversations", "a list of turns with from and value (text)", turns)
         yield _dialogue(number, system, turns)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from chord.doctor import cluster, free_space, local_data, machine, packages, prompt
 from chord.doctor.finding import Finding, report_text
 from chord.study import Study
-from chord.study.reading import read_yaml
+from chord.study.yaml_files import read_yaml
 
 __all__ = ["Finding", "examine", "report_text"]
 

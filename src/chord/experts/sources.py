@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chord import tasks
-from chord.data import values
+from chord.data import row_values
 from chord.data.columns_reader import prompt_of
 from chord.data.hub_folder import read_folder, source_folder
 from chord.data.openr1_reader import read_openr1
@@ -168,12 +168,12 @@ class Dataset:
         elif self.source.format == "answers":
             for place, raw in read_folder(self.folder, self.source.files):
                 columns = (self.source.question, self.source.thinking, self.source.answer)
-                question, thinking, answer = (values.text(place, raw, column) for column in columns)
+                question, thinking, answer = (row_values.text(place, raw, column) for column in columns)
                 text = f"<think>\n{thinking.strip()}\n</think>\n{answer.strip()}"
                 yield question, [Candidate(text, _of_dataset())]
         else:
             for place, raw in read_folder(self.folder, self.source.files):
-                messages = values.messages(place, raw, self.source.messages)
+                messages = row_values.messages(place, raw, self.source.messages)
                 prompt = prompt_of(messages)
                 if len(prompt) == len(messages):
                     raise UserError(f"{place}: column {self.source.messages}: expected a message of the assistant")

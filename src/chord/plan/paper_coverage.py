@@ -19,7 +19,7 @@ from chord.plan.text import hours_text
 from chord.plan.verdict import refusals
 from chord.settings import Settings
 from chord.study import load_study
-from chord.study.reading import read_yaml
+from chord.study.yaml_files import read_yaml
 
 ITEMS = "config/paper/items.yaml"
 NOT_YET, NO_DATA, MEASURED = "not expressible yet", "data missing", "measured"

@@ -5,8 +5,8 @@ checks everything and reports all problems, one line each. No torch: a workflow 
 """
 
 from chord.study.loading import load_study
-from chord.study.reading import chosen_study
-from chord.study.settings import BASE
 from chord.study.study import Benchmark, Method, Study
+from chord.study.study_file import BASE
+from chord.study.yaml_files import chosen_study
 
 __all__ = ["BASE", "Benchmark", "Method", "Study", "chosen_study", "load_study"]

@@ -6,10 +6,10 @@ from typing import Any
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.tables.reported import read_reported
-from chord.study.problems import Keys, Layer, Problems, unknown, validate, without_effect
-from chord.study.reading import merge, nested
-from chord.study.settings import BASE, StudyFile
+from chord.study.config_problems import Keys, Layer, Problems, unknown, validate, without_effect
 from chord.study.study import Benchmark, Method
+from chord.study.study_file import BASE, StudyFile
+from chord.study.yaml_files import merge, nested
 
 
 def of_comparisons(settings: StudyFile) -> Iterator[tuple[Keys, str]]:

@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 from chord.analysis.specs import Grid, GridAxis, GridReference
-from chord.study.problems import Keys, Layer, Problems, complete, line, unknown, validate
-from chord.study.reading import merge, nested
-from chord.study.settings import BASE, START, Axis, Comparison, StudyFile, Value, value_text
+from chord.study.config_problems import Keys, Layer, Problems, complete, line, unknown, validate
 from chord.study.study import Method
+from chord.study.study_file import BASE, START, Axis, Comparison, StudyFile, Value, value_text
+from chord.study.yaml_files import merge, nested
 from chord.world.pretrain_spec import PretrainSpec
 
 CONTINUED = {"anneal_share": 1.0, "gates": {"enforce": False}}

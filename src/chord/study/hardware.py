@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 from chord.errors import UserError
 from chord.io.files import read_json
 from chord.settings import Settings
-from chord.study.reading import read_yaml
+from chord.study.yaml_files import read_yaml
 from chord.world.pretrain_spec import Architecture
 from chord.world.tokenizer import words
 

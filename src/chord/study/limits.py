@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from chord.data.rows_spec import PrepareSpec
 from chord.experts.experts_spec import ExpertsSpec, ModelSource
 from chord.rollouts import Decoding
+from chord.study.config_problems import Keys
 from chord.study.hardware import find_positions, model_folders
-from chord.study.problems import Keys
-from chord.study.settings import StudyFile
 from chord.study.study import Method, Study
+from chord.study.study_file import StudyFile
 from chord.training.train_spec import HybridStage, SftStage, Stage
 
 Problem = tuple[Keys, str]

@@ -17,6 +17,7 @@ from chord.errors import UserError
 from chord.experts.experts_spec import ExpertsSpec
 from chord.rollouts import Decoding
 from chord.study import consistency, limits, places
+from chord.study.config_problems import Keys, Layer, Problems, complete, line, unknown, validate, without_effect
 from chord.study.expansion import expand, further_bases
 from chord.study.hardware import (
     MODEL_TYPES,
@@ -27,10 +28,9 @@ from chord.study.hardware import (
     model_folders,
     world_shape,
 )
-from chord.study.problems import Keys, Layer, Problems, complete, line, unknown, validate, without_effect
-from chord.study.reading import merge, nested, overlay, read_yaml
-from chord.study.settings import BASE, BenchmarkFile, Comparison, MethodFile, MethodOverride, StudyFile
 from chord.study.study import Benchmark, Method, Study, in_order
+from chord.study.study_file import BASE, BenchmarkFile, Comparison, MethodFile, MethodOverride, StudyFile
+from chord.study.yaml_files import merge, nested, overlay, read_yaml
 from chord.training.train_spec import HybridStage, SftStage
 from chord.world.pretrain_spec import PretrainSpec
 

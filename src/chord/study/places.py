@@ -9,7 +9,7 @@ from chord.data.hub_folder import data_files
 from chord.data.rows_spec import BfclSource, Place
 from chord.errors import UserError
 from chord.experts.experts_spec import ModelSource
-from chord.study.problems import Keys
+from chord.study.config_problems import Keys
 from chord.study.study import Study
 
 Source = Place | ModelSource

@@ -26,10 +26,10 @@ from chord.evaluation.generate_spec import GenerateSpec
 from chord.experts.experts_spec import ExpertsSpec
 from chord.jobs import JOBS, SPECS
 from chord.rollouts import Decoding
+from chord.study.config_problems import unknown
 from chord.study.hardware import Gpu, ModelShape
-from chord.study.problems import unknown
-from chord.study.reading import merge, nested
-from chord.study.settings import BASE, Comparison, Resources, Search, StudyFile
+from chord.study.study_file import BASE, Comparison, Resources, Search, StudyFile
+from chord.study.yaml_files import merge, nested
 from chord.training.train_spec import Stage, TrainSpec
 from chord.world.pretrain_spec import LearningGates, PretrainSpec
 

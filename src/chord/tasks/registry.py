@@ -11,14 +11,14 @@ from chord.tasks.task import Task
 # Where each task is, or the task itself. Modules are imported on use: that of the world imports `chord.tasks.task`.
 TASKS: dict[str, str | Task] = {
     "bfcl": "chord.tasks.bfcl:BFCL",
-    "choice": "chord.world.task:CHOICE",
+    "choice": "chord.world.world_tasks:CHOICE",
     "math": "chord.tasks.math:MATH",
     "math_trinity": "chord.tasks.math:MATH_TRINITY",
     "mmlu_pro": "chord.tasks.mmlu_pro:MMLU_PRO",
     "mmlu_pro_letter": "chord.tasks.mmlu_pro:MMLU_PRO_LETTER",
     "rubric": "chord.tasks.rubric:RUBRIC",
     "tool_call": "chord.tasks.tool_call:TOOL_CALL",
-    "world": "chord.world.task:WORLD",
+    "world": "chord.world.world_tasks:WORLD",
 }
 GROUP = "chord.tasks"  # entry points of installed packages
 SHARED_CODE = ("tasks/__init__.py", "tasks/task.py")  # part of every verdict

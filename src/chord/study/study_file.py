@@ -29,8 +29,8 @@ from chord.experts.experts_spec import ExpertsSpec
 from chord.jobs import RESOURCE_KEYS
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend
 from chord.settings import Distinct, Settings
-from chord.study.problems import unknown
-from chord.study.values import Minutes, Name, Partial, Section, Text
+from chord.study.config_problems import unknown
+from chord.study.yaml_values import Minutes, Name, Partial, Section, Text
 from chord.training.scale.scale_spec import Scale
 from chord.training.train_spec import HybridStage, SftStage, Validation
 from chord.world.pretrain_spec import PretrainSpec

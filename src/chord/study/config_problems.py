@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from chord.objectives.parts import Choice
 from chord.settings import Settings
-from chord.study.reading import CHOOSERS, merge
+from chord.study.yaml_files import CHOOSERS, merge
 
 Keys = tuple[str, ...]
 Model = TypeVar("Model", bound=BaseModel)

@@ -23,5 +23,5 @@ def _judge_choice(row: dict, text: str, truncated: bool) -> Verdict:
     return compare(answer.group(1) if answer else None, row["gold"], truncated)
 
 
-WORLD = Task("world", _judge_world, makes_rows=True, code=("world/task.py",))
-CHOICE = Task("choice", _judge_choice, makes_rows=True, code=("world/task.py",))
+WORLD = Task("world", _judge_world, makes_rows=True, code=("world/world_tasks.py",))
+CHOICE = Task("choice", _judge_choice, makes_rows=True, code=("world/world_tasks.py",))
