@@ -1,9 +1,9 @@
 """`chord <command>` = `python -m chord <command>`: each rule of the workflow calls one command, and so can a person.
 
-The jobs stand in chord.jobs; the other commands, which look at a study or at files, are below. What a command needs is
-imported when it runs, so that help comes in a moment and a table never waits for torch.
-Bad input ends a command with one line a problem and exit code 2; anything else is our fault and shows its traceback.
-`chord doctor` ends with 1 where something is missing.
+The jobs are in chord.jobs; the other commands, which inspect a study or files, are below. A command imports its code
+when it runs, so that help is immediate and a table never waits for torch.
+Bad input ends a command with one line per problem and exit code 2; any other error is our fault and shows its
+traceback. `chord doctor` ends with 1 if something is missing.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _fail(str(error).splitlines())
     except BrokenPipeError:  # `chord plan tiny | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's own last flush fails aloud
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python's last flush prints an error
         return 0
 
 
@@ -51,30 +51,30 @@ def _parser() -> argparse.ArgumentParser:
     for name, job in JOBS.items():
         _add_job(commands, name, job)
 
-    command = _command(commands, "grade", "verdicts on any file of pairs of reference and prediction", _grade)
-    command.add_argument("--task", required=True, choices=["math", "choice", "bfcl"], help="what the pairs are")
-    command.add_argument("--input", required=True, type=Path, metavar="PATH", help="pairs, one JSON object a line")
+    command = _command(commands, "grade", "judge pairs of reference and prediction in any file", _grade)
+    command.add_argument("--task", required=True, choices=["math", "choice", "bfcl"], help="task of the pairs")
+    command.add_argument("--input", required=True, type=Path, metavar="PATH", help="pairs, one JSON object per line")
     command.add_argument("--output", required=True, type=Path, metavar="PATH", help="the same lines with verdicts")
 
     command = _command(commands, "check", "check the YAML files of a study", _check)
     _add_study(command)
-    command = _command(commands, "doctor", "what a study needs and this machine, or its cluster, lacks", _doctor)
+    command = _command(commands, "doctor", "report what a study needs and this machine or cluster lacks", _doctor)
     _add_study(command, nargs="?")
     command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
     command.add_argument(
         "--workflow-profile",
         type=Path,
         metavar="PATH",
-        help="Snakemake profile that the study is to run with (default: profiles/default)",
+        help="Snakemake profile of the study's run (default: profiles/default)",
     )
     command = _command(
-        commands, "fetch", "get what a study needs from the hub, pinned; then no job needs a network", _fetch
+        commands, "fetch", "download what a study needs from the hub, for jobs without a network", _fetch
     )
     _add_study(command)
     command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
-    command = _command(commands, "plan", "what a study will run, and about how long it takes", _plan)
+    command = _command(commands, "plan", "list what a study will run, and estimate its time, memory and disk", _plan)
     _add_study(command)
-    command = _command(commands, "coverage", "which parts of the paper which targets answer, and how far", _coverage)
+    command = _command(commands, "coverage", "write the page of the paper's parts, their targets and states", _coverage)
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="page (docs/coverage.md)")
     command = _command(commands, "schema", "write the JSON schemas of studies, methods, benchmarks and claims", _schema)
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "spec", "print the specification of one job of a study", _spec)
     _add_study(command)
     command.add_argument("job", help=", ".join(SPECS))
-    command.add_argument("names", nargs="*", help="what names the job, for example: chord_mu 0")
+    command.add_argument("names", nargs="*", help="names of the job, for example: chord_mu 0")
     return parser
 
 
@@ -107,9 +107,9 @@ def _add_job(commands, name: str, job: Job) -> None:
 
 
 def _add_study(command: argparse.ArgumentParser, nargs: str | None = None) -> None:
-    """nargs: "?" where no study means the one that config/config.yaml names."""
+    """nargs: "?" if the study may be omitted, which means the one that config/config.yaml names."""
     command.add_argument("study", nargs=nargs, help="name of a file in config/studies, or a path")
-    command.add_argument("--seeds", type=int, help="runs of each method (default: what the study's file says)")
+    command.add_argument("--seeds", type=int, help="runs of each method (default: the number in the study's file)")
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
 
 
@@ -162,9 +162,10 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _coverage(options: argparse.Namespace) -> None:
-    from chord.plan import paper_coverage
+    from chord.io.files import write_text
+    from chord.plan.paper_coverage import page
 
-    paper_coverage.write(options.root, options.out)
+    write_text(options.out, page(options.root))
 
 
 def _schema(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The exceptions that callers tell apart from all others."""
+"""The exceptions that callers handle."""
 
 
 class UserError(Exception):
@@ -9,4 +9,4 @@ class UserError(Exception):
 
 
 class GraderError(RuntimeError):
-    """The grader itself failed on a completion. Never a score of 0: that would be a statement about the model."""
+    """The grader itself failed on a completion. The score must not be 0, which would be a statement about the model."""

@@ -1,8 +1,8 @@
-"""Every job of the workflow, in the order in which a study needs them.
+"""The table of all jobs of the workflow, in the order in which a study needs them.
 
-One entry here and one rule in workflow/rules are a new command. The command line takes its options from this table, a
-study the specifications it makes, the plan which jobs load a model, and the rules what a job asks for. It imports
-nothing: `chord --help` shows it in a moment, and the code of a job is imported when that job runs.
+A new command is one entry here and one rule in workflow/rules. The table defines the options of the command line, the
+specifications that a study makes, the jobs that load a model, and the resources of the rules. It imports nothing, so
+that `chord --help` is immediate: the code of a job is imported when the job runs.
 """
 
 from dataclasses import dataclass, field
@@ -10,42 +10,42 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Job:
-    """A command of the form: specification and inputs in, output out.
+    """A command that makes an output from a specification and inputs.
 
-    Its function is called with (spec, *inputs, out, **more); `more` has what is given of `optional`, `also` and
-    `flags`.
+    Its function is called with (spec, *inputs, out, **more). `more` has the options of `optional`, `also` and `flags`
+    that are on the command line.
     """
 
     help: str
-    function: str  # where it is: module:name
-    out: str  # what it makes; of this and of all options below, the help text
+    function: str  # module:name
+    out: str  # help text of the output
     inputs: dict[str, str] = field(default_factory=dict)  # option -> help, in the order of the function's arguments
-    optional: dict[str, str] = field(default_factory=dict)  # further inputs
-    many: tuple[str, ...] = ()  # the inputs of both kinds that are lists of files
-    also: dict[str, str] = field(default_factory=dict)  # further outputs
-    flags: dict[str, str] = field(default_factory=dict)  # what is on or off and no part of the specification
-    has_spec: bool = True  # false: there is nothing to set, and the function takes none
-    # Specifications that a study has for it -> what names one of each. `Study.<name>_spec` makes them from these names.
+    optional: dict[str, str] = field(default_factory=dict)  # further inputs: option -> help
+    many: tuple[str, ...] = ()  # the inputs, required or optional, that are lists of files
+    also: dict[str, str] = field(default_factory=dict)  # further outputs: option -> help
+    flags: dict[str, str] = field(default_factory=dict)  # switches that are not part of the specification
+    has_spec: bool = True  # False: the function takes no specification
+    # Each specification that a study makes for the job -> the kinds of names that `Study.<specification>_spec` takes.
     specs: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    resources: str = ""  # its key in a study's `resources`; empty: its own name
-    rules: tuple[str, ...] = ()  # the rules that run it; empty: one of its own name
-    loads_model: bool = False  # starts slowly, may be given GPUs, and runs in the environment that has CUDA
-    claims_gpus: bool = False  # computes on a GPU wherever there is one
+    resources: str = ""  # key in a study's `resources`; empty: the job's own name
+    rules: tuple[str, ...] = ()  # the rules that run the job; empty: one with the job's own name
+    loads_model: bool = False  # starts slowly, may request GPUs, and runs in the environment with CUDA
+    claims_gpus: bool = False  # computes on a GPU if there is one
 
 
 JOBS = {
     "download": Job(
-        help="files of one repository of the hub, at the commit and with the hashes of a study's lock",
+        help="download files of one repository of the hub, at the commit and with the hashes in a study's lock",
         function="chord.data.download:run",
         out="folder",
         resources="prepare",
         rules=("repository",),
     ),
     "prepare": Job(
-        help="prompts for experts, RL and validation, with a manifest of hashes",
+        help="prepare prompts for experts, RL and validation, with a manifest of hashes",
         function="chord.data.prepare:run",
         optional={
-            "benchmarks": "benchmark rows (<benchmark>.jsonl) that no prompt of a dataset may repeat",
+            "benchmarks": "benchmark rows (<benchmark>.jsonl), which no prompt of a dataset may repeat",
             "policy": "model folder whose tokenizer counts the tokens, for the OpenR1 recipe",
         },
         many=("benchmarks",),
@@ -53,13 +53,13 @@ JOBS = {
         specs={"prepare": ()},
     ),
     "benchmark": Job(
-        help="rows of one benchmark",
+        help="prepare the rows of one benchmark",
         function="chord.data.benchmark:run",
         out="benchmark rows (<benchmark>.jsonl)",
         specs={"benchmark": ("benchmark",)},
     ),
     "experts": Job(
-        help="right expert trajectories for prompts, rejections counted by reason",
+        help="collect correct expert trajectories for prompts, and count rejections by reason",
         function="chord.experts.make:run",
         inputs={
             "prompts": "prompts (sft.jsonl, rl.jsonl)",
@@ -68,7 +68,7 @@ JOBS = {
         out="expert rows (experts.jsonl)",
         specs={"experts": ()},
         rules=("experts", "traces"),
-        loads_model=True,  # at least a tokenizer; it claims GPUs itself, where a model writes the trajectories
+        loads_model=True,  # at least a tokenizer; the job itself claims GPUs if a model writes the trajectories
     ),
     "pretrain": Job(
         help="train the world's base model and check its gates",
@@ -81,7 +81,7 @@ JOBS = {
         claims_gpus=True,
     ),
     "gates": Job(
-        help="whether SFT and RL from a base model learn as the study needs it",
+        help="check that SFT and RL learn from a base model as the study needs",
         function="chord.world.gates:run",
         inputs={"sft": "curves.csv of an SFT run", "rl": "curves.csv of a run of pure RL"},
         out="gates (json)",
@@ -90,7 +90,7 @@ JOBS = {
         rules=("base_model",),
     ),
     "train": Job(
-        help="one run: a stage from a start model; resumes from its last checkpoint",
+        help="train one run: a stage from a start model; resumes from its last checkpoint",
         function="chord.training.run:run",
         inputs={
             "start": "model folder to start from",
@@ -98,10 +98,10 @@ JOBS = {
         },
         optional={
             "prompts": "prompts of RL (rl.jsonl), for a hybrid stage",
-            "experts": "expert trajectories (experts.jsonl), for SFT and where mu is above 0",
-            "traces": "expert trajectories for the RL prompts (traces.jsonl), where they join the groups of rollouts",
+            "experts": "expert trajectories (experts.jsonl), for SFT and for mu above 0",
+            "traces": "expert trajectories for the RL prompts (traces.jsonl), if they join the groups of rollouts",
         },
-        flags={"stop_when_hopeless": "end with an error where training cannot learn anything"},
+        flags={"stop_when_hopeless": "end with an error if training cannot learn anything"},
         out="run folder",
         specs={"train": ("method", "seed"), "tune": ("method", "trial")},
         rules=("train", "trial", "probe"),
@@ -109,18 +109,18 @@ JOBS = {
         claims_gpus=True,
     ),
     "tuning": Job(
-        help="the trials of a search as one table, with the values that validation rows choose",
+        help="write the trials of a search as one table, with the values that validation rows choose",
         function="chord.analysis.tuning:run",
         inputs={"runs": "manifests of the trials (<method>/trial-<n>/manifest.json)"},
         many=("runs",),
-        also={"best": "where to copy the chosen model; the trials are then of one method"},
+        also={"best": "folder for a copy of the chosen model; all trials must be of one method"},
         out="table (csv)",
         specs={"tuning": ()},
         resources="table",
         rules=("tune", "best_trial"),
     ),
     "generate": Job(
-        help="answers of a model to a benchmark; every completion is kept",
+        help="answer a benchmark with a model, and keep every completion",
         function="chord.evaluation.generate:run",
         inputs={"model": "model folder", "rows": "benchmark rows (<benchmark>.jsonl)"},
         out="completions (<benchmark>.completions.parquet)",
@@ -129,14 +129,17 @@ JOBS = {
         claims_gpus=True,
     ),
     "score": Job(
-        help="verdicts on completions; needs no model",
+        help="judge completions; needs no model",
         function="chord.evaluation.score:run",
-        inputs={"completions": "what `generate` wrote", "rows": "benchmark rows (<benchmark>.jsonl)"},
+        inputs={
+            "completions": "completions (<benchmark>.completions.parquet)",
+            "rows": "benchmark rows (<benchmark>.jsonl)",
+        },
         out="scores (<benchmark>.scores.parquet)",
         has_spec=False,
     ),
     "cells": Job(
-        help="scores of a comparison to estimates with intervals, and paired differences",
+        help="estimate the cells and paired differences of a comparison, with intervals",
         function="chord.analysis.cells.estimates:run",
         inputs={"scores": "scores of all runs (<benchmark>.scores.parquet)"},
         many=("scores",),
@@ -144,11 +147,11 @@ JOBS = {
         specs={"cells": ("comparison",)},
     ),
     "table": Job(
-        help="one table as csv, Markdown, LaTeX and HTML",
+        help="write one table as csv, Markdown, LaTeX and HTML",
         function="chord.analysis.tables.tabulate:run",
         optional={
             "cells": "cells.parquet, for estimates and differences",
-            "differences": "differences.parquet, likewise",
+            "differences": "differences.parquet, for the same",
             "runs": "run folders (runs/<method>/seed-<n>), for costs",
             "experts": "experts.manifest.json, for costs",
             "reported": "the paper's numbers (YAML), shown beside ours",
@@ -158,19 +161,19 @@ JOBS = {
         specs={"table": ("comparison", "table")},
     ),
     "figure": Job(
-        help="one figure as png and pdf",
+        help="draw one figure as png and pdf",
         function="chord.analysis.figures.draw:run",
         optional={
             "runs": "run folders (runs/<method>/seed-<n>), for curves and the frontier",
             "cells": "cells.parquet, for a grid",
-            "differences": "differences.parquet, likewise",
+            "differences": "differences.parquet, for the same",
         },
         many=("runs",),
         out="folder of the figure's files",
         specs={"figure": ("comparison", "figure")},
     ),
     "claims": Job(
-        help="a verdict on each claim: supported, contradicted, undecided or not measured",
+        help="judge each claim: supported, contradicted, undecided or not measured",
         function="chord.analysis.claims.judge:run",
         inputs={
             "claims": "the claims (config/claims/<name>.yaml)",
@@ -183,14 +186,14 @@ JOBS = {
         rules=("judge",),
     ),
     "report": Job(
-        help="the report of a study as one HTML page",
+        help="write the report of a study as one HTML page",
         function="chord.analysis.report.page:run",
         inputs={"folder": "results of the study (results/<study>)"},
         optional={
             "reported": "the paper's numbers (YAML), shown beside ours",
             "claims": "verdicts on the paper's claims (claims.json)",
             "tuning": "table of the search that the study trains with (csv)",
-            "gates": "manifest of the start model, which holds its gates",
+            "gates": "manifest of the start model, with its gates",
         },
         out="page (report.html)",
         specs={"report": ()},

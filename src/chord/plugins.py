@@ -1,12 +1,12 @@
-"""Parts of the objective, and tasks, that installed packages bring.
+"""Parts of the objective and tasks from installed packages.
 
 A package offers them as entry points, in its pyproject.toml:
 
     [project.entry-points."chord.token_weights"]
     doubt = "doubtful:Doubt"
 
-A configuration then names `doubt` as it names a part of our own. It never names code by path: what can run is what was
-installed. What a run used is recorded by distribution, version and the hash of its source.
+A configuration then names `doubt` like a part of our own. It never names code by path: only installed code can run. A
+run records the distribution, the version and the hash of the source of each plug-in that it used.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ GROUPS = ("chord.schedules", "chord.token_weights", "chord.expert_losses", "chor
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point of an installed distribution; its code is imported when it is first used."""
+    """One entry point of an installed distribution; its code is imported on first use."""
 
     group: str
     name: str
@@ -45,15 +45,17 @@ class Plugin:
 
     @cached_property
     def value(self) -> Any:
-        """The object that the entry point names; UserError where its module does not offer it."""
+        """The object that the entry point names; UserError if its module does not have it."""
         try:
             return self.entry.load()
         except (ImportError, AttributeError) as error:
-            raise UserError(f"plug-in {self}: cannot load {self.entry.value} ({error}); mend or remove it") from error
+            raise UserError(
+                f"plug-in {self}: cannot load {self.entry.value} ({error}); correct or remove it"
+            ) from error
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the Python source of its package (or its module, outside of a package), all files of it."""
+        """SHA-256 of all Python source files of its package, or of its module if that is in no package."""
         package = self.entry.module.partition(".")[0]
         spec = find_spec(package)
         if spec is None:
@@ -65,19 +67,19 @@ class Plugin:
         return digest.hexdigest()
 
     def record(self) -> dict[str, str]:
-        """What the provenance says of it."""
+        """The plug-in's record in the provenance."""
         return {"distribution": self.distribution, "version": self.version, "sha256": self.sha256}
 
 
 @cache
 def _entry_points(path: tuple[str, ...]) -> EntryPoints:
-    """Those of every package on the path of imports: one look through all of them serves every group."""
+    """The entry points of every package on the import path, which one search finds for all groups."""
     return entry_points()
 
 
 @cache
 def plugins(group: str) -> dict[str, Plugin]:
-    """The installed plug-ins of one of GROUPS, by name; UserError where two distributions offer the same name."""
+    """The installed plug-ins of one of GROUPS, by name; UserError if two distributions offer the same name."""
     by_name: dict[str, Plugin] = {}
     for entry in sorted(_entry_points(tuple(sys.path)).select(group=group), key=lambda entry: entry.name):
         plugin = Plugin(group, entry.name, entry)
@@ -88,6 +90,6 @@ def plugins(group: str) -> dict[str, Plugin]:
 
 
 def plugin_records(names: Iterable[tuple[str, str]]) -> dict[str, dict[str, str]]:
-    """For the provenance: the record of each (group, name) that is a plug-in, by "group:name"; our own have none."""
+    """The record of each (group, name) that is a plug-in, by "group:name"; our own parts have none."""
     used = sorted({(group, name) for group, name in names if name in plugins(group)})
     return {f"{group}:{name}": plugins(group)[name].record() for group, name in used}

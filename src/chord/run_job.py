@@ -1,4 +1,4 @@
-"""Run one job of the table: its GPUs, its ranks, its function, and one line for each fault that a person can mend."""
+"""Runs one job of the table: claims its GPUs, starts its ranks, calls its function, and reports problems as lines."""
 
 import argparse
 import importlib
@@ -18,9 +18,9 @@ from chord.training.scale.scale_spec import Scale
 
 
 def run_job(job: Job, options: argparse.Namespace) -> int:
-    """Returns the exit code. UserError: a line for each problem with the specification, an input or the disk.
+    """Run a job and return its exit code. UserError: a line for each problem with its specification, inputs or disk.
 
-    options: those of the job's entry, parsed; and `arguments`, the command line itself, which further ranks repeat.
+    options: the parsed options of the job, and `arguments`, the command line itself, which further ranks repeat.
     """
     given = {name: value for name, value in vars(options).items() if value not in (None, False)}
     spec = _read_spec(options.spec) if job.has_spec else {}
@@ -60,7 +60,7 @@ def _read_spec(text: str) -> dict:
 
 
 def _input_paths(job: Job, given: dict) -> list[Path]:
-    """The files and folders that the job is to read. UserError for one that is not there."""
+    """The files and folders that the job reads; UserError if one is missing."""
     values = [given[option] for option in (*job.inputs, *job.optional) if option in given]
     paths = [path for value in values for path in (value if isinstance(value, list) else [value])]
     for path in paths:
@@ -71,7 +71,7 @@ def _input_paths(job: Job, given: dict) -> list[Path]:
 
 @contextmanager
 def _problems_in_one_line_each() -> Iterator[None]:
-    """Of a specification written by hand; those of a study are checked when it is loaded."""
+    """Report an invalid specification, which was written by hand, as the specifications of a study are checked."""
     try:
         yield
     except ValidationError as error:
@@ -81,10 +81,10 @@ def _problems_in_one_line_each() -> Iterator[None]:
 
 @contextmanager
 def _deleted_inputs_in_one_line(paths: list[Path]) -> Iterator[None]:
-    """A file below `paths` that is not there although they were: anything else that is missing is our fault."""
+    """Report a missing file in `paths`, all of which existed; any other missing file is our fault."""
     try:
         yield
     except FileNotFoundError as error:
         if not error.filename or not any(Path(error.filename).is_relative_to(path) for path in paths):
             raise
-        raise UserError(f"{error.filename}: deleted, or never there; give the command that makes it again") from error
+        raise UserError(f"{error.filename}: missing; run the command that makes it again") from error

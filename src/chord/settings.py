@@ -1,13 +1,13 @@
-"""What all settings classes share, and what of them is a job's specification. Imports nothing but pydantic, so that a
-configuration is checked in a moment.
+"""The base class of all settings, and the specification that a job gets from them.
 
-A specification is what a job is told, what its manifest records and what its hash is of. It leaves out
+This module imports nothing but pydantic, so that checking a configuration is fast. A job gets its specification as
+input, and its manifest records it and its hash. The specification omits
 
-- settings at their default, so that a new setting changes no hash of a job that does not use it. A default that changed
-  would make nothing run again: tests/unit/test_defaults.py pins all of them, and says what to do;
-- settings without effect beside the others (`Needs`), so that they make no job run again.
+- settings at their default, so that a new setting does not change the hash of jobs that do not use it. A changed
+  default would run no job again; tests/unit/test_defaults.py pins all defaults and says what to do;
+- settings that have no effect in combination with the others (`Needs`), so that changing them runs no job again.
 
-It always names the tags by which a union chooses its member (`kind`, `name`), and what is `Stated`.
+It always contains the tags by which a union chooses its member (`kind`, `name`) and settings marked `Stated`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,36 +29,38 @@ from pydantic.fields import FieldInfo
 class Needs:
     """Marks a setting that has an effect only under a condition, as in Annotated[int | None, Needs("draws", "...")]."""
 
-    condition: str  # a property of the class
-    expected: str  # what would give the setting an effect, in the words of a message
+    condition: str  # name of a property of the class
+    expected: str  # the settings that would give it an effect, for a message
 
 
 @dataclass(frozen=True)
 class Stated:
-    """Marks a setting that specifications name at its default too: something reads it there, or the default changed."""
+    """Marks a setting that specifications contain even at its default, as something reads it or the default changed."""
 
 
 @dataclass(frozen=True)
 class TimeOnly:
-    """Marks a setting that changes how long a job takes, and never what comes out."""
+    """Marks a setting that changes the time of a job but never its result."""
 
 
 class Settings(BaseModel):
-    """Frozen, because a job's specification must not change under it; an unknown key is an error, and so is a number
-    too large for a float."""
+    """The base class. It is frozen, because the specification of a job must not change while the job runs.
+
+    Unknown keys are errors, and so are numbers that are too large for a float.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def specification(self) -> dict[str, Any]:
-        """JSON values that the class reads back as settings with the same effect."""
+        """JSON values from which the class can restore settings with the same effect."""
         return self.model_dump(mode="json", context=_SPECIFICATION)
 
     def decisive_specification(self) -> dict[str, Any]:
-        """The part of the specification that decides what comes out, which need not be complete."""
+        """The part of the specification that decides the result; the class may not be able to read it."""
         return self.model_dump(mode="json", context=_CONTENT)
 
     def without_effect(self) -> Iterator[tuple[tuple[str, ...], str]]:
-        """(keys, what would give it an effect) of each setting that is there and has none beside the others."""
+        """Yield (keys, what would give it an effect) for each setting without effect."""
         unmet = self._unmet_needs()
         for name in type(self).model_fields:
             value = getattr(self, name)
@@ -70,9 +72,9 @@ class Settings(BaseModel):
     def _unmet_needs(self) -> dict[str, str]:
         fields = type(self).model_fields
         needs = {name: need for name in fields if (need := _mark(fields[name], Needs))}
-        # Each condition once: it may look at every step of a schedule.
-        met = {condition: getattr(self, condition) for condition in {need.condition for need in needs.values()}}
-        return {name: need.expected for name, need in needs.items() if not met[need.condition]}
+        # Evaluate each condition once, because it may go through every step of a schedule.
+        is_met = {condition: getattr(self, condition) for condition in {need.condition for need in needs.values()}}
+        return {name: need.expected for name, need in needs.items() if not is_met[need.condition]}
 
     @model_serializer(mode="wrap")
     def _serialize(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
@@ -82,18 +84,18 @@ class Settings(BaseModel):
         unmet = self._unmet_needs()
         for name, field in type(self).model_fields.items():
             decides_nothing = info.context == _CONTENT and _mark(field, TimeOnly) is not None
-            goes_without_saying = name in unmet or getattr(self, name) == default_of(field)
-            if decides_nothing or (goes_without_saying and not is_named(field)):
+            is_redundant = name in unmet or getattr(self, name) == default_of(field)
+            if decides_nothing or (is_redundant and not is_always_stated(field)):
                 del values[name]
         return values
 
 
-# What pydantic is asked to write, as the context of its serializers.
+# Contexts of pydantic's serializers, which say what to write.
 _SPECIFICATION, _CONTENT = "specification", "content"
 
 
-def is_named(field: FieldInfo) -> bool:
-    """Whether every specification names the setting: it has no default, is a union's tag, or is `Stated`."""
+def is_always_stated(field: FieldInfo) -> bool:
+    """Whether every specification contains the setting: it has no default, is the tag of a union, or is `Stated`."""
     is_tag = get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
     return field.is_required() or is_tag or _mark(field, Stated) is not None
 
@@ -103,7 +105,7 @@ def default_of(field: FieldInfo) -> Any:
 
 
 def _mark(field: FieldInfo, kind: type) -> Any:
-    """The mark of this kind on a setting; None without."""
+    """The mark of this kind on a setting, if any."""
     return next((mark for mark in field.metadata if isinstance(mark, kind)), None)
 
 
@@ -114,4 +116,4 @@ def _distinct(values: Sequence) -> Sequence:
     return values
 
 
-Distinct = AfterValidator(_distinct)  # of a list in which nothing may stand twice
+Distinct = AfterValidator(_distinct)  # for a list without duplicates

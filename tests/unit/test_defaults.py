@@ -14,7 +14,7 @@ from typing import get_args
 from pydantic_core import to_jsonable_python
 
 import chord
-from chord.settings import Settings, default_of, is_named
+from chord.settings import Settings, default_of, is_always_stated
 
 FILE = Path(__file__).parents[1] / "data" / "defaults.json"
 WRITE_ANEW = "python -m tests.unit.test_defaults"
@@ -49,7 +49,7 @@ def defaults() -> dict[str, object]:
     found: dict[str, object] = {}
     for one in specification_classes():
         for name, field in one.model_fields.items():
-            if not is_named(field):
+            if not is_always_stated(field):
                 key = f"{one.__name__}.{name}"
                 value = to_jsonable_python(default_of(field))
                 assert found.setdefault(key, value) == value, f"two classes {one.__name__} have other defaults"

@@ -52,7 +52,7 @@ def doctor(root: Root, capsys, *arguments: str) -> tuple[int, str]:
 
 
 def states(findings) -> list[tuple[str, str]]:
-    return [(one.state, one.what) for one in findings]
+    return [(one.state, one.subject) for one in findings]
 
 
 def test_the_shipped_study_lacks_nothing_and_no_torch_is_imported(tmp_path):
@@ -99,11 +99,11 @@ def test_packages(root):
     root.write("pyproject.toml", pins.replace("pyyaml==", "pyyaml==1."))
     (found,) = packages.findings(load(root), on_slurm=False)
     assert found.state == "note"
-    assert "; there: pyyaml 6.0.3, not 1.6.0.3" in found.found
+    assert "; installed: pyyaml 6.0.3, not 1.6.0.3" in found.detail
     root.write("pyproject.toml", pins.replace("pyyaml==", "chord-has-no-such-package=="))
     (found,) = packages.findings(load(root), on_slurm=False)
     assert (found.state, found.remedy) == ("missing", "pip install -e .")
-    assert found.found.endswith("; not there: chord-has-no-such-package")
+    assert found.detail.endswith("; not installed: chord-has-no-such-package")
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")
@@ -155,7 +155,7 @@ def test_results_that_cannot_be_written(root):
     in_the_way = root.path / "file"
     in_the_way.touch()
     (found,) = free_space.findings(load(root), in_the_way / "results", at_once=1)
-    assert (found.state, found.found) == ("missing", f"{in_the_way}: cannot be written (Not a directory)")
+    assert (found.state, found.detail) == ("missing", f"{in_the_way}: cannot be written (Not a directory)")
 
 
 def test_disk(root):
@@ -206,7 +206,7 @@ def test_a_dataset_of_the_hub(root, capsys, monkeypatch):
         file.write("\n")
     code, output = doctor(root, capsys)
     assert code == 1
-    assert "datasets/owner/rows: not fetched, or not whole\n" in output
+    assert "datasets/owner/rows: not fetched, or incomplete\n" in output
 
 
 def test_a_local_folder_that_is_not_there_is_named_by_its_key(root, capsys):
@@ -257,7 +257,7 @@ def test_a_warning_among_the_nodes_is_no_node(line):
 def test_a_cluster_of_warnings_only_has_no_nodes(root, monkeypatch, said):
     programs(root, monkeypatch, *cluster.PROGRAMS, "sacct", says=said)
     (found,) = cluster.findings(load(root), {})
-    assert (found.state, found.found) == ("missing", f"sinfo: {said or 'no nodes'}")
+    assert (found.state, found.detail) == ("missing", f"sinfo: {said or 'no nodes'}")
 
 
 def programs(root, monkeypatch, *names: str, says: str = "64 256000 (null)") -> None:
@@ -282,7 +282,7 @@ def programs(root, monkeypatch, *names: str, says: str = "64 256000 (null)") -> 
 def test_every_program_that_snakemake_calls_is_asked_for(root, monkeypatch, lacking, profile, found):
     programs(root, monkeypatch, *({*cluster.PROGRAMS, "sacct"} - {lacking}))
     first = next(iter(cluster.findings(load(root), profile)))
-    assert (first.state, first.found) == (("missing", found) if found else (first.state, first.found))
+    assert (first.state, first.detail) == (("missing", found) if found else (first.state, first.detail))
     assert found or first.state == "ok"
 
 
@@ -299,7 +299,7 @@ def test_no_slurm_where_the_profile_submits_to_it(root, capsys, monkeypatch):
 def test_a_cluster_that_does_not_answer(root, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", str(root.path / "none.conf"))
     (found,) = cluster.findings(load(root), {})
-    assert (found.state, found.found.split(":")[0]) == ("missing", "sinfo")
+    assert (found.state, found.detail.split(":")[0]) == ("missing", "sinfo")
 
 
 def test_the_table_is_aligned():

@@ -202,8 +202,8 @@ def test_memory_of_an_update(on_gpu):
     )
     # 6 rows of a prompt of 6 and an expert's 50 tokens; two layers; masks of all pairs; one layer's gradients.
     tokens = 6 * 56
-    kept = tokens * (26 * 64 + 8 * 128 + 8 * 64) * 2 + 6 * 56**2 * 2 * 2 + tokens * (3 * 128 + 2 * 64) * 2
-    assert memory.activations == kept
+    saved = tokens * (26 * 64 + 8 * 128 + 8 * 64) * 2 + 6 * 56**2 * 2 * 2 + tokens * (3 * 128 + 2 * 64) * 2
+    assert memory.activations == saved
     assert memory.head == 100 * 64 * 4 + tokens * 100 * 4
 
 
@@ -309,8 +309,8 @@ def test_adapters_have_gradients_and_moments_and_the_frozen_weights_none(on_gpu)
     memory = update(study, study.methods["decay"].stage)
     assert parts(memory) == (4 * (PARAMETERS + adapters), 4 * adapters, 8 * adapters, 2 * PARAMETERS)
     tokens = 6 * 56
-    kept = 2 * (tokens * (18 * 64 + 8 * 128 + 10 * 64 + 7 * 2 * 8) + 6 * 56**2 * 2) + tokens * (3 * 128 + 2 * 64) * 2
-    assert memory.activations == kept
+    saved = 2 * (tokens * (18 * 64 + 8 * 128 + 10 * 64 + 7 * 2 * 8) + 6 * 56**2 * 2) + tokens * (3 * 128 + 2 * 64) * 2
+    assert memory.activations == saved
     assert memory.head == tokens * 100 * 4  # no gradient of the output layer
 
 

@@ -96,7 +96,7 @@ def test_a_layer_keeps_what_the_plan_says(precision, lora):
         kept_bytes(3, precision, length, lora=lora) - kept_bytes(2, precision, length, lora=lora)
         for length in (128, 256)
     )
-    a_token = Rank(ModelShape(model_type="qwen2", **config(3)), Scale(precision=precision), lora).kept()
+    a_token = Rank(ModelShape(model_type="qwen2", **config(3)), Scale(precision=precision), lora).saved_bytes()
     masks = (256**2 - 128**2) * (4 if precision == "fp32" else 2)
     assert long - short == pytest.approx(2 * (128 * a_token + masks), rel=0.02)
 

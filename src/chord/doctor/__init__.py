@@ -1,7 +1,7 @@
-"""`chord doctor`: what a study needs and this machine, or its cluster, lacks, before any job waits for it.
+"""`chord doctor` reports what a study needs and this machine or its cluster lacks, before any job runs.
 
-Each module looks at one side and returns findings. Nothing is fetched or changed, and torch is imported only where the
-study asks for GPUs.
+Each module examines one aspect and returns findings. Nothing is downloaded or changed, and torch is imported only if
+the study requests GPUs.
 """
 
 from pathlib import Path
@@ -15,10 +15,7 @@ __all__ = ["Finding", "examine", "report_text"]
 
 
 def examine(study: Study, results: Path, profile: Path) -> list[Finding]:
-    """results: the folder that holds the study's results. profile: folder of the Snakemake profile to run with.
-
-    UserError if there is no such profile.
-    """
+    """results: the parent of the study's results. profile: folder of the Snakemake profile; UserError without one."""
     file = profile / "config.yaml"
     settings = read_yaml(file, str(file))
     on_slurm = settings.get("executor") == "slurm"

@@ -1,4 +1,4 @@
-"""What one check found, and the report of all."""
+"""The result of one check, and the report of all results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Finding:
-    state: Literal["ok", "note", "missing"]  # note: it runs, but somebody should know
-    what: str  # memory, GPU, ...
-    found: str  # what is needed and what is there
-    remedy: str = ""  # what to do; empty where nothing is to be done
+    state: Literal["ok", "note", "missing"]  # note: the study runs, but its user should know
+    subject: str  # memory, GPU, ...
+    detail: str  # what is needed and what there is
+    remedy: str = ""  # what to do, if anything
 
 
 def report_text(findings: Sequence[Finding]) -> str:
-    """A line for each, and below it what to do where something is to be done."""
-    width = max(len(one.what) for one in findings)
+    """A line for each finding, followed by its remedy, if any."""
+    width = max(len(one.subject) for one in findings)
     lines = []
     for one in findings:
-        lines.append(f"  {one.state:7}  {one.what:{width}}  {one.found}")
+        lines.append(f"  {one.state:7}  {one.subject:{width}}  {one.detail}")
         if one.remedy:
             lines.append(" " * (13 + width) + f"-> {one.remedy}")
     missing = sum(one.state == "missing" for one in findings)

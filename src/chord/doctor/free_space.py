@@ -1,4 +1,4 @@
-"""Whether the results can be written, and whether there is room for them."""
+"""Examines whether the results can be written, and whether the disk has room for them."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from chord.study import Study
 
 
 def findings(study: Study, results: Path, at_once: int) -> Iterator[Finding]:
-    """at_once: training jobs that have checkpoints at the same time."""
+    """at_once: number of training jobs that have checkpoints at the same time."""
     out = results / study.name
     folder = next(path for path in (out, *out.absolute().parents) if path.exists())
     try:
@@ -27,7 +27,7 @@ def findings(study: Study, results: Path, at_once: int) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     parameters = model_parameters(start_model(study, results))
     if parameters is None:
-        yield Finding("note", "disk", f"{_gb(free)} free; how much is needed is known when the model is there")
+        yield Finding("note", "disk", f"{_gb(free)} free; the need is unknown until the model exists")
         return
     needed = bytes_needed(study, parameters, at_once)
     if needed > free:
@@ -41,7 +41,7 @@ def start_model(study: Study, results: Path) -> Path:
 
 
 def model_parameters(folder: Path) -> int | None:
-    """Parameters of a model folder, from the headers of its safetensors files; None where there are none."""
+    """The parameters of a model, from the headers of its safetensors files; None if there are none."""
     count = 0
     for path in folder.glob("*.safetensors"):
         with open(path, "rb") as file:

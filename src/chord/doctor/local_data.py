@@ -1,4 +1,4 @@
-"""Models and data: what the study names has to be there before the jobs run, which look for no network."""
+"""Examines models and data: jobs use no network, so everything that the study names must exist before they run."""
 
 import socket
 from collections.abc import Iterator
@@ -23,21 +23,23 @@ def findings(study: Study, results: Path) -> Iterator[Finding]:
     for key, repository in repositories(study).items():
         spec = download_spec(repository, lock)
         if spec["revision"] is None:
-            lacks = "not in the study's lock"
+            problem = "not in the study's lock"
         elif not is_fetched(spec, results / study.name / "hub" / key):
-            lacks = "not fetched, or not whole"
+            problem = "not fetched, or incomplete"
         else:
             yield Finding("ok", "data", f"{key}: fetched")
             continue
-        yield Finding("missing", "data", f"{key}: {lacks}", f"chord fetch {study.name}, with a network")
+        yield Finding("missing", "data", f"{key}: {problem}", f"chord fetch {study.name}, with a network")
     for engine in (study.settings.generation, study.experts.source):
         if isinstance(engine, Endpoint):
             yield _server(engine.url)
 
 
 def is_fetched(spec: dict, folder: Path) -> bool:
-    """Whether the folder has the files of a download, by their sizes: hashing a large model would take minutes, and
-    the job that downloads it does so."""
+    """Whether the folder has the files of a download, with their sizes.
+
+    The job that downloads them compares hashes, which would take minutes for a large model.
+    """
     record = folder.with_name(f"{folder.name}.manifest.json")
     if not record.is_file():
         return False

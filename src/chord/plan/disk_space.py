@@ -1,18 +1,18 @@
-"""Disk that a study takes: weights, checkpoints, completions."""
+"""Estimates the disk space of a study: weights, checkpoints, completions."""
 
 from chord.plan.job_counts import jobs
 from chord.plan.rank import BF16, FP32
 from chord.plan.work import planned_methods, questions, response_tokens
 from chord.study import Study
 
-CHECKPOINTS = 2  # kept at a time
+CHECKPOINTS = 2  # that a training job keeps
 RUN_BYTES = 200_000  # curves, events, manifest and scores of a run
-TOKEN_BYTES = 4  # of text, before compression
-COMPRESSED_TOKEN_BYTES = 2  # measured 1.4 to 4.5, and few responses are as long as they may be
+TOKEN_BYTES = 4  # text of a token, before compression
+COMPRESSED_TOKEN_BYTES = 2  # measured: 1.4 to 4.5, but few responses reach the maximal length
 
 
 def disk(study: Study) -> dict[str, float]:
-    """What -> bytes. A run's checkpoints go when its result stands, and its weights stay."""
+    """Kind of files -> bytes. A run deletes its checkpoints when it is finished, and its weights remain."""
     parameters, seeds = study.shape.parameters(), len(study.seed_indices)
     weights = FP32 * parameters
     runs = len(jobs(study, study.regular)["train"])
@@ -31,8 +31,10 @@ def disk(study: Study) -> dict[str, float]:
 
 
 def bytes_needed(study: Study, parameters: int, at_once: int) -> int:
-    """About what every comparison leaves behind, responses as long as they may be, and beside it the checkpoints of the
-    jobs under way. at_once: training jobs that have checkpoints at the same time."""
+    """Estimate the results of every comparison, with responses of maximal length, and the checkpoints of running jobs.
+
+    at_once: number of training jobs that have checkpoints at the same time.
+    """
     planned = jobs(study, study.regular)
     runs, evaluated = len(planned["train"]), len(planned["generate"]) // len(study.benchmarks)
     tokens = sum(
@@ -44,6 +46,5 @@ def bytes_needed(study: Study, parameters: int, at_once: int) -> int:
 
 
 def checkpoint_bytes(parameters: int) -> int:
-    """Of a training job: checkpoints of the weights and Adam's two moments, the best weights and those that take their
-    place."""
+    """Bytes of a training job: checkpoints of weights and Adam's two moments, the best weights, and their successor."""
     return (CHECKPOINTS * 3 + 2) * FP32 * parameters

@@ -1,7 +1,8 @@
-"""Which jobs a comparison needs from nothing, and about how long each takes.
+"""The jobs that a comparison needs from scratch, and an estimate of the time of each.
 
-A deliberately simple model: a job costs its start, the tokens it samples and the tokens it trains on (prompt and
-response of every row), each kind at its own speed. That rows without advantage cost no backward pass is left out.
+The model is deliberately simple: a job takes the time of its start, of the tokens that it samples and of those on which
+it trains (prompt and response of every row), each kind at its own speed. It ignores that rows without advantage need
+no backward pass.
 """
 
 from collections.abc import Iterable
@@ -15,9 +16,9 @@ from chord.study import Study
 def estimated_minutes(
     study: Study, job: str, method: str | None = None, benchmark: str | None = None, base: str | None = None
 ) -> float:
-    """Estimate for one job of chord.jobs.JOBS; `method` names one of train and generate, `benchmark` one of generate.
+    """Estimate the time of one job of chord.jobs.JOBS.
 
-    base: of pretrain, one of the study's further base models.
+    method: for train and generate. benchmark: for generate. base: for pretrain, a further base model of the study.
     """
     cost = study.settings.cost
     if not JOBS[job].loads_model:
@@ -42,17 +43,17 @@ def _train_seconds(study: Study, method: str) -> float:
     policy, expert = cost.prompt_tokens + response, cost.prompt_tokens + cost.expert_tokens
     validation = study.settings.validation
     seconds = training_seconds(study, counts.expert_rows, expert, stage.micro_batch_rows, stage)
-    asked = study.data.validation * validation.k
-    seconds += rollout_seconds(study, counts.validated, response, validation.batch_rows, asked)
+    together = study.data.validation * validation.k
+    seconds += rollout_seconds(study, counts.validated, response, validation.batch_rows, together)
     if stage.uses_rollouts:
-        asked = stage.prompts_per_step * stage.rollouts_per_prompt
+        together = stage.prompts_per_step * stage.rollouts_per_prompt
         seconds += training_seconds(study, counts.rollouts, policy, stage.micro_batch_rows, stage)
-        seconds += rollout_seconds(study, counts.rollouts, response, stage.generate_batch_rows, asked)
+        seconds += rollout_seconds(study, counts.rollouts, response, stage.generate_batch_rows, together)
     return seconds
 
 
 def jobs(study: Study, comparisons: Iterable[str]) -> dict[str, list[float]]:
-    """Job -> estimated minutes of each of them, for these comparisons and their report, from nothing."""
+    """Job -> estimated minutes of each run of it, for these comparisons and their report, from scratch."""
     names = list(comparisons)
     shown = [study.comparisons[name] for name in names]
     light = estimated_minutes(study, "table")
@@ -73,14 +74,14 @@ def jobs(study: Study, comparisons: Iterable[str]) -> dict[str, list[float]]:
 
 
 def _run_jobs(study: Study, evaluations: list[tuple[str, str]]) -> dict[str, list[float]]:
-    """The jobs from nothing to the scores of these (method, benchmark)."""
+    """The jobs that lead to the scores of these pairs of method and benchmark."""
     trained = {step.name for method, _ in evaluations for step in study.chain(method) if step.stage is not None}
     bases = [base for base in study.bases if base in {study.start_of(method) for method in trained}]
     seeds = len(study.seed_indices)
     light = estimated_minutes(study, "table")
     pretrained = [estimated_minutes(study, "pretrain", base=base) for base in bases]
     if study.pretrain is not None and not (study.root / study.model).exists():
-        pretrained.append(estimated_minutes(study, "pretrain"))  # else it is in the repository or on the hub
+        pretrained.append(estimated_minutes(study, "pretrain"))  # otherwise it is in the repository or on the hub
     reads_traces = any("traces" in study.methods[method].stage.inputs for method in trained)
     return ({"pretrain": pretrained} if pretrained else {}) | {
         "prepare": [light],

@@ -1,4 +1,4 @@
-"""Memory of a study's jobs, for the longest rows that its settings allow: what each needs, and what there is."""
+"""Compares the memory that a study's jobs need, with the longest rows that its settings allow, to what they have."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from chord.training.train_spec import Stage
 
 
 def rank(study: Study, stage: Stage, scale: Scale | None = None) -> Rank:
-    """Of a training job. scale: in place of the study's."""
+    """A rank of a training job. scale: default: the study's, here and below."""
     return Rank(study.shape, scale or study.settings.training.scale, stage.lora, study.gpu is not None)
 
 
@@ -19,7 +19,7 @@ def reads_experts(stage: Stage) -> bool:
 
 
 def longest(study: Study, stage: Stage) -> int:
-    """Tokens of the longest row that a stage trains on."""
+    """Tokens of the longest row on which a stage trains."""
     lengths = [study.experts.max_response_tokens] if reads_experts(stage) else []
     if stage.uses_rollouts:
         lengths.append(stage.decoding.max_response_tokens)
@@ -27,25 +27,25 @@ def longest(study: Study, stage: Stage) -> int:
 
 
 def update(study: Study, stage: Stage, scale: Scale | None = None) -> Memory:
-    """The backward pass of a training stage, over a micro-batch of its longest rows."""
+    """Memory of the backward pass of a training stage, with a micro-batch of its longest rows."""
     return rank(study, stage, scale).update(stage.micro_batch_rows, longest(study, stage))
 
 
 def validation(study: Study, stage: Stage, rows: int | None = None, scale: Scale | None = None) -> Memory:
-    """Answers to validation rows in training, so many at a time (else as the study says)."""
+    """Memory while a training job answers validation rows. rows: number sampled together (default: the study's)."""
     settings = study.settings.validation
     tokens = study.settings.cost.prompt_tokens + settings.decoding.max_response_tokens
     return rank(study, stage, scale).sampling(rows or settings.batch_rows, tokens)
 
 
 def rollouts(study: Study, stage: Stage, rows: int | None = None, scale: Scale | None = None) -> Memory:
-    """Rollouts of a hybrid stage, so many at a time (else as it says)."""
+    """Memory while a hybrid stage samples rollouts. rows: number sampled together (default: the stage's)."""
     tokens = study.settings.cost.prompt_tokens + stage.decoding.max_response_tokens
     return rank(study, stage, scale).sampling(rows or stage.generate_batch_rows, tokens)
 
 
 def server(study: Study, stage: Stage) -> Memory:
-    """Of each GPU of a vLLM server that samples for a training job."""
+    """Memory of each GPU of a vLLM server that samples for a training job."""
     limits = [study.settings.validation.decoding.max_response_tokens]
     if stage.uses_rollouts:
         limits.append(stage.decoding.max_response_tokens)
@@ -53,10 +53,10 @@ def server(study: Study, stage: Stage) -> Memory:
 
 
 def answers(study: Study, benchmark: Benchmark, rows: int | None = None) -> Memory:
-    """Of one device in `generate`; of transformers so many rows at a time (else as the benchmark says)."""
+    """Memory of one device of `generate`. rows: number sampled together (default: the benchmark's)."""
     shape, engine = study.shape, study.settings.generation
     tokens = study.settings.cost.prompt_tokens + benchmark.decoding.max_response_tokens
-    if engine.kind == "server":  # its model is elsewhere
+    if engine.kind == "server":  # its model is on another machine
         return Memory(process=CPU_PROCESS)
     if isinstance(engine, VllmBackend):
         return vllm(shape, engine, tokens)
@@ -66,35 +66,35 @@ def answers(study: Study, benchmark: Benchmark, rows: int | None = None) -> Memo
 
 
 def vllm_rows(study: Study, engine: VllmBackend, length: int) -> int:
-    """Answers of this length that vLLM can have under way at once; at least one."""
+    """The number of answers of this length that vLLM can sample at once; at least one."""
     devices = engine.tensor_parallel_size
-    free = study.gpu.memory_gib * GIB * 0.9 - BF16 * study.shape.parameters() / devices  # what it takes by itself
+    free = study.gpu.memory_gib * GIB * 0.9 - BF16 * study.shape.parameters() / devices  # vLLM's own default
     room = devices * (engine.kv_cache_gib * GIB if engine.kv_cache_gib else free)
     return max(1, int(room / (BF16 * (study.settings.cost.prompt_tokens + length) * study.shape.cache_values())))
 
 
 @dataclass(frozen=True)
 class Need:
-    """The memory of some jobs that need the same, and the settings that it hangs on."""
+    """The memory that some jobs need, which all need the same."""
 
     rule: str
-    phase: str  # of the job
+    phase: str  # phase of the job in which it needs the memory
     jobs: tuple[str, ...]  # methods, or benchmarks of `generate`
     memory: Memory
 
     @property
-    def named(self) -> str:
+    def job_names(self) -> str:
         first, *more = self.jobs
         return f"{first} and {len(more)} more" if more else first
 
     @property
     def in_machine(self) -> bool:
-        """Of a job that has GPUs: whether it is of the machine's memory."""
+        """Whether a job that has GPUs needs the machine's memory instead of a GPU's."""
         return self.phase == "in the machine"
 
 
 def capacity(study: Study, need: Need) -> float:
-    """Bytes that there are: of a GPU, or what the job asks for of the machine, which its processes share."""
+    """Bytes that are available: on a GPU, or as requested of the machine, which the processes of a job share."""
     if study.gpu and not need.in_machine:
         return study.gpu.memory_gib * GIB
     processes = study.settings.training.scale.ranks if need.rule == "train" and not study.gpu else 1
@@ -102,8 +102,8 @@ def capacity(study: Study, need: Need) -> float:
 
 
 def needs(study: Study, methods: list[str]) -> list[Need]:
-    """Of every job of these methods; those that need the same together."""
-    found: dict[tuple[str, str, Memory], list[str]] = {}
+    """The needs of all jobs of these methods; jobs with equal needs are one entry."""
+    names: dict[tuple[str, str, Memory], list[str]] = {}
     for method in methods:
         stage = study.methods[method].stage
         if stage is None:
@@ -117,7 +117,7 @@ def needs(study: Study, methods: list[str]) -> list[Need]:
         if study.gpu:
             phases["in the machine"] = rank(study, stage).in_machine
         for phase, memory in phases.items():
-            found.setdefault(("train", phase, memory), []).append(method)
+            names.setdefault(("train", phase, memory), []).append(method)
     for benchmark in study.benchmarks.values():
-        found.setdefault(("generate", "answers", answers(study, benchmark)), []).append(benchmark.name)
-    return [Need(rule, phase, tuple(jobs), memory) for (rule, phase, memory), jobs in found.items()]
+        names.setdefault(("generate", "answers", answers(study, benchmark)), []).append(benchmark.name)
+    return [Need(rule, phase, tuple(jobs), memory) for (rule, phase, memory), jobs in names.items()]

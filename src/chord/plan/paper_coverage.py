@@ -1,11 +1,11 @@
-"""Which parts of the paper this repository answers, by which target, and how far: the page docs/coverage.md.
+"""The page docs/coverage.md: the parts of the paper that this repository answers, their targets, and their states.
 
-States are found out, not written down. Of a target they are, the first that holds:
+The state of a target is derived, never written by hand. It is the first of these that applies:
   not expressible yet  the study, its comparison, the table or figure, or a method in it does not exist
-  data missing         the item says that its data cannot be had
+  data missing         the item says that its data is not available
   measured             the result is committed under results/reference
   does not fit         `chord plan` refuses the study
-  ready to run         else: nobody has run it
+  ready to run         otherwise: nobody has run it
 """
 
 from pathlib import Path
@@ -13,7 +13,6 @@ from pathlib import Path
 from pydantic import Field, ValidationError, model_validator
 
 from chord.errors import UserError
-from chord.io.files import write_text
 from chord.plan.job_counts import jobs
 from chord.plan.text import hours_text
 from chord.plan.verdict import refusals
@@ -56,26 +55,26 @@ class Target(Settings):
         return f"`{self.study}` {self.comparison}/{self.name}"
 
 
-class Item(Settings):
+class PaperItem(Settings):
     place: str
     content: str
     targets: tuple[Target, ...]
 
 
-class Items(Settings):
-    items: tuple[Item, ...] = Field(min_length=1)
+class PaperItems(Settings):
+    items: tuple[PaperItem, ...] = Field(min_length=1)
 
 
-def read_items(root: Path) -> tuple[Item, ...]:
+def read_items(root: Path) -> tuple[PaperItem, ...]:
     try:
-        return Items.model_validate(read_yaml(root / ITEMS, ITEMS)).items
+        return PaperItems.model_validate(read_yaml(root / ITEMS, ITEMS)).items
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{ITEMS}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 class States:
-    """The states of targets; each study is loaded and planned once."""
+    """Derives the states of targets; loads and plans each study once."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -85,10 +84,8 @@ class States:
     def of(self, target: Target) -> str:
         exists = self._exists(target)
         if exists == bool(target.lacks):
-            wanted = (
-                "remove `lacks`, for the target exists" if exists else "the target does not exist: say what it `lacks`"
-            )
-            raise UserError(f"{ITEMS}: {target}: {wanted}")
+            advice = "it exists; remove `lacks`" if exists else "it does not exist; say in `lacks` what is missing"
+            raise UserError(f"{ITEMS}: {target}: {advice}")
         if not exists:
             return NOT_YET
         if target.data:
@@ -112,7 +109,7 @@ class States:
 
 
 def page(root: Path) -> str:
-    """docs/coverage.md."""
+    """The text of docs/coverage.md."""
     states = States(root)
     lines = [
         "# What of the paper is covered",
@@ -126,7 +123,7 @@ def page(root: Path) -> str:
         f"| {MEASURED} | its result is in [results/reference](../results/reference) |",
         f"| {READY} | the study is checked and its plan fits; nobody has run it |",
         f"| {NO_FIT} | the study is checked, but `chord plan` refuses it on the GPU that it names and says why |",
-        f"| {NO_DATA} | its data cannot be had |",
+        f"| {NO_DATA} | its data is not available |",
         f"| {NOT_YET} | the last column says what is lacking |",
         "",
         "| paper | content | target | state | but |",
@@ -145,7 +142,7 @@ def page(root: Path) -> str:
 
 
 def _studies(root: Path) -> list[str]:
-    """The studies that need a GPU, by their plans."""
+    """The section on the studies that need a GPU, from their plans."""
     lines = [
         "## The studies on GPUs",
         "",
@@ -160,14 +157,10 @@ def _studies(root: Path) -> list[str]:
         if study.gpu is None:
             continue
         needed = jobs(study, study.regular)
-        held = {rule: study.resources(rule).gpus for rule in needed}
-        hours = sum(sum(minutes) * held[rule] for rule, minutes in needed.items()) / 60
+        gpus = {job: study.resources(job).gpus for job in needed}
+        hours = sum(sum(minutes) * gpus[job] for job, minutes in needed.items()) / 60
         fits = "no" if refusals(study) else "yes"
         numbers = [f"{study.shape.parameters():,}", study.gpu.name, fits, len(needed["train"]), hours_text(hours)]
         longest = hours_text(max(needed["train"]) / 60)
         lines.append(f"| `{study.name}` | {study.model} | {' | '.join(map(str, [*numbers, longest]))} |")
     return lines
-
-
-def write(root: Path, out: Path) -> None:
-    write_text(out, page(root))

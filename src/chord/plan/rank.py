@@ -1,7 +1,7 @@
-"""Memory of one rank of a training job, part by part, by formula. docs/plan.md has the method and its measured error.
+"""Memory of one rank of a training job: a formula for each part. docs/plan.md has the method and its measured error.
 
-P parameters, of which T are trained, shared by n ranks. What the formulas take the engines to do:
-  none         weights, gradients and AdamW's moments in fp32; several ranks (DDP) hold the gradients twice
+The formulas assume for each kind of sharding:
+  none         weights, gradients and AdamW's moments in fp32; several ranks (DDP) have the gradients twice
   fsdp2        a share of each; layers are gathered in the precision of the computation, the output layer stays gathered
 """
 
@@ -16,31 +16,31 @@ from chord.training.train_spec import Lora
 GIB = 2**30
 FP32, BF16 = 4, 2
 HEAD_TOKENS, HEAD_VOCABULARY = 4096, 32768  # TRL's tile of the output layer
-# Bytes of an element of that tile: torch's operations on a CPU hold eight of them at a time (from the measured peaks),
-# its kernel on a GPU folds the tile where it lies (assumed: and one copy).
+# Bytes of an element of that tile: torch's operations on a CPU have eight of them at a time (from the measured peaks),
+# its kernel on a GPU reduces the tile in place (assumed: with one copy).
 HEAD_BYTES = {"fp32": 8 * FP32, "bf16": 2 * BF16}
-# Bytes that a layer keeps of a token for the backward pass, for each unit of the hidden size, the MLP's and the
-# queries': counted from saved tensors of transformers' Qwen2 (tests/unit/test_plan_memory.py counts again).
-KEPT = {"fp32": (24, 16, 16), "bf16": (26, 8, 8)}
-# The same with adapters (counted with peft 0.21), which keep what goes into each of a layer's seven products once more,
+# Bytes that a layer saves of a token for the backward pass, for each unit of the hidden size, of the MLP and of the
+# queries: counted from the saved tensors of transformers' Qwen2 (tests/unit/test_plan_memory.py counts them again).
+SAVED = {"fp32": (24, 16, 16), "bf16": (26, 8, 8)}
+# The same with adapters (counted with peft 0.21), which also save the input of each of a layer's seven products,
 # projected to their rank.
-KEPT_WITH_ADAPTERS = {"fp32": (16, 16, 16), "bf16": (18, 8, 10)}
+SAVED_WITH_ADAPTERS = {"fp32": (16, 16, 16), "bf16": (18, 8, 10)}
 PRODUCTS = 7
 CPU_PROCESS = 0.6 * GIB  # a training process before its model: torch, transformers, TRL
 GPU_PROCESS = 1.0 * GIB  # context and kernels; assumed
-VLLM_ASLEEP = 1.0 * GIB  # what stays on a GPU: captured graphs and buffers; assumed
-FRAGMENTS = 0.05  # of the memory, lost between blocks; assumed
+VLLM_ASLEEP = 1.0 * GIB  # captured graphs and buffers, which stay on the GPU; assumed
+FRAGMENTS = 0.05  # share of the memory that is lost between blocks; assumed
 ALONE = Scale()
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of one process at its fullest moment."""
+    """Bytes of one process at its peak."""
 
     weights: float = 0.0
     gradients: float = 0.0
     optimizer: float = 0.0
-    copies: float = 0.0  # of weights: casts to bf16, gathered layers, those of who samples
+    copies: float = 0.0  # of weights: casts to bf16, gathered layers, those of the sampling engine
     activations: float = 0.0
     head: float = 0.0  # output layer: a tile of logits and the layer's gradient; in sampling the logits
     cache: float = 0.0  # keys and values
@@ -55,7 +55,7 @@ PARTS = tuple(field.name for field in fields(Memory))
 
 
 def vllm(shape: ModelShape, engine: VllmBackend, tokens: int) -> Memory:
-    """Of each of its devices; without a given cache what one row of so many tokens needs, as it fits its batches."""
+    """Memory of each device of vLLM. tokens: size of its cache if the engine does not set one, as vLLM adapts to it."""
     devices = engine.tensor_parallel_size
     return Memory(
         weights=BF16 * shape.parameters() / devices,
@@ -65,20 +65,20 @@ def vllm(shape: ModelShape, engine: VllmBackend, tokens: int) -> Memory:
 
 
 def vllm_row(shape: ModelShape, engine: VllmBackend, tokens: int) -> float:
-    """Bytes of the keys and values of the longest row that vLLM makes room for, on each of its devices."""
+    """Bytes of the keys and values of the longest row that vLLM allows, on each of its devices."""
     tokens = max(tokens, engine.max_model_len or shape.max_position_embeddings)
     return BF16 * tokens * shape.cache_values() / engine.tensor_parallel_size
 
 
 def generate(shape: ModelShape, rows: int, tokens: int) -> tuple[float, float]:
-    """Bytes of the (head, cache) of transformers' `generate` with weights in fp32: prompt and response of each row."""
+    """Bytes of (head, cache) of transformers' `generate` with fp32 weights. tokens: prompt and response of each row."""
     logits = 4 * FP32 * rows * shape.vocab_size  # logits, probabilities, their sum and the choice
-    return logits, FP32 * rows * tokens * shape.cache_values() * 1.5  # rows that go on are copied once half has ended
+    return logits, FP32 * rows * tokens * shape.cache_values() * 1.5  # when half has ended, the other rows are copied
 
 
 @dataclass(frozen=True)
 class Rank:
-    """A process that trains a model, with a GPU of its own or none."""
+    """A process that trains a model, with one GPU or none."""
 
     shape: ModelShape
     scale: Scale = ALONE
@@ -91,7 +91,7 @@ class Rank:
 
     @property
     def width(self) -> int:
-        """Bytes of a value of the computation."""
+        """Bytes of a value in the computation."""
         return BF16 if self.precision == "bf16" else FP32
 
     @property
@@ -100,7 +100,7 @@ class Rank:
 
     @property
     def layer(self) -> float:
-        """Parameters of one layer, which is gathered or computed again at a time."""
+        """Parameters of one layer; layers are gathered, or recomputed, one at a time."""
         return self.shape.layer_parameters()
 
     @property
@@ -108,8 +108,8 @@ class Rank:
         return self.shape.adapter_parameters(self.lora.rank) if self.lora else self.shape.parameters()
 
     @cached_property
-    def held(self) -> Memory:
-        """Weights, gradients and moments, wherever they lie."""
+    def state(self) -> Memory:
+        """Weights, gradients and moments, on the GPU or in the machine's memory."""
         values = self.shape.parameters() + (self.trained if self.lora else 0)
         share = self.scale.ranks if self.scale.shards_weights else 1
         return Memory(
@@ -120,75 +120,75 @@ class Rank:
 
     @property
     def _buckets(self) -> float:
-        """DDP's, in which gradients cross ranks."""
+        """DDP's buckets, in which it exchanges gradients."""
         return FP32 * self.trained if self.scale.ranks > 1 and self.scale.sharding == "none" else 0
 
     @property
     def offloaded(self) -> tuple[str, ...]:
-        """The parts of `held` that lie in the machine's memory."""
+        """The parts of `state` that are in the machine's memory."""
         if not self.scale.cpu_offload:
             return ()
         return ("weights", "gradients", "optimizer")
 
     @property
     def _on_device(self) -> Memory:
-        return replace(self.held, **dict.fromkeys(self.offloaded, 0.0))
+        return replace(self.state, **dict.fromkeys(self.offloaded, 0.0))
 
     @property
     def _copies(self) -> float:
-        """In an update: casts of the weights, gathered layers, and gradients on their way to the other ranks."""
+        """During an update: casts of the weights, gathered layers, and gradients in transit to other ranks."""
         if self.scale.sharding == "fsdp2":
             table = self.shape.vocab_size * self.shape.hidden_size  # the output layer, and at the ends the embedding
-            gathered = table + max(2 * self.layer, table)  # one layer while the next is on its way
+            gathered = table + max(2 * self.layer, table)  # one layer while the next is being gathered
             return self.width * gathered + FP32 * self.trained / self.shape.num_hidden_layers
         if self.width == FP32:
             return 0
-        # Autocast keeps casts for the backward pass; of weights that are not trained it has nothing to remember.
-        again = self.scale.gradient_checkpointing and self.lora
-        return BF16 * (self.layer if again else self.shape.parameters())
+        # Autocast keeps casts for the backward pass, except those of frozen weights in layers that are recomputed.
+        recomputed = self.scale.gradient_checkpointing and self.lora
+        return BF16 * (self.layer if recomputed else self.shape.parameters())
 
-    def kept(self) -> int:
-        """Bytes that one layer keeps of a token; of a mixture of experts those of the experts that a token meets."""
-        hidden, mlp, query = (KEPT_WITH_ADAPTERS if self.lora else KEPT)[self.precision]
-        met = self.shape.intermediate_size * self.shape.num_experts_per_tok
+    def saved_bytes(self) -> int:
+        """Bytes that one layer saves of a token; in a mixture of experts, only its active experts count."""
+        hidden, mlp, query = (SAVED_WITH_ADAPTERS if self.lora else SAVED)[self.precision]
+        active = self.shape.intermediate_size * self.shape.num_experts_per_tok
         projected = PRODUCTS * self.width * self.lora.rank if self.lora else 0
-        return hidden * self.shape.hidden_size + mlp * met + query * self.shape.query + projected
+        return hidden * self.shape.hidden_size + mlp * active + query * self.shape.query + projected
 
     def update(self, rows: int, length: int) -> Memory:
-        """The backward pass of a micro-batch of rows x length tokens."""
+        """Memory of the backward pass of a micro-batch of rows x length tokens."""
         shape, tokens = self.shape, rows * length
-        again = self.scale.gradient_checkpointing
-        layers = 1 if again else shape.num_hidden_layers
-        inputs = FP32 * tokens * shape.hidden_size * shape.num_hidden_layers if again else 0
-        # With padding every layer keeps a mask of all pairs; a row alone needs none.
+        recomputed = self.scale.gradient_checkpointing
+        layers = 1 if recomputed else shape.num_hidden_layers
+        inputs = FP32 * tokens * shape.hidden_size * shape.num_hidden_layers if recomputed else 0
+        # With padding every layer saves a mask of all pairs; a single row needs none.
         masks = tokens * length * self.width if rows > 1 else 0
-        # One layer's gradients: of the MLP's three products and of the residual stream.
-        passing = tokens * (3 * shape.intermediate_size + 2 * shape.hidden_size) * self.width
+        # The gradients of one layer: of the MLP's three products and of the residual stream.
+        layer_gradients = tokens * (3 * shape.intermediate_size + 2 * shape.hidden_size) * self.width
         tile = min(tokens, HEAD_TOKENS) * min(shape.vocab_size, HEAD_VOCABULARY)
         gradient = 0 if self.lora else FP32 * shape.vocab_size * shape.hidden_size
         return replace(
             self._on_device,
             copies=self._copies,
-            activations=inputs + layers * (tokens * self.kept() + masks) + passing,
+            activations=inputs + layers * (tokens * self.saved_bytes() + masks) + layer_gradients,
             head=gradient + tile * HEAD_BYTES[self.precision],
             process=self.process + self._asleep,
         )
 
     def sampling(self, rows: int, tokens: int) -> Memory:
-        """Between two updates: without gradients, with who samples. tokens: prompt and response of each row."""
+        """Memory while the engine samples between two updates. tokens: prompt and response of each row."""
         memory = replace(self._on_device, gradients=self._buckets, process=self.process + self._asleep)
         match self.scale.rollouts:
             case OwnRollouts():
                 head, cache = generate(self.shape, rows, tokens)
-                return replace(memory, copies=self._sampled_from, head=head, cache=cache)
+                return replace(memory, copies=self._sampling_copies, head=head, cache=cache)
             case ColocatedRollouts() as engine:
                 awake = vllm(self.shape, engine, tokens)
-                return replace(memory, copies=awake.weights + self._synced, cache=awake.cache)
-        return replace(memory, copies=self._synced)  # a server samples
+                return replace(memory, copies=awake.weights + self._largest_weight, cache=awake.cache)
+        return replace(memory, copies=self._largest_weight)  # a server samples
 
     @property
-    def _sampled_from(self) -> float:
-        """Beside the weights in training: a whole replica where they are shared, or autocast's casts of them."""
+    def _sampling_copies(self) -> float:
+        """Weights for sampling, besides those in training: a full replica if these are sharded, or autocast's casts."""
         if self.scale.shards_weights:
             return self.width * self.shape.parameters()
         return BF16 * self.shape.parameters() if self.width == BF16 else 0
@@ -198,23 +198,23 @@ class Rank:
         return VLLM_ASLEEP if self.on_gpu and isinstance(self.scale.rollouts, ColocatedRollouts) else 0
 
     @property
-    def _synced(self) -> float:
-        """The largest weight, whole: they are handed over one after another."""
+    def _largest_weight(self) -> float:
+        """The largest weight, unsharded, as weights are sent to the engine one after another."""
         return FP32 * self.shape.vocab_size * self.shape.hidden_size
 
     @property
     def in_machine(self) -> Memory:
-        """Of all ranks that have GPUs, in the machine's memory, at the fuller of two moments.
+        """The machine's memory that all ranks need if they have GPUs: the larger of two peaks.
 
-        First each loads the whole model, and copies it where it samples from a replica. Later there is what is
-        offloaded, and with fsdp2 a checkpoint that the first rank gathers to write it.
+        At the start each rank loads the complete model, twice if it samples from a replica. Later there are the
+        offloaded parts, and with fsdp2 a checkpoint, which the first rank gathers to write it.
         """
         ranks, parameters = self.scale.ranks, self.shape.parameters()
-        copied = self.scale.shards_weights and isinstance(self.scale.rollouts, OwnRollouts)
-        loading = Memory(weights=ranks * FP32 * parameters * (1 + copied), process=ranks * CPU_PROCESS)
-        first = {"weights": parameters, "optimizer": 2 * self.trained} if self.scale.sharding == "fsdp2" else {}
+        has_replica = self.scale.shards_weights and isinstance(self.scale.rollouts, OwnRollouts)
+        loading = Memory(weights=ranks * FP32 * parameters * (1 + has_replica), process=ranks * CPU_PROCESS)
+        gathered = {"weights": parameters, "optimizer": 2 * self.trained} if self.scale.sharding == "fsdp2" else {}
         later = {
-            part: FP32 * first.get(part, 0) + (ranks * getattr(self.held, part) if part in self.offloaded else 0)
+            part: FP32 * gathered.get(part, 0) + (ranks * getattr(self.state, part) if part in self.offloaded else 0)
             for part in ("weights", "gradients", "optimizer")
         }
         return max(loading, replace(loading, **later), key=lambda memory: memory.total)

@@ -1,4 +1,4 @@
-"""The plan as aligned text."""
+"""Writes the plan as aligned text."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from chord.training.scale.scale_spec import OwnRollouts, Scale
 
 
 def plan_text(study: Study, cores: int | None = None) -> str:
-    """The plan as aligned text. cores: single-threaded jobs side by side (default: what this process may use)."""
+    """The plan of a study. cores: number of single-threaded jobs that run at once (default: this process's cores)."""
     if cores is None:  # macOS has no affinity
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     settings, gpu = study.settings, study.gpu
@@ -27,7 +27,7 @@ def plan_text(study: Study, cores: int | None = None) -> str:
             *([] if settings.training.scale == Scale() else [["training", _scale_text(settings.training.scale)]]),
         ]
     )
-    lines += ["", "Methods: one run of the last stage; times the number of seeds"]
+    lines += ["", "Methods: one run of the last stage (multiply by the number of seeds)"]
     header = ["", "stages", "steps", "rollouts", "expert rows", "passes", "weighted", "tokens at most"]
     rows = [_method_row(study, method) for method in planned_methods(study)]
     lines += _table([[*header, "GPU-hours*" if gpu else "minutes*"], *rows], right=range(2, 9))
@@ -35,16 +35,16 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     header = ["", "questions", "k", "samples", "tokens at most", "temperature", "top-p", "decoding"]
     lines += _table([header, *map(_benchmark_row, study.benchmarks.values())], right=range(1, 7))
     if settings.protocols:
-        lines += ["", "Protocols: what the methods of a comparison get"]
+        lines += ["", "Protocols: training settings of all methods in a comparison"]
         lines += _table([[name, protocol.title] for name, protocol in settings.protocols.items()])
     if study.shape:
-        where = f"one {gpu.name} ({gpu.memory_gib:g} GiB), and of a job in the machine" if gpu else "one process"
+        where = f"one {gpu.name} ({gpu.memory_gib:g} GiB), and of the machine for a job" if gpu else "one process"
         lines += ["", f"Memory of {where}, in GiB, for the longest rows that the settings allow*"]
         header = ["", "for", *PARTS, "in all"]
         lines += _table([header, *map(_need_row, needs(study, planned_methods(study)))], right=range(2, 11))
         lines += ["", "Disk, in GiB*"]
         lines += _table([[what, f"{size / GIB:,.2f}"] for what, size in disk(study).items()], right=[1])
-    lines += ["", "Comparisons: from nothing, shared jobs in each"]
+    lines += ["", "Comparisons: from scratch, each with the jobs that it shares with others"]
     sizes = (
         ["GPU-hours*", f"hours on {settings.cost.gpus} GPU{'s' * (settings.cost.gpus > 1)}*"]
         if gpu
@@ -60,7 +60,7 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     lines += _table([header, *rows], right=range(2, 6))
     lines += _late_jobs(study, every)
     origin = (
-        f"Worked out for {gpu.name} (docs/plan.md), not measured"
+        f"Derived from the data sheet of {gpu.name} (docs/plan.md), not measured"
         if gpu
         else f"Speeds were measured on: {settings.cost.measured_on}"
     )
@@ -69,13 +69,13 @@ def plan_text(study: Study, cores: int | None = None) -> str:
 
 
 def _scale_text(scale: Scale) -> str:
-    """What one training job has, in words."""
+    """The scale of one training job in words."""
     engine = scale.rollouts
     parts = [
         f"{scale.ranks} rank{'s' * (scale.ranks > 1)}",
         *([] if scale.sharding == "none" else [scale.sharding]),
         *(["cpu offload"] if scale.cpu_offload else []),
-        *(["layers computed again"] if scale.gradient_checkpointing else []),
+        *(["layers recomputed"] if scale.gradient_checkpointing else []),
         *([] if scale.precision is None else [scale.precision]),
         *([] if isinstance(engine, OwnRollouts) else [f"rollouts by {engine.kind}"]),
     ]
@@ -101,19 +101,19 @@ def _method_row(study: Study, method: str) -> list[str]:
 
 
 def _time(study: Study, rule: str, minutes: float) -> str:
-    """Minutes of a job; on GPUs the hours of all that it holds."""
+    """The minutes of a job, or its GPU-hours if the study is planned for a GPU."""
     return hours_text(minutes / 60 * study.resources(rule).gpus) if study.gpu else f"{minutes:.1f}"
 
 
 def _late_jobs(study: Study, every: dict[str, tuple[str, dict[str, list[float]]]]) -> list[str]:
-    """A line for each rule whose longest job is not done within the time that it asks for."""
+    """A line for each rule whose longest job needs more than the time limit in its resources."""
     longest: dict[str, float] = {}
     for _, by_rule in every.values():
         for rule, minutes in by_rule.items():
             longest[rule] = max([longest.get(rule, 0.0), *minutes])
     return [
-        f"  {rule}: the longest job takes about {hours_text(minutes / 60)} hours, resources.{rule}.minutes allow "
-        f"{hours_text(study.resources(rule).minutes / 60)}: started again, it goes on where it stopped"
+        f"  {rule}: the longest job takes about {hours_text(minutes / 60)} hours, but resources.{rule}.minutes allows "
+        f"{hours_text(study.resources(rule).minutes / 60)}; if it is started again, it resumes"
         for rule, minutes in longest.items()
         if minutes > study.resources(rule).minutes
     ]
@@ -125,7 +125,11 @@ def hours_text(hours: float) -> str:
 
 def _need_row(need: Need) -> list[str]:
     parts = [getattr(need.memory, part) / GIB for part in PARTS]
-    return [f"{need.rule}, {need.phase}", need.named, *(f"{part:,.2f}" for part in [*parts, need.memory.total / GIB])]
+    return [
+        f"{need.rule}, {need.phase}",
+        need.job_names,
+        *(f"{part:,.2f}" for part in [*parts, need.memory.total / GIB]),
+    ]
 
 
 def _benchmark_row(benchmark: Benchmark) -> list[str]:
@@ -137,13 +141,13 @@ def _benchmark_row(benchmark: Benchmark) -> list[str]:
 
 
 def _gpu_row(study: Study, title: str, paper: str, by_rule: dict[str, list[float]]) -> list[str]:
-    """Only of the jobs that hold GPUs; the others take minutes of a processor."""
-    held = [(minutes / 60, study.resources(rule).gpus) for rule, jobs in by_rule.items() for minutes in jobs]
-    used = sum(hours * gpus for hours, gpus in held)
+    """The times are those of jobs with GPUs; other jobs take a few minutes of a processor."""
+    hours_and_gpus = [(minutes / 60, study.resources(rule).gpus) for rule, jobs in by_rule.items() for minutes in jobs]
+    gpu_hours = sum(hours * gpus for hours, gpus in hours_and_gpus)
     # No schedule is shorter than its longest job or than the GPUs' fair share.
-    wall = max([used / study.settings.cost.gpus, *(hours for hours, gpus in held if gpus)])
+    wall = max([gpu_hours / study.settings.cost.gpus, *(hours for hours, gpus in hours_and_gpus if gpus)])
     number = sum(map(len, by_rule.values()))
-    return [title, paper, f"{len(by_rule['train']):,}", f"{number:,}", hours_text(used), hours_text(wall)]
+    return [title, paper, f"{len(by_rule['train']):,}", f"{number:,}", hours_text(gpu_hours), hours_text(wall)]
 
 
 def _jobs_row(title: str, paper: str, by_rule: dict[str, list[float]], cores: int) -> list[str]:
@@ -154,7 +158,7 @@ def _jobs_row(title: str, paper: str, by_rule: dict[str, list[float]], cores: in
 
 
 def _table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
-    """Rows as aligned lines; the columns in `right` end at the same place."""
+    """Rows as aligned lines. right: the columns that are aligned at their right."""
     right = set(right)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

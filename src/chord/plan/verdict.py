@@ -1,4 +1,4 @@
-"""What cannot fit, and what to change: only what the code can do is offered."""
+"""Finds jobs that do not fit into memory or positions, and suggests settings with which they would."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -25,12 +25,12 @@ from chord.study.hardware import larger_gpus
 from chord.training.scale.scale_spec import Scale
 from chord.training.train_spec import Lora, Stage
 
-SHORTEST = 256  # a response of fewer tokens is no advice
+SHORTEST = 256  # tokens of the shortest response that is worth suggesting
 ADAPTERS = Lora(rank=32, alpha=64)  # an example
 
 
 def refusals(study: Study) -> list[str]:
-    """A line for each kind of job that does not fit, and for each other thing that would end one."""
+    """A line for each kind of job that does not fit, and for each other reason why a job would fail."""
     if study.shape is None:
         return []
     lines = [line for need in needs(study, planned_methods(study)) if (line := _refusal(study, need))]
@@ -42,9 +42,9 @@ def _refusal(study: Study, need: Need) -> str | None:
     if need.memory.total <= room:
         return None
     where = study.gpu.name if study.gpu and not need.in_machine else f"the {need.rule} job's mem_mb"
-    found = f"{need.rule}, {need.phase} ({need.named}): {_gib(need.memory.total)}, but {where} has {_gib(room)}"
+    problem = f"{need.rule}, {need.phase} ({need.job_names}): {_gib(need.memory.total)}, but {where} has {_gib(room)}"
     changes = " or ".join(_changes(study, need, room))
-    return f"{found}; {f'would fit: {changes}' if changes else 'no setting would make it fit'}"
+    return f"{problem}; {f'would fit: {changes}' if changes else 'no setting would make it fit'}"
 
 
 def _gib(size: float) -> str:
@@ -54,8 +54,8 @@ def _gib(size: float) -> str:
 def _changes(study: Study, need: Need, room: float) -> list[str]:
     """Settings that would make it fit."""
     if study.gpu is None or need.in_machine:
-        asked = study.resources(need.rule).mem_mb * need.memory.total / room
-        changes = [f"resources.{need.rule}.mem_mb {math.ceil(asked):,}"]
+        mem_mb = study.resources(need.rule).mem_mb * need.memory.total / room
+        changes = [f"resources.{need.rule}.mem_mb {math.ceil(mem_mb):,}"]
     else:
         changes = [f"cost.gpu {name}" for name in larger_gpus(study.root, need.memory.total / GIB)[:1]]
     if need.in_machine:
@@ -67,7 +67,7 @@ def _changes(study: Study, need: Need, room: float) -> list[str]:
 
 
 def _smaller(study: Study, need: Need, room: float) -> str | None:
-    """The largest batch that fits, of the kind that the phase hangs on; for an update without one, shorter rows."""
+    """The largest batch of this phase that fits; if no batch fits an update, shorter rows."""
     if need.phase == "answers":
         row = study.benchmarks[need.jobs[0]]
         return _fewer(f"benchmarks.{row.name}.batch_rows", row.batch_rows, room, partial(answers, study, row))
@@ -89,7 +89,7 @@ def _smaller(study: Study, need: Need, room: float) -> str | None:
 
 
 def _smaller_cache(study: Study, engine: VllmBackend, excess: float) -> str | None:
-    """Of a vLLM that samples in training; it must hold one row."""
+    """A smaller cache of the vLLM that samples in training, if there is room for at least one row."""
     if engine.kv_cache_gib is None:
         return None
     cache = math.floor(engine.kv_cache_gib - excess / (1 + FRAGMENTS) / GIB)
@@ -105,20 +105,20 @@ def _fewer(key: str, rows: int, room: float, memory: Callable[[int], Memory]) ->
 
 
 def _shorter(study: Study, stage: Stage, memory: Memory, room: float) -> str | None:
-    """The longest responses that one row at a time leaves room for; activations grow with the length."""
+    """The longest responses that fit with one row at a time; activations grow with the length."""
     prompt, length = study.settings.cost.prompt_tokens, longest(study, stage)
     fixed = replace(memory, activations=0.0).total
     tokens = int((room - fixed) / (memory.total - fixed) * length) - prompt
     if tokens < SHORTEST:
         return None
-    asked = {"experts.max_response_tokens": study.experts.max_response_tokens} if reads_experts(stage) else {}
+    limits = {"experts.max_response_tokens": study.experts.max_response_tokens} if reads_experts(stage) else {}
     if stage.uses_rollouts:
-        asked["training.hybrid.decoding.max_response_tokens"] = stage.decoding.max_response_tokens
-    return " with ".join(f"{key} {tokens:,}" for key, limit in asked.items() if limit > tokens)
+        limits["training.hybrid.decoding.max_response_tokens"] = stage.decoding.max_response_tokens
+    return " with ".join(f"{key} {tokens:,}" for key, limit in limits.items() if limit > tokens)
 
 
 def _other_scale(study: Study, need: Need, room: float) -> str | None:
-    """The first that fits: layers computed again, more ranks that share the model, both, and the machine's memory."""
+    """The first that fits: recomputed layers, more ranks that share the model, both, and the machine's memory."""
     stage, phase = study.methods[need.jobs[0]].stage, {"update": update, "validation": validation, "rollouts": rollouts}
     for changed in _scales(study):
         values = study.settings.training.scale.model_dump() | changed
@@ -130,17 +130,17 @@ def _other_scale(study: Study, need: Need, room: float) -> str | None:
 
 def _scales(study: Study) -> Iterator[dict]:
     """Changes of the study's `training.scale`, the cheapest first."""
-    again = {"gradient_checkpointing": True}
+    recompute = {"gradient_checkpointing": True}
     stages = [study.methods[name].stage for name in planned_methods(study) if study.trains(name)]
     ranks = [
         count
         for count in range(2, study.settings.cost.gpus + 1)
         if count >= study.settings.training.scale.ranks and not any(stage.divisibility_error(count) for stage in stages)
     ]
-    yield again
-    if any(stage.lora for stage in stages):  # adapters are not shared
+    yield recompute
+    if any(stage.lora for stage in stages):  # adapters cannot be sharded
         return
-    for more in ({}, again, again | {"cpu_offload": True}):
+    for more in ({}, recompute, recompute | {"cpu_offload": True}):
         for count in ranks:
             yield {"ranks": count, "sharding": "fsdp2"} | more
 
@@ -149,11 +149,11 @@ def _adapters(study: Study, need: Need, room: float) -> str | None:
     stage, scale = study.methods[need.jobs[0]].stage, study.settings.training.scale
     if stage.lora or need.phase != "update":
         return None
-    if study.shape.num_local_experts > 1 or scale.sharding != "none":  # adapters are for linear layers, of whole models
+    if study.shape.num_local_experts > 1 or scale.sharding != "none":  # adapters need linear, unsharded layers
         return None
-    again = scale.model_copy(update={"gradient_checkpointing": True})
-    trained = replace(rank(study, stage, again), lora=ADAPTERS)
-    if trained.update(stage.micro_batch_rows, longest(study, stage)).total > room:
+    recomputed = scale.model_copy(update={"gradient_checkpointing": True})
+    with_adapters = replace(rank(study, stage, recomputed), lora=ADAPTERS)
+    if with_adapters.update(stage.micro_batch_rows, longest(study, stage)).total > room:
         return None
     shown = f"training.{stage.kind}.lora {{rank: {ADAPTERS.rank}, alpha: {ADAPTERS.alpha:g}}}"
     more = "" if scale.gradient_checkpointing else " with training.scale {gradient_checkpointing: true}"
@@ -161,40 +161,40 @@ def _adapters(study: Study, need: Need, room: float) -> str | None:
 
 
 def _too_long(study: Study) -> list[str]:
-    """Rows longer than the model's positions, or than vLLM is told to make room for, end a job."""
+    """A line for each response that is too long for the model's positions or for vLLM's `max_model_len`."""
     positions, prompt = study.shape.max_position_embeddings, study.settings.cost.prompt_tokens
     generation, sampler = study.settings.generation, study.settings.training.scale.rollouts
     benchmarks = study.benchmarks.values()
-    asked = {f"benchmark {row.name}": (row.decoding.max_response_tokens, generation) for row in benchmarks}
-    asked["validation"] = (study.settings.validation.decoding.max_response_tokens, sampler)
-    asked["experts"] = (study.experts.max_response_tokens, None)
-    asked |= {
+    limits = {f"benchmark {row.name}": (row.decoding.max_response_tokens, generation) for row in benchmarks}
+    limits["validation"] = (study.settings.validation.decoding.max_response_tokens, sampler)
+    limits["experts"] = (study.experts.max_response_tokens, None)
+    limits |= {
         f"rollouts of {name}": (stage.decoding.max_response_tokens, sampler)
         for name in planned_methods(study)
         if (stage := study.methods[name].stage) and stage.uses_rollouts
     }
     lines = []
-    for what, (tokens, engine) in asked.items():
+    for what, (tokens, engine) in limits.items():
         room = getattr(engine, "max_model_len", None) or positions
         if prompt + tokens > min(room, positions):
             has = f"{study.model} has {positions:,} positions" if room >= positions else f"max_model_len is {room:,}"
-            lines.append(f"{what}: a prompt of {prompt:,} tokens and a response of {tokens:,}; {has}")
+            lines.append(f"{what}: a prompt of {prompt:,} tokens and a response of {tokens:,}, but {has}")
     return lines
 
 
 def _too_many_gpus(study: Study) -> list[str]:
-    held, there = study.settings.training.scale.gpus, study.settings.cost.gpus
-    if study.gpu is None or held <= there:
+    used, available = study.settings.training.scale.gpus, study.settings.cost.gpus
+    if study.gpu is None or used <= available:
         return []
-    return [f"training.scale: a job holds {held} GPUs; cost.gpus has {there}"]
+    return [f"training.scale: a job uses {used} GPUs, but cost.gpus is {available}"]
 
 
 def _no_row_fits(study: Study) -> list[str]:
-    """vLLM does not start where its cache is too small for one row of the length that it makes room for."""
+    """vLLM does not start if its cache is too small for one row of `max_model_len` tokens."""
     settings = study.settings
     engines = {"generation": settings.generation, "training.scale.rollouts": settings.training.scale.rollouts}
     return [
-        f"{name}.kv_cache_gib: {engine.kv_cache_gib:g}; one row of max_model_len tokens needs {row / GIB:.3g}"
+        f"{name}.kv_cache_gib: {engine.kv_cache_gib:g}, but one row of max_model_len tokens needs {row / GIB:.3g}"
         for name, engine in engines.items()
         if isinstance(engine, VllmBackend)
         and engine.kv_cache_gib

@@ -1,7 +1,7 @@
-"""What each run does, counted from the configuration: steps, rollouts, expert rows, tokens at most.
+"""Counts the work of a run from the configuration: steps, rollouts, expert rows, tokens at most.
 
-Counts are exact where nothing is rejected, tokens are upper bounds. How long responses typically are is the study's own
-guess (`cost`): the policy's length until it has met expert rows, and the expert's from then on.
+The counts are exact if nothing is rejected, and the tokens are upper bounds. The typical length of responses is the
+study's own estimate (`cost`): one for a policy before it trains on expert rows, and the expert's afterwards.
 """
 
 import math
@@ -14,15 +14,15 @@ from chord.training.train_spec import SftStage
 
 @dataclass(frozen=True)
 class Work:
-    """What one run of a method's own stage does; the stages before it belong to the methods it starts from."""
+    """The work of one run of a method's own stage; earlier stages belong to the methods that it starts from."""
 
     steps: int
     rollouts: int
     expert_rows: int
     expert_passes: float  # over the expert set
-    expert_weight: float  # sum of a_ex over the expert rows: how much of them counts, before token weights and rewards
+    expert_weight: float  # sum of a_ex over the expert rows: their weight before token weights and rewards
     validated: int  # completions of validation rows
-    max_tokens: int  # sampled, and read from experts, if every response is as long as it may be
+    max_tokens: int  # sampled, and read from experts, if every response has the maximal length
 
 
 def planned_methods(study: Study) -> list[str]:
@@ -33,7 +33,7 @@ def planned_methods(study: Study) -> list[str]:
 
 
 def work(study: Study, method: str) -> Work:
-    """The work of one run of a method that has a stage."""
+    """The work of one run of a method with a stage."""
     stage = study.methods[method].stage
     if isinstance(stage, SftStage):
         rollouts, rollout_tokens = 0, 0
@@ -43,7 +43,7 @@ def work(study: Study, method: str) -> Work:
     else:
         steps = stage.steps
         weights = [stage.schedule.weights(step) for step in range(1, steps + 1)]
-        # Nothing is sampled at steps where RL has no weight, and no expert row is read where experts have none.
+        # No step samples rollouts if RL has no weight, or reads expert rows if experts have none.
         rollouts, rollout_tokens = 0, 0
         if stage.uses_rollouts:
             rollouts = sum(a_rl > 0 for a_rl, _ in weights) * stage.prompts_per_step * stage.rollouts_per_prompt
@@ -52,7 +52,7 @@ def work(study: Study, method: str) -> Work:
         expert_weight = sum(a_ex for _, a_ex in weights) * stage.expert_rows_of_a_step
     expert_set = study.data.rl if "traces" in stage.inputs else stage.expert_set or study.data.sft
     validation = study.settings.validation
-    # Before the first step, every so many steps, and after the last one.
+    # Before the first step, every `validate_every` steps, and after the last one.
     validations = 1 + math.ceil(steps / stage.validate_every)
     validated = validations * study.data.validation * validation.k
     return Work(
@@ -69,7 +69,7 @@ def work(study: Study, method: str) -> Work:
 
 
 def questions(benchmark: Benchmark) -> int:
-    """How many; of a dataset what its file says, about. 0 where it says nothing."""
+    """The number of questions; for a dataset the estimate in the benchmark's file, or 0 without one."""
     source = benchmark.data.source
     if isinstance(source, Place):
         return benchmark.questions or 0
@@ -78,7 +78,7 @@ def questions(benchmark: Benchmark) -> int:
 
 def response_tokens(study: Study, method: str) -> int:
     """Typical length of the responses of a method's policy."""
-    met_experts = any(
+    has_seen_experts = any(
         study.trains(step.name) and work(study, step.name).expert_rows > 0 for step in study.chain(method)
     )
-    return study.settings.cost.expert_tokens if met_experts else study.settings.cost.response_tokens
+    return study.settings.cost.expert_tokens if has_seen_experts else study.settings.cost.response_tokens

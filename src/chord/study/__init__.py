@@ -1,7 +1,7 @@
 """The typed configuration: a study, its methods and benchmarks, and from them the specification of every job.
 
-`load_study` reads config/studies/<name>.yaml with the method and benchmark files it names, lays them over each other,
-checks everything and reports all problems, one line each. No torch: a workflow loads a study in a fraction of a second.
+`load_study` reads config/studies/<name>.yaml and the method and benchmark files that it names, overlays them, checks
+everything and reports all problems, one line each. It imports no torch, so it takes a fraction of a second.
 """
 
 from chord.study.loading import load_study

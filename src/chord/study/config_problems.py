@@ -1,4 +1,4 @@
-"""Problems of a configuration as lines for a human: which file, which key, what was expected, what may be meant."""
+"""Describes problems of a configuration: the file, the key, what was expected, and which known name may be meant."""
 
 import difflib
 import json
@@ -39,21 +39,21 @@ PHRASES = (
 
 @dataclass(frozen=True)
 class Layer:
-    """One file's share of a merged value; `place` is where in the file the share stands."""
+    """What one file contributes to a merged value. place: the keys under which the file has it."""
 
     file: str
     value: Any
     place: Keys = ()
-    whole: tuple["Layer", ...] = ()  # where `file` is laid over other files: each of them whole, lowest first
+    files: tuple["Layer", ...] = ()  # if `file` is based on other files: all of them, complete, lowest first
 
     def file_of(self, keys: Sequence[str]) -> str:
-        """The highest of the files that says most about these keys."""
-        depths = [_depth(layer.value, (*self.place, *keys)) for layer in self.whole]
-        return max(zip(depths, range(len(depths)), self.whole, strict=True))[-1].file if depths else self.file
+        """The file that has the most of these keys; of several, the highest."""
+        depths = [_depth(layer.value, (*self.place, *keys)) for layer in self.files]
+        return max(zip(depths, range(len(depths)), self.files, strict=True))[-1].file if depths else self.file
 
 
 class Problems(Exception):
-    """Lines, one for each problem found."""
+    """Problems of a configuration, one line each."""
 
     def __init__(self, lines: Sequence[str]):
         super().__init__("\n".join(lines))
@@ -61,9 +61,9 @@ class Problems(Exception):
 
 
 def validate(model: type[Model], value: dict, layers: Sequence[Layer]) -> Model:
-    """`value` as `model`, or `Problems`. `layers`, lowest first, are what it was merged from.
+    """Validate `value` as a `model`; raises Problems. layers: what the value was merged from, lowest first.
 
-    Strict: the text "3" is no number. Lists may stand for tuples, as in JSON.
+    Validation is strict: the text "3" is not a number. A list may stand for a tuple, as in JSON.
     """
     text = json.dumps(value)
     try:
@@ -74,7 +74,7 @@ def validate(model: type[Model], value: dict, layers: Sequence[Layer]) -> Model:
 
 
 def without_effect(settings: Settings, layers: Sequence[Layer]) -> list[str]:
-    """A line for each setting that a layer gives and that changes nothing beside the other settings."""
+    """Return a line for each setting in a layer that has no effect in combination with the other settings."""
     return [
         line(layer, keys, f"expected none here, as it has an effect only with {expected}")
         for keys, expected in settings.without_effect()
@@ -84,7 +84,7 @@ def without_effect(settings: Settings, layers: Sequence[Layer]) -> list[str]:
 
 
 def complete(model: type[Model], layers: list[Layer], derived: dict) -> Model:
-    """The layers laid over each other, completed with values that no file may give because the study has them."""
+    """Merge the layers and add `derived`: values that come from the study, so that no file may set them."""
     value: dict = {}
     for layer in layers:
         for key in derived.keys() & (layer.value or {}).keys():
@@ -94,7 +94,7 @@ def complete(model: type[Model], layers: list[Layer], derived: dict) -> Model:
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
-    """For example: unknown method 'crd_mu'; expected one of chord_mu, rl (did you mean 'chord_mu'?)."""
+    """Return, for example: unknown method 'crd_mu'; expected one of chord_mu, rl (did you mean 'chord_mu'?)."""
     known = sorted(known)
     close = difflib.get_close_matches(str(name), known, n=1)
     guess = f" (did you mean {close[0]!r}?)" if close else ""
@@ -102,7 +102,7 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
 
 
 def line(layer: Layer, keys: Sequence[str], message: str) -> str:
-    """`file: key.path: message`."""
+    """Return `file: key.path: message`."""
     place = ".".join([*layer.place, *keys])
     file = layer.file_of(keys)
     return f"{file}: {place}: {message}" if place else f"{file}: {message}"
@@ -115,13 +115,13 @@ def _line(model: type[BaseModel], value: dict, layers: Sequence[Layer], details:
     if kind == "union_tag_invalid":
         keys += (context["discriminator"].strip("'"),)
     elif kind == "value_error":
-        # A check over several keys of a class names the one to blame first: "decoding: expected temperature 1".
-        blamed, colon, rest = message.partition(": ")
-        if colon and blamed in _fields(model, value, keys):
-            keys, message = (*keys, blamed), rest
+        # A check of several keys of a class begins its message with one of them: "decoding: expected temperature 1".
+        key, colon, rest = message.partition(": ")
+        if colon and key in _fields(model, value, keys):
+            keys, message = (*keys, key), rest
     depths = [_depth(layer.value, keys) for layer in layers]
     if kind != "missing":
-        # The value that counts is the highest layer's.
+        # The highest layer decides the value.
         layer = max(zip(depths, range(len(layers)), layers, strict=True))[-1]
         return line(layer, keys, message)
     first, *others = [layer for layer, depth in zip(layers, depths, strict=True) if depth == max(depths)]
@@ -130,9 +130,9 @@ def _line(model: type[BaseModel], value: dict, layers: Sequence[Layer], details:
 
 
 def _keys(model: type[BaseModel], value: Any, loc: Sequence[str | int]) -> Keys:
-    """pydantic's location without what is no key of the file: the names of union members and the mark of a bad key.
+    """Remove from pydantic's location what is not a key of the file: names of union members and the mark of a bad key.
 
-    A member's name may be one of its keys too: `columns` is a kind of source that has the key `columns`.
+    The name of a member may also be one of its keys: `columns` is a kind of source that has the key `columns`.
     """
     keys: list[str] = []
     annotation: Any = model
@@ -157,7 +157,7 @@ class _Member:
 
 
 def _inside(annotation: Any, value: Any, key: str | int) -> tuple[Any, Any]:
-    """Annotation and value of what stands at a key of `value`; None for what is not known or not there."""
+    """Return the annotation and the value at a key of `value`; None for each that is unknown or missing."""
     owner = _model(annotation, value)
     if owner:  # otherwise it is dict[name, item] or list[item]
         field = owner.model_fields.get(str(key))
@@ -170,7 +170,7 @@ def _inside(annotation: Any, value: Any, key: str | int) -> tuple[Any, Any]:
 
 
 def _depth(value: Any, keys: Keys) -> int:
-    """How many of the keys, from the first on, are there."""
+    """Count the leading keys that exist in `value`."""
     for depth, key in enumerate(keys):
         if not isinstance(value, dict):
             return depth
@@ -216,13 +216,13 @@ def _expected(field: FieldInfo | None) -> str:
 
 
 def _annotation(field: FieldInfo) -> Any:
-    """What may stand at a field, parts of installed packages included."""
+    """The annotation of a field, including the parts of installed packages."""
     choice = next((mark for mark in field.metadata if isinstance(mark, Choice)), None)
     return choice.union(field.annotation) if choice else field.annotation
 
 
 def _fields(model: type[BaseModel], value: Any, keys: Keys) -> dict[str, FieldInfo]:
-    """The fields of the class that stands at `keys`; empty where it is no class of ours."""
+    """The fields of the class at `keys`; empty if there is no class of ours."""
     annotation: Any = model
     for key in keys:
         annotation, value = _inside(annotation, value, key)
@@ -231,12 +231,12 @@ def _fields(model: type[BaseModel], value: Any, keys: Keys) -> dict[str, FieldIn
 
 
 def _model(annotation: Any, value: Any) -> type[BaseModel] | None:
-    """The class behind an annotation; of a union's members the one that `value` chooses by name or kind."""
+    """The class of an annotation; for a union, the member that `value` chooses by name or kind."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if get_origin(annotation) in (dict, list, tuple):
         return None
-    members = [found for part in get_args(annotation) if (found := _model(part, value))]
+    members = [member for part in get_args(annotation) if (member := _model(part, value))]
     if len(members) > 1:
         chosen = [value[chooser] for chooser in CHOOSERS if isinstance(value, dict) and chooser in value]
         members = [member for member in members if any(choice in chosen for choice in _choices(member))]
@@ -244,12 +244,12 @@ def _model(annotation: Any, value: Any) -> type[BaseModel] | None:
 
 
 def _classes(annotation: Any) -> set[type[BaseModel]]:
-    """The classes that may stand there: several where the annotation is a union of them."""
+    """The classes that an annotation allows; several if it is a union."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return {annotation}
     if get_origin(annotation) in (dict, list, tuple):
         return set()
-    return {found for part in get_args(annotation) for found in _classes(part)}
+    return {model for part in get_args(annotation) for model in _classes(part)}
 
 
 def _choices_of(annotation: Any) -> set[str]:

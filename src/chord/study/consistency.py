@@ -1,4 +1,4 @@
-"""Whether the parts of a study go together: each check gives (keys, message) of what does not."""
+"""Checks that the parts of a study fit together. Each check yields (keys, message) for every problem."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -37,7 +37,7 @@ def of_comparisons(settings: StudyFile) -> Iterator[tuple[Keys, str]]:
 
 
 def of_parts(settings: StudyFile, benchmarks: Mapping[str, Benchmark | None]) -> Iterator[tuple[Keys, str]]:
-    """benchmarks: None for one with a problem of its own."""
+    """A table of groups needs a benchmark with parts. benchmarks: None for one with a problem of its own."""
     if any(benchmark is None or benchmark.parts for benchmark in benchmarks.values()):
         return
     for name, comparison in settings.comparisons.items():
@@ -47,22 +47,22 @@ def of_parts(settings: StudyFile, benchmarks: Mapping[str, Benchmark | None]) ->
 
 
 def of_benchmarks(settings: StudyFile, benchmarks: Mapping[str, Benchmark | None]) -> Iterator[tuple[Keys, str]]:
-    """The same questions under the same decoding are one benchmark. benchmarks: as above."""
-    asked: dict[tuple[str, str], str] = {}
+    """No two benchmarks have the same questions and the same decoding. benchmarks: as in `of_parts`."""
+    names: dict[tuple[str, str], str] = {}
     for name, benchmark in benchmarks.items():
         if benchmark is not None:
-            first = asked.setdefault((benchmark.data.name, benchmark.decoding_name), name)
+            first = names.setdefault((benchmark.data.name, benchmark.decoding_name), name)
             if first != name:
-                message = f"{first} has the questions of {benchmark.data.name} under {benchmark.decoding_name} already"
+                message = f"{first} already has the questions of {benchmark.data.name} with {benchmark.decoding_name}"
                 yield ("benchmarks", name, "decoding"), message
 
 
 def of_sharding(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tuple[Keys, str]]:
-    """methods: those without a problem of their own."""
+    """Adapters cannot be sharded. methods: those without a problem of their own, here and below."""
     sharding = settings.training.scale.sharding
-    adapted = [name for name, method in methods.items() if method.stage and method.stage.lora]
-    if adapted and sharding != "none":
-        yield ("training", "scale", "sharding"), f"expected none beside lora ({', '.join(adapted)}), got {sharding}"
+    with_lora = [name for name, method in methods.items() if method.stage and method.stage.lora]
+    if with_lora and sharding != "none":
+        yield ("training", "scale", "sharding"), f"expected none with lora ({', '.join(with_lora)}), got {sharding}"
 
 
 def of_paper_setting(settings: StudyFile, reported: Path) -> Iterator[tuple[Keys, str]]:
@@ -75,7 +75,7 @@ def of_paper_setting(settings: StudyFile, reported: Path) -> Iterator[tuple[Keys
 
 
 def of_ranks(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tuple[Keys, str]]:
-    """Whether the ranks of a training job can share the rows of its steps equally; methods: as below."""
+    """The ranks of a training job must be able to share the rows of each step equally."""
     ranks = settings.training.scale.ranks
     problems: dict[str, list[str]] = {}
     for name, method in methods.items():
@@ -86,17 +86,17 @@ def of_ranks(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tup
 
 
 def of_tuning(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tuple[Keys, str]]:
-    """methods: those without a problem of their own."""
+    """A search uses an unreported seed, methods that train, and the same number of values for each."""
     if settings.tuning is None:
         return
     if settings.tuning.seed_index < settings.seeds:
         message = f"{settings.tuning.seed_index} is one of the reported seeds; expected {settings.seeds} or more"
         yield ("tuning", "seed_index"), message
-    trained = [name for name in settings.methods if name not in methods or methods[name].stage]
+    trainable = [name for name in settings.methods if name not in methods or methods[name].stage]
     search = settings.tuning.search
     for name in search:
-        if name not in trained:
-            yield ("tuning", "search"), unknown("trained method of this study", name, trained)
+        if name not in trainable:
+            yield ("tuning", "search"), unknown("trained method of this study", name, trainable)
     if len({len(one.values) for one in search.values()}) > 1:
         counts = ", ".join(f"{name} {len(one.values)}" for name, one in search.items())
         yield ("tuning", "search"), f"expected the same number of values for each method, got {counts}"
@@ -105,18 +105,18 @@ def of_tuning(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tu
 def trial_problems(
     settings: StudyFile, methods: Mapping[str, Method], layer_of: Callable[[Any, Keys], Layer]
 ) -> list[str]:
-    """A line for each value of the search that its setting does not take, or setting that the stage does not use.
+    """Return a line for each invalid value of a search, and for each setting that has no effect in its stage.
 
-    layer_of: a value of the study with the place where it stands.
+    layer_of: makes the layer of a value at a place in the study's file.
     """
     lines = []
     for name, search in settings.tuning.search.items() if settings.tuning else ():
         stage = methods[name].stage if name in methods else None
         for value in search.values if stage else ():
-            tried = nested(search.setting, int(value) if value.is_integer() else value)  # of epochs 2.0 is 2
+            change = nested(search.setting, int(value) if value.is_integer() else value)  # 2.0 epochs are 2
             try:
-                layer = layer_of(tried, ("tuning", "search", name))
-                trial = validate(type(stage), merge(stage.model_dump(mode="json"), tried), [layer])
+                layer = layer_of(change, ("tuning", "search", name))
+                trial = validate(type(stage), merge(stage.model_dump(mode="json"), change), [layer])
                 lines += without_effect(trial, [layer])
             except Problems as problems:
                 lines += problems.lines
@@ -124,7 +124,7 @@ def trial_problems(
 
 
 def circles(methods: Mapping[str, Method]) -> Iterator[tuple[str, str]]:
-    """(method, message) for each circle of methods that start from each other."""
+    """Yield (method, message) for each circle of methods that start from each other."""
     reported: set[str] = set()
     for name in methods:
         chain = [name]

@@ -1,11 +1,11 @@
-"""What a study writes short: further base models, and the methods of a comparison over two axes.
+"""Expands the abbreviations in a study's file: further base models, and the methods of a comparison over two axes.
 
-A further base model is the study's own, trained on with what its entry in `bases` changes: all of that training is
-annealed (the rate falls to zero, the mixture is the last part's), and its gates are measured and not enforced.
+A further base model is the study's own, trained further with the settings of its entry in `bases`. All of that training
+is annealed (the rate falls to zero, with the mixture of the last part), and its gates are measured but not enforced.
 
-A grid is one method with the settings of each row and column. What a column changes, it changes of the references too,
-so that differences are taken within a column. The methods are ordinary ones, named `<reference>@<column>` and
-`<method>@<column>-<row>`: `rl@x0.02`, `chord_phi@x0.02-mu0.1`.
+A grid is one method with the settings of each row and column. A column also changes the references, so that differences
+are taken within a column. The methods are ordinary ones, named `<reference>@<column>` and `<method>@<column>-<row>`:
+`rl@x0.02`, `chord_phi@x0.02-mu0.1`.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,11 +20,11 @@ from chord.study.yaml_files import merge, nested
 from chord.world.pretrain_spec import PretrainSpec
 
 CONTINUED = {"anneal_share": 1.0, "gates": {"enforce": False}}
-LayerOf = Callable[[Any, Keys], Layer]  # a value of the study with the place where it stands
+LayerOf = Callable[[Any, Keys], Layer]  # makes the layer of a value at a place in the study's file
 
 
 def further_bases(settings: StudyFile, layer_of: LayerOf) -> dict[str, PretrainSpec]:
-    """The specification of each entry of `bases`; Problems of what is wrong with them."""
+    """The specification of each entry of `bases`; raises Problems."""
     if settings.bases and settings.base_model is None:
         raise Problems([line(layer_of(None, ()), ("bases",), "expected a section base_model too, which they change")])
     below = [layer_of(settings.base_model, ("base_model",)), Layer("", CONTINUED)]
@@ -41,14 +41,14 @@ def further_bases(settings: StudyFile, layer_of: LayerOf) -> dict[str, PretrainS
 def expand(
     name: str, comparison: Comparison, settings: StudyFile, methods: Mapping[str, Method], layer_of: LayerOf
 ) -> tuple[list[Method], Grid]:
-    """The methods of the comparison `name`, column by column with the references first; and where each stands.
+    """The methods of the comparison `name`, column by column with the references first, and its grid.
 
-    methods: those of the study, by name. Problems where a value does not fit one of them.
+    methods: those of the study, by name. Raises Problems if a value does not fit one of them.
     """
     grid = comparison.grid
 
     def at(method: str, **values: Value) -> Method:
-        """A method with one value of some of the axes `columns` and `rows`."""
+        """A method with one value of each of the given axes (`columns` and `rows`)."""
         changed, names, titles = methods[method], [], [methods[method].title]
         for axis_name, value in values.items():
             axis: Axis = getattr(grid, axis_name)
@@ -60,17 +60,17 @@ def expand(
 
     columns = grid.columns.values
     references = {reference: [at(reference, columns=value) for value in columns] for reference in comparison.references}
-    places = [[at(grid.method, columns=value, rows=row) for row in grid.rows.values] for value in columns]
+    cells = [[at(grid.method, columns=value, rows=row) for row in grid.rows.values] for value in columns]
     expanded = [
         method
-        for number, column in enumerate(places)
+        for number, column in enumerate(cells)
         for method in [*(reference[number] for reference in references.values()), *column]
     ]
     return expanded, Grid(
         title=methods[grid.method].title,
         rows=_axis(grid.rows),
         columns=_axis(grid.columns),
-        methods=tuple(tuple(method.name for method in column) for column in places),
+        methods=tuple(tuple(method.name for method in column) for column in cells),
         references=tuple(
             GridReference(title=methods[reference].title, methods=tuple(method.name for method in row))
             for reference, row in references.items()

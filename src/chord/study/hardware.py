@@ -1,4 +1,4 @@
-"""What a plan needs to know of models and GPUs: shapes by the keys of config.json, and a small table of data sheets."""
+"""The models and GPUs of a plan: model shapes with the keys of config.json, and a small table of GPU data sheets."""
 
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,12 +15,12 @@ from chord.world.tokenizer import words
 MODELS = "config/models.yaml"
 GPUS = "config/gpus.yaml"
 SCALINGS = ("yarn", "linear", "dynamic")  # of rotary embeddings
-MODEL_TYPES = ("qwen2", "llama", "phimoe")  # those whose parameters are counted here
+MODEL_TYPES = ("qwen2", "llama", "phimoe")  # those whose parameters this module can count
 Entry = TypeVar("Entry", bound=Settings)
 
 
 class ModelShape(Settings):
-    """The shape of a decoder, by the names that its config.json has for it."""
+    """The shape of a decoder, with the keys of its config.json."""
 
     model_type: Literal[MODEL_TYPES]
     vocab_size: PositiveInt
@@ -50,7 +50,7 @@ class ModelShape(Settings):
         return self.num_key_value_heads * self.head_size
 
     def layer_parameters(self, experts: int | None = None) -> int:
-        """Of one layer. experts: count only so many of them, such as those that a token meets."""
+        """Parameters of one layer. experts: how many to count, such as those that process a token (None: all)."""
         h, experts = self.hidden_size, experts or self.num_local_experts
         layer = 2 * h * self.query + 2 * h * self.key + 3 * h * self.intermediate_size * experts + 2 * h
         if self.model_type == "qwen2":
@@ -60,7 +60,7 @@ class ModelShape(Settings):
         return layer
 
     def parameters(self, experts: int | None = None) -> int:
-        """How many. experts: as above."""
+        """Parameters of the model. experts: as in `layer_parameters`."""
         h = self.hidden_size
         rest = self.vocab_size * h * (1 if self.tie_word_embeddings else 2) + h
         if self.model_type == "phimoe":
@@ -68,17 +68,20 @@ class ModelShape(Settings):
         return self.layer_parameters(experts) * self.num_hidden_layers + rest
 
     def adapter_parameters(self, rank: int) -> int:
-        """Of low-rank adapters on all linear layers of the decoder; experts of a mixture are no linear layers."""
+        """Parameters of low-rank adapters on all linear layers; the experts of a mixture are not linear layers."""
         h, mlp = self.hidden_size, 3 * (self.hidden_size + self.intermediate_size)
         widths = 2 * (h + self.query) + 2 * (h + self.key) + (mlp if self.num_local_experts == 1 else 0)
         return self.num_hidden_layers * rank * widths
 
     def forward_flops(self, length: int) -> float:
-        """Of one token in a sequence of this many: two for each parameter that it meets, and attention to the half of
-        the sequence that is before it, on average."""
-        met = self.parameters(self.num_experts_per_tok) - self.vocab_size * self.hidden_size  # looking up costs nothing
-        met += self.vocab_size * self.hidden_size if self.tie_word_embeddings else 0
-        return 2.0 * met + 2.0 * self.num_hidden_layers * self.query * length
+        """FLOPs of one token in a sequence of `length` tokens.
+
+        Two for each parameter that processes the token, and attention to the half of the sequence that is before it, on
+        average.
+        """
+        active = self.parameters(self.num_experts_per_tok) - self.vocab_size * self.hidden_size  # a look-up is free
+        active += self.vocab_size * self.hidden_size if self.tie_word_embeddings else 0
+        return 2.0 * active + 2.0 * self.num_hidden_layers * self.query * length
 
     def cache_values(self) -> int:
         """Keys and values of one token in all layers."""
@@ -86,7 +89,7 @@ class ModelShape(Settings):
 
 
 class Gpu(Settings):
-    """One row of the table; speeds are the maker's, without sparsity."""
+    """One row of the table of GPUs, with the maker's speeds, without sparsity."""
 
     name: str
     memory_gib: PositiveFloat
@@ -95,14 +98,14 @@ class Gpu(Settings):
 
 
 def model_folders(root: Path, study: str, model: str) -> list[Path]:
-    """Where a study's start model may be: its own folder, or the one that it is fetched to."""
+    """The folders that may have a study's start model: its own, or the one into which it is fetched."""
     return [root / model, root / "results" / study / "hub" / "models" / model]
 
 
 def find_shape(root: Path, model: str, folders: list[Path]) -> ModelShape | None:
-    """Of the config.json in the first of the folders that has one, else of the table of models.
+    """The shape in the config.json of the first folder that has one, or else in the table of models.
 
-    None: not known, or a kind of model that is not counted here, which any study but one that plans for a GPU may have.
+    None: unknown, or a kind of model whose parameters are not counted here; only the plan for a GPU needs them.
     """
     for folder in folders:
         values = _config(folder)
@@ -118,21 +121,21 @@ def find_shape(root: Path, model: str, folders: list[Path]) -> ModelShape | None
 
 
 def find_positions(root: Path, model: str, folders: list[Path]) -> int | None:
-    """How many positions the model has for prompt and response together: as `find_shape`, for any kind of model.
+    """The number of positions for prompt and response together, for any kind of model; otherwise as `find_shape`.
 
-    None: its configuration does not say.
+    None: the configuration does not state it.
     """
     configs = [values for folder in folders if (values := _config(folder)) is not None]
     values = configs[0] if configs else _table(root, MODELS).get(model) or {}
     text = values.get("text_config")
-    values = values | text if isinstance(text, dict) else values  # of a model that sees too
-    found = [values.get(key) for key in ("max_position_embeddings", "n_positions")]
-    known = [count for count in found if isinstance(count, int) and count > 0]
+    values = values | text if isinstance(text, dict) else values  # a model of text and images
+    counts = [values.get(key) for key in ("max_position_embeddings", "n_positions")]
+    known = [count for count in counts if isinstance(count, int) and count > 0]
     return _stretched(known[0], values) if known else None
 
 
 def _stretched(positions: int, values: dict[str, Any]) -> int:
-    """With the rotary embeddings scaled: those methods whose factor `max_position_embeddings` does not hold already."""
+    """Positions with scaled rotary embeddings, for the methods that leave `max_position_embeddings` as it was."""
     scaling = values.get("rope_scaling") or values.get("rope_parameters")
     if not isinstance(scaling, dict) or (scaling.get("rope_type") or scaling.get("type")) not in SCALINGS:
         return positions
@@ -151,7 +154,7 @@ def _config(folder: Path) -> dict[str, Any] | None:
 
 
 def world_shape(architecture: Architecture) -> ModelShape:
-    """Of a base model of the synthetic world, which has one token a word."""
+    """The shape of a base model of the synthetic world, which has one token per word."""
     return ModelShape(
         model_type="qwen2",
         vocab_size=len(words()),
@@ -173,7 +176,7 @@ def find_gpu(root: Path, name: str) -> Gpu:
 
 
 def larger_gpus(root: Path, memory_gib: float) -> list[str]:
-    """The GPUs of the table that have at least so much memory."""
+    """The GPUs in the table that have at least this much memory."""
     return [name for name, values in _table(root, GPUS).items() if values["memory_gib"] >= memory_gib]
 
 

@@ -1,9 +1,8 @@
-"""What a study needs from the hub, the lock that pins it, and `chord fetch`, which gets it once for all.
+"""The repositories of the hub that a study needs, the lock that pins them, and `chord fetch`, which downloads them.
 
-The lock, config/locks/<study>.json, says of each repository the commit and the SHA-256 of every file. Nobody can know
-these without the hub, so `chord fetch` writes them down where they are missing, and the file is to be committed: from
-then on every machine gets the same bytes or an error. It belongs to the study, whose numbers it is a part of, and
-lies beside the configuration and not among the results, which come and go.
+The lock, config/locks/<study>.json, has the commit of each repository and the SHA-256 of every file. `chord fetch` asks
+the hub for those that are missing and writes them. The file is to be committed: then every machine gets the same bytes
+or an error. It is part of the configuration, not of the results, because the numbers of a study depend on it.
 """
 
 from collections.abc import Callable
@@ -22,16 +21,16 @@ from chord.study.study import Study
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository as the study asks for it."""
+    """A repository that the study needs."""
 
     kind: str  # dataset or model
     name: str
-    revision: str | None  # commit; None: the lock says which
-    globs: tuple[str, ...]  # the files
+    revision: str | None  # commit; None: the commit in the lock
+    globs: tuple[str, ...]  # patterns of the files
 
     @property
     def key(self) -> str:
-        """Its name in the lock, and its folder below results/<study>/hub."""
+        """Name in the lock, and folder below results/<study>/hub."""
         return f"{self.kind}s/{self.name}"
 
 
@@ -39,17 +38,17 @@ class LockEntry(Settings):
     """One repository in the lock."""
 
     revision: Commit
-    globs: tuple[str, ...] = Field(description="what the files were chosen by")
+    globs: tuple[str, ...] = Field(description="patterns by which the files were chosen")
     files: dict[str, str] = Field(description="path -> SHA-256")
 
 
 def repositories(study: Study) -> dict[str, Repository]:
-    """Key -> repository, without those that a local folder replaces."""
+    """Key -> repository, without those in whose place there is a local folder."""
     places = [benchmark.data.source for benchmark in study.benchmarks.values()]
     places += [study.data.source, getattr(study.data.source, "sft", None), getattr(study.data.source, "rl", None)]
     if isinstance(study.experts.source, DatasetSource):
         places.append(study.experts.source)
-    wanted = [
+    needed = [
         Repository("dataset", place.dataset, place.revision, place.globs)
         for place in places
         if isinstance(place, Place) and place.folder is None
@@ -57,16 +56,17 @@ def repositories(study: Study) -> dict[str, Repository]:
     if study.model_is_on_hub:
         from chord.data.download import MODEL_FILES
 
-        wanted.append(Repository("model", study.model, study.settings.model_revision, MODEL_FILES))
-    found: dict[str, Repository] = {}
-    for one in wanted:
-        other = found.setdefault(one.key, one)
+        needed.append(Repository("model", study.model, study.settings.model_revision, MODEL_FILES))
+    by_key: dict[str, Repository] = {}
+    for one in needed:
+        other = by_key.setdefault(one.key, one)
         if one.revision and other.revision and one.revision != other.revision:
-            raise UserError(f"study {study.name}: {one.key} is asked for at two commits: "
-                            f"{other.revision} and {one.revision}")  # fmt: skip
+            raise UserError(
+                f"study {study.name}: {one.key}: expected one commit, got {other.revision} and {one.revision}"
+            )
         globs = tuple(dict.fromkeys([*other.globs, *one.globs]))
-        found[one.key] = replace(other, revision=other.revision or one.revision, globs=globs)
-    return found
+        by_key[one.key] = replace(other, revision=other.revision or one.revision, globs=globs)
+    return by_key
 
 
 def lock_path(study: Study) -> Path:
@@ -74,7 +74,7 @@ def lock_path(study: Study) -> Path:
 
 
 def read_lock(study: Study) -> dict[str, LockEntry]:
-    """Key -> entry; empty where there is no lock yet."""
+    """Key -> entry; empty if there is no lock yet."""
     path = lock_path(study)
     if not path.is_file():
         return {}
@@ -92,7 +92,7 @@ def read_lock(study: Study) -> dict[str, LockEntry]:
 
 
 def download_spec(repository: Repository, lock: dict[str, LockEntry]) -> dict:
-    """Specification of the job that gets a repository; without a commit where the lock does not have what is asked."""
+    """Specification of the job that downloads a repository; it has no commit if the lock lacks the repository."""
     entry = lock.get(repository.key)
     if entry and (set(entry.globs) != set(repository.globs) or repository.revision not in (None, entry.revision)):
         entry = None
@@ -105,18 +105,18 @@ def download_spec(repository: Repository, lock: dict[str, LockEntry]) -> dict:
 
 
 def fetch(study: Study, results: Path, say: Callable[[str], None]) -> None:
-    """Get everything that the study needs from the hub into results/<study>/hub, and complete its lock.
+    """Download everything that the study needs from the hub into results/<study>/hub, and complete its lock.
 
-    results: the folder that holds the study's results. A repository whose commit the lock knows is fetched at that
-    commit, also when the hub has moved on.
+    results: the parent of the study's results. A repository in the lock is fetched at its commit there, even if the hub
+    has a newer one.
     """
     from chord.data import download
 
     lock = read_lock(study)
-    wanted = repositories(study)
-    if not wanted:
-        say(f"{study.name}: nothing of it is on the hub")
-    for key, repository in wanted.items():
+    needed = repositories(study)
+    if not needed:
+        say(f"{study.name}: needs nothing from the hub")
+    for key, repository in needed.items():
         out = results / study.name / "hub" / key
         spec = download_spec(repository, lock)
         if spec["revision"] is None:
@@ -126,15 +126,15 @@ def fetch(study: Study, results: Path, say: Callable[[str], None]) -> None:
                     f"{lock_path(study)}: {key}: locked at {locked.revision}, but the configuration says "
                     f"{repository.revision}; remove the entry to take the other commit"
                 )
-            # An entry of other globs keeps its commit: the study asks for more files of the same state.
-            asked = repository.revision or (locked.revision if locked else None)
-            commit, files = download.resolve(repository.kind, repository.name, asked, repository.globs)
+            # An entry with other globs keeps its commit: the study needs more files of the same commit.
+            revision = repository.revision or (locked.revision if locked else None)
+            commit, files = download.resolve(repository.kind, repository.name, revision, repository.globs)
             digests = download.obtain(repository.kind, repository.name, commit, files, download.staging_of(out, commit))
             lock[key] = LockEntry(revision=commit, globs=repository.globs, files=digests)
             write_json(lock_path(study), {name: entry.model_dump(mode="json") for name, entry in sorted(lock.items())})
             say(f"{key}: wrote commit {commit} to {lock_path(study)}; commit that file")
             spec = download_spec(repository, lock)
-        there = download.is_complete(DownloadSpec.model_validate(spec), out)
+        state = "there already" if download.is_complete(DownloadSpec.model_validate(spec), out) else "fetched"
         record = download.run(spec, out)
         size = sum(record["bytes"].values()) / 1e6
-        say(f"{key}: {'there already' if there else 'fetched'}, {len(record['files'])} files, {size:,.1f} MB, in {out}")
+        say(f"{key}: {state}, {len(record['files'])} files, {size:,.1f} MB, in {out}")

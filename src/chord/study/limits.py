@@ -1,6 +1,6 @@
-"""Whether the numbers of a study can be met: the rows of a step, the steps of a warm-up, the positions of a model.
+"""Checks the numbers of a study: the rows of a step, the steps of a warm-up, the positions of a model.
 
-Each check gives (keys, message) of what cannot. methods: those without a problem of their own.
+Each check yields (keys, message) for every problem. methods: those without a problem of their own.
 """
 
 import math
@@ -19,43 +19,43 @@ Problem = tuple[Keys, str]
 
 
 def of_rows(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
-    """A step that asks for more prompts or expert rows than there are would hold some of them twice."""
-    yield from _told_once(settings, methods, lambda stage: _rows(stage, data))
+    """A step with more prompts or expert rows than there are would have some of them twice."""
+    yield from _once(settings, methods, lambda stage: _rows(stage, data))
 
 
 def of_expert_sets(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
-    """The first 40,000 of 5,000 rows are 5,000: the method would not be what it says."""
-    yield from _told_once(settings, methods, lambda stage: _expert_set(stage, data))
+    """A method that states an expert set of 40,000 rows must not train on the 5,000 that there are."""
+    yield from _once(settings, methods, lambda stage: _expert_set(stage, data))
 
 
 def of_warmup(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
-    """A warm-up that is longer than the stage never reaches the rate, or the mu, that it leads to.
+    """A warm-up that is longer than the stage never reaches its rate or its mu.
 
-    A method as it stands is looked at. Under a protocol it may have fewer steps: how many is what a protocol is about.
+    Methods under a protocol are exempt, because a protocol may reduce the steps.
     """
     plain = {name: method for name, method in methods.items() if "@" not in name}
-    yield from _told_once(settings, plain, lambda stage: _warmup(stage, data))
+    yield from _once(settings, plain, lambda stage: _warmup(stage, data))
 
 
 def of_positions(study: Study) -> Iterator[Problem]:
-    """A response, with at least one token of a prompt before it, has to fit into the positions of the model.
+    """A response and at least one token of a prompt must fit into the positions of the model.
 
-    What vLLM makes room for is looked at where a plan counts memory.
+    chord.plan.verdict checks the `max_model_len` of vLLM.
     """
     positions = find_positions(study.root, study.model, model_folders(study.root, study.name, study.model))
     if positions is None and study.pretrain is not None:
-        positions = study.pretrain.architecture.max_tokens  # of one that is not trained yet
+        positions = study.pretrain.architecture.max_tokens  # the model is not trained yet
     if positions is None:
         return
-    yield from _told_once(study.settings, study.methods, lambda stage: _responses(stage, positions))
+    yield from _once(study.settings, study.methods, lambda stage: _responses(stage, positions))
     limits = {("validation", "decoding"): study.settings.validation.decoding, ("experts",): study.experts}
     for name, benchmark in study.benchmarks.items():
         limits["benchmarks", name, "decodings", benchmark.decoding_name] = benchmark.decoding
     yield from _too_long(limits, positions)
 
 
-def of_the_experts_positions(study: Study) -> Iterator[Problem]:
-    """The same of a local model that the expert is."""
+def of_expert_positions(study: Study) -> Iterator[Problem]:
+    """The same for a local model that is the expert."""
     source = study.experts.source
     if isinstance(source, ModelSource):
         positions = find_positions(study.root, source.folder, [study.root / source.folder])
@@ -101,24 +101,24 @@ def _responses(stage: Stage, positions: int) -> Iterator[Problem]:
 def _too_long(limits: Mapping[Keys, Decoding | ExpertsSpec], positions: int) -> Iterator[Problem]:
     for keys, limit in limits.items():
         if limit.max_response_tokens >= positions:
-            message = f"expected fewer than the model's {positions} positions, which are for prompt and response"
+            message = f"expected fewer than the model's {positions} positions, which prompt and response share"
             yield (*keys, "max_response_tokens"), f"{message}, got {limit.max_response_tokens}"
 
 
-def _told_once(
+def _once(
     settings: StudyFile, methods: Mapping[str, Method], check: Callable[[Stage], Iterator[Problem]]
 ) -> Iterator[Problem]:
-    """The problems of all stages with the names of the methods that have them, where the study's file says it."""
-    found: dict[Problem, list[str]] = {}
+    """Report each problem once, with the names of the methods that have it, at the key in the study's file."""
+    methods_of: dict[Problem, list[str]] = {}
     for name, method in methods.items():
         for keys, message in check(method.stage) if method.stage else ():
-            found.setdefault((_place(settings, name, method.stage.kind, keys), message), []).append(name)
-    for (keys, message), names in found.items():
+            methods_of.setdefault((_place(settings, name, method.stage.kind, keys), message), []).append(name)
+    for (keys, message), names in methods_of.items():
         yield keys, f"{message} ({', '.join(names)})"
 
 
 def _place(settings: StudyFile, name: str, kind: str, keys: Iterable[str]) -> Keys:
-    """Where the study's file has a setting of a stage, for all methods, or else can have it, for this one."""
+    """The keys of a stage's setting in the study's file; if it is not there, those that override it for this method."""
     method, _, protocol = name.partition("@")
     override = settings.methods.get(method)
     if not (override and _has(override.stage, keys)):

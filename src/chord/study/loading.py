@@ -1,4 +1,4 @@
-"""From YAML files to a checked `Study`: reading, laying over each other, and every problem found as one line."""
+"""Turns YAML files into a checked `Study`: reads and overlays them, and reports every problem as one line."""
 
 import functools
 from collections.abc import Iterable
@@ -42,48 +42,48 @@ Model = TypeVar("Model", bound=BaseModel)
 def load_study(
     name_or_path: str | Path, root: str | Path = ".", seeds: int | None = None, thoroughly: bool = False
 ) -> Study:
-    """The study of this name (config/studies/<name>.yaml under `root`) or in this file; UserError: a line a problem.
+    """Load the study of this name (config/studies/<name>.yaml under `root`) or file; UserError: one line per problem.
 
-    seeds: runs of each method in place of what the file says. thoroughly: look too into folders of models and
-    datasets, and at what only some targets run.
+    seeds: runs of each method, instead of the number in the file. thoroughly: also check the folders of models and
+    datasets, and settings that only some targets use.
     """
-    loader = _Loader(Path(root))
+    loader = _StudyLoader(Path(root))
     try:
         study = loader.study(str(name_or_path), {} if seeds is None else {"seeds": seeds})
         if thoroughly and not loader.lines:
-            loader.look_closer(study)
+            loader.check_thoroughly(study)
     except Problems as problems:
         loader.lines += problems.lines
     if loader.lines:
-        # A fault in the shared defaults shows up once for each method: say it once.
+        # A problem in the shared defaults occurs once per method; report it once.
         raise UserError("\n".join(dict.fromkeys(loader.lines)))
     return study
 
 
 def _refuse_redefined(layers: list[Layer]) -> None:
-    """A name stands for one set of numbers: what a table calls `paper` is what the benchmark's file calls so."""
-    where: dict[str, Layer] = {}
+    """A decoding is defined once: the decoding `paper` of a table is the one in the benchmark's file."""
+    defined: dict[str, Layer] = {}
     for layer in layers:
         for name in layer.value.get("decodings", {}):
-            if name in where:
-                message = f"{line(where[name], ('decodings', name), 'defined already')}; give yours another name"
+            if name in defined:
+                message = f"{line(defined[name], ('decodings', name), 'defined already')}; give yours another name"
                 raise Problems([line(layer, ("decodings", name), message)])
-            where[name] = layer
+            defined[name] = layer
 
 
-class _Loader:
-    """Collects problems over all files, so that one look at the message is enough to mend them all."""
+class _StudyLoader:
+    """Collects the problems of all files, so that a user can correct them all at once."""
 
     def __init__(self, root: Path):
         self.root = root
         self.lines: list[str] = []
-        self.file = ""  # the study's, as messages show it
-        self.files: tuple[Layer, ...] = ()  # it on top of the files of the studies that it is based on
-        self.chosen: dict[str, tuple[str, float]] = {}  # method -> setting and value that its search chose
+        self.file = ""  # the study's file, as messages show it
+        self.files: tuple[Layer, ...] = ()  # the files of the studies that it is based on, and its own on top
+        self.choices: dict[str, tuple[str, float]] = {}  # method -> setting and value that its search chose
 
     def study(self, name_or_path: str, instead: dict[str, Any]) -> Study:
         is_path = "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
-        path = Path(name_or_path) if is_path else self._find("study", name_or_path, asked_by="")
+        path = Path(name_or_path) if is_path else self._find("study", name_or_path, place="")
         name, self.file = path.name.removesuffix(".yaml"), self._shown(path)
         self.files = self._with_bases(path)
         values = functools.reduce(overlay, [layer.value for layer in self.files]) | instead
@@ -125,29 +125,29 @@ class _Loader:
             gpu=find_gpu(self.root, settings.cost.gpu) if settings.cost.gpu else None,
         )
 
-    def look_closer(self, study: Study) -> None:
-        """Into the folders of models and datasets, and at what only some targets run."""
+    def check_thoroughly(self, study: Study) -> None:
+        """Check the folders of models and datasets, and settings that only some targets use."""
         self.say_all(places.problems(study))
         self.say_all(limits.of_positions(study))
-        self.say_all(limits.of_the_experts_positions(study))
+        self.say_all(limits.of_expert_positions(study))
         self.say_all(limits.of_expert_sets(study.settings, study.methods, study.data))
         self.lines += consistency.trial_problems(study.settings, study.methods, self._layer)
 
     def _shape(self, name: str, settings: StudyFile, pretrain: PretrainSpec | None) -> ModelShape | None:
-        """The start model's: its folder's, the fetched one's or the table's; of one not trained yet what it will be."""
+        """The shape of the start model, which may be trained here later; None if nothing tells its shape."""
         shape = find_shape(self.root, settings.model, model_folders(self.root, name, settings.model))
         if shape is None and pretrain is not None:
             return world_shape(pretrain.architecture)
         if shape is None and settings.cost.gpu:
             message = (
-                f"the shape of {settings.model} is not known; expected an entry in {MODELS}, "
-                f"with a model_type of {', '.join(MODEL_TYPES)}"
+                f"the shape of {settings.model} is unknown; expected an entry in {MODELS}, "
+                f"with one of the model_types {', '.join(MODEL_TYPES)}"
             )
             self._say(("cost", "gpu"), message)
         return shape
 
     def _with_bases(self, path: Path, above: tuple[Path, ...] = ()) -> tuple[Layer, ...]:
-        """A study's file on top of those of the studies that it is based on."""
+        """The files of the studies that a study is based on, lowest first, and its own file."""
         values, shown = self._read(path), self._shown(path)
         base = values.pop("base", None)
         if base is None:
@@ -160,17 +160,17 @@ class _Loader:
         return (*self._with_bases(below, (path, *above)), Layer(shown, values))
 
     def _layer(self, value: Any, place: Keys = ()) -> Layer:
-        """A value of the study, all its files laid over each other."""
+        """A layer with a value of the study, which may come from several files."""
         return Layer(self.file, value, place, self.files)
 
-    def _find(self, kind: str, name: str, asked_by: str) -> Path:
-        """The file of a study, method, benchmark or claims; `asked_by` is the place that names it, with a colon."""
+    def _find(self, kind: str, name: str, place: str) -> Path:
+        """Find the file of a study, method, benchmark or claims. place: the file and key that name it, with a colon."""
         path = self.root / "config" / FOLDERS[kind] / f"{name}.yaml"
         if not path.is_file():
             known = [file.name.removesuffix(".yaml") for file in path.parent.glob("*.yaml")]
             if not known:
                 raise Problems([f"{path.parent}: no files; expected the folder config of the repository"])
-            raise Problems([asked_by + unknown(kind, name, known)])
+            raise Problems([place + unknown(kind, name, known)])
         return path
 
     def _shown(self, path: Path) -> str:
@@ -183,7 +183,7 @@ class _Loader:
             raise Problems([str(error)]) from None
 
     def _say(self, keys: Keys, message: str) -> None:
-        """Note a problem of the study's own file."""
+        """Record a problem of the study's own file."""
         self.lines.append(line(self._layer(None), keys, message))
 
     def say_all(self, problems: Iterable[tuple[Keys, str]]) -> None:
@@ -191,7 +191,7 @@ class _Loader:
             self._say(keys, message)
 
     def _section(self, model: type[Model], section: dict, place: Keys, **derived: Any) -> Model | None:
-        """A section of the study's file, completed with what only the study knows; None after a problem."""
+        """Complete a section of the study's file with values that the study derives; None after a problem."""
         try:
             layer = self._layer(section, place)
             settings = complete(model, [layer], derived)
@@ -202,40 +202,40 @@ class _Loader:
             return None
 
     def _methods(self, settings: StudyFile) -> dict[str, Method]:
-        self.chosen = self._chosen(settings)
-        found: dict[str, Method] = {}
+        self.choices = self._read_choices(settings)
+        methods: dict[str, Method] = {}
         waiting = {name: f"{self._layer(None).file_of(('methods', name))}: methods: " for name in settings.methods}
         while waiting:
-            name, asked_by = next(iter(waiting.items()))
+            name, place = next(iter(waiting.items()))
             del waiting[name]
             try:
-                found[name] = self._method(name, settings, asked_by)
+                methods[name] = self._method(name, settings, place)
             except Problems as problems:
                 self.lines += problems.lines
                 continue
-            start = found[name].start_from
-            if start not in (BASE, *settings.bases, *found, *waiting):
+            start = methods[name].start_from
+            if start not in (BASE, *settings.bases, *methods, *waiting):
                 waiting[start] = f"{self._method_file(name)}: start_from: "
         self.lines += [
-            f"{self._method_file(name)}: start_from: {message}" for name, message in consistency.circles(found)
+            f"{self._method_file(name)}: start_from: {message}" for name, message in consistency.circles(methods)
         ]
-        return found
+        return methods
 
     def _method_file(self, name: str) -> str:
         return self._shown(self.root / "config" / "methods" / f"{name}.yaml")
 
-    def _chosen(self, settings: StudyFile) -> dict[str, tuple[str, float]]:
+    def _read_choices(self, settings: StudyFile) -> dict[str, tuple[str, float]]:
         if settings.tuning is None or settings.tuning.table is None:
             return {}
-        chosen = read_choices(self.root / settings.tuning.table, settings.tuning.table)
-        for name in chosen.keys() - settings.tuning.search.keys():
+        choices = read_choices(self.root / settings.tuning.table, settings.tuning.table)
+        for name in choices.keys() - settings.tuning.search.keys():
             self.lines.append(
                 f"{settings.tuning.table}: {unknown('method of the search', name, settings.tuning.search)}"
             )
-        return chosen
+        return choices
 
-    def _method(self, name: str, settings: StudyFile, asked_by: str, protocol: str | None = None) -> Method:
-        path = self._find("method", name, asked_by)
+    def _method(self, name: str, settings: StudyFile, place: str, protocol: str | None = None) -> Method:
+        path = self._find("method", name, place)
         file = self._shown(path)
         values = self._read(path)
         below = validate(MethodFile, values, [Layer(file, values)])
@@ -243,8 +243,8 @@ class _Loader:
         start_from = above.start_from or below.start_from
         stage = None
         if below.stage is not None:
-            chosen = self._chosen_stage(name, above.stage, settings)
-            own = merge(merge(below.stage, above.stage), chosen)
+            choice = self._chosen_stage(name, above.stage, settings)
+            own = merge(merge(below.stage, above.stage), choice)
             if own.get("kind") not in STAGES:
                 raise Problems([f"{file}: stage.kind: {unknown('kind', own.get('kind'), STAGES)}"])
             kind = own["kind"]
@@ -255,33 +255,33 @@ class _Loader:
                 else self._layer({}),
                 Layer(file, below.stage, ("stage",)),
                 self._layer(above.stage, ("methods", name, "stage")),
-                Layer(settings.tuning.table if chosen else "", chosen),
+                Layer(settings.tuning.table if choice else "", choice),
             ]
             merged = functools.reduce(merge, [layer.value for layer in layers])
             stage = validate(STAGES[kind], merged, [layer for layer in layers if layer.value])
-            if protocol is None:  # which may have too few steps for a schedule, as it is about how much a method gets
+            if protocol is None:  # with the steps of a protocol, part of a schedule may have no effect
                 self.lines += without_effect(stage, layers[2:])
         elif above.stage or start_from != BASE:
-            raise Problems([f"{file}: stage: missing; expected a stage, as only the base model itself has none"])
+            raise Problems([f"{file}: stage: missing; expected a stage, which only the base model itself lacks"])
         return Method(name, above.title or below.title, below.paper, start_from, stage)
 
     def _chosen_stage(self, name: str, override: dict, settings: StudyFile) -> dict:
-        """What the committed search says of a method's stage; {} without."""
-        if name not in self.chosen:
+        """The value that the committed search chose for a method's stage; {} if there is none."""
+        if name not in self.choices:
             return {}
-        setting, value = self.chosen[name]
-        place = override
+        setting, value = self.choices[name]
+        overridden = override
         for key in setting.split("."):
-            place = place.get(key) if isinstance(place, dict) else None
-        if place is not None:
-            where = self._layer(None, ("methods", name, "stage"))
-            raise Problems([line(where, (setting,), f"{settings.tuning.table} chooses it too; remove one of the two")])
+            overridden = overridden.get(key) if isinstance(overridden, dict) else None
+        if overridden is not None:
+            layer = self._layer(None, ("methods", name, "stage"))
+            raise Problems([line(layer, (setting,), f"{settings.tuning.table} chooses it too; remove one of the two")])
         return nested(setting, value)
 
     def _under_protocols(self, settings: StudyFile, methods: dict[str, Method]) -> dict[str, Comparison]:
-        """The comparisons with the methods they really show: `chord_mu@paper` for `chord_mu` under a protocol `paper`.
+        """Replace the methods of comparisons with a protocol: by `chord_mu@paper` for a protocol `paper`, and so on.
 
-        Adds these to `methods`. A method that a protocol leaves as it is, such as pure RL, is not trained twice.
+        Adds these to `methods`. A method that a protocol does not change, such as pure RL, is not trained twice.
         """
 
         def under(protocol: str, name: str) -> str:
@@ -296,7 +296,7 @@ class _Loader:
             methods[changed] = replace(method, name=changed, start_from=start, stage=stage)
             return changed
 
-        found = {}
+        comparisons = {}
         for name, comparison in settings.comparisons.items():
             if comparison.protocol:  # which no grid has
                 renamed = {method: under(comparison.protocol, method) for method in comparison.methods}
@@ -311,11 +311,11 @@ class _Loader:
                         "references": [renamed[reference] for reference in comparison.references],
                     }
                 )
-            found[name] = comparison
-        return found
+            comparisons[name] = comparison
+        return comparisons
 
     def _benchmark(self, name: str, settings: StudyFile) -> Benchmark | None:
-        """A benchmark of the study; one that names another has its questions, and says so in its title."""
+        """A benchmark of the study; one that names another has the same questions, and its decoding in the title."""
         of = settings.benchmarks[name].benchmark or name
         try:
             if of != name:
@@ -333,7 +333,7 @@ class _Loader:
         except Problems as problems:
             self.lines += problems.lines
             return None
-        chosen = merged.decodings[merged.decoding]
+        decoding = merged.decodings[merged.decoding]
         suffix = f" ({merged.decoding})" if of != name else ""
         return Benchmark(
             name=name,
@@ -342,8 +342,8 @@ class _Loader:
             columns={group: title + suffix for group, title in merged.columns.items()},
             parts={group: title + suffix for group, title in merged.parts.items()},
             decoding_name=merged.decoding,
-            k=chosen.k,
-            decoding=Decoding(**chosen.model_dump(exclude={"k"})),
+            k=decoding.k,
+            decoding=Decoding(**decoding.model_dump(exclude={"k"})),
             batch_rows=merged.batch_rows,
             questions=merged.questions,
             data=data,
@@ -358,7 +358,7 @@ class _Loader:
             raise Problems([line(place, ("benchmark",), message)])
 
     def _check_claims(self, settings: StudyFile) -> None:
-        """The claims may name methods that this study lacks: those claims are not measured."""
+        """Check the file of claims, which may name methods that this study lacks: such claims are not measured."""
         if settings.claims is None:
             return
         try:
@@ -371,7 +371,7 @@ class _Loader:
     def _grids(
         self, settings: StudyFile, methods: dict[str, Method], comparisons: dict[str, Comparison]
     ) -> dict[str, Grid]:
-        """Where the methods of each comparison over two axes stand; adds these to `methods` and `comparisons`."""
+        """The grid of each comparison over two axes; adds its methods to `methods` and `comparisons`."""
         grids = {}
         for name, comparison in comparisons.items():
             if comparison.grid is None or self.lines:

@@ -1,4 +1,4 @@
-"""The local folders that a study names, and whether they hold what its jobs read. The hub: chord.study.hub."""
+"""The local folders that a study names, and checks of their files. (For the hub see chord.study.hub.)"""
 
 import difflib
 from collections.abc import Iterator
@@ -16,22 +16,22 @@ Source = Place | ModelSource
 
 
 def sources(study: Study) -> dict[Keys, Source]:
-    """Keys of the study -> each source of rows or of a model there that is a local folder."""
+    """Keys of the study -> source of rows or model, for those that are local folders."""
     prompts = study.data.source
-    named = {("data", "source"): prompts, ("experts", "source"): study.experts.source}
-    named |= {("data", "source", part): getattr(prompts, part, None) for part in ("sft", "rl")}
-    named |= {("benchmarks", name, "data", "source"): row.data.source for name, row in study.benchmarks.items()}
-    return {keys: one for keys, one in named.items() if isinstance(one, Source) and one.folder is not None}
+    by_keys = {("data", "source"): prompts, ("experts", "source"): study.experts.source}
+    by_keys |= {("data", "source", part): getattr(prompts, part, None) for part in ("sft", "rl")}
+    by_keys |= {("benchmarks", name, "data", "source"): row.data.source for name, row in study.benchmarks.items()}
+    return {keys: one for keys, one in by_keys.items() if isinstance(one, Source) and one.folder is not None}
 
 
 def folders(study: Study) -> dict[Keys, Path]:
-    """Keys of the study -> each local folder that it names there, the start model's included."""
-    named = {(*keys, "folder"): study.root / source.folder for keys, source in sources(study).items()}
-    return named if study.model_is_on_hub else named | {("model",): study.root / study.model}
+    """Keys of the study -> local folder, including the start model's."""
+    by_keys = {(*keys, "folder"): study.root / source.folder for keys, source in sources(study).items()}
+    return by_keys if study.model_is_on_hub else by_keys | {("model",): study.root / study.model}
 
 
 def problems(study: Study) -> Iterator[tuple[Keys, str]]:
-    """(keys, message) of what is not there. A start model that the study trains itself may not be there yet."""
+    """Yield (keys, message) for each missing folder or file. The study may train its start model itself, later."""
     if not study.model_is_on_hub and not (study.pretrain and not (study.root / study.model).exists()):
         for message in _model_problems(study.root, study.model):
             yield ("model",), message
@@ -49,9 +49,9 @@ def _model_problems(root: Path, folder: str) -> Iterator[str]:
     if missing:
         yield f"{missing}; expected a model folder"
     elif not (root / folder / "config.json").is_file():
-        yield f"{folder}: holds no config.json; expected a model folder"
+        yield f"{folder}: has no config.json; expected a model folder"
     elif not list((root / folder).glob("*.safetensors")):
-        yield f"{folder}: holds no safetensors; expected a model folder with its weights"
+        yield f"{folder}: has no safetensors; expected a model folder with its weights"
 
 
 def _row_problems(root: Path, source: Place) -> Iterator[str]:
@@ -69,7 +69,7 @@ def _row_problems(root: Path, source: Place) -> Iterator[str]:
 
 
 def _missing(root: Path, folder: str, inside: str) -> str | None:
-    """What to say of something that is no folder. inside: what a folder that may be meant holds."""
+    """The problem of a path that is not a folder, or None. inside: a file that a suggested folder must have."""
     path = root / folder
     if path.is_dir():
         return None

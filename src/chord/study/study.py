@@ -1,4 +1,4 @@
-"""A study that has been checked: its methods in order, and the specification of every job."""
+"""A checked study: its methods in order, and the specification of every job."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Method:
     title: str
     paper: str
     start_from: str  # BASE, another base model, or the method whose result of the same seed is the start
-    stage: Stage | None  # None: the start model itself is the result
+    stage: Stage | None  # None: the result is the start model itself
 
 
 @dataclass(frozen=True)
@@ -52,35 +52,39 @@ class Benchmark:
     name: str
     title: str
     role: Role
-    columns: dict[str, str]  # group of the rows -> heading of the table's column
-    parts: dict[str, str]  # likewise, for the table of groups
-    decoding_name: str  # of k and decoding, as the benchmark's file or the study calls them
-    k: int  # samples of each question
+    columns: dict[str, str]  # group of rows -> heading of the table's column
+    parts: dict[str, str]  # the same for the table `groups`
+    decoding_name: str  # name of k and decoding in the benchmark's file or in the study
+    k: int  # samples for each question
     decoding: Decoding
     batch_rows: int
-    questions: int | None  # about how many, for the plan, where the rows are of a dataset
+    questions: int | None  # approximate number, for the plan, if the rows are from a dataset
     data: BenchmarkSpec
 
 
 @dataclass(frozen=True)
 class Study:
-    """The specification methods return plain JSON values, each with only what its job uses: a change of one method
-    changes only that method's jobs, and a further seed none."""
+    """A checked study.
+
+    Each `*_spec` returns plain JSON values with only the settings that its job uses: a change of one method changes the
+    jobs of that method only, and another seed changes none.
+    """
 
     name: str
     root: Path  # relative paths of the configuration start here
     settings: StudyFile
-    # Those the study names, all they start from, `<method>@<protocol>`, and those of grids; each after its start.
+    # The methods that the study names, those that they start from, `<method>@<protocol>`, and the methods of grids.
+    # Each comes after its start.
     methods: dict[str, Method]
-    comparisons: dict[str, Comparison]  # with the methods they really show, where the file has a protocol or a grid
-    grids: dict[str, Grid]  # comparison -> where each of its methods stands
+    comparisons: dict[str, Comparison]  # with the methods of its protocol or grid, if it has one
+    grids: dict[str, Grid]  # comparison -> its methods by row and column
     benchmarks: dict[str, Benchmark]
     data: PrepareSpec
     experts: ExpertsSpec
     pretrain: PretrainSpec | None
-    bases: dict[str, PretrainSpec]  # further base models, trained on from the study's; by name
-    shape: ModelShape | None  # of the start model; None: not known
-    gpu: Gpu | None  # that costs are worked out for
+    bases: dict[str, PretrainSpec]  # further base models by name, trained from the study's own
+    shape: ModelShape | None  # shape of the start model; None: unknown
+    gpu: Gpu | None  # GPU of the cost estimates
 
     @property
     def title(self) -> str:
@@ -92,12 +96,12 @@ class Study:
 
     @property
     def model(self) -> str:
-        """The start model: a folder relative to the repository root, or a hub id."""
+        """The start model: a folder relative to the repository root, or the id of a model on the hub."""
         return self.settings.model
 
     @property
     def model_is_on_hub(self) -> bool:
-        """Whether it reads `owner/name` and `owner` is no folder of the repository, where it would be a missing one."""
+        """Whether the model reads `owner/name`, and `owner` is not a folder of the repository."""
         owner, _, name = self.model.partition("/")
         return bool(name) and "/" not in name and not (self.root / owner).exists()
 
@@ -107,17 +111,17 @@ class Study:
 
     @property
     def hidden_seed(self) -> int:
-        """A seed index that no table shows: the search's, without one the first after the reported seeds."""
+        """A seed index that no table shows: that of the search, or else the first after the reported seeds."""
         return self.settings.tuning.seed_index if self.settings.tuning else self.settings.seeds
 
     @property
     def search(self) -> dict[str, Search]:
-        """Method -> its trials, in order; empty without tuning."""
+        """Method -> its search; empty without tuning."""
         return self.settings.tuning.search if self.settings.tuning else {}
 
     @property
     def regular(self) -> list[str]:
-        """The comparisons that are not on demand: those of the target `all`, the claims and the report."""
+        """The comparisons of the target `all`, the claims and the report, that is those that are not on demand."""
         return [name for name, comparison in self.comparisons.items() if not comparison.on_demand]
 
     def benchmarks_of(self, comparison: str) -> list[str]:
@@ -125,11 +129,11 @@ class Study:
         return list(self.benchmarks) if names is None else names
 
     def resources(self, job: str) -> Resources:
-        """What one job asks for; `job` is a key of chord.jobs.JOBS."""
+        """The resources of one job, a key of chord.jobs.JOBS."""
         return self.settings.resources.get(JOBS[job].resources or job, self.settings.resources["default"])
 
     def start_of(self, method: str) -> str | None:
-        """The method whose result of the same seed this one starts from, or one of `bases`; None: the study's model."""
+        """The method from whose result of the same seed this one starts, or one of `bases`; None: the study's model."""
         start = self.methods[method].start_from
         return None if start == BASE else start
 
@@ -138,7 +142,7 @@ class Study:
         return self.methods[method].stage is not None
 
     def chain(self, method: str) -> list[Method]:
-        """The methods whose stages lead to this one's result, first to last."""
+        """The method and those that it starts from, in the order of training."""
         start = self.start_of(method)
         return [*(self.chain(start) if start in self.methods else []), self.methods[method]]
 
@@ -177,23 +181,23 @@ class Study:
         return self._train_spec(self._stage("train", method), seed_index)
 
     def tune_spec(self, method: str, trial: int) -> dict:
-        """The run number `trial` (from 0) of a method's search: one value tried, the seed that no table shows."""
+        """Trial number `trial` (from 0) of a method's search: one of its values, with the seed that no table shows."""
         stage = self._stage("tune", method)
         if method not in self.search:
             raise UserError(f"tune: {method} has no search under tuning")
         setting, values = self.search[method].setting, self.search[method].values
         if trial >= len(values):
             raise UserError(f"tune: {method} has trials 0 to {len(values) - 1}, got {trial}")
-        tried = merge(stage.model_dump(mode="json"), nested(setting, values[trial]))
-        return self._train_spec(type(stage).model_validate(tried), self.hidden_seed)
+        changed = merge(stage.model_dump(mode="json"), nested(setting, values[trial]))
+        return self._train_spec(type(stage).model_validate(changed), self.hidden_seed)
 
     def tuning_spec(self) -> dict:
         return TuningSpec(settings={name: one.setting for name, one in self.search.items()}).specification()
 
     def spec(self, job: str, names: Sequence[str]) -> dict:
-        """The specification of one job, named as on a command line: spec("train", ["chord_mu", "0"]).
+        """The specification of one job, with names as on the command line: spec("train", ["chord_mu", "0"]).
 
-        job: a key of chord.jobs.SPECS, whose method `<job>_spec` makes it from the names.
+        job: a key of chord.jobs.SPECS; `<job>_spec` makes the specification from the names.
         """
         if job not in SPECS:
             raise UserError(unknown("job", job, SPECS))
@@ -206,7 +210,7 @@ class Study:
 
     @property
     def known_names(self) -> dict[str, Collection[str]]:
-        """What can name a job, by kind; seeds and trials are counted from 0 instead."""
+        """The names of jobs by kind; seeds and trials are numbers from 0 instead."""
         return {
             "method": self.methods,
             "benchmark": self.benchmarks,
@@ -238,7 +242,7 @@ class Study:
         ).specification()
 
     def figure_methods(self, comparison: str, figure: str) -> tuple[str, ...]:
-        """Those that chord.analysis.catalogue.FIGURES names, the same in every comparison; else all that train."""
+        """The methods that FIGURES names for this figure, otherwise all methods of the comparison that train."""
         return FIGURES[figure].methods or tuple(filter(self.trains, self.comparisons[comparison].methods))
 
     def figure_spec(self, comparison: str, figure: str) -> dict:
@@ -254,7 +258,7 @@ class Study:
         return FigureSpec(name=figure, methods=self._shown(names), chains=chains).specification()
 
     def judged_methods(self, scope: str) -> list[str]:
-        """The methods that the claims of a scope are judged on: `main` trains nothing beyond the main comparison."""
+        """The methods on which the claims of a scope are judged: those of the main comparison, or those of all."""
         names = self.regular if scope == "all" else [scope]
         return list(dict.fromkeys(method for name in names for method in self.comparisons[name].methods))
 
@@ -269,7 +273,7 @@ class Study:
         ).specification()
 
     def report_spec(self, comparisons: Sequence[str] | None = None) -> dict:
-        """The report of all regular comparisons, or of the given ones."""
+        """The report of the given comparisons, or of all regular ones."""
         notice = "A miniature that only shows that the chain works: its numbers mean nothing."
         return ReportSpec(
             study=self.name,
@@ -308,7 +312,7 @@ class Study:
         ).specification()
 
     def _columns(self, benchmark: str, parts: bool = False) -> dict[str, str]:
-        """Group of the rows -> heading."""
+        """Group of rows -> heading."""
         return self.benchmarks[benchmark].parts if parts else self.benchmarks[benchmark].columns
 
     def _whole_benchmarks(self, comparison: str) -> tuple[Column, ...]:
@@ -316,14 +320,14 @@ class Study:
         return tuple(Column(benchmark=name, title=title) for name, title in titles.items() if title)
 
     def _pairs(self, comparison: str) -> Pairs:
-        """Method and reference of each difference that a comparison shows."""
+        """The method and the reference of each difference that a comparison shows."""
         if comparison in self.grids:
             return self.grids[comparison].pairs
         shown = self.comparisons[comparison]
         return tuple((name, reference) for reference in shown.references for name in shown.methods if name != reference)
 
     def _chains(self, names: Sequence[str]) -> Chains:
-        """The methods whose runs lead to each one's result; what trains nothing costs nothing."""
+        """For each method, the methods whose training leads to its result."""
         return {name: tuple(link.name for link in self.chain(name) if self.trains(link.name)) for name in names}
 
     def _shown(self, names: Sequence[str]) -> tuple[ShownMethod, ...]:
@@ -352,7 +356,7 @@ class Study:
 
 
 def in_order(methods: Sequence[Method]) -> dict[str, Method]:
-    """By name, each after the method it starts from, otherwise in the given order. The chains must have no cycle."""
+    """Order the methods so that each comes after its start, and otherwise as given. There must be no cycle."""
     by_name = {method.name: method for method in methods}
     ordered: dict[str, Method] = {}
 

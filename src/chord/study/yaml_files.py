@@ -1,4 +1,4 @@
-"""YAML files to plain values, and values laid over each other: the part of the configuration that knows no meaning."""
+"""Reads YAML files as plain values and overlays such values, whatever they mean."""
 
 import re
 from pathlib import Path
@@ -8,10 +8,10 @@ import yaml
 
 from chord.errors import UserError
 
-CHOOSERS = ("name", "kind")  # keys that choose which class a part is; a part of another class is another part
+CHOOSERS = ("name", "kind")  # keys whose value chooses the class of a part
 
 
-class _Loader(yaml.SafeLoader):
+class _YamlLoader(yaml.SafeLoader):
     """YAML as people read it: `1e-3` is a number, `on`, `no`, dates and `010` are text, a repeated key is an error."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's own class attribute
@@ -32,13 +32,13 @@ for _kind, _pattern, _first in (
     ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
     ("float", r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?", list("-+.0123456789")),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
+    _YamlLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
 def read_yaml(path: Path, shown: str) -> dict:
-    """The mapping in a YAML file; `shown` is the name of the file in messages."""
+    """Read the mapping in a YAML file. shown: the name of the file in messages."""
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_YamlLoader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
         raise UserError(f"{shown}: no such file") from None
     except UnicodeDecodeError as error:
@@ -47,13 +47,13 @@ def read_yaml(path: Path, shown: str) -> dict:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{shown}{line}: {error.problem or error.context}") from None
     if not isinstance(value, dict):
-        found = "an empty file" if value is None else f"a {type(value).__name__}"
-        raise UserError(f"{shown}: expected keys and values, got {found}")
+        content = "an empty file" if value is None else f"a {type(value).__name__}"
+        raise UserError(f"{shown}: expected keys and values, got {content}")
     return value
 
 
 def chosen_study(root: Path) -> str:
-    """The study that config/config.yaml names; UserError if it names none."""
+    """Return the study that config/config.yaml names; UserError if it names none."""
     file = root / "config" / "config.yaml"
     values = read_yaml(file, str(file))
     if "study" not in values:
@@ -62,10 +62,10 @@ def chosen_study(root: Path) -> str:
 
 
 def merge(below: Any, above: Any) -> Any:
-    """Lay `above` over `below`: mappings key by key, everything else replaced whole.
+    """Lay `above` over `below`: mappings are merged key by key, every other value is replaced.
 
-    A part of another name (or kind) replaces the part below whole: a constant schedule must not inherit a cosine's
-    warm-up.
+    A part with another name (or kind) also replaces the part below: a constant schedule must not inherit the warm-up
+    of a cosine.
     """
     if not isinstance(below, dict) or not isinstance(above, dict):
         return above
@@ -75,7 +75,7 @@ def merge(below: Any, above: Any) -> Any:
 
 
 def overlay(below: dict, above: dict) -> dict:
-    """`above` over a whole file: as `merge`, and null takes a key away (as in JSON Merge Patch, RFC 7396)."""
+    """Merge a file over another one; null removes a key (as in JSON Merge Patch, RFC 7396)."""
     return _without_nulls(merge(below, above))
 
 
@@ -86,7 +86,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def nested(keys: str, value: Any) -> dict:
-    """A mapping with one value: nested("schedule.peak", 0.5) is {"schedule": {"peak": 0.5}}."""
+    """Return a mapping with one value: nested("schedule.peak", 0.5) is {"schedule": {"peak": 0.5}}."""
     for key in reversed(keys.split(".")):
         value = {key: value}
     return value

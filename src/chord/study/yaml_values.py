@@ -1,4 +1,4 @@
-"""Kinds of values in the YAML files: names, texts, times, and sections that are completed later."""
+"""Types of the values in YAML files: names, texts, times, and sections that are completed later."""
 
 import copy
 import math
@@ -13,7 +13,7 @@ Section = dict[str, Any]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[0-9]+)?$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
-# Time limits as people write them: 90m, 1.5h, 1h30m, 2 days. Snakemake itself refuses those of two parts (9.27).
+# Time limits as people write them: 90m, 1.5h, 1h30m, 2 days. Snakemake 9.27 itself refuses limits with two units.
 UNITS = {"w": 7 * 24 * 60, "d": 24 * 60, "h": 60, "m": 1, "s": 1 / 60}  # minutes, largest first
 UNIT_NAMES = {"w": "weeks?", "d": "days?", "h": "hours?|hrs?", "m": "minutes?|mins?", "s": "seconds?|secs?"}
 DURATION = re.compile(
@@ -22,7 +22,7 @@ DURATION = re.compile(
 
 
 def whole_minutes(value: Any) -> Any:
-    """Minutes of a text, rounded up; what is no text stays as it is. ValueError for what is no time."""
+    """Convert a text such as 1h30m to minutes, rounded up; other types stay as they are. ValueError: it is no time."""
     if not isinstance(value, str):
         return value
     match = DURATION.fullmatch(value.strip())
@@ -40,10 +40,10 @@ Minutes = Annotated[
 
 
 class Partial:
-    """Marks a section as a share of one of `models`, completed when files are laid over each other or the study adds
-    its seed: Annotated[Section, Partial(SftStage)].
+    """Marks a section as a part of one of `models`: Annotated[Section, Partial(SftStage)].
 
-    Only the JSON schema looks at it: the keys of the models, none of them required, less those in `without`.
+    Other files, or the seed of the study, complete it later. Only the JSON schema uses the mark: the section may have
+    the keys of the models except those in `without`, and none of them is required.
     """
 
     def __init__(self, *models: type[BaseModel], without: tuple[str, ...] = ()):
@@ -62,7 +62,7 @@ class Partial:
 
 
 def _relaxed(schema: Any, definitions: dict[str, Any]) -> Any:
-    """The schema without references, required keys, defaults; `anyOf`, as {} is a share of every member of a union."""
+    """Remove references, required keys and defaults; `anyOf`, because {} is a part of every member of a union."""
     if isinstance(schema, list):
         return [_relaxed(item, definitions) for item in schema]
     if not isinstance(schema, dict):
