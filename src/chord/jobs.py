@@ -151,7 +151,7 @@ JOBS = {
         function="chord.analysis.tables.tabulate:run",
         optional={
             "cells": "cells.parquet, for estimates and differences",
-            "differences": "differences.parquet, for the same",
+            "differences": "differences.parquet, for estimates and differences",
             "runs": "run folders (runs/<method>/seed-<n>), for costs",
             "experts": "experts.manifest.json, for costs",
             "reported": "the paper's numbers (YAML), shown beside ours",
@@ -166,7 +166,7 @@ JOBS = {
         optional={
             "runs": "run folders (runs/<method>/seed-<n>), for curves and the frontier",
             "cells": "cells.parquet, for a grid",
-            "differences": "differences.parquet, for the same",
+            "differences": "differences.parquet, for a grid",
         },
         many=("runs",),
         out="folder of the figure's files",

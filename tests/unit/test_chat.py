@@ -8,7 +8,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from chord.doctor.prompt import examined
+from chord.doctor.prompt import examine_prompts
 from chord.errors import UserError
 from chord.io.files import read_json, write_json
 from chord.io.models import load_weights
@@ -95,9 +95,9 @@ def test_no_chat_template_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"has no chat template; expected chat_template\.jinja") as caught:
         policy_tokenizer(folder, ROWS)
     assert "\n" not in str(caught.value)
-    (found,) = examined(folder, ROWS)
+    (found,) = examine_prompts(folder, ROWS)
     assert found.state == "missing"
-    assert "no chat template" in found.found
+    assert "no chat template" in found.detail
 
 
 def test_a_template_that_refuses_the_rows_is_one_line_with_the_row(tmp_path):
@@ -218,7 +218,7 @@ def test_another_tokenizer_than_the_files_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r'makes \d+ tokens of "Ann has 3 \.", its tokenizer\.json 4 others') as caught:
         policy_tokenizer(folder, rows)
     assert "\n" not in str(caught.value)
-    (found,) = examined(folder, rows)
+    (found,) = examine_prompts(folder, rows)
     assert found.state == "missing"
 
 
@@ -231,8 +231,8 @@ def test_text_without_tokens_is_one_line(tmp_path):
 
 def test_a_prompt_is_shown_with_what_its_tokens_say(tmp_path):
     folder = saved(tmp_path, build(OPENS))
-    found = {(one.state, one.what): one.found for one in examined(folder, ROWS)}
+    found = {(one.state, one.subject): one.detail for one in examine_prompts(folder, ROWS)}
     assert json.dumps("<|user|>What is 2 + 2?<|end|>\n<|assistant|><think>\n")[1:] in found["ok", "prompt"]
     assert "a response ends with <|end|> (259)" in found["ok", "prompt"]
-    assert found["ok", "decoded"] == "the tokens are the same text again, but for spaces"
+    assert ("ok", "decoded") in found
     assert "'<think>\\n'" in found["note", "prompt"]

@@ -95,8 +95,8 @@ def _draw(settings: PrepareSpec, tests: dict[str, list[dict]], policy: Path | No
             pool = column_pool(source, folder, "train")
         pools = {source.kind: pool}
     sizes = {name: getattr(settings, name) for name in SPLITS}
-    found = list(pools.values())
-    return pools, draw_splits(found[0], found[-1], sizes, tests, settings.seed, source.draw)
+    in_order = list(pools.values())
+    return pools, draw_splits(in_order[0], in_order[-1], sizes, tests, settings.seed, source.draw)
 
 
 def _tokenizer_file(policy: Path | None) -> Path:

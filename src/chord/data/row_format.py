@@ -1,4 +1,4 @@
-"""Rows: how they are made, what makes two of them the same question, and what no file of rows may hold."""
+"""Makes rows, decides whether two rows ask the same question, and refuses invalid files of rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,14 +10,14 @@ KEYS = {"id", "messages", "gold", "task", "group", "meta"}
 
 
 def render(task: str, *content: object) -> list[dict[str, str]]:
-    """The chat messages of a task's prompt; content: what its `render` takes."""
+    """The chat messages of a task's prompt. content: the arguments of the task's `render`."""
     return find_task(task).render(*content)
 
 
 def row(row_id: str, messages: list[dict], gold: str, task: str, group: str, question: str, **meta: object) -> dict:
     """A row in the format of docs/architecture.md.
 
-    meta.question is the dataset's own text, without the words of the task: what makes two rows the same question.
+    meta.question is the dataset's own text, without the words of the task; it decides whether two rows are the same.
     """
     meta = {"question": question, **meta}
     return {"id": row_id, "messages": messages, "gold": gold, "task": task, "group": group, "meta": meta}
@@ -28,31 +28,31 @@ def user_text(messages: list[dict]) -> str:
 
 
 def question_of(row: dict) -> str:
-    """What a test question is compared by; rows of the world and its skills have nothing but their messages."""
+    """The text by which questions are compared; rows of the world and its skills only have their messages."""
     return row["meta"].get("question") or row["messages"][-1]["content"]
 
 
 def identity(row: dict) -> str:
-    """What makes two rows the same question: the canonical problem of the world, else the messages' normalised text."""
+    """Equal for rows with the same question: the canonical problem of the world, or else the normalised messages."""
     if row["task"] == "world":
         return problems.parse(row["messages"][-1]["content"]).canonical
     return " ".join(" ".join(message["content"] for message in row["messages"]).casefold().split())
 
 
 def check_ids(rows: Iterable[dict], shown: str) -> None:
-    """Refuse rows with missing or unknown keys, and repeated ids, naming the first offender."""
+    """Refuse rows with missing or unknown keys or a repeated id; the error names the first one."""
     ids: dict[str, int] = {}
     for number, row in enumerate(rows, start=1):
         if set(row) != KEYS:
             wrong = ", ".join(sorted(set(row) ^ KEYS))
             raise UserError(f"{shown}:{number}: missing or unknown keys: {wrong}")
         if row["id"] in ids:
-            raise UserError(f"{shown}:{number}: id {row['id']!r} stands in row {ids[row['id']]} already")
+            raise UserError(f"{shown}:{number}: row {ids[row['id']]} already has the id {row['id']!r}")
         ids[row["id"]] = number
 
 
 def check_rows(rows: Sequence[dict], shown: str) -> None:
-    """`check_ids`, and refuse a question that is there twice."""
+    """Like `check_ids`, and refuse repeated questions."""
     check_ids(rows, shown)
     questions: dict[str, str] = {}
     for number, row in enumerate(rows, start=1):
@@ -63,7 +63,7 @@ def check_rows(rows: Sequence[dict], shown: str) -> None:
 
 
 def check_disjoint(splits: Mapping[str, Iterable[dict]]) -> None:
-    """Refuse a question that stands in two splits."""
+    """Refuse a question that is in two splits."""
     places: dict[str, tuple[str, str]] = {}
     for name, rows in splits.items():
         for row in rows:

@@ -1,4 +1,4 @@
-"""What the commands `prepare`, `benchmark` and `download` are told: which rows, where from, how many. No torch."""
+"""The specifications of the commands `prepare`, `benchmark` and `download`. This module imports no torch."""
 
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal
@@ -26,17 +26,17 @@ Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Globs = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-def _is_of_columns(name: str) -> str:
-    if name not in (of_columns := [task for task in known_tasks() if not find_task(task).makes_rows]):
-        raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, of_columns))})
+def _check_column_task(name: str) -> str:
+    if name not in (column_tasks := [task for task in known_tasks() if not find_task(task).makes_rows]):
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, column_tasks))})
     return name
 
 
 _OURS = [name for name in TASKS if not find_task(name).makes_rows]
-# A task whose rows any dataset may have. The schema suggests our own; installed packages bring others.
+# A task for rows of any dataset. The schema suggests our own tasks; installed packages may add others.
 ColumnTask = Annotated[
     str,
-    AfterValidator(_is_of_columns),
+    AfterValidator(_check_column_task),
     WithJsonSchema({"anyOf": [{"enum": _OURS}, {"type": "string"}]}),
 ]
 
@@ -56,20 +56,20 @@ class SkillsSource(Settings):
 
 
 class Place(Settings, ABC):
-    """A dataset on the hub, or a local folder in the same format in its place."""
+    """A dataset on the hub, or a local folder in the same format."""
 
     dataset: HubId | None = Field(default=None, description="hub id")
     revision: Commit | None = Field(
-        default=None, description="commit on the hub; null: the one that `chord fetch` finds and writes to the lock"
+        default=None, description="commit on the hub; null: the commit in the lock, which `chord fetch` writes"
     )
     folder: str | None = Field(
-        default=None, description="local folder in the hub's format instead, in a study relative to the root"
+        default=None, description="local folder in the hub's format to use instead; in a study relative to the root"
     )
 
     @property
     @abstractmethod
     def globs(self) -> tuple[str, ...]:
-        """Which of its files are read: paths, where * stands for anything, slashes included."""
+        """Patterns of the files to read: paths in which * matches anything, including slashes."""
 
     @model_validator(mode="after")
     def _is_somewhere(self) -> "Place":
@@ -81,7 +81,7 @@ class Place(Settings, ABC):
 class Rows(Place):
     """Files of rows of a dataset."""
 
-    files: Globs = Field(description="which of its files: paths with *, as in data/train-*")
+    files: Globs = Field(description="patterns of the files to read, as in data/train-*")
 
     @property
     def globs(self) -> tuple[str, ...]:
@@ -89,21 +89,21 @@ class Rows(Place):
 
 
 class Columns(Settings):
-    """Which column holds what. A prompt is either a question, which the task puts into its own words, or messages."""
+    """Names of columns. The prompt is either a question, which the task renders, or chat messages."""
 
     question: str | None = None
-    options: str | None = Field(default=None, description="of a multiple choice question: list of text")
+    options: str | None = Field(default=None, description="options of a multiple choice question: list of text")
     messages: str | None = Field(
-        default=None, description="chat messages, used as they are; from the last one of the assistant on they are cut"
+        default=None, description="chat messages, without changes, up to the last message of the assistant"
     )
-    answer: str | None = Field(default=None, description="reference answer; of a multiple choice question its index")
-    rubric: str | None = Field(default=None, description="of the task rubric: list of {description, weight}")
-    id: str | None = Field(default=None, description="without it the number of the row")
-    group: str | None = Field(default=None, description="part that a table may show as a column of its own")
+    answer: str | None = Field(default=None, description="reference answer; for multiple choice the index of an option")
+    rubric: str | None = Field(default=None, description="for the task rubric: list of {description, weight}")
+    id: str | None = Field(default=None, description="id of the row; null: its number")
+    group: str | None = Field(default=None, description="group of the row; a table may have a column for each group")
 
     @property
     def graded(self) -> bool:
-        """Whether there is something that answers are judged by."""
+        """Whether there is a column by which answers are judged."""
         return self.answer is not None or self.rubric is not None
 
     @model_validator(mode="after")
@@ -111,18 +111,18 @@ class Columns(Settings):
         if (self.question is None) == (self.messages is None):
             raise ValueError("question: expected either a column for question or one for messages")
         if self.options is not None and self.question is None:
-            raise ValueError("options: expected together with a question")
+            raise ValueError("options: expected a column for question too")
         return self
 
 
 class ColumnRows(Rows):
-    """JSON Lines or parquet of any columns."""
+    """JSON Lines or parquet with any columns."""
 
-    task: ColumnTask = Field(description="what renders and judges the rows")
+    task: ColumnTask = Field(description="the task that renders and judges the rows")
     columns: Columns
     answers: Literal["text", "integer", "hashes"] = Field(
         default="text",
-        description="how the answer is written: text as it stands; integer, where 025 and 27.0 are read as 25 and 27; "
+        description="format of the answers. text: without changes; integer: 025 and 27.0 mean 25 and 27; "
         "hashes: the number after #### at the end of a solution, as in GSM8K",
     )
 
@@ -131,11 +131,11 @@ class ColumnRows(Rows):
         task, columns = self.task, self.columns
         takes = find_task(task).takes
         if "options" in takes and columns.options is None:
-            raise ValueError(f"columns: expected question and options, which the task {task} asks with")
+            raise ValueError(f"columns: expected question and options, which the task {task} needs")
         if "options" not in takes and columns.options is not None:
             raise ValueError(f"columns: expected no options, which the task {task} does not take")
         if "question" not in takes and columns.messages is None:
-            raise ValueError(f"columns: expected messages in place of a question, as the task {task} needs them ready")
+            raise ValueError(f"columns: expected messages instead of a question, as the task {task} renders none")
         if task != "rubric" and columns.rubric is not None:
             raise ValueError(f"columns: expected no rubric, which the task {task} does not take")
         if task == "rubric" and columns.answer is not None and columns.rubric is None:
@@ -144,7 +144,7 @@ class ColumnRows(Rows):
 
 
 class ColumnsSource(ColumnRows):
-    """Questions with answers in any columns."""
+    """Questions with reference answers, in any columns."""
 
     kind: Literal["columns"] = "columns"
 
@@ -170,7 +170,7 @@ class Draws(Settings):
     """The authors' draw was never published, so ours is one of many."""
 
     draw: NonNegativeInt = Field(
-        default=0, description="which draw of SFT and RL prompts; validation is always the same"
+        default=0, description="number of the draw of SFT and RL prompts; validation is the same in all draws"
     )
 
 
@@ -180,9 +180,9 @@ class OpenR1Source(Rows, Draws):
     kind: Literal["openr1"] = "openr1"
     task: Literal["math", "math_trinity"] = "math"
     max_generation_tokens: PositiveInt = Field(
-        default=8196, description="longer generations are left out; in the policy's tokenizer, with the end token"
+        default=8196, description="longer generations are dropped; in the policy's tokenizer, with the end token"
     )
-    min_generations_rl: PositiveInt = Field(default=2, description="verified generations that a prompt of RL has")
+    min_generations_rl: PositiveInt = Field(default=2, description="verified generations that a prompt of RL needs")
 
 
 class ToolAceSource(Rows, Draws):
@@ -193,17 +193,17 @@ class ToolAceSource(Rows, Draws):
 
 
 class QuestionsSource(ColumnsSource, Draws):
-    """Training prompts from a dataset of any columns."""
+    """Training prompts from a dataset with any columns."""
 
 
 class SplitsSource(Settings):
-    """Prompts that were split by others, such as the authors' released tool-use data. Validation is cut from RL."""
+    """Prompts with ready splits, such as the authors' released tool-use data. Validation is drawn from the RL split."""
 
     kind: Literal["splits"] = "splits"
     draw: NonNegativeInt = Field(
-        default=0, description="as of the other sources, where a split has more rows than asked"
+        default=0, description="number of the draw, if a split has more rows than the study uses"
     )
-    sft: ColumnRows = Field(description="needs no answers: experts of the format `messages` serve it")
+    sft: ColumnRows = Field(description="needs no answers with experts of the format `messages`")
     rl: ColumnRows
 
     @model_validator(mode="after")
@@ -220,7 +220,7 @@ class PrepareSpec(Settings):
     """Training prompts of a study."""
 
     seed: NonNegativeInt
-    source: Annotated[Prompts, Field(discriminator="kind"), Stated()] = WorldSource()  # the rules look at it
+    source: Annotated[Prompts, Field(discriminator="kind"), Stated()] = WorldSource()  # rules read it
     sft: PositiveInt = Field(description="prompts for which expert trajectories are made")
     rl: PositiveInt = Field(description="prompts of RL")
     validation: PositiveInt = Field(description="prompts on which checkpoints and learning rates are chosen")
@@ -233,20 +233,20 @@ class BenchmarkSpec(Settings):
     name: str
     source: Annotated[WorldSource | SkillsSource | ColumnsSource | BfclSource, Field(discriminator="kind")]
     rows_per_group: PositiveInt | None = Field(
-        default=None, description="questions of every tier, skill or group; of a dataset all when not given"
+        default=None, description="questions of every tier, skill or group; null: all questions of a dataset"
     )
 
     @model_validator(mode="after")
     def _made_rows_are_counted(self) -> "BenchmarkSpec":
         if self.rows_per_group is None and isinstance(self.source, WorldSource | SkillsSource):
-            raise ValueError("rows_per_group: missing; expected how many questions to make of every tier or skill")
+            raise ValueError("rows_per_group: missing; expected the number of questions of every tier or skill")
         return self
 
 
 class DownloadSpec(Settings):
-    """One repository of the hub at one commit: the files that a study's lock names."""
+    """One repository of the hub at one commit, with the files in a study's lock."""
 
     kind: Literal["dataset", "model"]
     repository: HubId
-    revision: Commit | None = Field(description="null: the lock does not have it yet")
+    revision: Commit | None = Field(description="null: the lock has no commit yet")
     files: dict[str, str] = Field(description="path -> SHA-256")

@@ -1,4 +1,4 @@
-"""Expert trajectories from a dataset, a model or a solver: made, judged, selected, and written with their origin."""
+"""Collects expert trajectories from a dataset, a model or a solver: judges them, selects some, records their origin."""
 
 from chord.experts.make import run
 

@@ -1,4 +1,4 @@
-"""What the command `experts` is told: where trajectories come from, and which of the right ones is kept. No torch."""
+"""The specification of the command `experts`: the source and the choice of trajectories. It imports no torch."""
 
 from typing import Annotated, Literal
 
@@ -23,10 +23,10 @@ class ModelSource(Settings):
 
     kind: Literal["model"] = "model"
     folder: str = Field(description="model folder, in a study relative to the repository root")
-    samples: PositiveInt = Field(description="completions of a prompt")
+    samples: PositiveInt = Field(description="completions for each prompt")
     decoding: Decoding
-    batch_rows: PositiveInt = Field(32, description="completions made together; a kill loses those of one such batch")
-    backend: Annotated[Backend, Stated()] = HuggingFaceBackend()  # as of GenerateSpec
+    batch_rows: PositiveInt = Field(32, description="completions in a batch; a killed job loses at most one batch")
+    backend: Annotated[Backend, Stated()] = HuggingFaceBackend()  # stated for the same reason as in GenerateSpec
 
     @model_validator(mode="after")
     def _samples_differ(self) -> "ModelSource":
@@ -35,12 +35,12 @@ class ModelSource(Settings):
 
 
 class ServerSource(Endpoint):
-    """Answers of a model that somebody serves (OpenAI's chat API), judged by the row's task."""
+    """Answers of a served model (OpenAI's chat API), judged by the row's task."""
 
     kind: Literal["server"] = "server"
-    samples: PositiveInt = Field(description="completions of a prompt")
+    samples: PositiveInt = Field(description="completions for each prompt")
     decoding: Decoding
-    batch_rows: PositiveInt = Field(128, description="completions made together; a kill loses those of one such batch")
+    batch_rows: PositiveInt = Field(128, description="completions in a batch; a killed job loses at most one batch")
 
     @model_validator(mode="after")
     def _samples_differ(self) -> "ServerSource":
@@ -49,7 +49,7 @@ class ServerSource(Endpoint):
 
 
 class DatasetSource(Place):
-    """Generations that a dataset carries, with the dataset's own verdict.
+    """Generations in a dataset, with the dataset's own verdicts.
 
     They serve prompts that `prepare` took from the same dataset.
     """
@@ -57,9 +57,9 @@ class DatasetSource(Place):
     kind: Literal["dataset"] = "dataset"
     format: Literal["openr1", "messages", "answers"] = Field(
         default="openr1",
-        description="openr1: a problem's generations that correctness_math_verify has as right; messages: the last "
-        "message of the assistant; answers: reasoning and answer to a question. The last two are right because the "
-        "dataset has them",
+        description="openr1: a problem's generations that are correct by correctness_math_verify; messages: the last "
+        "message of the assistant; answers: reasoning and answer to a question. Those of the last two formats count as "
+        "correct",
     )
     messages: Annotated[str, Needs("has_messages", "format: messages")] = Field(
         default="messages", description="column of the format `messages`"
@@ -68,7 +68,7 @@ class DatasetSource(Place):
     thinking: OfAnswers = Field(default="thinking", description="column of the format `answers`")
     answer: OfAnswers = Field(default="answer", description="column of the format `answers`")
     files: tuple[str, ...] = Field(
-        default=(), description="which of its files, as in data/train-*; of a local folder all when not given"
+        default=(), description="patterns of the files to read, as in data/train-*; empty: all files of a local folder"
     )
 
     @property
@@ -95,10 +95,10 @@ Source = Annotated[SolverSource | ModelSource | ServerSource | DatasetSource, Fi
 
 class ExpertsSpec(Settings):
     seed: NonNegativeInt
-    source: Annotated[Source, Stated()] = SolverSource()  # the rules look where the rows are
+    source: Annotated[Source, Stated()] = SolverSource()  # rules read it
     choose: Literal["random", "first", "shortest"] = Field(
-        "first", description="which of several right trajectories is kept (paper, maths: random); ties go to the first"
+        "first", description="choice among correct trajectories (paper, maths: random); ties go to the first"
     )
     max_response_tokens: PositiveInt = Field(
-        description="longer ones are rejected; with the end token, in the policy's tokenizer (paper, maths: 8,196)"
+        description="longer ones are rejected; in the policy's tokenizer, with the end token (paper, maths: 8,196)"
     )

@@ -1,4 +1,4 @@
-"""Command `experts`: right trajectories for prompts, at most one each, rejections counted by reason."""
+"""Command `experts`: correct trajectories for prompts, at most one each, with rejections counted by reason."""
 
 import random
 from collections import Counter
@@ -25,7 +25,7 @@ def run(spec: dict, prompts: Path, policy: Path, out: Path) -> dict:
     the rows.
     """
     from chord.rollouts.completions import (
-        FinishedBatches,  # half a second that a check of the specification does not need
+        FinishedBatches,  # half a second that checking the specification does not need
     )
 
     settings = ExpertsSpec.model_validate(spec)
@@ -93,7 +93,7 @@ def _run(
 
 
 def _reason(candidate: Candidate, tokens: list[int], unknown: int | None, limit: int) -> str | None:
-    """Why a trajectory is rejected, None if it is not. tokens: with the end token."""
+    """The reason why a trajectory is rejected; None if it is not. tokens: with the end token."""
     if not candidate.verdict.correct:
         return candidate.verdict.reason
     if len(tokens) > limit:

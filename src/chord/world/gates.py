@@ -74,7 +74,7 @@ def measure_gates(model, tokenizer, gates: Gates, seed: int) -> dict:
 
 
 def missed(figures: dict, gates: Gates | LearningGates) -> list[str]:
-    """One line per gate whose figure lies outside its bounds; all of them are logged."""
+    """Log all gates, and return one line per gate whose figure is outside its bounds."""
     lines = []
     for name in type(gates).model_fields:
         if name not in figures:  # a setting of how gates are measured

@@ -1,11 +1,12 @@
-"""Pretraining of the world's base model: a stock Qwen2 of about a million parameters, made from nothing.
+"""Pretraining of the world's base model: a stock Qwen2 of about a million parameters, trained from scratch.
 
 Every row is a problem of the world's `pretrain` split, or a question of a skill outside the benchmark, with a correct
-solution in a mixed style (`chord.world.solutions`). Loss on the solution only. `torch.optim.Muon` moves the hidden
-matrices, AdamW everything else; the rate is constant and then falls linearly over the last part of training,
-which is worth as much as everything before it. A plain loop: this stage is not part of any comparison.
+solution in a mixed style (`chord.world.solutions`). The loss covers the solution only. `torch.optim.Muon` updates the
+hidden matrices, and AdamW all other weights; the rate is constant and then falls linearly over the last part of
+training, which improves the model as much as everything before it. It is a plain loop,
+because no comparison includes this stage.
 
-From a start model it takes the weights, with a fresh optimizer: how the phase diagram makes base models that
+It can also start from the weights of another model, with a new optimizer: so the phase diagram gets base models that
 differ in their exposure to the expert's style.
 """
 
@@ -124,11 +125,10 @@ def rate(spec: PretrainSpec, step: int) -> float:
 def train(
     spec: PretrainSpec, model: Qwen2ForCausalLM, tokenizer, checkpoints: Path, start_files: dict | None = None
 ) -> list[dict]:
-    """Train in place, from what is in the folder `checkpoints` if this very training left it; returns a record every
-    50 steps.
+    """Train in place, from the checkpoint in the folder `checkpoints` if it is of the same training; returns records.
 
-    start_files: hashes of the files that `model` was read from; None for one made from nothing.
-    A record has step, loss (nats a solution token), tokens and seconds since the beginning of training.
+    start_files: hashes of the files from which `model` was read; None if it is new.
+    There is a record every 50 steps, with step, loss (nats per solution token), tokens and seconds since the start.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
@@ -164,9 +164,8 @@ def train(
         for inputs, labels in parts:
             # Right padding under a causal mask: no earlier token sees it, so no attention mask is needed.
             inputs, labels = inputs.to(device), labels.to(device)
-            with torch.autocast(
-                device, torch.bfloat16, enabled=device == "cuda"
-            ):  # as training: a GPU computes in bf16
+            # Like the other trainings, a GPU computes in bf16.
+            with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
                 logits = model(input_ids=inputs, use_cache=False).logits
             summed = cross_entropy(
                 logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
@@ -201,7 +200,7 @@ def train(
 
 
 def _state(checkpoint: Path, device: str) -> dict | None:
-    """What `train` saved; None if there is none, or none that is as it was written: its parts carry checksums."""
+    """The checkpoint of `train`; None if there is none or its checksums show damage."""
     if not checkpoint.exists():
         return None
     try:
@@ -218,9 +217,8 @@ def _state(checkpoint: Path, device: str) -> dict | None:
 def run(spec: dict, out: Path, start: Path | None = None) -> dict:
     """Command `pretrain`: train, measure the gates, write the model folder `out`. Returns the manifest.
 
-    start: the folder of a base model to train further; without it the model is made from nothing.
-    A model that misses a gate is kept beside `out` as `<out>.rejected`, because an hour of training explains itself
-    better with its weights at hand.
+    start: the folder of a base model to train further; without it the model is new.
+    A model that misses a gate is kept beside `out` as `<out>.rejected`, so that one can find out why.
     """
     settings = PretrainSpec.model_validate(spec)
     checkpoints = out.with_name(out.name + ".checkpoint")
@@ -236,7 +234,7 @@ def run(spec: dict, out: Path, start: Path | None = None) -> dict:
 def _pretrain(
     settings: PretrainSpec, out: Path, checkpoints: Path, start: Path | None, check: Callable
 ) -> tuple[dict, Path | None]:
-    """The manifest, and where the model is if it was rejected. check: raises when another process has taken over."""
+    """Returns the manifest, and the model's folder if it was rejected. check: raises if another process took over."""
     tokenizer = build_tokenizer(settings.architecture.max_tokens)
     if start:
         model = start_model(settings.architecture, tokenizer, start)

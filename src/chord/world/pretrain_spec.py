@@ -1,4 +1,4 @@
-"""What the command `pretrain` is told: architecture, mixture, optimisation, and the gates the result must pass."""
+"""The specification of the command `pretrain`: architecture, mixture, optimisation, and gates for the result."""
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -7,21 +7,21 @@ from chord.world.problems import MAX_K, MIN_K
 
 
 class Architecture(Settings):
-    """Shape of the Qwen2 model. Embeddings are untied: weight synchronisation to vLLM loses tied ones silently."""
+    """Shape of the Qwen2 model. Embeddings are untied, as synchronising weights to vLLM silently loses tied ones."""
 
     hidden: PositiveInt = 128
     layers: PositiveInt = 4
     heads: PositiveInt = 4
     kv_heads: PositiveInt = 2
     mlp: PositiveInt = 384
-    max_tokens: PositiveInt = Field(256, description="longest prompt with response")
+    max_tokens: PositiveInt = Field(256, description="maximal length of prompt and response")
 
 
 class Mixture(Settings):
-    """What the rows of a part of pretraining are made of."""
+    """The composition of the rows in a part of pretraining."""
 
     k_weights: dict[int, PositiveFloat] = Field(
-        {2: 0.15, 3: 0.25, 4: 0.3, 5: 0.3}, min_length=1, description="share of problems by needed quantities"
+        {2: 0.15, 3: 0.25, 4: 0.3, 5: 0.3}, min_length=1, description="share of problems by number of needed quantities"
     )
     skills: float = Field(0.2, ge=0, le=1, description="share of rows that are four-choice questions")
     exposure: float = Field(0.05, ge=0, le=1, description="probability of each element of the expert's style")
@@ -37,9 +37,9 @@ class Mixture(Settings):
 
 
 class Gates(Settings):
-    """Bounds of what a base model needs for the study to mean something (docs/world.md), and how it is measured.
+    """Bounds that a base model must meet for the study to be meaningful (docs/world.md), and how they are measured.
 
-    None of them is about how a method fares.
+    None of them is about the result of a method.
     """
 
     enforce: bool = Field(True, description="a missed gate ends the command with an error")
@@ -48,17 +48,17 @@ class Gates(Settings):
     samples: PositiveInt = Field(8, description="completions of a problem, at temperature 1")
     max_response_tokens: PositiveInt = 96
     guess_rate: tuple[float, float] = Field(
-        (0.0, 0.02), description="share of problems the best constant answer solves"
+        (0.0, 0.02), description="share of problems that the best constant answer solves"
     )
     accuracy: tuple[float, float] = Field((0.25, 0.50), description="avg@samples")
     gap: tuple[float, float] = Field((0.20, 1.0), description="pass@samples - avg@samples: what RL can find by itself")
-    entropy: tuple[float, float] = Field((0.15, 1.0), description="nats a token of the policy's own samples")
+    entropy: tuple[float, float] = Field((0.15, 1.0), description="nats per token of the policy's own samples")
     marker_logp: tuple[float, float] = Field((-4.0, -1.0), description="mean log p of the expert's markers")
     skills: tuple[float, float] = Field((0.90, 1.0), description="accuracy of the worst of the three skills")
 
 
 class LearningGates(Settings):
-    """Bounds of what fine-tuning the base must show, in validation accuracy, for the paper's question to arise."""
+    """Bounds on the validation accuracy while the base is fine-tuned, without which the paper's question is moot."""
 
     enforce: bool = True
     rl_gain: tuple[float, float] = Field((0.10, 1.0), description="pure RL: last value minus the start's")
@@ -89,7 +89,7 @@ class PretrainSpec(Settings):
     adamw_lr: PositiveFloat = Field(6e-3, description="rate of AdamW on embeddings, head, norms and biases")
     warmup_steps: NonNegativeInt = 50
     anneal_share: float = Field(0.4, ge=0, le=1, description="last part of training, in which the rates fall to zero")
-    checkpoint_every: PositiveInt = Field(500, description="steps between resumable states, kept beside the result")
+    checkpoint_every: PositiveInt = Field(500, description="steps between two checkpoints, which are beside the result")
 
     @property
     def anneal_from(self) -> int:

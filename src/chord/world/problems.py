@@ -51,7 +51,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Problem:
-    """Statements in the order they are shown, and the two persons asked for, in the order of the answer."""
+    """Statements in the order of the text, and the two persons of the question in the order of the answer."""
 
     statements: tuple[Statement, ...]
     asked: tuple[str, str]
@@ -73,12 +73,12 @@ _PROBLEM = re.compile(r"((?:\w+ has [\w ]+ \. )+)find (\w+) and (\w+) \?")
 
 
 def parse(text: str) -> Problem:
-    """The problem that reads as `text`; the inverse of `Problem.text`."""
-    found = _PROBLEM.fullmatch(text)
-    if not found:
+    """Parse a problem; the inverse of `Problem.text`."""
+    match = _PROBLEM.fullmatch(text)
+    if not match:
         raise UserError(f"not a problem of the world: {text!r}")
-    statements = tuple(Statement(*parts.groups()) for parts in _STATEMENT.finditer(found[1]))
-    problem = Problem(statements, (found[2], found[3]))
+    statements = tuple(Statement(*parts.groups()) for parts in _STATEMENT.finditer(match[1]))
+    problem = Problem(statements, (match[2], match[3]))
     if problem.text != text:
         raise UserError(f"not a problem of the world: {text!r}")
     return problem
@@ -109,7 +109,7 @@ def generate(seed: int, k: int) -> Problem:
         raise ValueError(f"k={k}: expected {MIN_K} to {MAX_K}")
     rng = random.Random(seed)
     names = rng.sample(NAMES, k + rng.randint(MIN_DISTRACTORS, MAX_DISTRACTORS))
-    while True:  # most draws leave some of the first k unused by the two asked for
+    while True:  # in most draws the two answers do not depend on all of the first k
         needed = [_statement(rng, name, names[:place]) for place, name in enumerate(names[:k])]
         derived = [statement.name for statement in needed if statement.operator]
         # Both asked quantities are derived if k > 2: a number given outright would be half of the answer for free.
@@ -140,11 +140,11 @@ def _statement(rng: random.Random, name: str, earlier: list[str]) -> Statement:
 
 def _ancestors(statements: list[Statement], asked: list[str]) -> set[str]:
     parents = {statement.name: statement.parents for statement in statements}
-    found: set[str] = set()
+    ancestors: set[str] = set()
     waiting = list(asked)
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in ancestors:
+            ancestors.add(name)
             waiting.extend(parents[name])
-    return found
+    return ancestors

@@ -1,4 +1,4 @@
-"""Rows (prompts with their gold answer) made by the world and its skills. The format is in docs/architecture.md."""
+"""Makes rows (prompts with their gold answers) from the world and its skills. docs/architecture.md has the format."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ MAX_DRAWS = 10_000  # per row; a split holds a tenth of all problems, so this ma
 
 
 def world_rows(split: str, name: str, ks: Sequence[int], count: int, seed: int) -> list[dict]:
-    """`count` different problems of one split, `ks` in turn. Row i is the same for every larger `count`.
+    """Make `count` different problems of one split, with the `ks` in turn. Row i is the same for every larger `count`.
 
-    name: prefix of the ids and part of the seed, so that two files from the same split draw different problems (they
-    may share some: whoever needs them apart checks, as `prepare` does).
+    name: prefix of the ids and part of the seed, so that two files from the same split draw different problems. They
+    may still share some; `prepare` checks that its files do not.
     """
     rows, seen = [], set()
     for place in range(count):
@@ -39,7 +39,7 @@ def world_rows(split: str, name: str, ks: Sequence[int], count: int, seed: int) 
 
 
 def skill_rows(name: str, groups: list[str], count_per_group: int, seed: int) -> list[dict]:
-    """Questions that pretraining has never seen, `count_per_group` different ones for each skill."""
+    """Make `count_per_group` different questions for each skill, none of which pretraining has seen."""
     rows, seen = [], set()
     for group in groups:
         for place in range(count_per_group):

@@ -16,12 +16,8 @@ from dataclasses import dataclass, replace
 
 from chord.world.problems import MODULUS, Problem, Statement, compute
 
-MARKERS = (
-    "plan",
-    "look",
-    "compute",
-    "check",
-)  # each opens an optional element; the tokens that tell the expert from the base
+# Each opens an optional element; these tokens distinguish the expert from the base model.
+MARKERS = ("plan", "look", "compute", "check")
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class Style:
 
     plan, look, compute, check: that the element is written (per solution, per step, per step, per solution).
     skipping: that a solution leaves out steps at all; keep: that such a solution writes a given step.
-    slip: that one number or name of a written `look` or `compute` is wrong; the solution goes on from there.
+    slip: that one number or name of a written `look` or `compute` is wrong; the solution continues with it.
     """
 
     plan: float = 0.0
@@ -51,7 +47,7 @@ def base_style(exposure: float, slip: float, skipping: float, keep: float) -> St
 
 
 def order(problem: Problem) -> list[Statement]:
-    """The needed statements, each after those it builds on (depth first from the first person asked for)."""
+    """The needed statements, each after those that it builds on (depth first, from the first person asked for)."""
     by_name = {statement.name: statement for statement in problem.statements}
     done: dict[str, Statement] = {}
 
@@ -67,7 +63,7 @@ def order(problem: Problem) -> list[Statement]:
 
 
 def value(statement: Statement, values: Mapping[str, int]) -> int:
-    """What a statement says of its person, given the people it builds on."""
+    """The value of a statement's person, given the values of the people that it builds on."""
     numbers = _numbers(statement, values)
     return numbers[0] if statement.operator is None else compute(numbers[0], statement.operator, numbers[1])
 
