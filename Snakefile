@@ -24,10 +24,10 @@ include: "workflow/rules/progress.smk"
 
 onstart:
     if not WITH_CONDA:
-        hold_study()
+        lock_study()
     show_time_left()
     if not workflow.touch:
-        run_kept_source()
+        run_source_copy()
 
 
 onsuccess:

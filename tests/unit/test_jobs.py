@@ -48,7 +48,7 @@ def test_each_rule_calls_its_job(rule):
         job = JOB_OF_RULE[rule]
         assert re.findall(r"python -m chord (\w+)", text[2]) == [job]
         assert f'threads: STUDY.resources("{job}").threads' in text[2]
-        assert f'**asked_by("{job}")' in text[2]
+        assert f'**requested_resources("{job}")' in text[2]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["plan", "--help"]])

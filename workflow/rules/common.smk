@@ -15,7 +15,7 @@ sys.path.insert(0, f"{SOURCE}/src")
 BIN = "" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method else Path(sys.executable).parent
 
 
-def commands_run(source: Path) -> None:
+def run_commands_from(source: Path) -> None:
     """Make all commands run the code in `source`/src, before any installed copy and from any working directory.
 
     Plug-ins may be on the caller's PYTHONPATH, which comes after it.
@@ -31,7 +31,7 @@ def commands_run(source: Path) -> None:
     )
 
 
-commands_run(SOURCE)
+run_commands_from(SOURCE)
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.errors import UserError
@@ -46,7 +46,7 @@ COPY = read_copy(SOURCE)
 ROOT = COPY.root if COPY else SOURCE
 
 
-def checked_study() -> Study:
+def load_checked_study() -> Study:
     """Load the study that the configuration names; an error in it ends Snakemake with only its own message."""
     try:
         for key in config:
@@ -58,7 +58,7 @@ def checked_study() -> Study:
         sys.exit(str(error))
 
 
-def what_the_hub_has(study: Study) -> dict[str, dict]:
+def download_specs(study: Study) -> dict[str, dict]:
     """The specifications of the downloads that the study needs, by their folder below `hub`."""
     try:
         lock = read_lock(study)
@@ -67,8 +67,8 @@ def what_the_hub_has(study: Study) -> dict[str, dict]:
         sys.exit(str(error))
 
 
-STUDY = checked_study()
-DOWNLOADS = what_the_hub_has(STUDY)
+STUDY = load_checked_study()
+DOWNLOADS = download_specs(STUDY)
 RESULTS = f"results/{STUDY.name}"
 SEEDS = STUDY.seed_indices
 RUN = f"{RESULTS}/runs/{{method}}/seed-{{seed}}"
@@ -83,27 +83,27 @@ def from_root(path: str | Path) -> str:
     return os.path.relpath(ROOT / path)
 
 
-def located(source: dict) -> dict:
+def with_folder(source: dict) -> dict:
     """The specification of a source with the folder of its rows: its own, relative to the root, or the fetched one."""
     if source.get("folder"):
         return source | {"folder": from_root(source["folder"])}
     if source.get("dataset"):
         return source | {"folder": f"{RESULTS}/hub/datasets/{source['dataset']}"}
-    return source | {part: located(source[part]) for part in ("sft", "rl") if part in source}
+    return source | {part: with_folder(source[part]) for part in ("sft", "rl") if part in source}
 
 
 def folders(source: dict) -> list[str]:
-    """The folders of a located source: none for a generator, two if SFT and RL have separate datasets."""
-    found = [source["folder"]] if "folder" in source else []
-    return found + [folder for part in ("sft", "rl") if part in source for folder in folders(source[part])]
+    """The folders of a source: none for a generator, two if SFT and RL have separate datasets."""
+    own = [source["folder"]] if "folder" in source else []
+    return own + [folder for part in ("sft", "rl") if part in source for folder in folders(source[part])]
 
 
 def benchmark_source(wildcards) -> dict:
-    return located(STUDY.benchmark_spec(wildcards.benchmark)["source"])
+    return with_folder(STUDY.benchmark_spec(wildcards.benchmark)["source"])
 
 
-def located_spec(values: dict) -> dict:
-    return values | {"source": located(values["source"])}
+def spec_with_folder(values: dict) -> dict:
+    return values | {"source": with_folder(values["source"])}
 
 
 BASE_MODEL = f"{RESULTS}/hub/models/{STUDY.model}" if STUDY.model_is_on_hub else from_root(STUDY.model)
@@ -114,16 +114,16 @@ GATES = [path for path in [from_root(f"{STUDY.model}/manifest.json")] if Path(pa
 ANALYSIS = source_sha256("analysis")
 
 
-def run_kept_source() -> None:
+def run_source_copy() -> None:
     """Let the jobs of this call run a copy of the source, whatever happens to the checkout from now on."""
     copy = copy_source(ROOT, Path(RESULTS, "source"), config["study"], config.get("seeds"))
-    commands_run(copy)
+    run_commands_from(copy)
     snakefile = Path(workflow.main_snakefile)
     if snakefile.is_relative_to(ROOT):  # otherwise it is a user's workflow that includes this one
         workflow.scheduler._executor.snakefile = str(copy / snakefile.relative_to(ROOT))
 
 
-def asked_by(job: str) -> dict[str, int]:
+def requested_resources(job: str) -> dict[str, int]:
     """The resources of a job besides its threads: memory, time and, if it can use them, GPUs."""
     resources = STUDY.resources(job)
     gpus = {"gpu": resources.gpus} if JOBS[job].loads_model else {}
@@ -132,10 +132,10 @@ def asked_by(job: str) -> dict[str, int]:
 
 def conda_environment(job: str) -> str:
     """The environment with CUDA and vLLM if the study gives such jobs GPUs, otherwise the small one."""
-    return "../envs/gpu.yml" if asked_by(job).get("gpu") else "../../environment.yml"
+    return "../envs/gpu.yml" if requested_resources(job).get("gpu") else "../../environment.yml"
 
 
-def entry_of_the_queue(wildcards) -> str | None:
+def queue_group(wildcards) -> str | None:
     """The group in which short runs share an entry of the queue, if the profile gives the group a size.
 
     Long runs do not share one, since together they might need more time than a partition allows.
@@ -260,22 +260,22 @@ def figure_inputs(wildcards) -> dict[str, str | list[str]]:
 
 def product_options(wildcards, input) -> str:
     """The options of `table` and of `figure` for their inputs."""
-    given = {name: input.get(name, []) for name in ("cells", "differences", "experts", "reported")}
-    given["runs"] = [Path(curves).parent for curves in input.get("curves", [])]
-    return options(given)
+    files = {name: input.get(name, []) for name in ("cells", "differences", "experts", "reported")}
+    files["runs"] = [Path(curves).parent for curves in input.get("curves", [])]
+    return options(files)
 
 
 def report_options(wildcards, input) -> str:
     """The options for what the report shows besides the results, if there are such files."""
-    given = {name: input[name] for name in ("reported", "tuning", "gates")}
-    given["claims"] = [path for path in input.get("claims", []) if path.endswith(".json")]
-    return options(given)
+    files = {name: input[name] for name in ("reported", "tuning", "gates")}
+    files["claims"] = [path for path in input.get("claims", []) if path.endswith(".json")]
+    return options(files)
 
 
-def options(given: dict[str, str | list]) -> str:
+def options(files: dict[str, str | list]) -> str:
     """The options of a command; an option without files is omitted."""
-    given = {name: [paths] if isinstance(paths, str) else list(paths) for name, paths in given.items()}
-    return " ".join(f"--{name} {shlex.join(map(str, paths))}" for name, paths in given.items() if paths)
+    lists = {name: [paths] if isinstance(paths, str) else list(paths) for name, paths in files.items()}
+    return " ".join(f"--{name} {shlex.join(map(str, paths))}" for name, paths in lists.items() if paths)
 
 
 def training_rows(wildcards) -> dict[str, str]:

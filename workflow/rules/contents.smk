@@ -1,5 +1,5 @@
 # Folders of models and datasets that the study reads and does not make. Their content counts, through the parameter
-# `content` of the jobs that read them; the times of their files do not (`given`).
+# `content` of the jobs that read them; the times of their files do not (`as_input`).
 from functools import cache
 
 from chord.io.contents import content, model_files
@@ -22,13 +22,13 @@ class Unrecorded:
 NOTHING_LOCAL = Unrecorded()
 
 
-def is_given(folder: str) -> bool:
+def is_external(folder: str) -> bool:
     return not Path(folder).is_relative_to(RESULTS)
 
 
-def given(folder: str):
+def as_input(folder: str):
     """A folder as an input; Snakemake ignores the times of a folder that the study does not make."""
-    return ancient(folder) if is_given(folder) else folder
+    return ancient(folder) if is_external(folder) else folder
 
 
 @cache
@@ -37,7 +37,7 @@ def content_of(folder: str, kind: str, globs: tuple[str, ...] = ()):
 
     Snakemake or the job reports a folder that does not exist or has no such files.
     """
-    if not is_given(folder) or not Path(folder).is_dir():
+    if not is_external(folder) or not Path(folder).is_dir():
         return NOTHING_LOCAL
     place = Path(folder)
     files = rows_in(place, globs) if kind == "rows" else model_files(place, weights=kind == "model")
@@ -55,20 +55,20 @@ def rows_in(folder: Path, globs: tuple[str, ...]) -> list[Path]:
 
 
 def content_of_rows(source: dict, place):
-    """The content of a located source. place: the same source in the study's settings, which know its files."""
-    found = [content_of(source["folder"], "rows", place.globs)] if "folder" in source else []
-    found += [content_of_rows(source[part], getattr(place, part)) for part in ("sft", "rl") if part in source]
-    return together(*found)
+    """The content of a source with folders. place: the same source in the study's settings, which know its files."""
+    contents = [content_of(source["folder"], "rows", place.globs)] if "folder" in source else []
+    contents += [content_of_rows(source[part], getattr(place, part)) for part in ("sft", "rl") if part in source]
+    return join_contents(*contents)
 
 
 def content_of_experts(source: dict):
-    """The content of the located source of the trajectories."""
+    """The content of the source of trajectories."""
     if source["kind"] == "model":
         return content_of(source["folder"], "model")
     return content_of_rows(source, STUDY.experts.source)
 
 
-def together(*found):
+def join_contents(*contents):
     """Join several contents into one parameter."""
-    local = [one for one in found if one is not NOTHING_LOCAL]
+    local = [one for one in contents if one is not NOTHING_LOCAL]
     return " ".join(local) if local else NOTHING_LOCAL

@@ -1,6 +1,6 @@
 # Prompts and benchmark rows, from the world's generator or from a dataset, and the repositories of the hub.
 
-PREPARE = located_spec(STUDY.prepare_spec())
+PREPARE = spec_with_folder(STUDY.prepare_spec())
 OF_DATASET = PREPARE["source"]["kind"] != "world"
 COUNTS_TOKENS = PREPARE["source"]["kind"] == "openr1"
 
@@ -19,7 +19,7 @@ rule repository:
         "../../environment.yml"
     threads: STUDY.resources("download").threads
     resources:
-        **asked_by("download"),
+        **requested_resources("download"),
     params:
         spec=lambda wildcards: spec(DOWNLOADS[wildcards.repository]),
     message:
@@ -30,10 +30,10 @@ rule repository:
 
 rule prepare:
     input:
-        source=[given(folder) for folder in folders(PREPARE["source"])],
+        source=[as_input(folder) for folder in folders(PREPARE["source"])],
         # A prompt of a dataset may be a test question; a prompt of the world cannot.
         benchmarks=question_files() if OF_DATASET else [],
-        policy=given(BASE_MODEL) if COUNTS_TOKENS else [],
+        policy=as_input(BASE_MODEL) if COUNTS_TOKENS else [],
     output:
         sft=f"{RESULTS}/data/sft.jsonl",
         rl=f"{RESULTS}/data/rl.jsonl",
@@ -47,10 +47,10 @@ rule prepare:
         "../../environment.yml"
     threads: STUDY.resources("prepare").threads
     resources:
-        **asked_by("prepare"),
+        **requested_resources("prepare"),
     params:
         spec=spec(PREPARE),
-        content=lambda wildcards: together(
+        content=lambda wildcards: join_contents(
             content_of_rows(PREPARE["source"], STUDY.data.source),
             content_of(BASE_MODEL, "tokenizer") if COUNTS_TOKENS else NOTHING_LOCAL,
         ),
@@ -64,7 +64,7 @@ rule prepare:
 
 rule benchmark:
     input:
-        source=lambda wildcards: [given(folder) for folder in folders(benchmark_source(wildcards))],
+        source=lambda wildcards: [as_input(folder) for folder in folders(benchmark_source(wildcards))],
     output:
         rows=f"{RESULTS}/data/benchmarks/{{benchmark}}.jsonl",
     log:
@@ -75,9 +75,9 @@ rule benchmark:
         "../../environment.yml"
     threads: STUDY.resources("benchmark").threads
     resources:
-        **asked_by("benchmark"),
+        **requested_resources("benchmark"),
     params:
-        spec=lambda wildcards: spec(located_spec(STUDY.benchmark_spec(wildcards.benchmark))),
+        spec=lambda wildcards: spec(spec_with_folder(STUDY.benchmark_spec(wildcards.benchmark))),
         content=lambda wildcards: content_of_rows(
             benchmark_source(wildcards), STUDY.benchmarks[wildcards.benchmark].data.source
         ),

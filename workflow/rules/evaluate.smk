@@ -3,7 +3,7 @@
 
 rule generate:
     input:
-        model=lambda wildcards: given(result_of(wildcards.method, wildcards.seed)),
+        model=lambda wildcards: as_input(result_of(wildcards.method, wildcards.seed)),
         rows=f"{RESULTS}/data/benchmarks/{{benchmark}}.jsonl",
     output:
         completions=f"{RUN}/{{benchmark}}.completions.parquet",
@@ -15,7 +15,7 @@ rule generate:
         conda_environment("generate")
     threads: STUDY.resources("generate").threads
     resources:
-        **asked_by("generate"),
+        **requested_resources("generate"),
     params:
         spec=lambda wildcards: spec(STUDY.generate_spec(wildcards.method, int(wildcards.seed), wildcards.benchmark)),
         content=lambda wildcards: content_of(result_of(wildcards.method, wildcards.seed), "model"),
@@ -40,7 +40,7 @@ rule score:
         "../../environment.yml"
     threads: STUDY.resources("score").threads
     resources:
-        **asked_by("score"),
+        **requested_resources("score"),
     message:
         "Score {wildcards.benchmark} of {wildcards.method}, seed {wildcards.seed}"
     shell:

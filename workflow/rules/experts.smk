@@ -3,7 +3,7 @@
 EXPERTS = STUDY.experts_spec()
 # The trajectories come from this model or dataset; the solver needs none.
 if EXPERTS["source"]["kind"] == "dataset":
-    EXPERTS["source"] = located(EXPERTS["source"])
+    EXPERTS["source"] = with_folder(EXPERTS["source"])
 elif "folder" in EXPERTS["source"]:
     EXPERTS["source"]["folder"] = from_root(EXPERTS["source"]["folder"])
 
@@ -11,8 +11,8 @@ elif "folder" in EXPERTS["source"]:
 rule experts:
     input:
         prompts=f"{RESULTS}/data/sft.jsonl",
-        policy=given(BASE_MODEL),
-        source=[given(folder) for folder in folders(EXPERTS["source"])],
+        policy=as_input(BASE_MODEL),
+        source=[as_input(folder) for folder in folders(EXPERTS["source"])],
     output:
         experts=f"{RESULTS}/data/experts.jsonl",
         manifest=f"{RESULTS}/data/experts.manifest.json",
@@ -24,10 +24,12 @@ rule experts:
         conda_environment("experts")
     threads: STUDY.resources("experts").threads
     resources:
-        **asked_by("experts"),
+        **requested_resources("experts"),
     params:
         spec=spec(EXPERTS),
-        content=lambda wildcards: together(content_of_experts(EXPERTS["source"]), content_of(BASE_MODEL, "tokenizer")),
+        content=lambda wildcards: join_contents(
+            content_of_experts(EXPERTS["source"]), content_of(BASE_MODEL, "tokenizer")
+        ),
     message:
         "Collect the expert trajectories"
     shell:
@@ -67,7 +69,7 @@ if STUDY.pretrain:
             conda_environment("pretrain")
         threads: STUDY.resources("pretrain").threads
         resources:
-            **asked_by("pretrain"),
+            **requested_resources("pretrain"),
         params:
             spec=spec(STUDY.pretrain_spec()),
         message:
@@ -81,7 +83,7 @@ if STUDY.bases:
 
     rule further_base:
         input:
-            start=given(BASE_MODEL),
+            start=as_input(BASE_MODEL),
         output:
             model=directory(f"{RESULTS}/bases/{{base}}"),
         log:
@@ -92,7 +94,7 @@ if STUDY.bases:
             conda_environment("pretrain")
         threads: STUDY.resources("pretrain").threads
         resources:
-            **asked_by("pretrain"),
+            **requested_resources("pretrain"),
         params:
             spec=lambda wildcards: spec(STUDY.base_spec(wildcards.base)),
             content=lambda wildcards: content_of(BASE_MODEL, "model"),

@@ -9,7 +9,7 @@ from chord.io.locks import exclusive
 WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 
-def hold_study() -> None:
+def lock_study() -> None:
     """Hold `results/<study>/lock` until this process ends; if another process has it, end with one line."""
     lock, holding = Path(RESULTS) / "lock", ExitStack()
     try:
@@ -22,4 +22,4 @@ def hold_study() -> None:
 
 # Without conda, `onstart` takes the lock. Conda environments are made earlier, and two processes must not make the same one.
 if WITH_CONDA and workflow.is_main_process:
-    hold_study()
+    lock_study()

@@ -18,7 +18,7 @@ rule cells:
         "../../environment.yml"
     threads: STUDY.resources("cells").threads
     resources:
-        **asked_by("cells"),
+        **requested_resources("cells"),
     params:
         code=ANALYSIS,
         spec=lambda wildcards: spec(STUDY.cells_spec(wildcards.comparison)),
@@ -47,7 +47,7 @@ rule table:
         "../../environment.yml"
     threads: STUDY.resources("table").threads
     resources:
-        **asked_by("table"),
+        **requested_resources("table"),
     params:
         code=ANALYSIS,
         spec=lambda wildcards: spec(STUDY.table_spec(wildcards.comparison, wildcards.table)),
@@ -74,7 +74,7 @@ rule figure:
         "../../environment.yml"
     threads: STUDY.resources("figure").threads
     resources:
-        **asked_by("figure"),
+        **requested_resources("figure"),
     params:
         code=ANALYSIS,
         spec=lambda wildcards: spec(STUDY.figure_spec(wildcards.comparison, wildcards.figure)),
@@ -110,7 +110,7 @@ if STUDY.settings.claims:
             "../../environment.yml"
         threads: STUDY.resources("claims").threads
         resources:
-            **asked_by("claims"),
+            **requested_resources("claims"),
         params:
             code=ANALYSIS,
             spec=lambda wildcards: spec(STUDY.claims_spec(wildcards.scope)),
@@ -142,7 +142,7 @@ rule report:
         "../../environment.yml"
     threads: STUDY.resources("report").threads
     resources:
-        **asked_by("report"),
+        **requested_resources("report"),
     params:
         code=ANALYSIS,
         spec=spec(STUDY.report_spec(["main"])),

@@ -5,7 +5,7 @@
 rule train:
     input:
         unpack(training_rows),
-        start=lambda wildcards: given(start_of(wildcards)),
+        start=lambda wildcards: as_input(start_of(wildcards)),
         validation=f"{RESULTS}/data/validation.jsonl",
     output:
         model=directory(f"{RUN}/model"),
@@ -16,12 +16,12 @@ rule train:
     benchmark:
         f"{RESULTS}/timings/train/{{method}}-seed-{{seed}}.tsv"
     group:
-        entry_of_the_queue
+        queue_group
     conda:
         conda_environment("train")
     threads: STUDY.resources("train").threads
     resources:
-        **asked_by("train"),
+        **requested_resources("train"),
         training=1,  # of the runs that share an entry of a queue, the profile lets one run at a time
     params:
         spec=lambda wildcards: spec(STUDY.train_spec(wildcards.method, int(wildcards.seed))),
@@ -43,7 +43,7 @@ if STUDY.search:
     use rule train as trial with:
         input:
             unpack(training_rows),
-            start=lambda wildcards: given(trial_start(wildcards)),
+            start=lambda wildcards: as_input(trial_start(wildcards)),
             validation=rules.train.input.validation,
         output:
             model=directory(f"{TRIAL}/model"),
@@ -75,7 +75,7 @@ if STUDY.search:
             "../../environment.yml"
         threads: STUDY.resources("tuning").threads
         resources:
-            **asked_by("tuning"),
+            **requested_resources("tuning"),
         params:
             spec=spec(STUDY.tuning_spec()),
             committed=STUDY.settings.tuning.table or "no table",
@@ -102,7 +102,7 @@ if STUDY.search:
             "../../environment.yml"
         threads: STUDY.resources("tuning").threads
         resources:
-            **asked_by("tuning"),
+            **requested_resources("tuning"),
         params:
             spec=rules.tune.params.spec,
         message:
@@ -152,7 +152,7 @@ if STUDY.pretrain:
             "../../environment.yml"
         threads: STUDY.resources("gates").threads
         resources:
-            **asked_by("gates"),
+            **requested_resources("gates"),
         params:
             spec=spec(STUDY.gates_spec()),
             shipped=BASE_MODEL,
