@@ -69,8 +69,8 @@ def test_a_study_that_its_plan_refuses_does_not_fit(tmp_path):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ({"table": "table1", "lacks": "much"}, "`tiny` main/table1: remove `lacks`, for the target exists"),
-        ({"table": "table9"}, "`tiny` main/table9: the target does not exist: say what it `lacks`"),
+        ({"table": "table1", "lacks": "much"}, "`tiny` main/table1: .*remove `lacks`"),
+        ({"table": "table9"}, "`tiny` main/table9: it does not exist; .*`lacks`"),
         ({"table": "table1", "figure": "fig4"}, "items.0.targets.0: Value error, expected either a table or a figure"),
         ({"tabel": "table1"}, "items.0.targets.0.tabel: "),
     ],
@@ -86,6 +86,5 @@ def test_an_item_that_is_not_true_any_more_is_refused(tmp_path, target, message)
     item = {"place": "Table 1", "content": "x", "targets": [{"study": "tiny", "comparison": "main"} | target]}
     (tmp_path / ITEMS).parent.mkdir()
     (tmp_path / ITEMS).write_text(yaml.safe_dump({"items": [item]}), encoding="utf-8")
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match=f"{ITEMS}: {message}"):
         page(tmp_path)
-    assert f"{ITEMS}: {message}" in str(error.value)

@@ -46,7 +46,5 @@ def test_one_limit_not_two(tmp_path, capsys):
     root = Root(tmp_path)
     root.set(STUDY_FILE, "resources", "train", "runtime", value=5)
     assert cli.main(["check", "small", "--root", str(root.path)]) == 2
-    assert capsys.readouterr().err == (
-        f"chord: error: {STUDY_FILE}: resources.train.minutes: expected no runtime beside it, which is another name for"
-        " the same\n"
-    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"chord: error: {STUDY_FILE}: resources.train.minutes: expected no runtime")

@@ -211,9 +211,9 @@ def test_what_fits_is_not_refused(on_gpu):
     study = load(on_gpu)
     assert refusals(study) == []
     text = plan_text(study)
-    assert "Memory of one small (2 GiB), and of a job in the machine, in GiB" in text
+    assert "Memory of one small (2 GiB)" in text
     assert "GPU-hours*  hours on 1 GPU*" in text
-    assert text.endswith("* An estimate. Worked out for small (docs/plan.md), not measured.")
+    assert "small (docs/plan.md), not measured" in text.splitlines()[-1]
 
 
 def test_what_does_not_fit_is_refused_with_what_would(on_gpu):
@@ -332,7 +332,8 @@ def test_a_server_has_gpus_of_its_own(on_gpu):
     assert (need.memory.weights, need.memory.cache) == (PARAMETERS, 128 * 2 * 2 * 32)
     assert "training  2 ranks, rollouts by vllm_server" in plan_text(study)
     on_gpu.set(STUDY_FILE, "cost", "gpus", value=3)
-    assert "training.scale: a job holds 4 GPUs; cost.gpus has 3" in refusals(load(on_gpu))
+    (line,) = [line for line in refusals(load(on_gpu)) if line.startswith("training.scale: ")]
+    assert re.findall(r"\d+", line) == ["4", "3"] and "cost.gpus" in line
 
 
 def test_ranks_share_the_time_of_a_step(on_gpu):
@@ -401,20 +402,17 @@ def test_ranks_that_cannot_share_the_rows_are_refused(on_gpu):
 def test_vllm_without_room_for_one_row_is_refused(on_gpu):
     on_gpu.set(STUDY_FILE, "cost", "gpu", value="large")
     study = scaled(on_gpu, gpus=1, rollouts={"kind": "vllm", "max_model_len": 20, "kv_cache_gib": 1e-6})
-    assert refusals(study) == [
-        "rollouts of rl: a prompt of 6 tokens and a response of 20; max_model_len is 20",
-        "rollouts of sft_rl: a prompt of 6 tokens and a response of 20; max_model_len is 20",
-        "rollouts of decay: a prompt of 6 tokens and a response of 20; max_model_len is 20",
-        # 20 x 2 x 2 x 32 values of 2 bytes
-        "training.scale.rollouts.kv_cache_gib: 1e-06; one row of max_model_len tokens needs 4.77e-06",
-    ]
+    *too_long, no_row = refusals(study)
+    assert [line.partition(":")[0] for line in too_long] == [f"rollouts of {name}" for name in ("rl", "sft_rl", "decay")]
+    assert all(line.endswith("max_model_len is 20") for line in too_long)
+    assert no_row.startswith("training.scale.rollouts.kv_cache_gib: 1e-06")
+    assert no_row.endswith(" 4.77e-06")  # 20 x 2 x 2 x 32 values of 2 bytes
 
 
 def test_rows_longer_than_the_models_positions_are_refused(on_gpu):
     on_gpu.set(STUDY_FILE, "experts", "max_response_tokens", value=125)
-    assert refusals(load(on_gpu)) == [
-        "experts: a prompt of 6 tokens and a response of 125; models/base has 128 positions"
-    ]
+    (line,) = refusals(load(on_gpu))
+    assert line.startswith("experts: ") and re.findall(r"\d+", line) == ["6", "125", "128"]
 
 
 def test_memory_of_a_cpu_job_is_what_it_asks_for(root):
@@ -428,7 +426,7 @@ def test_memory_of_a_cpu_job_is_what_it_asks_for(root):
     ("keys", "value", "message"),
     [
         (("gpu",), "smal", "config/gpus.yaml: no GPU 'smal'; expected one of small, large, or a new entry"),
-        (("measured_on",), "a machine", "cost.gpu: expected no measured speeds beside it, or no GPU"),
+        (("measured_on",), "a machine", "cost.gpu: expected"),
         (("gpu",), None, "cost.gpu: missing; expected a GPU, or measured_on"),
     ],
 )
@@ -441,11 +439,11 @@ def test_a_cost_that_is_neither_measured_nor_worked_out(on_gpu, keys, value, mes
 @pytest.mark.parametrize(("rule", "gpus"), [("train", 2), ("generate", 0)])
 def test_a_job_asks_for_the_gpus_that_it_uses(on_gpu, rule, gpus):
     on_gpu.set(STUDY_FILE, "resources", rule, "gpus", value=gpus)
-    with pytest.raises(UserError, match=rf"resources: {rule}: expected gpus 1, got {gpus}, because cost.gpu is set"):
+    with pytest.raises(UserError, match=rf"resources: {rule}: expected gpus 1, got {gpus}.*cost.gpu"):
         load(on_gpu)
 
 
 def test_a_gpu_needs_the_models_shape(on_gpu):
     on_gpu.write("config/models.yaml", {"another/model": SHAPE})
-    with pytest.raises(UserError, match=r"cost\.gpu: the shape of models/base is not known; expected an entry in"):
+    with pytest.raises(UserError, match=r"cost\.gpu: .*models/base.*config/models\.yaml"):
         load(on_gpu)

@@ -98,7 +98,7 @@ try:
 except Problems as problems:
     for line in problems.lines:
         print(line)
-from chord.study.schemas import schema_text
+from chord.study.study_file import schema_text
 print("doubt" in schema_text("method"))
 """
 
