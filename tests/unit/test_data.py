@@ -87,7 +87,7 @@ def test_repeated_questions_and_ids_are_refused():
     assert identity(same) == identity(rows[0])
     with pytest.raises(UserError, match=r"rl\.jsonl:4: row 'new' repeats the question of 'rl-000000'"):
         check_rows([*rows, same], "rl.jsonl")
-    with pytest.raises(UserError, match="id 'rl-000001' stands in row 2 already"):
+    with pytest.raises(UserError, match="row 2 already has the id 'rl-000001'"):
         check_rows([*rows, rows[1]], "rl.jsonl")
     with pytest.raises(UserError, match="missing or unknown keys: gold"):
         check_rows([{key: value for key, value in rows[0].items() if key != "gold"}], "rl.jsonl")

@@ -236,7 +236,7 @@ def test_what_a_study_needs(root: Root):
     assert one.globs == ("data/test-*", "data/train-*")
     assert one.revision == "c" * 40
     root.set(WORLD, "data", "source", "revision", value="d" * 40)
-    with pytest.raises(UserError, match="datasets/owner/rows is asked for at two commits"):
+    with pytest.raises(UserError, match="datasets/owner/rows: expected one commit"):
         repositories(load_study("small", root.path))
     root.delete(STUDY_FILE, "experts", "source")
     root.set(WORLD, "data", "source", "folder", value="inputs/rows")
@@ -253,6 +253,6 @@ def test_a_job_without_the_lock_says_what_to_do(root: Root, tmp_path):
 def test_a_study_that_needs_nothing_says_so(root: Root, capsys):
     root.set(WORLD, "data", "source", "folder", value="inputs/rows")
     assert fetch(root) == 0
-    assert "small: nothing of it is on the hub" in capsys.readouterr().out
+    assert "small: needs nothing from the hub" in capsys.readouterr().out
     write_json(lock_of(root), {})
     assert fetch(root) == 0

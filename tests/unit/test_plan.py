@@ -403,7 +403,9 @@ def test_vllm_without_room_for_one_row_is_refused(on_gpu):
     on_gpu.set(STUDY_FILE, "cost", "gpu", value="large")
     study = scaled(on_gpu, gpus=1, rollouts={"kind": "vllm", "max_model_len": 20, "kv_cache_gib": 1e-6})
     *too_long, no_row = refusals(study)
-    assert [line.partition(":")[0] for line in too_long] == [f"rollouts of {name}" for name in ("rl", "sft_rl", "decay")]
+    assert [line.partition(":")[0] for line in too_long] == [
+        f"rollouts of {name}" for name in ("rl", "sft_rl", "decay")
+    ]
     assert all(line.endswith("max_model_len is 20") for line in too_long)
     assert no_row.startswith("training.scale.rollouts.kv_cache_gib: 1e-06")
     assert no_row.endswith(" 4.77e-06")  # 20 x 2 x 2 x 32 values of 2 bytes

@@ -187,7 +187,7 @@ def test_repeated_ids_are_refused_and_repeated_questions_counted(tmp_path):
     rows_of("math500", folder, tmp_path)
     assert read_json(tmp_path / "math500.manifest.json")["repeated_questions"] == 1
     write(folder, {"test.jsonl": [dataset_rows.MATH[0], dataset_rows.MATH[0]]})
-    with pytest.raises(UserError, match="stands in row 1 already"):
+    with pytest.raises(UserError, match="row 1 already has the id"):
         rows_of("math500", folder, tmp_path)
 
 

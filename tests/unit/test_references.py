@@ -252,7 +252,7 @@ def test_json_without_end_is_one_line(tmp_path):
         ),
         ("mmlu_pro", {"question": "q", "answer": "a"}, "expected question and options, which the task mmlu_pro asks"),
         ("mmlu_pro_letter", {"messages": "m", "answer": "a"}, "expected question and options"),
-        ("tool_call", {"question": "q", "answer": "a"}, "expected messages in place of a question"),
+        ("tool_call", {"question": "q", "answer": "a"}, "expected messages instead of a question"),
         ("tool_call", {"question": "q", "options": "o", "answer": "a"}, "expected no options"),
         ("rubric", {"question": "q", "answer": "a"}, "expected a column for rubric"),
         ("math", {"question": "q", "messages": "m", "answer": "a"}, "expected either a column for question or one for"),
