@@ -132,7 +132,6 @@ def test_what_could_not_run_is_one_line(root, capsys, file, keys, value, message
         (STUDY_FILE, "training.hybrid.optimizer.warmup_steps", 10),
         (STUDY_FILE, "training.hybrid.prompts_per_step", 20),
         (STUDY_FILE, "training.hybrid.expert_rows_per_step", 40),
-        (STUDY_FILE, "methods.rl.stage.expert_rows_per_step", 1000),  # pure RL reads none
         (STUDY_FILE, "training.sft.expert_set", 8),
         (STUDY_FILE, "training.hybrid.decoding.max_response_tokens", 255),
         (WORLD, "decodings.field.max_response_tokens", 300),  # not the one that is used
@@ -187,7 +186,7 @@ def test_methods_of_a_grid_are_told_with_the_others(tmp_path, capsys):
     assert cli.main(["check", str(study), "--root", str(BASE.parents[1])]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"training.hybrid.decoding.max_response_tokens: {TOO_LONG} 256 (" in line
-    assert "chord_phi@x0.06-value0.1" in line
+    assert "chord_phi@x0.06-mu0.1" in line
 
 
 def keys_of(value: object, place: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
