@@ -114,8 +114,9 @@ def page(root: Path) -> str:
     lines = [
         "# What of the paper is covered",
         "",
-        "Made by `chord coverage` from [config/paper/items.yaml](../config/paper/items.yaml), the studies, their plans",
-        "and the committed results; a test keeps it current. A target is a table or figure of a comparison:",
+        "`chord coverage` makes this page from [config/paper/items.yaml](../config/paper/items.yaml), the studies,",
+        "their plans and the committed results, and a test keeps it current. A target is a table or figure of a",
+        "comparison:",
         "`snakemake results/<study>/<comparison>/tables/<table>.md --config study=<study>`.",
         "",
         "| state | meaning |",
@@ -123,10 +124,10 @@ def page(root: Path) -> str:
         f"| {MEASURED} | its result is in [results/reference](../results/reference) |",
         f"| {READY} | the study is checked and its plan fits; nobody has run it |",
         f"| {NO_FIT} | the study is checked, but `chord plan` refuses it on the GPU that it names and says why |",
-        f"| {NO_DATA} | its data is not available |",
-        f"| {NOT_YET} | the last column says what is lacking |",
+        f"| {NO_DATA} | its data cannot be obtained |",
+        f"| {NOT_YET} | the last column says what is missing |",
         "",
-        "| paper | content | target | state | but |",
+        "| paper | content | target | state | remark |",
         "|---|---|---|---|---|",
     ]
     for item in read_items(root):
@@ -146,8 +147,9 @@ def _studies(root: Path) -> list[str]:
     lines = [
         "## The studies on GPUs",
         "",
-        "From `chord plan`: all comparisons, from nothing, with the study's own number of seeds; worked out, not",
-        "measured ([plan.md](plan.md)). Where a study does not fit, the hours are what it would take if it did.",
+        "`chord plan` gives these numbers for all comparisons, from nothing, with the study's own number of seeds.",
+        "They are computed, not measured ([plan.md](plan.md)). If a study does not fit, the hours are what it would",
+        "take if it did.",
         "",
         "| study | start model | parameters | GPU | fits | runs | GPU-hours | longest run, hours |",
         "|---|---|---:|---|---|---:|---:|---:|",
