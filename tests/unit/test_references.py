@@ -250,7 +250,7 @@ def test_json_without_end_is_one_line(tmp_path):
             {"question": "q", "answer": "a", "rubric": "r"},
             "expected no rubric, which the task math_tri",
         ),
-        ("mmlu_pro", {"question": "q", "answer": "a"}, "expected question and options, which the task mmlu_pro asks"),
+        ("mmlu_pro", {"question": "q", "answer": "a"}, "expected question and options, which the task mmlu_pro needs"),
         ("mmlu_pro_letter", {"messages": "m", "answer": "a"}, "expected question and options"),
         ("tool_call", {"question": "q", "answer": "a"}, "expected messages instead of a question"),
         ("tool_call", {"question": "q", "options": "o", "answer": "a"}, "expected no options"),
