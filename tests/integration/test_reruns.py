@@ -91,7 +91,7 @@ def test_code_of_figures_tables_and_report_retrains_nothing(finished, module):
 
 def test_code_of_training_reruns_nothing_by_itself(finished):
     """A run's manifest names the code that made it; to train again is a decision (docs/workflow.md)."""
-    path = finished / "src/chord/training/hybrid.py"
+    path = finished / "src/chord/training/hybrid_trainer.py"
     with edited(path, text := path.read_text(encoding="utf-8"), text + "\n# another line\n"):
         assert not planned(finished)
 

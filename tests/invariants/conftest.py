@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
-from chord.training.hybrid import HybridTrainer
+from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.scale.weights import add_adapters
 from chord.training.sequences import encode_experts
 from chord.training.sft import SftTrainer

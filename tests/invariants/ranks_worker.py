@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
-from chord.training.hybrid import HybridTrainer
+from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import is_sharded, sharding_arguments, start_ranks
 from chord.training.scale.sync import Replica, SyncedEngine, full_copy

@@ -1,6 +1,6 @@
 """`datasets`, through which TRL takes its rows, guesses no types from what prompts look like."""
 
-from chord.training.hybrid import HybridTrainer
+from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.sequences import encode_experts
 from tests.invariants.conftest import COMMON, SEED_PARTS, hybrid_stage
 

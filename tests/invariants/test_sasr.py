@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from chord.io.seeds import derive_seed
-from chord.training.hybrid import HybridTrainer
+from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.sequences import encode_experts
 from tests.invariants.conftest import COMMON, SEED_PARTS, hybrid_stage, logged, weights
 

@@ -24,7 +24,7 @@ from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.rollouts.policy import policy_tokenizer
 from chord.tasks import GROUP, task_hashes, tasks_of
 from chord.training.hopeless import Facts, WatchHopeless, diagnoses
-from chord.training.hybrid import HybridTrainer
+from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.resume import finished
 from chord.training.resume.checkpoints import (
     MarkComplete,
