@@ -7,7 +7,7 @@ import torch
 
 from chord.io.models import load_weights
 from chord.rollouts import Decoding, encode_prompts
-from chord.training.run import build_trainer
+from chord.training.build import build_trainer
 from chord.training.scale.weights import save_full
 from chord.training.sequences import Sequence, encode_experts
 from chord.training.train_spec import TrainSpec

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from chord.training.run import build_trainer
+from chord.training.build import build_trainer
 from chord.training.sequences import encode_experts
 from chord.training.train_spec import TrainSpec
 from tests.invariants.conftest import hybrid_stage, logged, sft_stage

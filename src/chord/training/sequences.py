@@ -1,12 +1,14 @@
 """What an optimizer step reads: which rows, as token sequences, and the padded batches of a forward pass."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from chord.errors import UserError
 from chord.rollouts import encode_prompts
 from chord.rollouts.chat import response_ids
 
@@ -47,6 +49,31 @@ class Sequence:
     @property
     def labels(self) -> list[int]:
         return [IGNORED] * len(self.prompt_ids) + self.response_ids
+
+
+def first_rows(rows: list[dict], count: int, path: Path) -> list[dict]:
+    """The first `count` expert rows of the file `path`; UserError if it has fewer."""
+    if len(rows) < count:
+        raise UserError(f"{path}: {len(rows)} expert rows; expected at least expert_set = {count}")
+    return rows[:count]
+
+
+def traces_of(prompts: list[dict], traces: list[dict], path: Path) -> list[dict]:
+    """The expert trajectories in the file `path`, in the order of their prompts; UserError if a prompt has none."""
+    by_id = {row["id"]: row for row in traces}
+    for prompt in prompts:
+        if prompt["id"] not in by_id:
+            raise UserError(f"{path}: no row {prompt['id']}; expected an expert trajectory for every RL prompt")
+        if "reward" not in by_id[prompt["id"]].get("verdict", {}):
+            raise UserError(f"{path}: row {prompt['id']}: verdict.reward: missing; expected the reward of its response")
+    return [by_id[prompt["id"]] for prompt in prompts]
+
+
+def check_lengths(sequences: list[Sequence], rows: list[dict], limit: int) -> None:
+    """Raise UserError if the model, which reads at most `limit` tokens, cannot read one of the expert rows."""
+    for sequence, row in zip(sequences, rows, strict=True):
+        if len(sequence) > limit:
+            raise UserError(f"expert row {row['id']}: {len(sequence)} tokens; expected at most the model's {limit}")
 
 
 def encode_experts(tokenizer: PreTrainedTokenizerBase, rows: list[dict]) -> list[Sequence]:
