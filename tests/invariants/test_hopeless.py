@@ -9,7 +9,7 @@ from chord.io.files import read_json, write_jsonl
 from chord.training.hopeless import STEPS
 from chord.training.run import run
 from chord.training.step_log import CLOCK, COLUMNS
-from tests.invariants.conftest import hybrid_stage
+from tests.helpers.small_training import hybrid_stage
 
 END = 20  # a word that the random model does not write in this run
 DECODING = {"temperature": 1.0, "max_response_tokens": 1}

@@ -20,7 +20,7 @@ from chord.training.scale.weights import save_full
 from chord.training.sequences import encode_experts
 from chord.training.sft import SftTrainer
 from chord.training.train_spec import HybridStage, SftStage
-from tests.invariants.conftest import COMMON, SEED_PARTS, coin
+from tests.helpers.small_training import COMMON, SEED_PARTS, coin
 
 
 def engine_of(model, tokenizer, stage, scale, texts):
