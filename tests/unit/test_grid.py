@@ -80,17 +80,17 @@ def test_methods_are_the_studys_own_with_the_values_of_their_place(root):
     assert study.comparisons["phase"].methods == [
         f"{name}@{base}{row}"
         for base in BASES
-        for name, row in (("rl", ""), ("chord_mu", ""), ("chord_phi", "-value0.1"), ("chord_phi", "-value0.9"))
+        for name, row in (("rl", ""), ("chord_mu", ""), ("chord_phi", "-mu0.1"), ("chord_phi", "-mu0.9"))
     ]
     for base in BASES:
         for name in ("rl", "chord_mu"):
             assert study.train_spec(f"{name}@{base}", 0) == study.train_spec(name, 0)
-        strong = study.methods[f"chord_phi@{base}-value0.9"]
+        strong = study.methods[f"chord_phi@{base}-mu0.9"]
         assert study.start_of(strong.name) == base
         assert strong.title == f"CHORD-ϕ, from {base}, μ = 0.9"
         ours, theirs = study.train_spec(strong.name, 0), study.train_spec("chord_phi", 0)
-        assert ours["stage"]["schedule"].pop("value") == 0.9
-        theirs["stage"]["schedule"].pop("value")
+        assert ours["stage"]["schedule"].pop("mu") == 0.9
+        theirs["stage"]["schedule"].pop("mu")
         assert ours == theirs
 
 
@@ -99,8 +99,8 @@ def test_columns_may_be_a_setting_of_the_stage_too(root):
     root.set(STUDY_FILE, "comparisons", "phase", "grid", "columns", value=columns)
     study = load(root)
     assert study.train_spec("rl@lr0.002", 0)["stage"]["optimizer"]["lr"] == 0.002
-    stage = study.train_spec("chord_phi@lr0.001-value0.9", 0)["stage"]
-    assert (stage["optimizer"]["lr"], stage["schedule"]["value"]) == (0.001, 0.9)
+    stage = study.train_spec("chord_phi@lr0.001-mu0.9", 0)["stage"]
+    assert (stage["optimizer"]["lr"], stage["schedule"]["mu"]) == (0.001, 0.9)
     assert study.figure_spec("phase", "grid")["grid"]["columns"]["labels"] == ["lr = 0.001", "lr = 0.002"]
 
 
@@ -159,7 +159,7 @@ def test_its_cost_is_a_line_of_the_plan(root):
     [
         ((*PLACE, "grid", "rows", "values"), [], r"phase\.grid\.rows\.values: "),
         ((*PLACE, "grid", "rows", "values"), [0.1, 0.1], r"phase\.grid\.rows\.values: .*twice"),
-        ((*PLACE, "grid", "rows", "values"), [2.0], r"phase\.grid\.rows\.schedule\.value: .*2\.0"),
+        ((*PLACE, "grid", "rows", "values"), [2.0], r"phase\.grid\.rows\.schedule\.mu: .*2\.0"),
         ((*PLACE, "grid", "rows", "setting"), "schedule.vlaue", r"phase\.grid\.rows\.schedule\.vlaue: unknown key"),
         ((*PLACE, "grid", "columns", "values"), ["x0.03"], r"columns\.values: unknown start 'x0\.03'.*x0\.3"),
         ((*PLACE, "grid", "method"), "chord_ph", r"grid\.method: unknown method .*did you mean 'chord_phi'"),

@@ -65,7 +65,7 @@ try:
 except Problems as problems:
     for line in problems.lines:
         print(line)
-from chord.study.schemas import schema_text
+from chord.study.settings import schema_text
 print("doubt" in schema_text("method"))
 """
 

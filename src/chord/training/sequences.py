@@ -1,4 +1,4 @@
-"""What an optimizer step reads: which rows, as token sequences, and the padded batches of a forward pass."""
+"""What an optimizer step reads: the choice of rows, their token sequences, and padded batches of these."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,14 @@ from chord.errors import UserError
 from chord.rollouts import encode_prompts
 from chord.rollouts.chat import response_ids
 
-IGNORED = -100  # label of tokens without loss, as torch and transformers have it
+IGNORED = -100  # the label of tokens without loss in torch and transformers
 
 
 def row_order(n_rows: int, count: int, seed: int) -> list[int]:
-    """The first `count` indices of an endless pass over `n_rows` rows, newly permuted in every epoch.
+    """The first `count` indices of an endless pass over `n_rows` rows, which has a new permutation in every epoch.
 
-    The rows of a step are a function of (seed, step) alone. So a resumed run needs no position, and every method of a
-    seed sees the same rows in the same order, whether or not its schedule uses them.
+    The rows of a step depend on (seed, step) alone. So a resumed run needs no position, and all methods with one seed
+    see the same rows in the same order, whether or not their schedules use them.
     """
     if n_rows < 1 <= count:
         raise ValueError("a stream needs at least one row")
@@ -37,7 +37,7 @@ class Sequence:
 
     prompt_ids: list[int]
     response_ids: list[int]
-    reward: float | None = None  # of an expert's response, by the verdict of its row
+    reward: float | None = None  # of an expert's response: the verdict of its row
 
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.response_ids)
