@@ -2,7 +2,7 @@
 
 Snakemake itself compares times, and for a folder only the folder's own: it misses a row that was added to a file
 inside, and takes a checkout or a copy of the same bytes for new. Each file is hashed once. The manifest of a folder
-keeps the hash by size, times and inode, so that a later call, or a job that parses the Snakefile again, reads only these.
+keeps the hash by size, times and inode, so that later calls, and jobs that parse the Snakefile again, only read these.
 """
 
 import os

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def add_adapters(model: PreTrainedModel, settings: Lora, seed: int) -> "PeftModel":
     """Freeze the model and put an adapter on each linear layer but the output layer, in place. A is random, B is 0.
 
-    Returns the wrapper, whose checkpoints hold the adapters only; `model` itself computes with them from now on. UserError
-    if peft is missing, or if some weights of the model do not belong to linear layers, which adapters need.
+    Returns the wrapper, whose checkpoints hold only the adapters; `model` itself computes with them from now on.
+    UserError if peft is missing, or if some weights of the model do not belong to linear layers, which adapters need.
     """
     try:
         from peft import LoraConfig, get_peft_model
