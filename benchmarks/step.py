@@ -27,7 +27,7 @@ from chord import tasks
 from chord.io.seeds import derive_seed
 from chord.rollouts import Decoding, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine
-from chord.training.hybrid import HybridTrainer
+from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.sequences import Sequence, collate, encode_experts, row_order
 from chord.training.train_spec import HybridStage
 from chord.world.problems import parse

@@ -162,7 +162,7 @@ JOBS = {
     ),
     "figure": Job(
         help="draw one figure as png and pdf",
-        function="chord.analysis.figures.draw:run",
+        function="chord.analysis.figures.plot:run",
         optional={
             "runs": "run folders (runs/<method>/seed-<n>), for curves and the frontier",
             "cells": "cells.parquet, for a grid",
@@ -174,7 +174,7 @@ JOBS = {
     ),
     "claims": Job(
         help="judge each claim: supported, contradicted, undecided or not measured",
-        function="chord.analysis.claims.judge:run",
+        function="chord.analysis.claims.verdicts:run",
         inputs={
             "claims": "the claims (config/claims/<name>.yaml)",
             "scores": "scores of the runs (<benchmark>.scores.parquet)",

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from chord.training.run import build_trainer
+from chord.training.build import build_trainer
 from chord.training.sequences import Sequence
 from chord.training.train_spec import TrainSpec
 from chord.world.tokenizer import build_tokenizer

@@ -79,7 +79,7 @@ def test_a_margin_judges_again_and_retrains_nothing(finished):
     assert not {output for output in again if output.startswith(("runs/", "data/", "main/"))}
 
 
-@pytest.mark.parametrize("module", ["figures/draw", "tables/tabulate", "report/page"])
+@pytest.mark.parametrize("module", ["figures/plot", "tables/tabulate", "report/page"])
 def test_code_of_figures_tables_and_report_retrains_nothing(finished, module):
     path = finished / f"src/chord/analysis/{module}.py"
     with edited(path, text := path.read_text(encoding="utf-8"), text + "\n# another line\n"):
@@ -91,7 +91,7 @@ def test_code_of_figures_tables_and_report_retrains_nothing(finished, module):
 
 def test_code_of_training_reruns_nothing_by_itself(finished):
     """A run's manifest names the code that made it; to train again is a decision (docs/workflow.md)."""
-    path = finished / "src/chord/training/hybrid.py"
+    path = finished / "src/chord/training/hybrid_trainer.py"
     with edited(path, text := path.read_text(encoding="utf-8"), text + "\n# another line\n"):
         assert not planned(finished)
 

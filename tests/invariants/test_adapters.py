@@ -16,9 +16,9 @@ from chord.rollouts import Decoding, encode_prompts
 from chord.training.scale.weights import add_adapters, full_weights, save_full
 from chord.training.sequences import collate, encode_experts
 from chord.training.train_spec import Lora
-from tests.invariants.conftest import ADAPTER_SEED, hybrid_stage, logged, sft_stage
-from tests.invariants.test_hybrid_objective import NEVER, StockGrpo
-from tests.invariants.test_resume import VALIDATION, Cut, curves, cut_behind, train_here
+from tests.helpers.small_training import ADAPTER_SEED, NEVER, VALIDATION, hybrid_stage, logged, sft_stage
+from tests.helpers.stock_grpo import StockGrpo
+from tests.helpers.training_runs import Cut, curves, cut_behind, train_here
 
 LORA = {"rank": 4, "alpha": 8}
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

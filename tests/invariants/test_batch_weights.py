@@ -5,7 +5,7 @@ import torch
 
 from chord.io.seeds import derive_seed
 from chord.training.sequences import encode_experts, row_order
-from tests.invariants.conftest import COMMON, SEED_PARTS, hybrid_stage, logged, weights
+from tests.helpers.small_training import COMMON, SEED_PARTS, hybrid_stage, logged, weights
 
 TOP = {"name": "entropy_top", "share": 0.05}
 NORM = {"name": "entropy_norm"}

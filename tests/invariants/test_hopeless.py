@@ -9,7 +9,7 @@ from chord.io.files import read_json, write_jsonl
 from chord.training.hopeless import STEPS
 from chord.training.run import run
 from chord.training.step_log import CLOCK, COLUMNS
-from tests.invariants.conftest import hybrid_stage
+from tests.helpers.small_training import hybrid_stage
 
 END = 20  # a word that the random model does not write in this run
 DECODING = {"temperature": 1.0, "max_response_tokens": 1}
@@ -34,6 +34,11 @@ def curves(out) -> list[dict]:
         return [{key: value for key, value in row.items() if key not in CLOCK} for row in csv.DictReader(file)]
 
 
+def end_at(monkeypatch, tokens: list[int]) -> None:
+    for module in ("run", "build"):
+        monkeypatch.setattr(f"chord.training.{module}.stop_tokens", lambda model, tokenizer: (0, tokens))
+
+
 def warnings_of(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "chord.training.hopeless"]
 
@@ -42,7 +47,7 @@ def test_a_hopeless_run_warns_once_and_stops_where_it_is_told_to(job, tmp_path, 
     from chord import tasks
 
     # The random model may write its end token first; a policy that never does is what this is about.
-    monkeypatch.setattr("chord.training.run.stop_tokens", lambda model, tokenizer: (0, [END]))
+    end_at(monkeypatch, [END])
     flat = tasks.Verdict(0.0, False, False, "unparsed")
     monkeypatch.setitem(tasks.TASKS, "coin", tasks.Task("coin", lambda row, text, truncated: flat))
     run(**job, out=tmp_path / "warned")
@@ -68,7 +73,7 @@ def test_a_hopeless_run_warns_once_and_stops_where_it_is_told_to(job, tmp_path, 
 
 def test_a_run_that_can_learn_has_no_warning(job, tmp_path, caplog, monkeypatch):
     # Half of all words end a response of the random model, which seldom writes its end token.
-    monkeypatch.setattr("chord.training.run.stop_tokens", lambda model, tokenizer: (0, list(range(2, 60, 2))))
+    end_at(monkeypatch, list(range(2, 60, 2)))
     job["spec"]["stage"]["decoding"]["max_response_tokens"] = 12
     run(**job, out=tmp_path / "run", stop_when_hopeless=True)
     assert not warnings_of(caplog)

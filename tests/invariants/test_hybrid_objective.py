@@ -3,15 +3,15 @@
 import pytest
 import torch
 from datasets import Dataset
-from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+from trl import SFTConfig, SFTTrainer
 
 from chord import tasks
 from chord.io.seeds import derive_seed
 from chord.rollouts import encode_prompts
 from chord.training.sequences import Sequence, collate, encode_experts, row_order
-from tests.invariants.conftest import COMMON, SEED_PARTS, coin, hybrid_stage, logged, sft_stage, weights
+from tests.helpers.small_training import COMMON, NEVER, SEED_PARTS, coin, hybrid_stage, logged, sft_stage, weights
+from tests.helpers.stock_grpo import StockGrpo
 
-NEVER = {"name": "constant", "mu": 0.0}
 ALWAYS = {"name": "constant", "mu": 1.0}
 
 
@@ -59,50 +59,6 @@ def test_padding_and_row_order_change_no_log_probability(train_hybrid, tokenizer
         logits = trainer.model(torch.tensor([row.input_ids])).logits[0, :-1].log_softmax(-1)
         expected = logits.gather(1, torch.tensor(row.input_ids[1:])[:, None])[-len(row.response_ids) :, 0]
         torch.testing.assert_close(together.log_probs[i][mask[i]], expected)
-
-
-class StockGrpo:
-    """TRL's own GRPOTrainer, untouched but for being given our prompts and samples."""
-
-    def __init__(
-        self, model, tokenizer, stage, engine, prompts, output_dir, peft_config=None, trainer_class=GRPOTrainer
-    ):
-        order = row_order(len(prompts), stage.steps * stage.prompts_per_step, derive_seed(*SEED_PARTS, "prompt order"))
-        k = stage.rollouts_per_prompt
-
-        def rollout(messages, trainer):
-            ids = encode_prompts(tokenizer, [{"messages": m} for m in messages])
-            step = trainer.state.global_step + 1
-            seeds = [derive_seed(*SEED_PARTS, "rollout", step, i) for i in range(len(ids))]
-            samples = engine.generate(ids, seeds, stage.decoding)
-            cut = [sample.truncated for sample in samples]
-            return {"prompt_ids": ids, "completion_ids": [s.token_ids for s in samples], "logprobs": None, "cut": cut}
-
-        def reward(completions, row, cut, **_):
-            triples = zip(row, completions, cut, strict=True)
-            return [tasks.verdict(prompts[i], done[0]["content"], c).reward for i, done, c in triples]
-
-        self.trainer = trainer_class(
-            model=model,
-            args=GRPOConfig(
-                max_steps=stage.steps,
-                per_device_train_batch_size=stage.prompts_per_step * k // 2,
-                gradient_accumulation_steps=2,
-                num_generations=k,
-                max_completion_length=stage.decoding.max_response_tokens,
-                shuffle_dataset=False,
-                beta=0.0,
-                loss_type="dapo",
-                epsilon=stage.clip,
-                output_dir=output_dir,
-                **COMMON,
-            ),
-            processing_class=tokenizer,
-            train_dataset=Dataset.from_list([{"prompt": prompts[i]["messages"], "row": i} for i in order]),
-            reward_funcs=reward,
-            rollout_func=rollout,
-            peft_config=peft_config,
-        )
 
 
 @pytest.mark.filterwarnings("ignore:You are using .rollout_func.")

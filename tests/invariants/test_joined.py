@@ -14,8 +14,18 @@ from chord.io.seeds import derive_seed
 from chord.rollouts import encode_prompts
 from chord.training.run import run
 from chord.training.sequences import encode_experts, row_order
-from tests.invariants.conftest import COMMON, LUFFY, SEED_PARTS, SRFT, coin, hybrid_stage, logged, weights
-from tests.invariants.test_resume import VALIDATION, curves, finish, start_run
+from tests.helpers.small_training import (
+    COMMON,
+    LUFFY,
+    SEED_PARTS,
+    SRFT,
+    VALIDATION,
+    coin,
+    hybrid_stage,
+    logged,
+    weights,
+)
+from tests.helpers.training_runs import curves, finish, start_run
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from chord.io.files import write_jsonl
 from chord.training.resume.checkpoints import newest_checkpoint
 from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import start_ranks
-from tests.invariants.conftest import hybrid_stage, sft_stage
-from tests.invariants.test_resume import VALIDATION, curves
+from tests.helpers.small_training import VALIDATION, hybrid_stage, sft_stage
+from tests.helpers.training_runs import curves
 
 OFFLOADED = {"ranks": 2, "sharding": "fsdp2", "cpu_offload": True}
 
@@ -115,7 +115,7 @@ def test_ranks_do_not_outlive_their_launcher():
 
 @pytest.mark.slow
 def test_gradients_that_do_not_add_up_are_refused(command, tmp_path):
-    launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "tests.invariants.forgetful")
+    launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "tests.helpers.forgetful")
     arguments = command(OFFLOADED, tmp_path / "run", sft_stage(micro_batch_rows=4))
     code, lines = end(begin([json.dumps(arguments)], *launcher))
     assert code == 1  # torchrun's

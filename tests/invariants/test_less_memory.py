@@ -7,12 +7,11 @@ import torch
 
 from chord.io.models import load_weights
 from chord.rollouts import Decoding, encode_prompts
-from chord.training.run import build_trainer
+from chord.training.build import build_trainer
 from chord.training.scale.weights import save_full
 from chord.training.sequences import Sequence, encode_experts
 from chord.training.train_spec import TrainSpec
-from tests.invariants.conftest import hybrid_stage, logged, sft_stage, weights
-from tests.invariants.test_resume import VALIDATION
+from tests.helpers.small_training import VALIDATION, hybrid_stage, logged, sft_stage, weights
 
 LORA = {"rank": 4, "alpha": 8}
 RATE = {"optimizer": {"lr": 1e-3}}  # the optimizer is AdamW here

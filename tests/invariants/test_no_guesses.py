@@ -1,8 +1,8 @@
 """`datasets`, through which TRL takes its rows, guesses no types from what prompts look like."""
 
-from chord.training.hybrid import HybridTrainer
+from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.sequences import encode_experts
-from tests.invariants.conftest import COMMON, SEED_PARTS, hybrid_stage
+from tests.helpers.small_training import COMMON, SEED_PARTS, hybrid_stage
 
 LOOKS = ["2024-01-01", "2024-01-01T12:30:00", "12:30", "1e5", "007", "null", "NaN", "true", '{"a": 1}', "[1, 2]", "1,5"]
 

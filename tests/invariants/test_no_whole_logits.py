@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from tests.invariants.conftest import hybrid_stage, sft_stage
+from tests.helpers.small_training import hybrid_stage, sft_stage
 
 VOCABULARY = 120_000  # several of TRL's tiles
 

@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from chord.training.run import build_trainer
+from chord.training.build import build_trainer
 from chord.training.sequences import encode_experts
 from chord.training.train_spec import TrainSpec
-from tests.invariants.conftest import hybrid_stage, logged, sft_stage
-from tests.invariants.test_resume import VALIDATION
+from tests.helpers.small_training import VALIDATION, hybrid_stage, logged, sft_stage
 
 OPTIMIZER = {"lr": 3e-3, "warmup_steps": 2, "betas": [0.8, 0.95], "weight_decay": 0.03, "max_grad_norm": 0.01}
 STAGES = {

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.invariants.conftest import LUFFY, SRFT, hybrid_stage, sft_stage
+from tests.helpers.small_training import LUFFY, SRFT, hybrid_stage, sft_stage
 
 STAGES = {
     "hybrid": hybrid_stage(steps=3),
@@ -54,7 +54,7 @@ def outputs(start, prompts, experts, traces, tmp_path_factory):
         (folder / "job.json").write_text(json.dumps(job))
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
         done = subprocess.run(
-            [*command, "-m", "tests.invariants.ranks_worker", str(folder / "job.json")],
+            [*command, "-m", "tests.helpers.ranks_worker", str(folder / "job.json")],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,

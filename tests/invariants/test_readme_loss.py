@@ -8,8 +8,8 @@ import torch
 
 from chord import CHORD_PHI, Constant, Objective, Power
 from chord.training.sequences import collate, encode_experts
-from tests.invariants.conftest import hybrid_stage, logged, weights
-from tests.invariants.test_hybrid_objective import StockGrpo
+from tests.helpers.small_training import hybrid_stage, logged, weights
+from tests.helpers.stock_grpo import StockGrpo
 
 README = Path(__file__).parents[2] / "README.md"
 pytestmark = pytest.mark.filterwarnings("ignore:You are using .rollout_func.")

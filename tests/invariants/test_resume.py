@@ -1,12 +1,10 @@
 """A run killed at any moment ends with the weights and curves of a straight run, bit for bit."""
 
-import csv
 import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,13 +14,11 @@ import torch
 from chord import tasks
 from chord.io.files import read_json, write_jsonl
 from chord.io.provenance import file_sha256
-from chord.training.resume.checkpoints import MarkComplete, newest_checkpoint
-from chord.training.run import run
-from chord.training.step_log import CLOCK
-from tests.invariants.conftest import coin, hybrid_stage, sft_stage
-from tests.unit.test_plugins import SRC, WEIGHT, install
+from chord.training.resume.checkpoints import newest_checkpoint
+from tests.helpers.plugin_files import SRC, WEIGHT, install
+from tests.helpers.small_training import VALIDATION, coin, hybrid_stage, sft_stage
+from tests.helpers.training_runs import Cut, curves, cut_behind, finish, start_run, train_here
 
-VALIDATION = {"k": 1, "decoding": {"temperature": 1.0, "max_response_tokens": 8}, "batch_rows": 16}
 STAGES = {
     "hybrid": hybrid_stage(
         steps=7, validate_every=3, schedule={"name": "linear", "start": 0.9, "end": 0.1, "steps": 7}
@@ -48,24 +44,6 @@ def job(request, start, prompts, experts, tmp_path):
     return [json.dumps(spec), str(start), *(str(tmp_path / f"{n}.jsonl") for n in ("prompts", "experts", "validation"))]
 
 
-def start_run(job: list[str], out: Path, ranks: int = 1, rows: str = "experts") -> subprocess.Popen:
-    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"] if ranks > 1 else []
-    return subprocess.Popen(
-        [sys.executable, "-m", *torchrun, "tests.invariants.run_worker", *job, str(out), rows],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen) -> str:
-    """What it said on standard error."""
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors[-3000:]
-    return errors
-
-
 def kill_when(process: subprocess.Popen, happened, how: signal.Signals = signal.SIGKILL) -> str:
     """Send the signal when it happened, and return what the process wrote to stderr."""
     deadline = time.monotonic() + 120
@@ -77,11 +55,6 @@ def kill_when(process: subprocess.Popen, happened, how: signal.Signals = signal.
     _, errors = process.communicate()
     assert process.returncode
     return errors
-
-
-def curves(out: Path) -> list[dict]:
-    with open(out / "curves.csv", newline="") as file:
-        return [{key: value for key, value in row.items() if key not in CLOCK} for row in csv.DictReader(file)]
 
 
 @pytest.mark.parametrize("job", STAGES, indirect=True)
@@ -140,27 +113,6 @@ def test_a_run_names_its_plugins_and_starts_anew_when_one_was_edited(job, tmp_pa
     assert record["resumed_after_step"] is None
     assert list(record["plugins"]) == ["chord.token_weights:doubt"]
     assert record["plugins"]["chord.token_weights:doubt"]["version"] == "1.2"
-
-
-class Cut(Exception):
-    """Ends a run in this process behind a checkpoint."""
-
-
-def train_here(job: list[str], out: Path) -> None:
-    torch.set_num_threads(1)
-    spec, start, prompts, experts, validation = job
-    run(json.loads(spec), Path(start), Path(validation), out, Path(prompts), Path(experts))
-
-
-def cut_behind(patch: pytest.MonkeyPatch, step: int) -> None:
-    save = MarkComplete.on_save
-
-    def on_save(self, args, state, control, **rest):
-        save(self, args, state, control, **rest)
-        if state.global_step == step:
-            raise Cut
-
-    patch.setattr(MarkComplete, "on_save", on_save)
 
 
 def changed_byte(path: Path) -> None:

@@ -7,9 +7,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from chord.io.seeds import derive_seed
-from chord.training.hybrid import HybridTrainer
+from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.sequences import encode_experts
-from tests.invariants.conftest import COMMON, SEED_PARTS, hybrid_stage, logged, weights
+from tests.helpers.small_training import COMMON, SEED_PARTS, hybrid_stage, logged, weights
 
 STAGE = hybrid_stage(
     steps=8, schedule={"name": "sasr", "warmup": 2, "gamma": 1.0}, optimizer={"lr": 0.1}, token_weight={"name": "one"}

@@ -10,10 +10,10 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.rollouts.parity import ParityError
-from chord.training.hybrid import HybridTrainer
+from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.scale.sync import SyncedEngine, trainer_scores, under_all_names
 from chord.training.sequences import encode_experts
-from tests.invariants.conftest import COMMON, LUFFY, SEED_PARTS, SRFT, hybrid_stage, logged, weights
+from tests.helpers.small_training import COMMON, LUFFY, SEED_PARTS, SRFT, hybrid_stage, logged, weights
 
 
 class SecondModel(HuggingFaceEngine):

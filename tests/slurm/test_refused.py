@@ -8,7 +8,7 @@ import pytest
 
 from chord.io.files import read_json
 from tests.slurm.cluster import wait_for
-from tests.slurm.conftest import ALONE, QUICK, RESULTS, newest, site
+from tests.slurm.site import ALONE, QUICK, RESULTS, newest, site
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 LONG, FIRST, REFUSED = (f"runs/{run}/seed-0/manifest.json" for run in ("chord_phi", "sft_best", "sft_best_rl"))

@@ -10,7 +10,7 @@ import pytest
 from chord.io.files import read_json
 from chord.training.step_log import CLOCK
 from tests.helpers.workflow import snakemake
-from tests.slurm.conftest import RESULTS, STEPS, git
+from tests.slurm.site import RESULTS, STEPS, git
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 

@@ -8,7 +8,7 @@ import pytest
 
 from chord.io.files import read_json
 from tests.slurm.cluster import process_of, wait_for
-from tests.slurm.conftest import QUICK, RESULTS, STEPS, newest, site
+from tests.slurm.site import QUICK, RESULTS, STEPS, newest, site
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 SEEDS = (0, 1)

@@ -12,7 +12,7 @@ from chord.io.files import read_jsonl
 from chord.tasks import verdict
 from tests.helpers import dataset_rows
 from tests.helpers.dataset_rows import write
-from tests.unit.test_readers import rows_of
+from tests.helpers.shipped_benchmarks import rows_of
 
 ASKED = [{"role": "user", "content": "buy tea"}]
 CALL = {"name": "shop.buy", "arguments": {"item": "tea"}}

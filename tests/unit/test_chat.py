@@ -19,7 +19,7 @@ from chord.rollouts.policy import check, policy_tokenizer
 from chord.tasks import judge_samples
 from chord.training.sequences import encode_experts
 from chord.world.tokenizer import build_tokenizer
-from tests.conftest import save_tiny_model
+from tests.helpers.tiny_model import save_tiny_model
 
 PLAIN = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>\n{% endfor %}"

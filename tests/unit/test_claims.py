@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chord import cli
-from chord.analysis.claims import judge
+from chord.analysis.claims import verdicts
 from chord.analysis.claims.claims_spec import ClaimsSpec, read_claims
-from chord.analysis.claims.judge import CONTRADICTED, NOT_MEASURED, SUPPORTED, UNDECIDED, combine, decide
+from chord.analysis.claims.verdicts import CONTRADICTED, NOT_MEASURED, SUPPORTED, UNDECIDED, combine, decide
 from chord.errors import UserError
 from chord.io.provenance import file_sha256
 from tests.helpers import fake_study
@@ -101,7 +101,7 @@ def judged(folders: list[Path], tmp_path: Path, content: dict, *benchmarks: str)
     file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     scores = [path for folder in folders for path in folder.glob("*.scores.parquet")]
     trained = [folder for folder in folders if (folder / "curves.csv").exists()]
-    judge.run(spec(*benchmarks), file, scores, trained, tmp_path / "out")
+    verdicts.run(spec(*benchmarks), file, scores, trained, tmp_path / "out")
     return json.loads((tmp_path / "out" / "claims.json").read_text(encoding="utf-8"))
 
 
@@ -162,7 +162,7 @@ def test_what_is_missing_is_named(folders, tmp_path):
 def test_shipped_claims_on_a_made_up_study(path, folders, tmp_path):
     scores = [item for folder in folders for item in folder.glob("*.scores.parquet")]
     trained = [folder for folder in folders if (folder / "curves.csv").exists()]
-    judge.run(spec("world", "skills"), path, scores, trained, tmp_path)
+    verdicts.run(spec("world", "skills"), path, scores, trained, tmp_path)
     record = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
     tests = [test for claim in record["claims"] for test in claim["tests"]]
     assert len(record["claims"]) >= 12
@@ -216,7 +216,7 @@ def test_the_commit_of_the_claims_and_what_came_before_it(tmp_path):
 
     def before(*commits: str | None) -> dict:
         manifests = {f"runs/a/seed-{seed}": {"code": {"git_commit": item}} for seed, item in enumerate(commits)}
-        return judge.written_before(file, manifests)
+        return verdicts.written_before(file, manifests)
 
     file = tmp_path / "claims.yaml"
     file.write_text("a", encoding="utf-8")

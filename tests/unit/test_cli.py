@@ -540,7 +540,7 @@ def test_an_input_that_is_deleted_meanwhile_is_one_line(monkeypatch, capsys, tmp
         def run(spec, out, runs):
             Path(spec.get("reads", runs[0] / "curves.csv")).read_text()
 
-    monkeypatch.setitem(sys.modules, "chord.analysis.figures.draw", Room)
+    monkeypatch.setitem(sys.modules, "chord.analysis.figures.plot", Room)
     call = ["figure", "--runs", str(folder), "--out", str(tmp_path / "out"), "--spec"]
     assert cli.main([*call, "{}"]) == 2
     assert capsys.readouterr().err.startswith(f"chord: error: {folder / 'curves.csv'}: missing; ")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chord.analysis.catalogue import FIGURES
-from chord.analysis.figures import draw
+from chord.analysis.figures import plot
 from chord.analysis.figures.looks import LOOKS, OWN, looks
 from chord.analysis.figures.run_curves import curve, read_curves, running_mean
 from chord.errors import UserError
@@ -46,8 +46,8 @@ def curves_file(root: Path, method: str, seed: int, text: str) -> Path:
 @pytest.mark.parametrize("name", [name for name, figure in FIGURES.items() if figure.kind != "grid"])
 def test_every_figure_twice_the_same_bytes(root: Path, tmp_path: Path, name: str) -> None:
     runs = folders(root, *shown(name))
-    draw.run(spec(name), tmp_path / "one", runs)
-    draw.run(spec(name), tmp_path / "two", runs[::-1])
+    plot.run(spec(name), tmp_path / "one", runs)
+    plot.run(spec(name), tmp_path / "two", runs[::-1])
     for kind, start in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
         data = (tmp_path / "one" / f"{name}.{kind}").read_bytes()
         assert data.startswith(start)
@@ -64,7 +64,7 @@ def test_every_figure_twice_the_same_bytes(root: Path, tmp_path: Path, name: str
 def test_what_is_drawn_is_the_mean_over_seeds(root: Path) -> None:
     definition = FIGURES["fig7"]
     runs = {name: [read_curves(folder) for folder in folders(root, name)] for name in definition.methods}
-    figure, *_ = draw.draw_curves(definition, runs, {name: name for name in definition.methods})
+    figure, *_ = plot.draw_curves(definition, runs, {name: name for name in definition.methods})
     (axis,) = figure.axes
     lines = {line.get_label(): line for line in axis.get_lines() if not line.get_label().startswith("_")}
     assert list(lines) == list(definition.methods)
@@ -94,7 +94,7 @@ def test_seeds_are_lined_up_at_common_steps(tmp_path: Path) -> None:
 def test_one_seed_has_no_band_and_the_caption_says_so(tmp_path: Path) -> None:
     rows = "".join(f"{step},{step / 10},{0.3 + step / 100}\n" for step in range(8))
     one = curves_file(tmp_path, "sft_best", 0, "step,epoch,validation_accuracy\n" + rows)
-    figure, caption, alt = draw.draw_curves(FIGURES["fig2"], {"sft_best": [read_curves(one)]}, {"sft_best": "SFT-best"})
+    figure, caption, alt = plot.draw_curves(FIGURES["fig2"], {"sft_best": [read_curves(one)]}, {"sft_best": "SFT-best"})
     assert "One seed." in caption
     assert alt.endswith("SFT-best: from 30 to 37.")
     assert not figure.axes[0].collections
@@ -121,9 +121,9 @@ def test_running_mean_by_hand() -> None:
 
 def test_problems_are_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown figure 'fig99'"):
-        draw.run(spec("fig7") | {"name": "fig99"}, tmp_path, folders(root, "rl"))
+        plot.run(spec("fig7") | {"name": "fig99"}, tmp_path, folders(root, "rl"))
     with pytest.raises(UserError, match=r"'mu_0\.02'"):
-        draw.run(spec("fig7"), tmp_path, folders(root, "rl", "chord_mu"))
+        plot.run(spec("fig7"), tmp_path, folders(root, "rl", "chord_mu"))
     empty = curves_file(tmp_path, "rl", 0, "step,entropy\n1,\n")
     with pytest.raises(UserError, match="'entropy' is empty"):
         curve([read_curves(empty)], "step", "entropy")

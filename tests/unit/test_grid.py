@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chord.analysis.cells import cell_files, estimates
-from chord.analysis.figures import draw
+from chord.analysis.figures import plot
 from chord.analysis.figures.grid import draw_grid
 from chord.analysis.specs import FigureSpec, Grid
 from chord.analysis.tables import tabulate
@@ -299,7 +299,7 @@ def test_benchmarks_stand_side_by_side(made):
 def test_the_commands_write_the_same_bytes_twice(scores, made, tmp_path):
     for name, folder in (("one", made), ("two", measure(scores[::-1], tmp_path / "cells"))):
         files = {kind: folder / f"{kind}.parquet" for kind in ("cells", "differences")}
-        draw.run(figure_spec(), tmp_path / name, **files)
+        plot.run(figure_spec(), tmp_path / name, **files)
         table = {"name": "table1_differences", "methods": shown(grid_of()), "columns": WORLD}
         tabulate.run(table | {"pairs": Grid.model_validate(grid_of()).pairs}, tmp_path / name, **files)
     for file in ("grid.png", "grid.pdf", "table1_differences.csv", "table1_differences.html"):
@@ -320,4 +320,4 @@ def test_a_run_without_scores_is_listed_and_leaves_its_place_empty(scores, tmp_p
 
 def test_a_grid_needs_its_files():
     with pytest.raises(UserError, match="grid: needs the files of cells"):
-        draw.run(figure_spec(), Path("nowhere"))
+        plot.run(figure_spec(), Path("nowhere"))

@@ -10,9 +10,7 @@ from chord import tasks
 from chord.data.rows_spec import ColumnTask
 from chord.errors import UserError
 from chord.plugins import GROUPS, plugins
-from tests.unit.test_plugins import install, site
-
-__all__ = ["site"]
+from tests.helpers.plugin_files import install
 
 ROOT = Path(__file__).parents[2]
 TASK = """

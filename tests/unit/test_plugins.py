@@ -10,40 +10,7 @@ import pytest
 
 from chord.errors import UserError
 from chord.plugins import plugin_records, plugins
-
-SRC = Path(__file__).parents[2] / "src"
-WEIGHT = '''
-from typing import Literal
-
-from chord.objectives import TokenWeight
-
-
-class Doubt(TokenWeight):
-    """w = sg(1 - p)."""
-
-    name: Literal["doubt"] = "doubt"
-
-    def __call__(self, tokens):
-        return -tokens.logp.detach().expm1()
-'''
-
-
-def install(folder: Path, distribution: str, group: str, entry: str) -> None:
-    """What an installer leaves of a distribution's metadata."""
-    info = folder / f"{distribution}-1.2.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
-    (info / "entry_points.txt").write_text(f"[{group}]\n{entry}\n")
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    """A folder of installed packages."""
-    monkeypatch.syspath_prepend(tmp_path)
-    plugins.cache_clear()
-    yield tmp_path
-    plugins.cache_clear()
-    sys.modules.pop("doubtful", None)
+from tests.helpers.plugin_files import SRC, WEIGHT, install
 
 
 def test_an_installed_part_has_its_name_distribution_version_and_source_hash(site):

@@ -1,12 +1,10 @@
 """Readers of the benchmarks' formats: golds worked by hand, groups, and refusals that name file, row and column."""
 
 import json
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from chord.data import benchmark
 from chord.data.toolace_reader import UnreadableCall, offered_functions, read_calls, read_toolace
@@ -16,33 +14,9 @@ from chord.io.provenance import file_sha256
 from chord.tasks import find_task
 from tests.helpers import dataset_rows
 from tests.helpers.dataset_rows import toolace, write
+from tests.helpers.shipped_benchmarks import REAL, rows_of, shipped
 
-ROOT = Path(__file__).parents[2]
-# Benchmark -> its folder among the real rows.
-REAL = {
-    "aime24": "aime_2024",
-    "aime25": "aime25",
-    "amc23": "amc23",
-    "amc83": "aimo_validation_amc",
-    "math500": "math_500",
-    "gsm8k": "gsm8k",
-    "mmlu_pro": "mmlu_pro",
-    "bfcl_v3": "bfcl_v3",
-    "bfcl_v3_irrelevance": "bfcl_v3",
-}
 TASKS = {"mmlu_pro": "mmlu_pro", "bfcl_v3": "bfcl", "bfcl_v3_irrelevance": "bfcl"}
-
-
-def shipped(name: str, folder: Path, **changes) -> dict:
-    """The specification of a benchmark as its file in config/benchmarks has it, from a local folder."""
-    data = yaml.safe_load((ROOT / f"config/benchmarks/{name}.yaml").read_text(encoding="utf-8"))["data"]
-    source = data["source"] | {"folder": str(folder)} | changes
-    return {"seed": 1, "name": name, **data, "source": source}
-
-
-def rows_of(name: str, folder: Path, out: Path, **changes) -> list[dict]:
-    benchmark.run(shipped(name, folder, **changes), out / f"{name}.jsonl")
-    return read_jsonl(out / f"{name}.jsonl")
 
 
 @pytest.mark.parametrize(

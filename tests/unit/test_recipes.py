@@ -306,7 +306,7 @@ def test_what_is_missing_is_told(policy, tmp_path):
 def test_recipes_on_rows_in_the_real_formats(benchmark_data, policy, tmp_path):
     """Stand-ins with the schema of OpenR1-Math-220k and ToolACE, against real test questions."""
     from chord.data import benchmark
-    from tests.unit.test_readers import REAL, shipped
+    from tests.helpers.shipped_benchmarks import REAL, shipped
 
     files = []
     for name in ("aime24", "amc83", "math500", "gsm8k"):

@@ -15,7 +15,7 @@ import pytest
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.cells import estimates
 from chord.analysis.claims.fragment import Picture, claims_html, picture
-from chord.analysis.figures import draw
+from chord.analysis.figures import plot
 from chord.analysis.report.page import run as write_page
 from chord.analysis.report.summary import summarise
 from chord.analysis.specs import ReportComparison
@@ -73,7 +73,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         runs = [folder for folder in folders if folder.parts[-2] in shown]
         chains = CHAINS if name == "frontier" else {}
         spec = {"name": name, "methods": fake_study.titles(*shown), "chains": chains}
-        draw.run(spec, root / "main" / "figures", runs)
+        plot.run(spec, root / "main" / "figures", runs)
     of_runs = {"runs": [folder for folder in folders if folder.parts[-2] in NAMES[1:]]}
     of_cells = {name: root / "main" / f"{name}.parquet" for name in ("cells", "differences")}
     for name in TABLES:
@@ -363,7 +363,7 @@ def test_sentences_say_no_more_than_the_intervals() -> None:
 def test_analysis_starts_fast_because_it_imports_no_torch() -> None:
     code = (
         "import sys; import chord.analysis.cells.estimates, chord.analysis.tables.tabulate;"
-        "import chord.analysis.figures.draw, chord.analysis.report.page;"
+        "import chord.analysis.figures.plot, chord.analysis.report.page;"
         "print(sorted({'torch', 'transformers', 'trl', 'accelerate'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -381,7 +381,7 @@ def test_the_catalogue_and_specs_import_nothing_heavy() -> None:
 
 def test_tables_figures_and_report_do_not_wait_for_pandas_or_scipy() -> None:
     code = (
-        "import sys; import chord.analysis.tables.tabulate, chord.analysis.figures.draw, chord.analysis.report.page;"
+        "import sys; import chord.analysis.tables.tabulate, chord.analysis.figures.plot, chord.analysis.report.page;"
         "print(sorted({'pandas', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -21,12 +21,12 @@ def checkout(tmp_path) -> Path:
 def test_the_same_source_is_kept_once_and_an_edited_one_beside_it(checkout, tmp_path):
     first = copy_source(checkout, tmp_path / "source", "smoke", None)
     assert copy_source(checkout, tmp_path / "source", "smoke", None) == first
-    with open(checkout / "src/chord/training/hybrid.py", "a", encoding="utf-8") as file:
+    with open(checkout / "src/chord/training/hybrid_trainer.py", "a", encoding="utf-8") as file:
         file.write("# another line\n")
     second = copy_source(checkout, tmp_path / "source", "smoke", None)
     assert len({first, second, copy_source(checkout, tmp_path / "source", "smoke", 4)}) == 3
-    assert (second / "src/chord/training/hybrid.py").read_text().endswith("# another line\n")
-    assert not (first / "src/chord/training/hybrid.py").read_text().endswith("# another line\n")
+    assert (second / "src/chord/training/hybrid_trainer.py").read_text().endswith("# another line\n")
+    assert not (first / "src/chord/training/hybrid_trainer.py").read_text().endswith("# another line\n")
 
 
 def test_a_copy_has_the_study_and_finds_the_checkouts_other_files(checkout, tmp_path):

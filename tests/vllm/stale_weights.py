@@ -16,7 +16,7 @@ from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.rollouts.parity import ParityError, check_parity
 from chord.rollouts.vllm import VllmEngine
 from chord.training.scale.sync import under_all_names
-from tests.vllm.conftest import SETTINGS
+from tests.vllm.server import SETTINGS
 
 TEXTS = [[1 + (7 * row + 3 * column) % 90 for column in range(40)] for row in range(4)]
 

@@ -15,9 +15,9 @@ import yaml
 
 from chord.io.files import read_json, read_jsonl
 from chord.training.step_log import CLOCK, SYNC_COLUMNS
-from tests.conftest import save_tiny_model
+from tests.helpers.tiny_model import save_tiny_model
 from tests.helpers.workflow import ROOT, snakemake
-from tests.vllm.conftest import SETTINGS
+from tests.vllm.server import SETTINGS
 
 pytestmark = [
     pytest.mark.slow,

@@ -27,7 +27,7 @@ from chord.rollouts.server import ServerEngine
 from chord.rollouts.vllm import VllmEngine
 from chord.tasks import verdict
 from tests.helpers.workflow import ROOT
-from tests.vllm.conftest import KEY, SETTINGS
+from tests.vllm.server import KEY, SETTINGS
 
 pytestmark = [
     pytest.mark.slow,

@@ -52,11 +52,11 @@ def run(task: str, given: Path, out: Path) -> None:
             numbers.append(number)
             pairs.append(pair)
     graded = []
-    for number, pair, found in zip(numbers, pairs, PAIR_TASKS[task].judge(items), strict=True):
-        if isinstance(found, UserError):
-            problems[number] = found
+    for number, pair, grade in zip(numbers, pairs, PAIR_TASKS[task].judge(items), strict=True):
+        if isinstance(grade, UserError):
+            problems[number] = grade
         else:
-            graded.append(pair | {"correct": found.correct, "extracted": found.extracted, "reason": found.reason})
+            graded.append(pair | {"correct": grade.correct, "extracted": grade.extracted, "reason": grade.reason})
     with atomic_path(out) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.writelines(map(_line, graded))
     if problems:
@@ -76,7 +76,7 @@ def _object(line: str) -> dict:
 
 
 def _finite(text: str) -> float:
-    """NaN and infinity are no JSON, and could not be written back."""
+    """Refuse NaN and infinity, which are not JSON and could not be written back."""
     if not math.isfinite(value := float(text)):
         raise ValueError(f"{text} is not a finite number")
     return value
@@ -84,7 +84,7 @@ def _finite(text: str) -> float:
 
 def _line(row: dict) -> str:
     text = json.dumps(row, ensure_ascii=False, allow_nan=False)
-    # half a surrogate pair stands in JSON as an escape, and in no file otherwise
+    # JSON can hold half of a surrogate pair only as an escape
     return (text if text.isascii() or not _SURROGATE.search(text) else json.dumps(row, allow_nan=False)) + "\n"
 
 
@@ -138,7 +138,7 @@ def _read_choice(pair: dict) -> tuple[int, list[str], str]:
 
 
 def _place(text: str, count: int) -> int | None:
-    """Index of an option that is named by its letter or its index alone; None if it is none of them."""
+    """The index of an option from a letter or an index by itself; None for any other text."""
     text = text.strip().strip("().").strip()
     place = None
     if re.fullmatch(r"[A-Za-z]", text):
@@ -149,10 +149,10 @@ def _place(text: str, count: int) -> int | None:
 
 
 def _judge_choice(items: list[tuple[int, list[str], str]]) -> list[Grade | UserError]:
-    found = [choice_extraction.extract(text, options)[0] for _, options, text in items]
+    choices = [choice_extraction.extract(text, options)[0] for _, options, text in items]
     return [
         Grade(chosen == gold, chosen, "unparsed" if chosen is None else "correct" if chosen == gold else "wrong")
-        for (gold, _, _), chosen in zip(items, found, strict=True)
+        for (gold, _, _), chosen in zip(items, choices, strict=True)
     ]
 
 
@@ -179,7 +179,7 @@ def _read_bfcl(pair: dict) -> tuple[list[dict], list[dict], list[dict] | None]:
 
 
 def _judge_bfcl(items: list[tuple[list[dict], list[dict], list[dict] | None]]) -> list[Grade | UserError]:
-    """Parallel rules (any order) where several calls are wanted; no call where none is."""
+    """Judge by the parallel rules (any order) if several calls are expected; if none is expected, a call is wrong."""
     return [_judge_calls(*item) for item in items]
 
 

@@ -1,4 +1,4 @@
-"""What generating and scoring hand on: benchmark rows, and the columns of completions.parquet and scores.parquet.
+"""The files of evaluation: benchmark rows, and the columns of completions.parquet and scores.parquet.
 
 Both parquet files carry a record (manifest) in their metadata.
 """
@@ -33,17 +33,17 @@ SCORES = pa.schema(
         "truncated": pa.bool_(),
         "reward": pa.float64(),
         "correct": pa.bool_(),
-        "parsed": pa.bool_(),  # an answer was found
+        "parsed": pa.bool_(),  # the response has a readable answer
         "reason": pa.string(),
-        "official_correct": pa.bool_(),  # as the benchmark's authors read the answer; null where that is not known
+        "official_correct": pa.bool_(),  # by the extraction of the benchmark's authors; null if unknown
     }
 )
-# What names the run of a file at the top level of its record.
+# The keys of a record that identify the run of its file.
 IDENTITY = ("method", "seed_index", "benchmark", "k", "spec_hash", "manifest")
 
 
 def read_rows(path: Path) -> list[dict]:
-    """Rows in file order: not empty, with all keys, each id once."""
+    """The rows in file order; UserError if there are none, or if a row lacks a key or repeats an id."""
     rows = read_jsonl(path)
     if not rows:
         raise UserError(f"{path}: no rows")
@@ -63,7 +63,7 @@ def write(path: Path, table: pa.Table, record: dict) -> None:
 
 
 def read_record(path: Path) -> dict:
-    """The record of a completions file; anything else is refused by name."""
+    """The record of a completions file; UserError for any other file."""
     schema = parquet.read_schema(path)
     if b"chord" not in (schema.metadata or {}):
         raise UserError(f"{path}: no record in its metadata; expected a file written by `chord generate`")

@@ -23,9 +23,9 @@ CHUNK_ROWS = 65536
 
 
 def run(completions: Path, rows: Path, out: Path) -> None:
-    """Judge each completion by the task its row names; there is nothing to set. out: scores.parquet.
+    """Judge each completion by the task of its row; there is nothing to configure. out: scores.parquet.
 
-    The record counts the verdicts by reason. GraderError where a task cannot judge: nothing is written then.
+    The record counts the verdicts by reason. If a task cannot judge, it raises GraderError and writes nothing.
     """
     record = records.read_record(completions)
     by_id = {row["id"]: row for row in records.read_rows(rows)}
@@ -48,7 +48,7 @@ def run(completions: Path, rows: Path, out: Path) -> None:
 
 
 def _check_complete(completions: Path, rows: Path, ids: set[str], k: int) -> None:
-    """Each row has the samples 0 to k-1 once, and there is nothing else."""
+    """Check that each row has the samples 0 to k-1 once, and that there is nothing else."""
     table = parquet.read(completions, columns=["prompt_id", "sample"])
     number = pc.index_in(table["prompt_id"], pa.array(sorted(ids))).to_numpy()  # NaN: an unknown id
     sample = table["sample"].to_numpy()
@@ -60,9 +60,9 @@ def _check_complete(completions: Path, rows: Path, ids: set[str], k: int) -> Non
 
 
 def _explain(completions: Path, rows: Path, table: pa.Table, ids: set[str], k: int) -> None:
-    """Raise with the first thing that is missing or too many."""
-    found = list(zip(table["prompt_id"].to_pylist(), table["sample"].to_pylist(), strict=True))
-    have = set(found)
+    """Raise UserError about the first missing or superfluous completion."""
+    items = list(zip(table["prompt_id"].to_pylist(), table["sample"].to_pylist(), strict=True))
+    have = set(items)
     answered = {prompt_id for prompt_id, _ in have}
     if answered != ids:
         unknown, missing = sorted(answered - ids), sorted(ids - answered)
@@ -77,8 +77,8 @@ def _explain(completions: Path, rows: Path, table: pa.Table, ids: set[str], k: i
     if len(have) > len(ids) * k:
         prompt_id, sample = min(item for item in have if not 0 <= item[1] < k)
         raise UserError(f"{completions}: {prompt_id!r}: sample {sample}, but k is {k}")
-    if len(found) > len(have):
-        prompt_id, sample = _first_double(found)
+    if len(items) > len(have):
+        prompt_id, sample = _first_double(items)
         raise UserError(f"{completions}: {prompt_id!r}: sample {sample} is there twice")
 
 
@@ -88,29 +88,31 @@ def _first_double(items: list[tuple[str, int]]) -> tuple[str, int]:
 
 
 def _scored(completions: Path, by_id: dict[str, dict]) -> Iterator[pa.RecordBatch]:
-    # Models repeat themselves: of a million completions some ten thousand may differ, and a grader may be slow.
+    # Models repeat themselves: a million completions may have ten thousand different texts, and a grader may be slow.
     known: dict[tuple[str, bytes, bool], tuple[Verdict, bool | None]] = {}
     for chunk in parquet.read_batches(completions, CHUNK_ROWS):
         first, again = _distinct(chunk)
         picked = chunk.take(pa.array(first))
-        asked = [picked.column(name).to_pylist() for name in ("prompt_id", "text", "truncated")]
+        columns = [picked.column(name).to_pylist() for name in ("prompt_id", "text", "truncated")]
         keys = [
             (prompt_id, hashlib.blake2b(text.encode(), digest_size=16).digest(), truncated)
-            for prompt_id, text, truncated in zip(*asked, strict=True)
+            for prompt_id, text, truncated in zip(*columns, strict=True)
         ]
         new = [place for place, key in enumerate(keys) if key not in known]
-        items = ((by_id[asked[0][place]], asked[1][place], asked[2][place]) for place in new)
+        items = ((by_id[columns[0][place]], columns[1][place], columns[2][place]) for place in new)
         for place, verdict in zip(new, verdicts(items), strict=True):
-            known[keys[place]] = verdict, official_correct(by_id[asked[0][place]], asked[1][place])
+            known[keys[place]] = verdict, official_correct(by_id[columns[0][place]], columns[1][place])
         passed = [chunk.column(name) for name in ("prompt_id", "group", "sample", "tokens", "truncated")]
         values = zip(*((*verdict, official) for verdict, official in map(known.get, keys)), strict=True)
         kinds = [field.type for field in records.SCORES][len(passed) :]
-        found = [pa.array(column, kind).take(pa.array(again)) for column, kind in zip(values, kinds, strict=True)]
-        yield pa.RecordBatch.from_arrays([*passed, *found], schema=records.SCORES)
+        verdict_columns = [
+            pa.array(column, kind).take(pa.array(again)) for column, kind in zip(values, kinds, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays([*passed, *verdict_columns], schema=records.SCORES)
 
 
 def _distinct(chunk: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
-    """Where each different (prompt, text, truncated) stands first, and which of these every row is."""
+    """(the first row of each distinct (prompt, text, truncated), the number of its distinct triple for every row)."""
     prompt, text = (chunk.column(name).dictionary_encode() for name in ("prompt_id", "text"))
     number = prompt.indices.to_numpy().astype(np.int64) * len(text.dictionary) + text.indices.to_numpy()
     number = 2 * number + chunk.column("truncated").to_numpy(zero_copy_only=False)

@@ -1,8 +1,8 @@
-"""Children that do not outlive the process that wanted them: a process that is killed cannot end what it started.
+"""Children that do not outlive their parent: a process that is killed cannot end what it has started.
 
-Each child looks itself whether it still has its parent. A process that runs our own code calls `end_with`. A command
-that is not ours runs under a guard (`start_guarded`), a process of its own that ends the command, with all that this
-has started, when the parent has ended in whatever way: a server left behind would hold a GPU for ever.
+Each child checks itself whether its parent is alive. A process that runs our own code calls `end_with`. Another command
+runs under a guard (`start_guarded`): when the parent has ended, for whatever reason, this process ends the command and
+everything that it has started, as a server left behind would occupy a GPU for ever.
 """
 
 import os
@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
-SECONDS = 0.1  # between two looks
+SECONDS = 0.1  # between two checks
 
 
 def end_with(parent: int) -> None:
-    """From here on this process is killed soon after `parent`, the id of the process that started it, has ended."""
+    """Kill this process soon after `parent`, the id of the process that started it, has ended."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -35,8 +35,8 @@ def start_guarded(
 ) -> subprocess.Popen:
     """Start a command that ends with this process. Returns the guard, which ends with the command's exit code.
 
-    folder: is deleted when the command has ended. environment: the command's variables. output: an open file for what
-    it says; None: it is said here. SIGTERM to the guard ends the command, too.
+    folder: is deleted when the command has ended. environment: the command's variables. output: an open file for its
+    output; None: that of this process. SIGTERM to the guard ends the command as well.
     """
     return subprocess.Popen(
         [sys.executable, "-m", "chord.io.children", str(os.getpid()), folder, *command],
@@ -61,8 +61,8 @@ def main(parent: int, folder: str, command: list[str]) -> int:
 
 
 def _end_all(process: subprocess.Popen) -> None:
-    """End the process and its group: in good order, then itself, so that Python's resource tracker in the group can
-    still free shared memory, then whatever is left."""
+    """End the process and its group: by SIGTERM to all, then by SIGKILL to the process alone, so that Python's resource
+    tracker in the group can still free shared memory, and finally by SIGKILL to all that is left."""
     steps = [
         (lambda: os.killpg(process.pid, signal.SIGTERM), 10),
         (process.kill, 2),

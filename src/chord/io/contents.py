@@ -1,8 +1,8 @@
-"""What a local dataset or model holds, as one hash: by it Snakemake notices an edit, and nothing but an edit.
+"""The content of a local dataset or model as one hash, by which Snakemake notices edits and only edits.
 
-Snakemake itself looks at times, of a folder at the folder's own: it misses a row that was added to a file in it, and a
-checkout or a copy of the same bytes looks new. Each file is hashed once. The manifest of a folder keeps its hash by
-size, times and inode, so that a later call, and every job that parses the Snakefile again, asks the file system alone.
+Snakemake itself compares times, and for a folder only the folder's own: it misses a row that was added to a file
+inside, and takes a checkout or a copy of the same bytes for new. Each file is hashed once. The manifest of a folder
+keeps the hash by size, times and inode, so that later calls, and jobs that parse the Snakefile again, only read these.
 """
 
 import os
@@ -15,16 +15,16 @@ from chord.io.files import read_json, write_json
 from chord.io.locks import in_turn
 from chord.io.provenance import file_sha256, json_hash
 
-LONG_BYTES = 200_000_000  # what takes long enough to hash that somebody should know
-TICK_NS = 1_000_000_000  # two writes within one may leave the same time, on coarse file systems
-# What is read of a model folder: configuration, tokenizer, chat templates, weights. No pickles, no pages for people.
+LONG_BYTES = 200_000_000  # hashing more takes so long that we say so
+TICK_NS = 1_000_000_000  # two writes within one tick may leave the same time on coarse file systems
+# The parts of a model folder that we read: configuration, tokenizer, chat templates, weights.
 MODEL_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken")
 WEIGHTS = (".safetensors", ".safetensors.index.json")
-RECORD = "manifest.json"  # beside the weights of our own base models: says how they were made
+RECORD = "manifest.json"  # beside the weights of our own base models, says how they were made
 
 
 def model_files(folder: Path, weights: bool = True) -> list[Path]:
-    """The files that make a model, or without `weights` its tokenizer; [] where there is no such folder."""
+    """The files that make a model, or without `weights` its tokenizer; [] if there is no such folder."""
     paths = [*folder.glob("*"), *folder.glob("additional_chat_templates/*")]
     return [
         path
@@ -40,8 +40,8 @@ def model_files(folder: Path, weights: bool = True) -> list[Path]:
 def content(folder: Path, files: Iterable[Path], manifests: Path, say: Callable[[str], None]) -> str:
     """First 16 hex digits of a hash over names and bytes of the files below `folder`.
 
-    manifests: folder that keeps what is known. say: told of a hash that takes long. UserError for what cannot be read,
-    or is being written.
+    manifests: the folder of manifests. say: gets a message if hashing takes long. UserError for a file that cannot be
+    read or is being written.
     """
     paths = {path.relative_to(folder).as_posix(): path for path in files}
     place = Path(os.path.realpath(folder))
@@ -49,11 +49,11 @@ def content(folder: Path, files: Iterable[Path], manifests: Path, say: Callable[
     digests = _known(manifest, paths)
     if digests.keys() != paths.keys():
         with in_turn(manifest.with_suffix(".lock")):
-            digests = _known(manifest, paths)  # by whoever had the lock
+            digests = _known(manifest, paths)  # another process may have hashed them while it had the lock
             new = {name: path for name, path in paths.items() if name not in digests}
             entries = read_json(manifest)["files"] if manifest.is_file() else {}
             entries = {name: entry for name, entry in entries.items() if name in digests or name not in paths}
-            entries |= _hashed(folder, new, say)
+            entries |= _hash(folder, new, say)
             current = {name: entry for name, entry in sorted(entries.items()) if (folder / name).is_file()}
             write_json(manifest, {"folder": str(place), "files": current})
             digests |= {name: current[name]["sha256"] for name in new}
@@ -61,7 +61,7 @@ def content(folder: Path, files: Iterable[Path], manifests: Path, say: Callable[
 
 
 def _known(manifest: Path, paths: dict[str, Path]) -> dict[str, str]:
-    """SHA-256 of the files that the manifest has as they are now."""
+    """SHA-256 of the files that have not changed since they were entered into the manifest."""
     entries = read_json(manifest)["files"] if manifest.is_file() else {}
     return {
         name: entries[name]["sha256"]
@@ -70,8 +70,8 @@ def _known(manifest: Path, paths: dict[str, Path]) -> dict[str, str]:
     }
 
 
-def _hashed(folder: Path, paths: dict[str, Path], say: Callable[[str], None]) -> dict[str, dict]:
-    """Entries of the manifest for files that it does not have yet."""
+def _hash(folder: Path, paths: dict[str, Path], say: Callable[[str], None]) -> dict[str, dict]:
+    """New entries of the manifest."""
     size = sum(path.stat().st_size for path in paths.values())
     if size >= LONG_BYTES:
         say(f"{folder}: hashing {size / 1e9:,.1f} GB, once, to notice when its content changes")
@@ -89,13 +89,13 @@ def _hashed(folder: Path, paths: dict[str, Path], say: Callable[[str], None]) ->
 
 
 def _state(path: Path) -> list[int]:
-    """What changes when a file does; the time of the inode too, which no program can set back."""
+    """Values that change when the file does, among them the time of the inode, which no program can set."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _settled(path: Path) -> list[int]:
-    """The state once it is so old that another write would show in it."""
+    """The state of the file when it is old enough that another write would change it."""
     age = time.time_ns() - path.stat().st_ctime_ns
     if 0 <= age < TICK_NS:
         time.sleep((TICK_NS - age) / 1e9)

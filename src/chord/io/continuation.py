@@ -1,7 +1,7 @@
-"""Partial work beside a result: it is resumed by the very job that left it, and thrown away by any other.
+"""Partial work beside a result: only the job that left it resumes it, and any other deletes it.
 
-A folder of partial work holds an identity file with all that decides the result: specification, inputs, code, versions.
-To resume from the work of another identity would give results that no configuration describes.
+A folder of partial work holds an identity file with everything that decides the result: specification, inputs, code,
+versions. To resume the work of another identity would give results that no configuration describes.
 """
 
 import json
@@ -16,11 +16,11 @@ IDENTITY = "identity.json"
 
 
 def clear_unless_identical(folder: Path, identity: dict) -> None:
-    """Make `folder` that of the job with this identity: it is emptied where it is not, and made where there is none.
+    """Create `folder` for the job with this identity, after deleting it if it belongs to another job.
 
-    identity: JSON values of all that decides the result. Hold a lock that lies outside of the folder.
+    identity: JSON values of everything that decides the result. The caller holds a lock that lies outside the folder.
     """
-    identity = json.loads(json.dumps(identity))  # as a file gives it back: a tuple is a list
+    identity = json.loads(json.dumps(identity))  # as it is read from a file: a tuple becomes a list
     file = folder / IDENTITY
     if folder.exists() and (reason := _difference(file, identity)):
         log.warning("%s: %s; starts anew", file, reason)
@@ -30,7 +30,7 @@ def clear_unless_identical(folder: Path, identity: dict) -> None:
 
 
 def _difference(file: Path, identity: dict) -> str:
-    """Why the job with this identity cannot resume; "" where it can."""
+    """Why the job with this identity cannot resume; "" if it can."""
     try:
         other = read_json(file)
     except (FileNotFoundError, UserError):

@@ -1,7 +1,7 @@
-"""One GPU for each process on a machine with several: Snakemake counts GPUs, but does not say which one a job has.
+"""Assigns the GPUs of a machine to processes: Snakemake counts GPUs, but does not say which one a job may use.
 
-Without this every job would compute on the first one, and a trainer that sees several would split its batches over all.
-Schedulers such as SLURM show a job its own devices only, and then there is nothing to choose.
+Otherwise every job would use the first one, and a trainer that sees several would split its batches over all of them.
+Schedulers such as SLURM show a job only its own devices, and then there is nothing to choose.
 """
 
 import os
@@ -16,16 +16,16 @@ SERVER = "CHORD_SERVER_GPUS"  # CUDA_VISIBLE_DEVICES of a server that the job st
 
 
 def claim_gpus(count: int = 1, server: int = 0) -> None:
-    """Show this process only `count` GPUs that no other process of ours holds. Call it before torch looks for any.
+    """Show this process only `count` GPUs that no other process of ours uses. Call it before torch looks for any.
 
-    The last `server` of them are hidden from it: they are for a server that it starts (`server_gpus`).
-    Does nothing where there are no more than that, nor for the ranks of a launcher, which choose their own.
+    The last `server` of them are hidden, because they are for a server that the process starts (`server_gpus`). It does
+    nothing if no more than `count` are visible, nor for the ranks of a launcher, which choose their own.
     """
     visible = _visible()
     if "LOCAL_RANK" in os.environ:
         return
     if len(visible) > count:
-        visible = _claimed(visible, count)
+        visible = _claim(visible, count)
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible)
     if server and visible:
         if len(visible) < count:
@@ -37,7 +37,7 @@ def claim_gpus(count: int = 1, server: int = 0) -> None:
 def server_gpus(ranks: int, count: int) -> str | None:
     """CUDA_VISIBLE_DEVICES of the job's server; None on a machine without GPUs.
 
-    Those that `claim_gpus` set aside, or under another launcher of ranks the ones after theirs.
+    They are those that `claim_gpus` has hidden, or under another launcher those after the ranks' own.
     """
     if SERVER in os.environ:
         return os.environ[SERVER]
@@ -51,7 +51,7 @@ def _too_few(visible: list[str], count: int, server: int) -> UserError:
     return UserError(f"{len(visible)} GPUs are visible; expected {count}, {server} of them for the vLLM server")
 
 
-def _claimed(visible: list[str], count: int) -> list[str]:
+def _claim(visible: list[str], count: int) -> list[str]:
     free = []
     for device in visible:
         if len(free) < count and hold_until_exit(_lock_file(device)):
@@ -65,9 +65,9 @@ def _claimed(visible: list[str], count: int) -> list[str]:
 
 
 def _visible() -> list[str]:
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [device for device in named.split(",") if device]
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if variable is not None:
+        return [device for device in variable.split(",") if device]
     return [str(number) for number in range(len(list(DRIVER.iterdir())))] if DRIVER.is_dir() else []
 
 

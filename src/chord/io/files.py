@@ -1,6 +1,6 @@
-"""Files that are either complete or absent: write beside, flush, rename. What a disk refuses is one line.
+"""Files that are either complete or absent: write beside, flush, rename. A disk error becomes a message of one line.
 
-Libraries hide a full disk behind errors of their own, so that `explain_disk_errors` asks the disk itself.
+Libraries hide a full disk behind errors of their own, so `explain_disk_errors` tries to write to the disk itself.
 """
 
 import errno
@@ -16,8 +16,8 @@ from typing import Any
 
 from chord.errors import UserError
 
-_HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")  # halves of whole pairs, too
-PARTIAL = ".partial-"  # start of the name of what is being written, or was when its process died
+_HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")  # also matches the halves of complete pairs
+PARTIAL = ".partial-"  # the prefix of unfinished files, also of those whose process has died
 REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 PROBE_BYTES = 2**16
 
@@ -49,8 +49,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it replaces `path` as a whole.
 
-    An old folder is renamed aside, since the system replaces only empty ones, and deleted when the new one stands.
-    A kill between the two renames leaves no `path`, never a part of one.
+    An old folder is first renamed, since the system replaces only empty ones, and deleted when the new one is in place.
+    A kill between the two renames leaves no `path` at all, never a part of one.
     """
     path = Path(path)
     with explain_disk_errors(path):
@@ -79,19 +79,19 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 
 def remove_partials(folder: str | Path) -> None:
-    """Delete what killed processes left half-written directly in `folder`. Call it only while no other writes there."""
+    """Delete the unfinished files of killed processes directly in `folder`. No other process may write there."""
     for item in Path(folder).glob(f"{PARTIAL}*"):
         remove(item)
 
 
 def visible_files(folder: str | Path) -> list[Path]:
-    """Every file below a folder, in order; hidden ones (.cache, .gitattributes ...) are not part of what it holds."""
+    """Every file below a folder, in order; hidden ones (.cache, .gitattributes ...) are not part of its content."""
     paths = (path for path in Path(folder).rglob("*") if path.is_file())
     return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _sync(path: Path) -> None:
-    """On disk after this: a file's content, or the names in a folder."""
+    """Force a file's content, or the names in a folder, onto the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -100,7 +100,7 @@ def _sync(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file, a link or a folder with all that is in it; nothing where there is none."""
+    """Delete a file, a link, or a folder with its content, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -150,7 +150,7 @@ def read_jsonl(path: str | Path) -> list[dict]:
 
 
 def refuse_half_pairs(place: str, row: dict) -> None:
-    """UserError where a text is no Unicode: JSON can spell one half of a surrogate pair, which no file can hold."""
+    """UserError for a text that is not Unicode: JSON can spell one half of a surrogate pair, which no file can hold."""
     for key, value in row.items():
         try:
             json.dumps({key: value}, ensure_ascii=False).encode()
@@ -162,9 +162,9 @@ def refuse_half_pairs(place: str, row: dict) -> None:
 
 @contextmanager
 def explain_disk_errors(out: Path) -> Iterator[None]:
-    """Around writing to `out`, before anything is cleaned up: UserError where the disk is why it failed.
+    """Wraps writing to `out`, before anything is cleaned up: UserError if writing failed because of the disk.
 
-    Writers of weights report a full disk as errors of their own, so that the disk is asked as well.
+    Writers of weights report a full disk with errors of their own, so this tries to write as well.
     """
     try:
         yield
@@ -176,7 +176,7 @@ def explain_disk_errors(out: Path) -> Iterator[None]:
             raise
         place = refused.filename
         if place is None or Path(place).absolute().is_relative_to(out.absolute().parent):
-            place = out  # beside `out` it is a temporary name
+            place = out  # a place beside `out` has a temporary name
         raise UserError(
             f"{place}: {os.strerror(refused.errno)}; no half-written file counts as a result: make room or give "
             "access, then give the same command again"
@@ -184,7 +184,7 @@ def explain_disk_errors(out: Path) -> Iterator[None]:
 
 
 def _probe(out: Path) -> OSError | None:
-    """What the system says to a small file in `out`, or beside it."""
+    """The error, if any, of writing a small file into `out` or the nearest folder above it."""
     out = out.absolute()
     folder = next(folder for folder in (out, *out.parents) if folder.is_dir())
     try:

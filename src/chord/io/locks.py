@@ -1,9 +1,10 @@
 """Work that one process at a time may do, on any file system that several machines share.
 
-The lock is a file that names its holder and is touched while that lives: no `flock`, which network file systems often
-keep to one machine or ignore. A holder of this machine that died is known by its process number and start time; one of
-another machine is dead when its file has not changed for `LEASE_SECONDS`, watched on our own clock. There are three
-ways to hold one: `exclusive` refuses a second process, `in_turn` waits for the first, `hold_until_exit` asks only.
+The lock is a file that names its holder, which touches it while it is alive. It is no `flock`, which network file
+systems often restrict to one machine or ignore. A dead holder on this machine is recognised by its process number and
+start time; on another machine it counts as dead if its file has not changed for `LEASE_SECONDS` of our own clock.
+There are three ways to take a lock: `exclusive` refuses a second process, `in_turn` waits for the first, and
+`hold_until_exit` only tries.
 """
 
 import atexit
@@ -24,10 +25,10 @@ BEAT_SECONDS = 5.0
 
 @contextmanager
 def exclusive(file: Path, work: str, lease: float = LEASE_SECONDS, beat: float = BEAT_SECONDS) -> Iterator[Callable]:
-    """Hold the lock while the block runs; UserError if another process does the `work` that it stands for.
+    """Hold the lock while the block runs; UserError if another process does the same `work`.
 
-    Yields a function that raises UserError once the lock was lost: to a process of another machine that saw no sign of
-    life for `lease` seconds, or to somebody who deleted the file. Call it before anything that the other must not meet.
+    Yields a function that raises UserError if the lock is lost: to a process on another machine that saw no sign of
+    life for `lease` seconds, or because somebody deleted the file. Call it before any conflicting action.
     """
     lock = SoftFileLease(file, lease_duration=lease, heartbeat_interval=beat)
     _acquire(lock, work)
@@ -44,7 +45,7 @@ def exclusive(file: Path, work: str, lease: float = LEASE_SECONDS, beat: float =
 
 @contextmanager
 def in_turn(file: Path) -> Iterator[None]:
-    """Hold the lock while the block runs, after whoever has it now: for short work that both need done."""
+    """Hold the lock while the block runs, after waiting for its present holder: for short work that both need."""
     with explain_disk_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = SoftFileLease(file, lease_duration=LEASE_SECONDS, heartbeat_interval=BEAT_SECONDS)
@@ -56,7 +57,7 @@ def in_turn(file: Path) -> Iterator[None]:
 
 
 def hold_until_exit(file: Path) -> bool:
-    """Hold the lock until this process ends, however it ends; False where another process has it."""
+    """Hold the lock until this process ends, for whatever reason; False if another process has it."""
     lock = SoftFileLease(file, lease_duration=LEASE_SECONDS, heartbeat_interval=BEAT_SECONDS)
     try:
         lock.acquire(timeout=0)
@@ -67,7 +68,7 @@ def hold_until_exit(file: Path) -> bool:
 
 
 def _acquire(lock: SoftFileLease, work: str) -> None:
-    """A holder that is alive touches its file within seconds; one that does not is waited out."""
+    """Take the lock, after its lease if the holder does not touch the file, as a living one does within seconds."""
     file = Path(lock.lock_file)
     try:
         return lock.acquire(timeout=0.5, poll_interval=0.1)

@@ -11,7 +11,7 @@ CLOSED = {"trust_remote_code": False, "local_files_only": True}
 
 
 def load_weights(folder: str | Path, dtype: torch.dtype | str) -> PreTrainedModel:
-    """dtype: "auto" is the folder's own. UserError if the folder is damaged, lacks weights, or is no such model."""
+    """dtype: "auto" is the folder's own. UserError if the folder is damaged, lacks weights, or has no model."""
     if not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder; expected a model folder")
     try:
@@ -26,10 +26,10 @@ def load_weights(folder: str | Path, dtype: torch.dtype | str) -> PreTrainedMode
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    """UserError if the folder has none that can be read."""
+    """UserError if the folder has no readable tokenizer."""
     try:
         return AutoTokenizer.from_pretrained(folder, **CLOSED)
-    except Exception as error:  # likewise
+    except Exception as error:  # as above
         raise _unreadable(folder, "tokenizer", error) from error
 
 

@@ -1,4 +1,4 @@
-"""Parquet files with checksums: one that was cut off or changed on disk is refused by name, not read as another."""
+"""Parquet files with checksums: a file that was cut off or changed on disk is an error that names it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,11 +33,11 @@ def read_batches(path: Path, rows: int) -> Iterator[pa.RecordBatch]:
 
 @contextmanager
 def refuse_damage(path: Path) -> Iterator[None]:
-    """Around reading `path`: UserError if it is damaged, or no parquet at all."""
+    """Wraps reading `path`: UserError if it is damaged, or not a parquet file."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        # of the system, and not about the content
+        # errors of the system are not about the content
         if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and error.errno is not None):
             raise
         reason = str(error).partition("\n")[0]

@@ -1,4 +1,4 @@
-"""Where a number comes from: hashes of configuration and data, the code that ran, the versions it ran with."""
+"""Where a number comes from: hashes of configuration and data, the code that ran, and the versions of packages."""
 
 import hashlib
 import json
@@ -51,12 +51,12 @@ def folder_sha256(path: str | Path) -> dict[str, str]:
 
 
 def input_sha256(path: Path) -> str | dict[str, str]:
-    """Hash of a file, or those of a folder's files; UserError if they are not what the manifest beside it names.
+    """Hash of a file, or those of a folder's files; UserError if the manifest beside it has others.
 
-    So a result that was changed or cut off after it was written ends the next command, and is taken for no result.
+    So a result that was changed or cut off after it was written ends the next command, and is never used.
     """
     content_hash = folder_sha256(path) if path.is_dir() else file_sha256(path)
-    now = (
+    current = (
         {f"{path.name}/{name}": digest for name, digest in content_hash.items()}
         if path.is_dir()
         else {path.name: content_hash}
@@ -66,8 +66,8 @@ def input_sha256(path: Path) -> str | dict[str, str]:
         files = content.get("files") if isinstance(content, dict) else None
         files = files if isinstance(files, dict) else {}
         written = {name: files[name] for name in files if name == path.name or name.startswith(f"{path.name}/")}
-        for name in written | now if written else ():
-            if written.get(name) != now.get(name):
+        for name in written | current if written else ():
+            if written.get(name) != current.get(name):
                 raise UserError(
                     f"{path.parent / name}: changed or cut off since {record.name} beside it was written; delete "
                     f"{path} and give the command again, which makes it anew"
@@ -77,7 +77,7 @@ def input_sha256(path: Path) -> str | dict[str, str]:
 
 @cache
 def source_sha256(*rooms: str) -> str:
-    """Hash of the package's own code and templates: names what ran, also without git or with local edits.
+    """Hash of the package's own code and templates: it identifies the code, even without git or after local edits.
 
     rooms: subpackages and modules (files) to look at; none means the whole package.
     """
@@ -94,7 +94,7 @@ def source_sha256(*rooms: str) -> str:
 def git_commit() -> str | None:
     """Commit of the checkout the package runs from, '-dirty' after it when tracked files differ; None outside git.
 
-    A copy of the source (chord.io.source) has the commit of the moment it was made, wherever the checkout is by now.
+    A copy of the source (chord.io.source) has the commit of the moment it was made, even if the checkout has changed.
     """
     here = Path(__file__).parents[1]
     if (here.parents[1] / COPY_RECORD).exists():
@@ -109,7 +109,7 @@ def git_commit() -> str | None:
 def file_commit(path: str | Path) -> dict[str, Any]:
     """`git_commit` that last changed the file, its `date`, and whether the file was `modified` since.
 
-    A file that is in no commit has none and counts as modified; outside git all three are None.
+    Without a commit of the file these are None and it counts as modified; outside git all three are None.
     """
     path = Path(path).resolve()
     try:
@@ -122,7 +122,7 @@ def file_commit(path: str | Path) -> dict[str, Any]:
 
 
 def is_ancestor(commit: str, later: str, folder: str | Path) -> bool | None:
-    """Whether `later` is `commit` or comes after it; None where the repository around `folder` lacks one of them."""
+    """Whether `later` is `commit` or comes after it; None if the repository around `folder` lacks one of them."""
     try:
         _git(Path(folder), "merge-base", "--is-ancestor", commit, later)
     except subprocess.CalledProcessError as error:
@@ -162,6 +162,6 @@ def manifest(spec: dict, inputs: dict[str, str | Path], **extra: Any) -> dict:
         "inputs": {name: input_sha256(Path(path)) for name, path in inputs.items()},
         "code": {"git_commit": git_commit(), "source_sha256": source_sha256()},
         "environment": environment(),
-        "finished": utc_now(),  # a command that hashes its inputs first and works afterwards overwrites it
+        "finished": utc_now(),  # overwritten by commands that work after they have hashed their inputs
         **extra,
     }

@@ -1,8 +1,8 @@
 """The source that jobs run: a copy of the checkout's code and configuration, as it was when Snakemake planned them.
 
-Jobs wait, on a cluster for days, and every one of them parses the Snakefile and imports the package again. From the
-checkout they would run what stands there by then, under the name of what was planned. The copy is named by its content,
-so the jobs of a later call run the same one unless something was edited.
+Jobs may wait for days on a cluster, and each of them parses the Snakefile and imports the package again. From the
+checkout they would run its later state under the name of what was planned. The copy is named by its content, so the
+jobs of a later call use the same one unless something was edited.
 """
 
 import hashlib
@@ -18,15 +18,15 @@ PARTS = ("Snakefile", "workflow", "config", "src/chord", "environment.yml", "pyp
 
 
 class SourceCopy(NamedTuple):
-    """What a copy was made for."""
+    """What a copy belongs to."""
 
-    root: Path  # the checkout: inputs that it names, such as models, stay there
+    root: Path  # the checkout: its inputs, such as models, are not copied
     study: Path  # the copied file of the study
     seeds: int | None  # as the configuration gave it
 
 
 def read_copy(source: Path) -> SourceCopy | None:
-    """What the copy at `source` was made for; None where `source` is a checkout."""
+    """What the copy at `source` belongs to; None if `source` is a checkout."""
     if not (source / COPY_RECORD).exists():
         return None
     record = read_json(source / COPY_RECORD)
@@ -38,8 +38,8 @@ def copy_source(root: Path, folder: Path, study: str, seeds: int | None) -> Path
 
     study: a name or a path, as `load_study` takes it. One process at a time: Snakemake holds the folder's lock.
     """
-    named = root / "config" / "studies" / f"{study}.yaml"
-    study_file = named if named.is_file() else Path(study)
+    shipped = root / "config" / "studies" / f"{study}.yaml"
+    study_file = shipped if shipped.is_file() else Path(study)
     files = {f"study/{study_file.name}": study_file.read_bytes()}
     for part in PARTS:
         place = root / part
@@ -59,7 +59,7 @@ def copy_source(root: Path, folder: Path, study: str, seeds: int | None) -> Path
             for name, content in files.items():
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 (new / name).write_bytes(content)
-            # Paths of the configuration start at the root: whatever else is there is found through the copy too.
+            # Paths in the configuration start at the root, so everything else there must be reachable through the copy.
             for path in root.iterdir():
                 hidden, holds_copy = path.name.startswith("."), copy.is_relative_to(path.resolve())
                 if not hidden and not holds_copy and not (new / path.name).exists():

@@ -1,7 +1,7 @@
 """The hybrid objective L = a_rl * L_rl + a_ex * sum_t(w_t * l_t) / N: the loss, its parts, and objectives by name.
 
 A part is a frozen settings class with the formula as a method: no model, no optimizer, no input or output. torch is not
-imported here (tensors bring their own methods), so that a configuration is checked without loading it.
+imported here, as tensors bring their own methods: so a configuration is checked without it.
 """
 
 from chord.objectives.expert_losses import AnyExpertLoss, ExpertLoss, Nll, Shaped, SrftLoss

@@ -1,6 +1,6 @@
 """Expert losses l_t, per token of an expert trajectory.
 
-Adding one: write the class, add it to `AnyExpertLoss`.
+To add one, write the class and add it to `AnyExpertLoss`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import NonNegativeFloat, PositiveFloat
 
-from chord.objectives.parts import Choice, Part
+from chord.objectives.parts import OpenUnion, Part
 from chord.objectives.token_weights import ExpertTokens
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class ExpertLoss(Part):
     """A loss for each expert token."""
 
-    needs_group: ClassVar[bool] = False  # whether it takes the advantage that a row has in a group
+    needs_group: ClassVar[bool] = False  # whether it reads the advantage of a row in its group
 
     @abstractmethod
     def __call__(self, tokens: ExpertTokens) -> Tensor:
@@ -40,7 +40,7 @@ class Shaped(ExpertLoss):
     """l = -A f(p), f(p) = p / (p + gamma): the off-policy term of LUFFY (arXiv 2504.14945), gamma 0.1 there.
 
     The expert's own probability is taken as 1 and nothing is clipped. Without f it would be the importance-weighted
-    policy gradient; f gives tokens of small p more of it: its slope, gamma / (p + gamma)^2, is largest at p = 0.
+    policy gradient; f gives tokens of small p a larger one: its slope, gamma / (p + gamma)^2, is largest at p = 0.
     """
 
     name: Literal["shaped"] = "shaped"
@@ -57,7 +57,7 @@ class SrftLoss(ExpertLoss):
     """l = -sft e^-H log p - A p: both terms that SRFT (arXiv 2506.19767) has on a demonstration; sft is 0.5 there.
 
     H is the mean token entropy of the row, without gradient. The expert's own probability is taken as 1 and nothing is
-    clipped. The formula is second-hand, as that of the router `srft`, which it goes with.
+    clipped. The formula is second-hand, like that of the router `srft`, with which it is used.
     """
 
     name: Literal["srft"] = "srft"
@@ -69,4 +69,4 @@ class SrftLoss(ExpertLoss):
         return -self.sft * (-tokens.row_entropy).exp() * tokens.logp - tokens.advantage * tokens.logp.exp()
 
 
-AnyExpertLoss = Annotated[Nll | Shaped | SrftLoss, Choice("chord.expert_losses", ExpertLoss)]
+AnyExpertLoss = Annotated[Nll | Shaped | SrftLoss, OpenUnion("chord.expert_losses", ExpertLoss)]

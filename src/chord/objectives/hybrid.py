@@ -1,7 +1,7 @@
 """The loss as pure functions of tensors, L = a_rl * L_rl + a_ex * L_ex, and the objective that puts its parts together.
 
-Both terms are sums over tokens, divided by a count that is an argument: the token count of the whole optimizer step, of
-every micro-batch and rank. So the terms of micro-batches add up to those of the step, however its rows are split.
+Each term is a sum over tokens, divided by a count that is an argument: the token count of the whole optimizer step,
+over all micro-batches and ranks. So the terms of micro-batches add up to those of the step, however its rows are split.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def expert_loss(
     """L_SFT: w_t * l_t, summed over the mask, divided by count (paper, eq. 1; with the token weight phi, eq. 6).
 
     tokens: fields of (rows, tokens). mask: (rows, tokens), 1 or True at response tokens. count: response tokens of all
-    expert rows of the optimizer step. weight: gives w from these tokens; or w itself, (rows, tokens), where it depends
-    on tokens of other micro-batches. Returns a scalar.
+    expert rows of the optimizer step. weight: gives w from these tokens; or w itself, (rows, tokens), if it depends on
+    tokens of other micro-batches. Returns a scalar.
     """
     weights = weight.of_batch(tokens, mask) if isinstance(weight, TokenWeight) else weight
     return _share(weights * loss(tokens), mask, count)
@@ -61,7 +61,7 @@ def expert_loss(
 def hybrid_loss(rl: Tensor | float, expert: Tensor | float, a_rl: float, a_ex: float) -> Tensor:
     """L = a_rl * L_rl + a_ex * L_ex; with (a_rl, a_ex) = (1 - mu, mu) the paper's eq. 3.
 
-    rl, expert: scalars of `policy_loss` and `expert_loss`; 0.0 for a term that a micro-batch has no rows of.
+    rl, expert: scalars of `policy_loss` and `expert_loss`; 0.0 for a term of which a micro-batch has no rows.
     """
     return a_rl * rl + a_ex * expert
 
@@ -76,7 +76,7 @@ def divisors(tokens: Sequence[int], rows: Sequence[int], rule: Normalisation) ->
 
     tokens, rows: loss tokens and sequences of every micro-batch. One without tokens gets infinity: it adds nothing.
 
-    global: all tokens, so the split changes nothing (paper, eq. 1 and 2).
+    global: all tokens, so that the split changes nothing (paper, eq. 1 and 2).
     trinity: mean over the micro-batch's tokens, micro-batches weighted by their share of sequences (Trinity-RFT).
     ms_swift: mean over the micro-batch's tokens, micro-batches weighted equally (ms-swift).
     """
@@ -109,7 +109,7 @@ class Objective:
 
     @property
     def plugin_names(self) -> list[tuple[str, str]]:
-        """(group, name) of each part, as `chord.plugins` knows those that are installed ones."""
+        """(group, name) of each part, by which `chord.plugins` knows the installed ones."""
         parts = {
             "chord.schedules": self.schedule,
             "chord.token_weights": self.token_weight,

@@ -1,6 +1,6 @@
-"""Objectives by name, for Python: tests hold them equal to config/methods, with the steps of the study paper-math.
+"""Objectives by name, for Python. Tests compare them with config/methods and the steps of the study paper-math.
 
-The comments name the method's file where it is called otherwise, and the source where there is none.
+A comment names the method's file if it has another name, and the source if there is no file.
 """
 
 from chord.objectives.expert_losses import Shaped, SrftLoss

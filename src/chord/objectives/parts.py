@@ -1,4 +1,4 @@
-"""What all parts of the objective share, and how a configuration chooses one: our own by name, or an installed one."""
+"""The base class of all parts of the objective, and how a configuration chooses a part: ours, or an installed one."""
 
 from typing import Annotated, Any, Union, get_args
 
@@ -11,18 +11,18 @@ from chord.settings import Settings
 
 
 class Part(Settings):
-    """Settings of one part, with its formula as a method. `name` is the value by which YAML chooses the subclass."""
+    """Settings of one part, with its formula as a method. YAML chooses the subclass by its `name`."""
 
 
-class Choice:
-    """Marks a union of our own parts as open to plug-ins: Annotated[One | Power, Choice("chord.token_weights", ...)].
+class OpenUnion:
+    """Opens a union of our own parts to plug-ins: Annotated[One | Power, OpenUnion("chord.token_weights", ...)].
 
-    The plug-ins join when a settings class with such a field is made, and not when this package is imported, which they
-    import themselves. JSON schemas have our own parts only, so that they do not depend on what is installed.
+    Plug-ins join when a settings class with this annotation is built, not when this package is imported, because they
+    import it themselves. JSON schemas have our own parts only, so that they do not depend on what is installed.
     """
 
     def __init__(self, group: str, base: type[Part]):
-        """group: of entry points. base: the class that each part of the union is derived from."""
+        """group: of entry points. base: the class from which every part of the union is derived."""
         self.group = group
         self.base = base
 
@@ -33,7 +33,7 @@ class Choice:
             if name in parts:
                 raise UserError(f"plug-in {plugin}: chord has a part {name} of its own; expected another name")
             parts[name] = self._part(plugin)
-        return Union[tuple(parts.values())]  # noqa: UP007 - of a number of classes that is not known here
+        return Union[tuple(parts.values())]  # noqa: UP007 - how many classes there are is not known here
 
     def __get_pydantic_core_schema__(self, own: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return handler.generate_schema(Annotated[self.union(own), Field(discriminator="name")])
@@ -53,6 +53,6 @@ class Choice:
 
 
 def _name(part: type[Part]) -> Any:
-    """The default of the part's field `name`; None where it has no such field."""
+    """The default of the part's field `name`; None if it has no such field."""
     field = part.model_fields.get("name")
     return field.default if field else None

@@ -1,6 +1,6 @@
 """Routers: which expert rows a step reads, and whether these join the advantage groups of its rollouts.
 
-Adding one: write the class, add it to `AnyRouter`.
+To add one, write the class and add it to `AnyRouter`.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat
 
-from chord.objectives.parts import Choice, Part
+from chord.objectives.parts import OpenUnion, Part
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class Router(Part):
-    """Where the expert rows of a step come from."""
+    """Decides where the expert rows of a step come from."""
 
-    joins: ClassVar[bool] = False  # whether each is a member of the group of its prompt's rollouts
-    reads: ClassVar[Literal["experts", "traces"]] = "experts"  # the training rows that expert rows are of
+    joins: ClassVar[bool] = False  # whether each expert row is a member of the group of its prompt's rollouts
+    reads: ClassVar[Literal["experts", "traces"]] = "experts"  # the file of training rows
 
 
 class Separate(Router):
-    """Expert rows of prompts of their own, outside the groups; each term is divided by its own tokens (CHORD)."""
+    """Expert rows have prompts of their own, outside the groups; each term is divided by its own tokens (CHORD)."""
 
     name: Literal["separate"] = "separate"
 
@@ -41,13 +41,13 @@ class Joined(Router):
 
     joins: ClassVar[bool] = True
     reads: ClassVar[Literal["experts", "traces"]] = "traces"
-    reads_entropies: ClassVar[bool] = False  # those of rollouts, which not every engine knows
+    reads_entropies: ClassVar[bool] = False  # whether it needs the rollouts' entropies, which not every engine gives
 
     def advantages(self, rewards: Tensor, trace_rewards: Tensor, entropies: Tensor) -> tuple[Tensor, Tensor]:
-        """Reward less the mean over the group, its trace included; exactly 0 where all are equal.
+        """Reward minus the mean over the group, its trace included; exactly 0 if all are equal.
 
-        rewards: (groups, rollouts) of the rollouts; trace_rewards: (groups,); entropies: of each rollout, the mean over
-        its tokens, nats, (groups, rollouts). Returns the advantages of rollouts and traces.
+        rewards: (groups, rollouts) of the rollouts; trace_rewards: (groups,); entropies: (groups, rollouts), the
+        mean over each rollout's tokens, nats. Returns the advantages of rollouts and traces.
         """
         groups, rollouts = rewards.shape
         every = rewards.new_empty(groups, rollouts + 1)
@@ -56,14 +56,14 @@ class Joined(Router):
         if self.scale == "group":
             advantages = advantages / (every.std(1, keepdim=True) + 1e-4)
         differ = (every != every[:, :1]).any(1, keepdim=True)
-        advantages = advantages * differ  # of equal rewards the rounding of their mean would be left
+        advantages = advantages * differ  # otherwise the rounding of the mean of equal rewards remains
         return advantages[:, :-1], advantages[:, -1]
 
 
 class SrftRouter(Joined):
-    """As `joined`, but of a rollout positive * e^H where its reward is above 0, else -1 (SRFT, arXiv 2506.19767).
+    """As `joined`, but a rollout has the advantage positive * e^H if its reward is above 0, else -1 (arXiv 2506.19767).
 
-    H is the rollout's mean token entropy, without gradient. The formula is second-hand; SRFT's divisors were not seen.
+    H is the rollout's mean token entropy, without gradient. The formula is second-hand; SRFT's divisors are unknown.
     """
 
     name: Literal["srft"] = "srft"
@@ -72,9 +72,9 @@ class SrftRouter(Joined):
     reads_entropies: ClassVar[bool] = True
 
     def advantages(self, rewards: Tensor, trace_rewards: Tensor, entropies: Tensor) -> tuple[Tensor, Tensor]:
-        """Those of traces as in `joined`; those of rollouts depend on no other rollout."""
+        """The advantages of traces are those of `joined`; those of rollouts depend on no other rollout."""
         _, of_traces = super().advantages(rewards, trace_rewards, entropies)
         return (self.positive * entropies.exp()).where(rewards > 0.0, -1.0), of_traces
 
 
-AnyRouter = Annotated[Separate | Joined | SrftRouter, Choice("chord.routers", Router)]
+AnyRouter = Annotated[Separate | Joined | SrftRouter, OpenUnion("chord.routers", Router)]

@@ -1,9 +1,9 @@
-"""Schedules: from the optimizer step, and what the run has seen, to the weights (a_rl, a_ex) of the two losses.
+"""Schedules: the weights (a_rl, a_ex) of the two losses, from the optimizer step and from statistics of the run.
 
-`step` counts optimizer updates from 1, as the authors' code does (Trinity-RFT; ms-swift counts from 0). The weights of
-a step are asked for twice: before it, which decides whether there are rollouts, and again once these are judged. A plan
-asks for them before there is a run: a schedule that depends on what was seen then gives its best guess.
-Adding one: write the class, add it to `AnySchedule`.
+`step` counts optimizer updates from 1, as the authors' code does (Trinity-RFT; ms-swift counts from 0). The trainer
+reads the weights of a step twice: before it, to decide whether to sample rollouts, and again when these are judged. A
+plan reads them before there is a run: then a schedule that depends on statistics gives its best guess.
+To add one, write the class and add it to `AnySchedule`.
 """
 
 import math
@@ -13,16 +13,16 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from chord.objectives.parts import Choice, Part
+from chord.objectives.parts import OpenUnion, Part
 from chord.settings import Needs
 
 
 class RunStatistics(NamedTuple):
-    """What a schedule may look at. They are no state beside the run's log, which lies in the checkpoints."""
+    """What a schedule may read. It is no extra state: all of it comes from the run's log, which checkpoints hold."""
 
-    reward: float | None = None  # mean reward of the step's rollouts, of every rank; None before them
-    sft_norms: Sequence[float] = ()  # gradient norms, before clipping, of the steps so far at which a_rl was 0
-    draw: float | None = None  # uniform in [0, 1), of the seed and the step; None before there is a run
+    reward: float | None = None  # mean reward of the step's rollouts, over all ranks; None before there are any
+    sft_norms: Sequence[float] = ()  # gradient norms, before clipping, of the earlier steps with a_rl = 0
+    draw: float | None = None  # uniform in [0, 1), from the seed and the step; None before there is a run
 
 
 NO_STATISTICS = RunStatistics()
@@ -79,7 +79,7 @@ class Cosine(MuSchedule):
     """Linear warm-up from 0 to `peak`, then cosine decay to `valley`: CHORD-mu as the public code has it.
 
     The paper (v3) does not state the shape of the decay; Trinity-RFT and ms-swift share this function.
-    With warmup + decay of 0 or 1 that code gives `valley` from the first update on, and `peak` never: here an error.
+    With warmup + decay of 0 or 1 that code gives `valley` from the first update on, never `peak`; here it is an error.
     """
 
     name: Literal["cosine"] = "cosine"
@@ -147,14 +147,14 @@ class Free(Schedule):
 class RewardDriven(Schedule):
     """mu = threshold - mean reward of the step's rollouts, within [0, 1] (paper, appendix B.1 and Table 3).
 
-    The paper writes max(0, threshold - mean reward), which is above 1 where rewards reach -1: cut off here.
+    The paper writes max(0, threshold - mean reward), which is above 1 if rewards reach -1: we cut it off.
     """
 
     name: Literal["reward_driven"] = "reward_driven"
     threshold: float = Field(gt=0.0, lt=1.0)
 
     def weights(self, step: int, statistics: RunStatistics = NO_STATISTICS) -> tuple[float, float]:
-        """(a_rl, a_ex); without a reward those of a mean reward of 0, the largest mu unless rewards are negative."""
+        """(a_rl, a_ex). Without a reward: those of mean reward 0, the largest mu unless rewards are negative."""
         mu = min(max(0.0, self.threshold - (statistics.reward or 0.0)), 1.0)
         return 1.0 - mu, mu
 
@@ -162,8 +162,8 @@ class RewardDriven(Schedule):
 class Sasr(Schedule):
     """SFT for `warmup` steps; from then on each step is SFT with probability p, else GRPO (SASR, arXiv 2505.13026).
 
-    p = G / (G + gamma * G_warm), where G is the gradient norm of the last SFT step and G_warm that of the last step of
-    the warm-up. The formula is second-hand and was not checked against SASR's own text or code.
+    p = G / (G + gamma * G_warm). G is the gradient norm of the last SFT step, G_warm that of the last warm-up step.
+    The formula is second-hand; it was not checked against SASR's own text or code.
     """
 
     name: Literal["sasr"] = "sasr"
@@ -171,7 +171,7 @@ class Sasr(Schedule):
     gamma: PositiveFloat
 
     def weights(self, step: int, statistics: RunStatistics = NO_STATISTICS) -> tuple[float, float]:
-        """(a_rl, a_ex): (0, 1) or (1, 0); before there is a run, how often each is expected with G = G_warm."""
+        """(a_rl, a_ex): (0, 1) or (1, 0). Before there is a run, their expected values with G = G_warm."""
         if step <= self.warmup:
             return 0.0, 1.0
         if statistics.draw is None:
@@ -181,5 +181,5 @@ class Sasr(Schedule):
 
 
 AnySchedule = Annotated[
-    Constant | Linear | Cosine | Step | Free | RewardDriven | Sasr, Choice("chord.schedules", Schedule)
+    Constant | Linear | Cosine | Step | Free | RewardDriven | Sasr, OpenUnion("chord.schedules", Schedule)
 ]

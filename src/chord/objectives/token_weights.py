@@ -1,6 +1,6 @@
 """Token weights w_t of the expert loss, always without gradient.
 
-Adding one: write the class, add it to `AnyTokenWeight`.
+To add one, write the class and add it to `AnyTokenWeight`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeFloat
 
-from chord.objectives.parts import Choice, Part
+from chord.objectives.parts import OpenUnion, Part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,8 +20,8 @@ class ExpertTokens(NamedTuple):
     """What token weights and expert losses see of expert tokens: values of one shape, (rows, tokens) or (tokens,)."""
 
     logp: Tensor  # log-probability of the expert's token under the current policy, natural log
-    entropy: Tensor | None = None  # of the policy's distribution at that place, nats; without gradient
-    # Of the token's row, where a router joins it to a group:
+    entropy: Tensor | None = None  # of the policy's distribution at this token, nats; without gradient
+    # Values of the token's row, if a router joins it to a group:
     advantage: Tensor | None = None
     row_entropy: Tensor | None = None  # mean entropy of its tokens
 
@@ -29,16 +29,16 @@ class ExpertTokens(NamedTuple):
 class TokenWeight(Part):
     """A weight for each expert token."""
 
-    # Whether a token's weight depends on the step's other expert tokens. It is then given all of them at once, of every
-    # micro-batch and rank, which takes a forward pass of its own before the backward passes.
+    # Whether a token's weight depends on the step's other expert tokens. Then it gets the tokens of all micro-batches
+    # and ranks at once, which takes an extra forward pass before the backward passes.
     whole_batch: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, tokens: ExpertTokens) -> Tensor:
-        """w in the shape of the tokens; where `whole_batch`, these are all expert tokens of the step, (tokens,)."""
+        """w in the shape of the tokens; with `whole_batch` these are all expert tokens of the step, (tokens,)."""
 
     def of_batch(self, tokens: ExpertTokens, mask: Tensor) -> Tensor:
-        """w, (rows, tokens), where the tokens under the mask are all expert tokens of the step."""
+        """w, (rows, tokens), if the tokens under the mask are all expert tokens of the step."""
         if not self.whole_batch:
             return self(tokens)
         mask = mask.bool()
@@ -68,7 +68,7 @@ class Power(TokenWeight):
 
     def __call__(self, tokens: ExpertTokens) -> Tensor:
         logp = tokens.logp.detach()
-        # -expm1(logp) is 1-p without cancellation where p is close to 1.
+        # -expm1(logp) is 1-p without cancellation if p is close to 1.
         return logp.exp().pow(self.a) * (-logp.expm1()).clamp(min=0.0).pow(self.b)
 
 
@@ -88,7 +88,7 @@ class IsClip(TokenWeight):
 
 
 class EntropyTop(TokenWeight):
-    """w = 1 for the share of the step's expert tokens where the policy's entropy is highest, else 0.
+    """w = 1 for the share of the step's expert tokens with the policy's highest entropies, else 0.
 
     "Entropy Top" of the paper's Tables 4 and 5, with a share of 5 %. At least one token is chosen.
     """
@@ -100,7 +100,7 @@ class EntropyTop(TokenWeight):
 
     def __call__(self, tokens: ExpertTokens) -> Tensor:
         entropy = tokens.entropy.detach()
-        # Chosen by rank and not by a threshold: ties and rounding cannot change how many there are.
+        # The choice is by rank, not by a threshold, so that ties and rounding cannot change the number of tokens.
         chosen = entropy.topk(max(1, round(self.share * entropy.numel()))).indices
         return entropy.new_zeros(entropy.shape).index_fill(0, chosen, 1.0)
 
@@ -116,8 +116,10 @@ class EntropyNorm(TokenWeight):
     whole_batch: ClassVar[bool] = True
 
     def __call__(self, tokens: ExpertTokens) -> Tensor:
-        entropy = tokens.entropy.detach().clamp(min=0.0)  # rounding can leave less
-        return entropy / entropy.max().clamp(min=1e-8)  # all 0 where the policy is certain of every token
+        entropy = tokens.entropy.detach().clamp(min=0.0)  # rounding can give less
+        return entropy / entropy.max().clamp(min=1e-8)  # all 0 if the policy is certain of every token
 
 
-AnyTokenWeight = Annotated[One | Power | IsClip | EntropyTop | EntropyNorm, Choice("chord.token_weights", TokenWeight)]
+AnyTokenWeight = Annotated[
+    One | Power | IsClip | EntropyTop | EntropyNorm, OpenUnion("chord.token_weights", TokenWeight)
+]

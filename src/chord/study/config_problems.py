@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from chord.objectives.parts import Choice
+from chord.objectives.parts import OpenUnion
 from chord.settings import Settings
 from chord.study.yaml_files import CHOOSERS, merge
 
@@ -217,7 +217,7 @@ def _expected(field: FieldInfo | None) -> str:
 
 def _annotation(field: FieldInfo) -> Any:
     """The annotation of a field, including the parts of installed packages."""
-    choice = next((mark for mark in field.metadata if isinstance(mark, Choice)), None)
+    choice = next((mark for mark in field.metadata if isinstance(mark, OpenUnion)), None)
     return choice.union(field.annotation) if choice else field.annotation
 
 

@@ -1,7 +1,7 @@
-"""Tasks: how a row becomes a prompt and how a response is judged. Each is one object, a `Task`.
+"""Tasks: how a row becomes a prompt and how a response is judged. Each task is one object, a `Task`.
 
-A new one of our own is a module with its object and a line in `registry`. An installed package brings one by an entry
-point of the group `chord.tasks`. Neither torch nor transformers is imported here.
+To add one, write a module with its object and a line in `registry`. An installed package adds one by an entry point of
+the group `chord.tasks`. Neither torch nor transformers is imported here.
 """
 
 from collections.abc import Iterable, Iterator
@@ -54,20 +54,20 @@ def verdicts(items: Iterable[Item]) -> Iterator[Verdict]:
         places: dict[str, list[int]] = {}
         for place, (row, _, _) in enumerate(block):
             places.setdefault(_task_of(row).name, []).append(place)
-        judged: dict[int, Verdict] = {}
+        verdict_at: dict[int, Verdict] = {}
         for name, members in places.items():
-            judged.update(zip(members, find_task(name).verdicts(block[place] for place in members), strict=True))
-        yield from (judged[place] for place in range(len(block)))
+            verdict_at.update(zip(members, find_task(name).verdicts(block[place] for place in members), strict=True))
+        yield from (verdict_at[place] for place in range(len(block)))
 
 
 def official_correct(row: dict, text: str) -> bool | None:
-    """Whether a response is right as the authors of its benchmark read it; None where no such reading is known."""
+    """Whether a response is right by the extraction of its benchmark's authors; None if they published none."""
     official = _task_of(row).official
     return official(row, text) if official else None
 
 
 def fault(row: dict) -> str | None:
-    """Why no answer to this row could be judged, in words: its task cannot use its reference. None where it can."""
+    """Why no answer to this row can be judged: its task cannot use its reference. None if it can."""
     check = _task_of(row).check
     try:
         if check:
@@ -89,7 +89,7 @@ def judge_samples(
 
 
 def grading_record(names: Iterable[str]) -> dict[str, dict]:
-    """What verdicts depend on beside the code (a judge model), by task, for those tasks that have such a record."""
+    """What the verdicts of each task depend on in addition to its code (a judge model), if it has such a record."""
     tasks = {name: find_task(name) for name in sorted(set(names))}
     return {name: task.record() for name, task in tasks.items() if task.record}
 

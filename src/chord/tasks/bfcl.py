@@ -55,13 +55,13 @@ def render(turns: list[dict], functions: list[dict]) -> list[dict]:
 
 
 def judge(row: dict, text: str, truncated: bool) -> Verdict:
-    """1 or 0 by the first closed `<tool_call>` block, which must hold a list. Thinking is not looked at.
+    """1 or 0 by the first closed `<tool_call>` block, which must hold a list. Thinking is ignored.
 
-    Where no call is wanted, a reply without a readable one is right, also a plain sentence; `parsed` tells them apart.
-    A call in any layout that `call_layouts` reads is wrong there.
+    If no call is wanted, a reply without a readable call is right, even a plain sentence (`parsed` is False then), and
+    a call in any layout that `call_layouts` reads is wrong.
     """
     calls = _calls(text)
-    if calls is None and row["meta"]["category"].endswith("irrelevance") and _calls_anyhow(text, row):
+    if calls is None and row["meta"]["category"].endswith("irrelevance") and _calls_in_any_layout(text, row):
         return Verdict(WRONG, False, False, "call")
     right, reason = check(row["meta"]["functions"], json.loads(row["gold"]), calls or [], row["meta"]["category"])
     if calls is None and not right:
@@ -69,10 +69,10 @@ def judge(row: dict, text: str, truncated: bool) -> Verdict:
     return Verdict(CORRECT if right else WRONG, right, calls is not None, reason)
 
 
-def _calls_anyhow(text: str, row: dict) -> bool:
+def _calls_in_any_layout(text: str, row: dict) -> bool:
     try:
         return bool(calls_in(text, {function["name"] for function in row["meta"]["functions"]}))
-    except UserError:  # objects in no known layout: as a sentence to the rules
+    except UserError:  # objects in no known layout count as a sentence
         return False
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from chord.tasks.choice_cues import ALONE, STATED
-from chord.tasks.choice_statements import AMBIGUOUS, LETTERS, NO_OPTION, NO_SUCH_OPTION, Statement, statements
+from chord.tasks.choice_statements import AMBIGUOUS, LETTERS, NO_OPTION, NO_SUCH_OPTION, OptionStatement, statements
 from chord.tasks.choice_text import BOX, Options, boxed, content, split_boxes, strip_markup, texts_beside_label
 from chord.tasks.task import answer_part
 
@@ -84,7 +84,7 @@ def number(text: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def _show_boxes(part: str, boxes: list[str], options: Options, numbers: bool) -> tuple[str, list[Statement]]:
+def _show_boxes(part: str, boxes: list[str], options: Options, numbers: bool) -> tuple[str, list[OptionStatement]]:
     """Returns the text with the letter of each box in its place, and the statements of boxes and words.
 
     The letter must be there for the words around it.
@@ -100,7 +100,7 @@ def _show_boxes(part: str, boxes: list[str], options: Options, numbers: bool) ->
         replacement = f"({LETTERS[position]})" if kind in ("letter", "text") else _MATHEMATICS
         strength = {NO_SUCH_OPTION: NO_OPTION, UNREADABLE: STATED if any_number else IN_PASSING}.get(kind, STATED)
         problem = kind if position is None else None
-        in_boxes.append(Statement(length, length + len(replacement), strength, position, "boxed", problem))
+        in_boxes.append(OptionStatement(length, length + len(replacement), strength, position, "boxed", problem))
         parts.append(replacement)
         length += len(replacement)
     text = "".join(parts)
@@ -149,7 +149,7 @@ def read(text: str, options: Options, numbers: bool) -> tuple[int | None, str]:
     return None, UNREADABLE
 
 
-def _statements_alone(text: str, options: Options, numbers: bool) -> Iterator[Statement]:
+def _statements_alone(text: str, options: Options, numbers: bool) -> Iterator[OptionStatement]:
     """Yield a letter, with or without the text of its option, that is the whole response or its first or last line.
 
     If several lines begin with letters, the response lists the options, and none of them is a statement.
@@ -165,12 +165,12 @@ def _statements_alone(text: str, options: Options, numbers: bool) -> Iterator[St
             continue
         if position is not None or (kind == NO_SUCH_OPTION and is_one_line):
             start = 0 if place == 0 else len(text)
-            yield Statement(start, start, ALONE, position, "alone", kind if position is None else None)
+            yield OptionStatement(start, start, ALONE, position, "alone", kind if position is None else None)
 
 
-def _last_statement(text: str, in_order: list[Statement]) -> Statement | None:
+def _last_statement(text: str, in_order: list[OptionStatement]) -> OptionStatement | None:
     """The statement that is valid at the end; it has a problem if two differ and neither is retracted."""
-    current: Statement | None = None
+    current: OptionStatement | None = None
     for statement in in_order:
         between = text[max(current.end, statement.end - _FAR) : statement.end] if current else ""
         if current is None or statement.strength > current.strength or _TURNS.search(between):

@@ -14,7 +14,7 @@ NO_OPTION = -1  # the strength of a statement that names no option
 
 
 @dataclass(frozen=True)
-class Statement:
+class OptionStatement:
     """A statement about one option. start, end: its place in the text. position: of the option, from 0.
 
     The position is None if the statement has a `problem`.
@@ -84,7 +84,7 @@ _SHARED_BEFORE = re.compile(r"[A-Z]\W*(?:and|or|nor|[/&])\s*\W?$")
 _REST, _NEAR = 300, 120  # characters after and before a statement that may change it
 
 
-def statements(text: str, options: Options) -> Iterator[Statement]:
+def statements(text: str, options: Options) -> Iterator[OptionStatement]:
     """Yield the statements of a plain text, which has the letters of its boxes in parentheses; in any order."""
     lower = text.lower()
     if len(lower) != len(text):  # a few letters are longer in lower case
@@ -96,23 +96,23 @@ def statements(text: str, options: Options) -> Iterator[Statement]:
     for start, match in WITH_TEXT.matches(text, lower):
         position = LETTERS.index(match.group("letter").upper())
         if position in options.named(match.group("text")) and not _is_denied(text, start):
-            yield Statement(start, match.end(), STATED, position, "stated")
+            yield OptionStatement(start, match.end(), STATED, position, "stated")
     yield from _before_praise(text, options)
 
 
-def _after_cue(text: str, start: int, match: re.Match, strength: int, options: Options) -> Iterator[Statement]:
+def _after_cue(text: str, start: int, match: re.Match, strength: int, options: Options) -> Iterator[OptionStatement]:
     rest = text[match.end() : match.end() + _REST]
     if _QUESTION.match(rest) or _CONDITION.match(rest) or not _is_choice(match, rest, options):
         return
     line = rest.partition("\n")[0]
     matches = options.named(match.group("letter") + line) if line.strip(" .)") else []
     if len(matches) == 1:  # "E. coli" is an option, and not a letter
-        yield Statement(start, match.end(), strength, matches[0], "stated")
+        yield OptionStatement(start, match.end(), strength, matches[0], "stated")
     else:
         yield _of_letter(start, match, strength, options, _is_shared(match, rest, options))
 
 
-def _before_praise(text: str, options: Options) -> Iterator[Statement]:
+def _before_praise(text: str, options: Options) -> Iterator[OptionStatement]:
     """Yield statements such as "D is correct"."""
     for letter in _STANDS_ALONE.finditer(text):
         match = AFTER.match(text, letter.start())
@@ -135,13 +135,13 @@ def _before_praise(text: str, options: Options) -> Iterator[Statement]:
             yield _of_letter(start, match, NAMED, options, shared)
 
 
-def _of_letter(start: int, match: re.Match, strength: int, options: Options, shared: bool) -> Statement:
+def _of_letter(start: int, match: re.Match, strength: int, options: Options, shared: bool) -> OptionStatement:
     position = LETTERS.index(match.group("letter").upper())
     if position >= options.count:
-        return Statement(start, match.end(), NO_OPTION, None, "stated", NO_SUCH_OPTION)
+        return OptionStatement(start, match.end(), NO_OPTION, None, "stated", NO_SUCH_OPTION)
     if shared:
-        return Statement(start, match.end(), strength, None, "stated", AMBIGUOUS)
-    return Statement(start, match.end(), strength, position, "stated")
+        return OptionStatement(start, match.end(), strength, None, "stated", AMBIGUOUS)
+    return OptionStatement(start, match.end(), strength, position, "stated")
 
 
 def _is_choice(match: re.Match, rest: str, options: Options) -> bool:

@@ -1,6 +1,6 @@
-"""Training that cannot learn says so: what its log shows, for several steps in a row, and the likely cause.
+"""Diagnoses of training that cannot learn: what the log shows for several steps in a row, and the likely cause.
 
-All of it is read from the trainer's log, which lies in the checkpoints: a resumed run knows what a straight one does.
+All of it comes from the trainer's log, which lies in the checkpoints, so a resumed run gives the same diagnoses.
 """
 
 import logging
@@ -11,17 +11,17 @@ from typing import NamedTuple
 from transformers import TrainerCallback
 
 log = logging.getLogger(__name__)
-# Steps of pure RL in a row. A step without two different rewards has no gradient, so these are draws from one policy:
-# at the paper's size 1,280 of them. One that is right once in 300 tries is taken for hopeless once in 70 times.
+# Steps of pure RL in a row. A step without two different rewards has no gradient, so all their rollouts (1,280 at the
+# paper's size) come from one policy. A policy that is right once in 300 tries is called hopeless once in 70 times.
 STEPS = 5
-# What a step counts that learns from experts, too: they may yet teach what no rollout shows.
+# The weight of a step that also learns from experts, which may yet teach what no rollout shows.
 WITH_EXPERTS = 0.25
-VALIDATIONS = 5  # of a run without rollouts, after the start model's
+VALIDATIONS = 5  # in a row, of a run without rollouts; the start model's does not count
 NEARLY_ALL = 0.99
 
 
 class Facts(NamedTuple):
-    """What the messages name beside the log."""
+    """What the messages name in addition to the log."""
 
     max_response_tokens: int  # of rollouts
     max_validation_tokens: int
@@ -30,16 +30,16 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A symptom over steps in a row."""
+    """A symptom that lasted for several steps in a row."""
 
     symptom: str
     first: int  # step
     last: int
     message: str
-    hopeless: bool  # false: nothing left to learn
+    hopeless: bool  # False: there is nothing left to learn
 
     def values(self) -> dict:
-        """As a manifest has it."""
+        """The diagnosis as the manifest records it."""
         return {"symptom": self.symptom, "first_step": self.first, "last_step": self.last, "message": self.message}
 
 
@@ -47,27 +47,27 @@ Streak = list[dict]  # the log's lines of steps in a row that have rollouts
 
 
 def diagnoses(history: list[dict], facts: Facts) -> list[Diagnosis]:
-    """Every streak of a symptom that is long enough, in the order of the first steps.
+    """One diagnosis for every streak of a symptom that is long enough, in the order of the first steps.
 
     history: the trainer's log. Steps without rollouts (mu = 1) say nothing and break no streak. A streak of equal
-    rewards is not named beside what explains it.
+    rewards is left out if another diagnosis explains it.
     """
     rollouts = [line for line in history if line.get("rollouts")]
-    every = [
+    candidates = [
         Diagnosis(name, streak[0]["step"], streak[-1]["step"], tell(streak, facts), name != "solved")
         for name, (shows, tell) in SYMPTOMS.items()
         for streak in _streaks(rollouts, shows)
         if sum(WITH_EXPERTS if line["a_ex"] else 1.0 for line in streak) >= STEPS
     ]
     if not rollouts:
-        every += _endless_validations(history, facts)
-    explained = {step for one in every if one.symptom != "equal" for step in range(one.first, one.last + 1)}
-    distinct = [one for one in every if one.symptom != "equal" or not {one.first, one.last} <= explained]
+        candidates += _endless_validations(history, facts)
+    explained = {step for one in candidates if one.symptom != "equal" for step in range(one.first, one.last + 1)}
+    distinct = [one for one in candidates if one.symptom != "equal" or not {one.first, one.last} <= explained]
     return sorted(distinct, key=lambda one: one.first)
 
 
 def _streaks(lines: list[dict], shows: Callable[[dict, dict], bool]) -> Iterator[Streak]:
-    """Maximal runs of lines that show a symptom; it is asked of each line with the first of its streak."""
+    """Maximal runs of lines that show a symptom. shows: takes a line and the first line of its streak."""
     streak: Streak = []
     for line in lines:
         if shows(line, (streak or [line])[0]):
@@ -81,7 +81,7 @@ def _streaks(lines: list[dict], shows: Callable[[dict, dict], bool]) -> Iterator
 
 
 def _equal(line: dict, first: dict) -> bool:
-    """One and the same reward, in all groups and steps: groups that are flat at different heights do differ."""
+    """Whether all groups and steps have the same reward, and not each group a reward of its own."""
     return line["reward_low"] == line["reward_high"] == first["reward_low"] and line["right"] < 1.0
 
 
@@ -117,7 +117,7 @@ def _tell_solved(streak: Streak, _: Facts) -> str:
     return f"every response has been right {_for(streak)}, so RL has nothing left to learn: the prompts are too easy"
 
 
-# name -> (whether a line shows it, given the first line of its streak; what is said of a streak)
+# name -> (whether a line shows it, given the first line of its streak; the message about a streak)
 SYMPTOMS: dict[str, tuple[Callable[[dict, dict], bool], Callable[[Streak, Facts], str]]] = {
     "truncated": (lambda line, _: line["truncated"] == 1.0, _tell_truncated),
     "unparsed": (lambda line, _: line["unparsed"] >= NEARLY_ALL and line["truncated"] < 1.0, _tell_unparsed),
@@ -127,7 +127,7 @@ SYMPTOMS: dict[str, tuple[Callable[[dict, dict], bool], Callable[[Streak, Facts]
 
 
 def _endless_validations(history: list[dict], facts: Facts) -> Iterator[Diagnosis]:
-    """Of a run that samples in validation only."""
+    """Diagnoses of a run that samples in validation only."""
     lines = [line for line in history if line.get("validation_response_tokens") is not None and line["step"]]
     for streak in _streaks(lines, lambda line, _: line["validation_response_tokens"] >= facts.max_validation_tokens):
         if len(streak) >= VALIDATIONS:
@@ -147,12 +147,12 @@ def _share(streak: Streak, name: str) -> str:
 
 
 class WatchHopeless(TrainerCallback):
-    """Warns once of each diagnosis; with `stop` it saves and ends training at the first that is hopeless."""
+    """Warns once about each diagnosis; with `stop` it saves and ends training at the first hopeless one."""
 
     def __init__(self, facts: Facts, stop: bool):
         self.facts, self.stop = facts, stop
         self.warned: set[tuple[str, int]] = set()
-        self.stopped: Diagnosis | None = None  # what training was ended for
+        self.stopped: Diagnosis | None = None  # the reason why training was ended
 
     def on_log(self, args, state, control, **_):
         if not state.log_history or "train_runtime" in state.log_history[-1]:
@@ -170,5 +170,5 @@ class WatchHopeless(TrainerCallback):
 
 
 def _last_step(history: list[dict]) -> int:
-    """The last step that could show something: what is over is not said again."""
+    """The last step that could show a symptom. Streaks that ended earlier are not reported again."""
     return max((line["step"] for line in history if line.get("rollouts") or "validation_accuracy" in line), default=0)

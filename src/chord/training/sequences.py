@@ -1,23 +1,25 @@
-"""What an optimizer step reads: which rows, as token sequences, and the padded batches of a forward pass."""
+"""What an optimizer step reads: the choice of rows, their token sequences, and padded batches of these."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from chord.errors import UserError
 from chord.rollouts import encode_prompts
 from chord.rollouts.chat import response_ids
 
-IGNORED = -100  # label of tokens without loss, as torch and transformers have it
+IGNORED = -100  # the label of tokens without loss in torch and transformers
 
 
 def row_order(n_rows: int, count: int, seed: int) -> list[int]:
-    """The first `count` indices of an endless pass over `n_rows` rows, newly permuted in every epoch.
+    """The first `count` indices of an endless pass over `n_rows` rows, which has a new permutation in every epoch.
 
-    The rows of a step are a function of (seed, step) alone. So a resumed run needs no position, and every method of a
-    seed sees the same rows in the same order, whether or not its schedule uses them.
+    The rows of a step depend on (seed, step) alone. So a resumed run needs no position, and all methods with one seed
+    see the same rows in the same order, whether or not their schedules use them.
     """
     if n_rows < 1 <= count:
         raise ValueError("a stream needs at least one row")
@@ -35,7 +37,7 @@ class Sequence:
 
     prompt_ids: list[int]
     response_ids: list[int]
-    reward: float | None = None  # of an expert's response, by the verdict of its row
+    reward: float | None = None  # of an expert's response: the verdict of its row
 
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.response_ids)
@@ -47,6 +49,31 @@ class Sequence:
     @property
     def labels(self) -> list[int]:
         return [IGNORED] * len(self.prompt_ids) + self.response_ids
+
+
+def first_rows(rows: list[dict], count: int, path: Path) -> list[dict]:
+    """The first `count` expert rows of the file `path`; UserError if it has fewer."""
+    if len(rows) < count:
+        raise UserError(f"{path}: {len(rows)} expert rows; expected at least expert_set = {count}")
+    return rows[:count]
+
+
+def traces_of(prompts: list[dict], traces: list[dict], path: Path) -> list[dict]:
+    """The expert trajectories in the file `path`, in the order of their prompts; UserError if a prompt has none."""
+    by_id = {row["id"]: row for row in traces}
+    for prompt in prompts:
+        if prompt["id"] not in by_id:
+            raise UserError(f"{path}: no row {prompt['id']}; expected an expert trajectory for every RL prompt")
+        if "reward" not in by_id[prompt["id"]].get("verdict", {}):
+            raise UserError(f"{path}: row {prompt['id']}: verdict.reward: missing; expected the reward of its response")
+    return [by_id[prompt["id"]] for prompt in prompts]
+
+
+def check_lengths(sequences: list[Sequence], rows: list[dict], limit: int) -> None:
+    """Raise UserError if the model, which reads at most `limit` tokens, cannot read one of the expert rows."""
+    for sequence, row in zip(sequences, rows, strict=True):
+        if len(sequence) > limit:
+            raise UserError(f"expert row {row['id']}: {len(sequence)} tokens; expected at most the model's {limit}")
 
 
 def encode_experts(tokenizer: PreTrainedTokenizerBase, rows: list[dict]) -> list[Sequence]:

@@ -40,6 +40,7 @@ class SftTrainer(SFTTrainer):
 
     @staticmethod
     def config(stage: SftStage, world_size: int, **common) -> SFTConfig:
+        """TRL's arguments for this stage."""
         if problem := stage.divisibility_error(world_size):
             raise UserError(problem)
         return SFTConfig(
@@ -55,7 +56,7 @@ class SftTrainer(SFTTrainer):
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs:  # a step, neither the validation of the start model nor the closing summary
+        if "loss" in logs:  # the line of a step, not of the start model's validation nor the closing summary
             n, step = self.stage.expert_rows_per_step, self.state.global_step
             rows = [self.experts[i] for i in self.expert_order[(step - 1) * n : step * n]]
             logs |= {
@@ -69,6 +70,6 @@ class SftTrainer(SFTTrainer):
                 "expert_tokens": sum(len(row.response_ids) for row in rows),
                 "train_tokens": sum(map(len, rows)),
             }
-            # TRL's entropy is of the expert's tokens; in the curves entropy is of the policy's own samples.
+            # TRL's entropy is that of the expert's tokens; in the curves it is that of the policy's own samples.
             self._metrics["train"].pop("entropy", None)
         super().log(logs, start_time)

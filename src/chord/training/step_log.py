@@ -1,6 +1,7 @@
-"""The log of steps, and curves.csv made from it. The trainer's log lies in the checkpoints and so survives a kill."""
+"""What becomes of the log of steps: curves.csv and its sums. The checkpoints hold the log, so it survives a kill."""
 
 import csv
+import resource
 import time
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from transformers import Trainer, TrainerCallback
 
 from chord.io.files import atomic_path
 
-# TRL's and transformers' names for columns that we call otherwise (docs/architecture.md).
+# Columns of TRL and transformers that have another name here (docs/architecture.md).
 RENAMED = {"learning_rate": "lr"}
 COLUMNS = (
     "step epoch mu a_rl a_ex rl_loss expert_loss reward_mean reward_std zero_variance_groups entropy token_weight_mean "
@@ -16,7 +17,7 @@ COLUMNS = (
     "validation_accuracy validation_response_tokens generate_seconds score_seconds weigh_seconds "
     "backward_seconds step_seconds validation_seconds"
 ).split()
-# Beside them where an engine with weights of its own samples (chord.training.scale.sync).
+# Additional columns if an engine with weights of its own samples (chord.training.scale.sync).
 SYNC_COLUMNS = ("parity_mean", "parity_max", "rollout_drift", "sync_seconds")
 # Measured in time: the only columns that differ between a resumed and a straight run.
 CLOCK = tuple(column for column in (*COLUMNS, *SYNC_COLUMNS) if column.endswith("_seconds"))
@@ -41,9 +42,9 @@ class Clock(TrainerCallback):
 def curve_rows(
     log_history: list[dict], rows_per_step: int, rows_per_epoch: int, more: tuple[str, ...] = ()
 ) -> list[dict]:
-    """One dict a step with the known columns, step 0 being the start model; the closing summary is left out.
+    """One dict per step with the known columns; step 0 is the start model, and the closing summary is left out.
 
-    rows_per_step of the stage's training rows are used at each step, rows_per_epoch are one pass.
+    rows_per_step: the training rows that a step uses. rows_per_epoch: those of one pass over the data.
     """
     rows = []
     for line in log_history:
@@ -60,3 +61,25 @@ def write_curves(path: Path, rows: list[dict]) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)  # None becomes an empty field; floats are written with all their digits
+
+
+def run_result(curves: list[dict], delivered: int, expert_set: int) -> dict:
+    """What the run cost, which step's weights it delivers, and how many expert rows it could read."""
+
+    def total(column: str) -> float:
+        return sum(row[column] or 0 for row in curves)
+
+    return {
+        "steps": curves[-1]["step"],
+        "delivered_step": delivered,
+        "validation_accuracy": next(row["validation_accuracy"] for row in curves if row["step"] == delivered),
+        **{column: round(total(column)) for column in ("rollouts", "expert_rows", "expert_tokens", "train_tokens")},
+        "expert_set": expert_set,
+        # An expert row counts by the weight its loss had: sum over steps of a_ex * mean w.
+        "weighted_expert_rows": sum(
+            row["expert_rows"] * row["a_ex"] * row["token_weight_mean"] for row in curves if row["expert_rows"]
+        ),
+        "train_minutes": total("step_seconds") / 60.0,
+        "validation_minutes": total("validation_seconds") / 60.0,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
+    }

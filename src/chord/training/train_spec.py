@@ -1,4 +1,4 @@
-"""What a training job is told: one stage, its seed, how it is validated. No torch here: configurations check fast."""
+"""The specification of a training job: a stage, its seed, its validation. It needs no torch, to be checked fast."""
 
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal
@@ -34,7 +34,7 @@ OfExpertRows = Needs("reads_expert_rows", "mu above 0 at some step, and a router
 
 
 class Optimizer(Settings):
-    """AdamW at a constant rate after a linear warm-up. Betas are the paper's (A.1); its weight decay is unknown."""
+    """AdamW with a constant rate after a linear warm-up. Betas are the paper's (A.1); its weight decay is unknown."""
 
     lr: PositiveFloat
     warmup_steps: NonNegativeInt = Field(0, description="update n has rate lr * (n - 1) / warmup_steps until then")
@@ -44,7 +44,7 @@ class Optimizer(Settings):
 
 
 class Lora(Settings):
-    """Low-rank adapters on all linear layers of the decoder are trained, nothing else (arXiv 2106.09685).
+    """Trains low-rank adapters on all linear layers of the decoder and nothing else (arXiv 2106.09685).
 
     The result of a run is a whole model, with the adapters merged into its weights.
     """
@@ -54,7 +54,7 @@ class Lora(Settings):
 
 
 class StageSettings(Settings, ABC):
-    """What both kinds of stages have."""
+    """The settings of both kinds of stages."""
 
     optimizer: Optimizer
     lora: Lora | None = Field(None, description="train adapters in place of all weights; null: all weights")
@@ -62,7 +62,7 @@ class StageSettings(Settings, ABC):
     keep: Literal["last", "best"] = Field(description="which weights are the result: last, or best on validation")
     validate_every: PositiveInt = Field(description="steps between two validations")
     expert_set: Annotated[PositiveInt | None, OfExpertRows] = Field(
-        None, description="only the first so many expert rows; all when not given"
+        None, description="use only this number of expert rows, the first ones; null: all"
     )
 
     @property
@@ -73,7 +73,7 @@ class StageSettings(Settings, ABC):
     @property
     @abstractmethod
     def reads_expert_rows(self) -> bool:
-        """Whether it has steps of expert rows; where the router joins, they are one for each prompt instead."""
+        """Whether steps read a pool of expert rows; a router that joins reads one row for each prompt instead."""
 
 
 class SftStage(StageSettings):
@@ -97,7 +97,7 @@ class SftStage(StageSettings):
         return ("experts",)
 
     def divisibility_error(self, ranks: int) -> str | None:
-        """Which of its numbers of rows so many ranks cannot share equally, as a message; None where they can."""
+        """A message if this number of ranks cannot share the rows of a step equally; None if they can."""
         if self.expert_rows_per_step % (self.micro_batch_rows * ranks) == 0:
             return None
         return (
@@ -136,7 +136,7 @@ class HybridStage(StageSettings):
     router: Annotated[AnyRouter, OfExperts] = Separate()
     normalisation: Normalisation = "global"
     clip: Annotated[float, OfRollouts] = Field(
-        0.2, gt=0.0, lt=1.0, description="inactive: with one update a batch the ratio is 1"
+        0.2, gt=0.0, lt=1.0, description="inactive: with one update per batch the ratio is 1"
     )
     decoding: Annotated[Decoding | None, OfRollouts] = Field(None, description="needed where mu is ever below 1")
     generate_batch_rows: Annotated[PositiveInt | None, OfRollouts] = Field(
@@ -149,7 +149,7 @@ class HybridStage(StageSettings):
 
     @property
     def objective(self) -> Objective:
-        """The loss of the stage, without the data that it is taken over."""
+        """The loss of the stage."""
         return Objective(self.schedule, self.token_weight, self.expert_loss, self.router, self.clip)
 
     @property
@@ -167,7 +167,7 @@ class HybridStage(StageSettings):
         return ("prompts", self.router.reads) if self.uses_experts else ("prompts",)
 
     def divisibility_error(self, ranks: int) -> str | None:
-        """As of an SftStage."""
+        """See `SftStage`."""
         for key in ("prompts_per_step", "expert_rows_per_step"):
             if (getattr(self, key) or 0) % ranks:
                 return f"{key}: {getattr(self, key)} rows cannot be shared equally by {ranks} ranks"
@@ -175,7 +175,7 @@ class HybridStage(StageSettings):
 
     @property
     def expert_rows_of_a_step(self) -> int:
-        """Expert rows of a step at which they have weight, of all ranks; 0 where they never have."""
+        """Expert rows of all ranks in a step in which they have weight; 0 if they never have."""
         if not self.uses_experts:
             return 0
         return self.prompts_per_step if self.router.joins else self.expert_rows_per_step
@@ -224,7 +224,7 @@ class Validation(Settings):
 
 
 class TrainSpec(Settings):
-    """One run: a stage from a start model. The method's name is not in it: equal settings are equal runs."""
+    """One run: a stage from a start model. It lacks the method's name: equal settings are equal runs."""
 
     study_seed: int
     seed_index: NonNegativeInt

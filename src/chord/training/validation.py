@@ -1,6 +1,6 @@
-"""Validation during training: avg@k before the first step, every so many steps and after the last one.
+"""Validation during training: avg@k before the first step, at regular steps and after the last one.
 
-It has the prompts, the sampler and the verdicts of the final evaluation.
+Prompts, sampling and verdicts are those of the final evaluation.
 """
 
 import time
@@ -38,9 +38,9 @@ def accuracy(
 ) -> tuple[float, float]:
     """(avg@k, mean response tokens with the end token) of the engine's current weights.
 
-    The seeds do not contain the step, nor the method: all checkpoints of all methods of one seed index meet the same
-    noise. The difference between two checkpoints is then paired, the curve is smoother, and the best checkpoint is
-    chosen for its weights and less for a lucky draw.
+    The seeds depend on neither the step nor the method, so all checkpoints of all methods with one seed index get the
+    same noise: differences between checkpoints are paired, the curve is smoother, and the choice of the best checkpoint
+    depends less on a lucky draw.
     """
     seeds = [derive_seed(study_seed, seed_index, "validate", row["id"], sample) for row in rows for sample in range(k)]
     prompt_ids = [ids for ids in encode_prompts(tokenizer, rows) for _ in range(k)]
@@ -50,9 +50,9 @@ def accuracy(
 
 
 class OverRanks:
-    """Generation that the ranks share: each samples some of the prompts and gets the samples of all.
+    """An engine that divides the prompts among the ranks and gives every rank all samples.
 
-    So all ranks know the same accuracy, to the last bit, and decide alike which weights are the best.
+    So all ranks compute the same accuracy, to the last bit, and agree on the best weights.
     """
 
     def __init__(self, engine: Engine, ranks: PartialState):
@@ -60,15 +60,15 @@ class OverRanks:
         self.ranks = ranks
 
     def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
-        """As of `Engine`. Every rank calls it with the same arguments."""
-        first, every = self.ranks.process_index, self.ranks.num_processes
-        samples = gather_object(self.engine.generate(prompt_ids[first::every], seeds[first::every], decoding))
-        order = [i for rank in range(every) for i in range(rank, len(prompt_ids), every)]
+        """See `Engine`. Every rank calls it with the same arguments."""
+        rank, n_ranks = self.ranks.process_index, self.ranks.num_processes
+        samples = gather_object(self.engine.generate(prompt_ids[rank::n_ranks], seeds[rank::n_ranks], decoding))
+        order = [i for first in range(n_ranks) for i in range(first, len(prompt_ids), n_ranks)]
         return [sample for _, sample in sorted(zip(order, samples, strict=True), key=lambda pair: pair[0])]
 
 
 def best_step(log: list[dict]) -> int | None:
-    """The step of the highest validation accuracy after the start, the earliest of equals; log: lines or curve rows."""
+    """The step after the start with the highest validation accuracy, the earliest of equals. log: lines, or curves."""
     validated = [line for line in log if line["step"] and line.get("validation_accuracy") is not None]
     return max(validated, key=lambda line: line["validation_accuracy"])["step"] if validated else None
 
@@ -76,12 +76,12 @@ def best_step(log: list[dict]) -> int | None:
 class Validate(TrainerCallback):
     """Puts validation_accuracy, validation_response_tokens and validation_seconds into the step's log line.
 
-    With `best`, a folder `best-<step>` in it holds the weights of the best step so far; earlier ones go when a
-    checkpoint is marked as complete.
+    With `best`, its subfolder `best-<step>` holds the weights of the best step so far; earlier ones are deleted when
+    a checkpoint is marked as complete.
     """
 
     def __init__(self, trainer: Trainer, measure: Measure, every: int, best: Path | None):
-        """best: folder (the checkpoints') in which to keep the best weights; None keeps none."""
+        """best: the folder of checkpoints, in which to keep the best weights; None keeps none."""
         self.trainer = trainer
         self.measure = measure
         self.every = every
@@ -95,7 +95,7 @@ class Validate(TrainerCallback):
         if state.global_step % self.every and state.global_step != state.max_steps:
             return
         values = self._values()
-        # The trainer's log holds all earlier values, and the checkpoint holds the log: nothing to remember here.
+        # The trainer's log has all earlier values, and the checkpoint has the log, so nothing is remembered here.
         line = {"step": state.global_step, **values}
         if self.best and best_step([*state.log_history, line]) == state.global_step:
             model = self.trainer.accelerator.unwrap_model(self.trainer.model)

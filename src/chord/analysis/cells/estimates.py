@@ -125,10 +125,10 @@ def correct_for_many_tests(differences: list[dict]) -> None:
 
 def missing(spec: CellsSpec, benchmarks: list[BenchmarkScores]) -> list[dict]:
     """Expected runs without scores, so that the report can list them."""
-    found = []
+    gaps = []
     for benchmark in benchmarks:
         for method in spec.methods:
             seeds = sorted(set(spec.seeds) - benchmark.runs.get(method.name, {}).keys())
             if seeds:
-                found.append({"benchmark": benchmark.benchmark, "method": method.name, "seeds": seeds})
-    return found
+                gaps.append({"benchmark": benchmark.benchmark, "method": method.name, "seeds": seeds})
+    return gaps

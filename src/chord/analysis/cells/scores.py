@@ -40,20 +40,20 @@ class RunScores:
 
 
 def read_scores(path: Path) -> RunScores:
-    there = OFFICIAL in parquet.read_schema(path).names
-    table = parquet.read(path, columns=[*COLUMNS, OFFICIAL] if there else COLUMNS)
+    has_official = OFFICIAL in parquet.read_schema(path).names
+    table = parquet.read(path, columns=[*COLUMNS, OFFICIAL] if has_official else COLUMNS)
     try:
         chord = json.loads((table.schema.metadata or {})[b"chord"])
-        found = {key: chord[key] for key in METADATA} | {"decoding": chord["generate"]["spec"]["decoding"]}
+        record = {key: chord[key] for key in METADATA} | {"decoding": chord["generate"]["spec"]["decoding"]}
     except KeyError as error:
         raise UserError(f"{path}: metadata {error} is missing; expected a file written by `chord score`") from error
     frame = table.to_pandas()
     counts = frame.groupby("prompt_id")["sample"].agg(["size", "nunique"])
-    odd = counts[(counts["size"] != found["k"]) | (counts["nunique"] != found["k"])]
+    odd = counts[(counts["size"] != record["k"]) | (counts["nunique"] != record["k"])]
     if len(odd) or not len(counts):
         name = odd.index[0] if len(odd) else "no question at all"
-        raise UserError(f"{path}: expected {found['k']} different samples of each question; see {name}")
-    return RunScores(path=Path(path), frame=frame, **found)
+        raise UserError(f"{path}: expected {record['k']} different samples of each question; see {name}")
+    return RunScores(path=Path(path), frame=frame, **record)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class PerQuestion:
     """One metric of one run, (Q,) each."""
 
     value: Array  # over the k samples
-    noise: Array  # estimated variance of `value` from decoding alone; NaN where the samples do not tell it
+    noise: Array  # estimated variance of `value` from decoding alone; NaN for a single sample
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class BenchmarkScores:
         return (self.groups == group) | np.char.startswith(self.groups, f"{group}/")
 
     def measures(self) -> list[tuple[Measured, Measure]]:
-        """The metrics that every run has; undecided answers where there are any."""
+        """The metrics that every run has; `undecided` only if any run has undecided answers."""
         runs = [(method, seed) for method, seeds in self.runs.items() for seed in seeds]
         return [
             (metric, measure)
@@ -141,10 +141,10 @@ def _groups(scores: RunScores) -> pd.Series:
     groups = scores.frame.groupby("prompt_id", sort=True)["group"]
     if (groups.agg("nunique") != 1).any():
         raise UserError(f"{scores.path}: a question belongs to more than one group, or to none")
-    found = groups.first()
-    if (found == ALL).any() and (found != ALL).any():
+    first = groups.first()
+    if (first == ALL).any() and (first != ALL).any():
         raise UserError(f"{scores.path}: the group name {ALL!r} is taken by the mean over all questions")
-    return found
+    return first
 
 
 def _per_question(scores: RunScores) -> dict[str, PerQuestion]:

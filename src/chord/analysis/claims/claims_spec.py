@@ -45,7 +45,7 @@ class Change(Settings):
     column: Column = Field(description="column of curves.csv")
     of: Part
     minus: Part
-    before: float = Field(1.0, gt=0, le=1, description="highest and lowest are sought in this first share of training")
+    before: float = Field(1.0, gt=0, le=1, description="highest and lowest are those of this first share of training")
     log: bool = Field(False, description="difference of natural logarithms, that is the log of the ratio")
 
     @property
@@ -69,7 +69,7 @@ Statistic = Annotated[Difference | Change | Position, Field(discriminator="kind"
 
 
 class Test(Settings):
-    """A statement about one statistic that its 95 % interval can support or contradict."""
+    """A statement about one statistic, which the 95 % interval can support or contradict."""
 
     __test__ = False  # no test of pytest
 
@@ -112,9 +112,11 @@ class JudgedBenchmark(Settings):
 
 
 class ClaimsSpec(Settings):
-    """What of a study the claims are judged on."""
+    """The part of a study on which the claims are judged."""
 
-    methods: Annotated[tuple[ShownMethod, ...], Field(min_length=1)] = Field(description="whose runs are given")
+    methods: Annotated[tuple[ShownMethod, ...], Field(min_length=1)] = Field(
+        description="the methods whose runs are judged"
+    )
     elsewhere: tuple[ShownMethod, ...] = Field(
         (), description="the study's other methods, which `snakemake claims` judges"
     )
@@ -122,11 +124,11 @@ class ClaimsSpec(Settings):
 
 
 def read_claims(path: Path) -> ClaimsFile:
-    """The file, or a `UserError` with one line for each problem. (`chord check` also guesses what was meant.)"""
+    """Read the file; a `UserError` has one line for each problem. (`chord check` also guesses what was meant.)"""
     try:
         return ClaimsFile.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error
     except ValidationError as error:
-        lines = [f"{path}: {'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()]
+        lines = [f"{path}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
         raise UserError("\n".join(lines)) from error

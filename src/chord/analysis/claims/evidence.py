@@ -29,12 +29,12 @@ UNITS = {
 
 
 class NotMeasured(Exception):
-    """What the given runs lack, in words."""
+    """Says in words what the runs lack."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The runs that claims are judged on."""
+    """The runs on which claims are judged."""
 
     scores: dict[str, BenchmarkScores]  # benchmark -> scores
     curves: dict[str, dict[int, RunCurves]]  # method -> seed index -> curves
@@ -42,7 +42,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Measurement:
-    """`value.detectable` is the smallest true distance from the margin that is found with 80 % power."""
+    """`value.detectable` is the smallest true distance from the margin that is detected with 80 % power."""
 
     value: intervals.PairedDifference
     n_seeds: int
@@ -63,10 +63,10 @@ def difference(statistic: Difference, evidence: Evidence, benchmark: str) -> Mea
     runs = scores.runs if scores else {}
     seeds = _common_seeds(statistic.methods, runs, f"scores on {benchmark}")
     values, reference = (scores.matrix(statistic.metric, method, seeds) for method in statistic.methods)
-    found = intervals.paired_difference(
+    interval = intervals.paired_difference(
         values, reference, intervals.strata(scores.groups), share=METRICS[statistic.metric].share
     )
-    return Measurement(found, len(seeds), values.shape[1])
+    return Measurement(interval, len(seeds), values.shape[1])
 
 
 def of_curves(statistic: Change | Position, evidence: Evidence) -> Measurement:
@@ -81,8 +81,8 @@ def of_curves(statistic: Change | Position, evidence: Evidence) -> Measurement:
 
 def change(statistic: Change, runs: list[RunCurves]) -> Array:
     """(S,) one part of the curve minus another, or the log of their ratio; runs of one method."""
-    found = _curve(runs, statistic.column)
-    of, minus = (level(found, part, statistic.before) for part in (statistic.of, statistic.minus))
+    values = _curve(runs, statistic.column)
+    of, minus = (level(values, part, statistic.before) for part in (statistic.of, statistic.minus))
     if not statistic.log:
         return of - minus
     if min(of.min(), minus.min()) <= 0:
@@ -95,39 +95,38 @@ def position(statistic: Position, runs: list[RunCurves]) -> Array:
 
     The expert's length is the mean over the expert rows that the run itself read.
     """
-    found = _curve(runs, "validation_response_tokens")
+    values = _curve(runs, "validation_response_tokens")
     totals = [[np.nansum(run.columns[name]) for name in ("expert_tokens", "expert_rows")] for run in runs]
     tokens, rows = np.array(totals).T
     if not rows.all():
         raise NotMeasured(f"{runs[0].method}: it reads no expert rows, so their length is unknown")
-    start = level(found, "start")
+    start = level(values, "start")
     distance = tokens / rows - start
     if np.abs(distance).min() < 1:
         raise NotMeasured(f"{runs[0].method}: expert and start model write equally long")
-    return (level(found, statistic.of) - start) / distance
+    return (level(values, statistic.of) - start) / distance
 
 
-def level(found: Curve, part: Part, before: float = 1.0) -> Array:
+def level(line: Curve, part: Part, before: float = 1.0) -> Array:
     """(S,) the height of a part of the curve in each run.
 
     start: the first point, which is the start model (validated, or sampled from before the first update). end: mean
-    over the last tenth of training. highest, lowest: where the curve is so after its start, within the first share
-    `before` of training. To find the place in the run itself would take noise for a peak, as the extreme of several
-    noisy points lies beyond every true one; so it is found in the mean of the other runs. (One run has no others, but
-    no interval either.)
+    over the last tenth of training. highest, lowest: the extreme after the start, within the first share `before` of
+    training. Its place is taken from the mean of the other runs: in the run itself noise would look like a peak, as the
+    extreme of several noisy points lies beyond every true one. (A single run has no others, but no interval either.)
     """
-    x, values = found.x, found.values
+    x, values = line.x, line.values
     if part == "start":
         return values[:, 0]
     if part == "end":
         return values[:, x >= (1 - LAST) * x[-1]].mean(axis=1)
-    sought = values[:, (x > x[0]) & (x <= before * x[-1])]
-    if not sought.shape[1]:
+    candidates = values[:, (x > x[0]) & (x <= before * x[-1])]
+    if not candidates.shape[1]:
         raise NotMeasured(f"no point of the curve after its start in the first {100 * before:g} % of training")
-    n_seeds = len(sought)
-    others = (sought.sum(axis=0) - sought) / (n_seeds - 1) if n_seeds > 1 else sought
+    n_seeds = len(candidates)
+    others = (candidates.sum(axis=0) - candidates) / (n_seeds - 1) if n_seeds > 1 else candidates
     place = others.argmax(axis=1) if part == "highest" else others.argmin(axis=1)
-    return sought[np.arange(n_seeds), place]
+    return candidates[np.arange(n_seeds), place]
 
 
 def _curve(runs: list[RunCurves], column: str) -> Curve:

@@ -6,13 +6,13 @@ from pathlib import Path
 import jinja2
 
 TEMPLATE = Path(__file__).with_name("fragment.html.j2")
-# What the file says of the claims' commit and the runs (docs/architecture.md, `before_runs`).
+# Whether the claims' commit came before the runs (docs/architecture.md, `before_runs`).
 BEFORE = {
     True: "Every run was made by code that has this commit among its ancestors: claims came before results.",
     False: "Not every run was made by code that has this commit among its ancestors.",
     None: "Whether this was before the runs cannot be told from git.",
 }
-AIR = 1.15  # the picture reaches this much further than what it shows
+AIR = 1.15  # how far the picture reaches beyond its content
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class Picture:
 
 def claims_html(record: dict) -> str:
     """The fragment that the report shows. record: the content of claims.json."""
-    judged = [
+    claims = [
         claim | {"tests": [test | {"picture": picture(test)} for test in claim["tests"]]} for claim in record["claims"]
     ]
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(claims=record, judged=judged, when=BEFORE[record["before_runs"]])
+    return template.render(claims=record, judged=claims, when=BEFORE[record["before_runs"]])
 
 
 def picture(test: dict) -> Picture | None:
-    """None where there is no interval."""
+    """The picture of a test; None if the test has no interval."""
     low, high, estimate, margin = (test[key] for key in ("low", "high", "estimate", "margin"))
     if low is None or high is None:
         return None

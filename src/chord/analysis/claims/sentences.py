@@ -1,4 +1,4 @@
-"""Claims in words: what a test measures, what it needs and what was found; and the table of all of them."""
+"""Claims in words: what a test measures, what it needs and what it has shown; and the table of all of them."""
 
 import math
 from typing import Any

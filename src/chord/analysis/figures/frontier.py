@@ -1,8 +1,8 @@
 """The compute frontier: a method's validation accuracy against all tokens spent on it, those of its start included.
 
 A point stands for one validation: x is the tokens (trained and generated, see `costs`) that led to these weights, y
-their accuracy, both averaged over seeds at the same optimizer step. A run that starts from another's result goes on
-where that run had delivered it, so what the start cost is on the same axis as what came of it.
+their accuracy, both averaged over seeds at the same optimizer step. A run that starts from another run's result begins
+at the tokens which that result has cost, so the cost of the start is on the same axis as its effect.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from chord.analysis.tables.costs import Run, chains_of_runs, tokens_before, toke
 from chord.errors import UserError
 
 END_SIZE = 8  # points
-# Where a name may stand beside its point: offset in points, alignment.
+# Where a name can be placed beside its point: offset in points, alignment.
 SIDES = tuple(
     (x, y, horizontal, vertical)
     for distance in (8, 16, 26, 38)
@@ -40,7 +40,7 @@ SIDES = tuple(
 
 @dataclass(frozen=True)
 class Frontier:
-    """One method: the line of its own run, and the way of its start there (x and mean y), which other lines share."""
+    """One method: the line of its own run, and the line (x, mean y) of its start, which other methods may share."""
 
     own: Curve
     lead: tuple[tuple[float, float], ...]
@@ -55,18 +55,20 @@ def frontier(runs: dict[str, dict[int, Run]], chain: Sequence[str], column: str)
     if len(chain) == 1:
         return Frontier(own, ())
     start = frontier({name: {seed: runs[name][seed] for seed in chains} for name in chain[:-1]}, chain[:-1], column)
-    # As far as every seed's start went; from there to where this run begins is a straight line.
+    # As far as every seed's start went; a straight line leads from there to where this run begins.
     delivered = min(links[-2].delivered_step for links in chains.values())
     steps = curve([links[-2].curves for links in chains.values()], "step", column).x
-    way = zip(start.own.x[steps <= delivered], start.own.mean[steps <= delivered], strict=True)
-    return Frontier(own, (*start.lead, *((float(x), float(y)) for x, y in way), (float(own.x[0]), float(own.mean[0]))))
+    points = zip(start.own.x[steps <= delivered], start.own.mean[steps <= delivered], strict=True)
+    return Frontier(
+        own, (*start.lead, *((float(x), float(y)) for x, y in points), (float(own.x[0]), float(own.mean[0])))
+    )
 
 
 def _over_tokens(chains: list[list[Run]], column: str) -> Curve:
     """The last runs of the chains, lined up at the optimizer steps that all have; x is their mean tokens there."""
     runs = [_with_tokens(chain) for chain in chains]
-    found, tokens = curve(runs, "step", column), curve(runs, "step", "tokens")
-    return Curve(tokens.mean[np.isin(tokens.x, found.x)], found.values, found.seeds)
+    values, tokens = curve(runs, "step", column), curve(runs, "step", "tokens")
+    return Curve(tokens.mean[np.isin(tokens.x, values.x)], values.values, values.seeds)
 
 
 def _with_tokens(chain: list[Run]) -> RunCurves:
@@ -82,16 +84,16 @@ def draw_frontier(
     titles: Mapping[str, str],
     chains: Mapping[str, Sequence[str]],
 ) -> Drawing:
-    """One line for each method over all tokens spent on it, named where it ends. runs: method -> seed index -> run."""
+    """One line per method over all tokens spent on it, with its name at the end. runs: method -> seed index -> run."""
     (panel,) = definition.panels
     look = looks(titles)
-    found = {method: frontier(runs, chains[method], panel.column) for method in titles}
-    unit, unit_name = _token_unit(max(item.own.x[-1] for item in found.values()))
+    frontiers = {method: frontier(runs, chains[method], panel.column) for method in titles}
+    unit, unit_name = _token_unit(max(item.own.x[-1] for item in frontiers.values()))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.6, 4.6), layout="constrained")
         axis = figure.subplots()
         names, ends = [], []
-        for method, item in found.items():
+        for method, item in frontiers.items():
             own = Curve(item.own.x / unit, item.own.values * 100.0, item.own.seeds)
             x, y = float(own.x[-1]), float(own.mean[-1])
             colour = look[method].colour
@@ -112,7 +114,7 @@ def draw_frontier(
         title_of(definition),
         "Every token that led to these weights, trained or generated in rollouts; a method that starts from another's"
         " result goes on where that was delivered (thin line, open circle). Large markers: the last step.",
-        seeds_note({len(item.own.seeds) for item in found.values()}),
+        seeds_note({len(item.own.seeds) for item in frontiers.values()}),
     ]
     return Drawing(figure, " ".join(parts), " ".join([f"{definition.title}.", *ends]))
 
@@ -137,25 +139,25 @@ def _token_unit(most: float) -> tuple[float, str]:
 
 
 def _place(figure: Figure, axis: Axes, names: Sequence[Annotation]) -> None:
-    """Put each name on that side of its point where it covers least: ends and names first, then lines."""
+    """Put each name on the side of its point where it covers the fewest ends and names, and then the least of lines."""
     figure.draw_without_rendering()
-    lines = np.concatenate([_dense(axis.transData.transform(drawn.get_xydata())) for drawn in axis.get_lines()])
-    taken = [Bbox([end, end]).padded(END_SIZE) for end in axis.transData.transform([name.xy for name in names])]
+    lines = np.concatenate([_dense(axis.transData.transform(part.get_xydata())) for part in axis.get_lines()])
+    occupied = [Bbox([end, end]).padded(END_SIZE) for end in axis.transData.transform([name.xy for name in names])]
 
-    def covered(name: Annotation, side: tuple[float, float, str, str]) -> tuple[int, int]:
+    def overlaps(name: Annotation, side: tuple[float, float, str, str]) -> tuple[int, int]:
         _move(name, side)
         box = _box(name)
         outside = box.x1 > figure.bbox.x1 or box.y1 > axis.bbox.y1 or box.y0 < axis.bbox.y0
         inside = (lines > box.min).all(axis=1) & (lines < box.max).all(axis=1)
-        return sum(box.overlaps(other) for other in taken) + outside, int(inside.sum())
+        return sum(box.overlaps(other) for other in occupied) + outside, int(inside.sum())
 
     for name in sorted(names, key=lambda name: -name.xy[0]):
-        _move(name, min(SIDES, key=lambda side, name=name: covered(name, side)))
-        taken.append(_box(name))
+        _move(name, min(SIDES, key=lambda side, name=name: overlaps(name, side)))
+        occupied.append(_box(name))
 
 
 def _box(name: Annotation) -> Bbox:
-    return Text.get_window_extent(name).padded(2)  # an annotation's own counts the line to its point
+    return Text.get_window_extent(name).padded(2)  # an annotation's own extent includes the line to its point
 
 
 def _dense(points: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A comparison over two axes as maps: a number in every place, one value of the axes per row and per column.
+"""A comparison over two axes as maps: a number in every place, and one value of an axis per row and per column.
 
 Above, the differences from each reference in the same column, all on one scale of colours around 0. Below, what these
 are differences of: the accuracy of every method, references included; and the length of its responses. Benchmarks
@@ -22,15 +22,15 @@ from chord.analysis.specs import ALL, FigureSpec, Grid, Metric
 from chord.analysis.tables.wording import MARK, SIGNIFICANT, number, span
 from chord.errors import UserError
 
-DIFFERENCES, LEVELS = "RdBu", "cividis"  # red: worse, blue: better; both can be told apart by the colour-blind
-SHORTEST_SCALE = 0.01  # a map without differences does not turn noise into full colours
+DIFFERENCES, LEVELS = "RdBu", "cividis"  # red: worse, blue: better; the colour-blind can distinguish both
+SHORTEST_SCALE = 0.01  # so that a map without differences does not show noise in full colours
 PLACE = (0.78, 0.36)  # inches
 LEVEL_TITLES: dict[Metric, str] = {"accuracy": "Accuracy, %", "response_tokens": "Response length, tokens"}
 
 
 @dataclass(frozen=True)
 class Map:
-    """rows[row][column], from the bottom and from the left: a cell or a difference each, None where there is none."""
+    """rows[row][column], from the bottom and from the left: a cell, a difference, or None."""
 
     title: str
     metric: Metric
@@ -44,17 +44,17 @@ class Map:
 
 
 def maps(grid: Grid, benchmark: str, cells: list[dict], differences: list[dict]) -> list[Map]:
-    """Those of one benchmark, from the top. cells, differences: the rows of its comparison."""
-    whole = (benchmark, ALL)
-    levels = {(row["method"], row["metric"]): row for row in cells if (row["benchmark"], row["group"]) == whole}
+    """The maps of one benchmark, from the top. cells, differences: the rows of its comparison."""
+    questions = (benchmark, ALL)
+    levels = {(row["method"], row["metric"]): row for row in cells if (row["benchmark"], row["group"]) == questions}
     pairs = {
         (row["method"], row["reference"]): row
         for row in differences
-        if (row["benchmark"], row["group"], row["metric"]) == (*whole, "accuracy")
+        if (row["benchmark"], row["group"], row["metric"]) == (*questions, "accuracy")
     }
     rows = list(zip(*grid.methods, strict=True))
-    named = {reference.title: reference.methods for reference in grid.references}
-    named |= {f"{grid.title}, {label}": methods for label, methods in zip(grid.rows.labels, rows, strict=True)}
+    levels_of = {reference.title: reference.methods for reference in grid.references}
+    levels_of |= {f"{grid.title}, {label}": methods for label, methods in zip(grid.rows.labels, rows, strict=True)}
     against = [
         Map(
             f"{grid.title} minus {reference.title}, accuracy in points",
@@ -66,7 +66,13 @@ def maps(grid: Grid, benchmark: str, cells: list[dict], differences: list[dict])
         for reference in grid.references
     ]
     return against + [
-        Map(title, metric, [[levels.get((name, metric)) for name in row] for row in named.values()], list(named), False)
+        Map(
+            title,
+            metric,
+            [[levels.get((name, metric)) for name in row] for row in levels_of.values()],
+            list(levels_of),
+            False,
+        )
         for metric, title in LEVEL_TITLES.items()
     ]
 
@@ -76,17 +82,17 @@ def draw_grid(spec: FigureSpec, cells: list[dict], differences: list[dict]) -> D
     if spec.grid is None or not spec.columns:
         raise UserError(f"{spec.name}: expected a grid and the columns of benchmarks in its specification")
     grid = spec.grid
-    shown = [maps(grid, column.benchmark, cells, differences) for column in spec.columns]
-    heights = [len(panel.rows) for panel in shown[0]]
+    columns = [maps(grid, column.benchmark, cells, differences) for column in spec.columns]
+    heights = [len(panel.rows) for panel in columns[0]]
     places = len(grid.columns.labels)
-    width = len(shown) * max(places, 4) * PLACE[0] + 2.6
+    width = len(columns) * max(places, 4) * PLACE[0] + 2.6
     with mpl.rc_context(STYLE | {"axes.grid": False, "axes.spines.left": False, "axes.spines.bottom": False}):
         figure = Figure(figsize=(width, sum(heights) * PLACE[1] + 0.45 * len(heights) + 0.7), layout="constrained")
-        axes = figure.subplots(len(heights), len(shown), sharex=True, squeeze=False, height_ratios=heights)
-        signed = [panel.values for panels in shown for panel in panels if panel.signed]
+        axes = figure.subplots(len(heights), len(columns), sharex=True, squeeze=False, height_ratios=heights)
+        signed = [panel.values for panels in columns for panel in panels if panel.signed]
         largest = np.nanmax(np.abs(signed), initial=SHORTEST_SCALE) if signed else SHORTEST_SCALE
         scale = Normalize(-largest, largest)
-        for panels, column, axis_column in zip(shown, spec.columns, axes.T, strict=True):
+        for panels, column, axis_column in zip(columns, spec.columns, axes.T, strict=True):
             for panel, axis in zip(panels, axis_column, strict=True):
                 colours = mpl.colormaps[DIFFERENCES if panel.signed else LEVELS]
                 _draw_map(axis, panel, f"{column.title}: {panel.title}", colours, scale if panel.signed else None)
@@ -96,7 +102,7 @@ def draw_grid(spec: FigureSpec, cells: list[dict], differences: list[dict]) -> D
             points = ScalarMappable(Normalize(100 * scale.vmin, 100 * scale.vmax), DIFFERENCES)
             bar = figure.colorbar(points, ax=axes[: len(grid.references)], label="points", pad=0.01)
             bar.outline.set_visible(False)
-    return Drawing(figure, _caption(spec, cells), _alt(spec, shown))
+    return Drawing(figure, _caption(spec, cells), _alt(spec, columns))
 
 
 def _draw_map(axis: Axes, panel: Map, title: str, colours: Colormap, scale: Normalize | None) -> None:
@@ -134,10 +140,10 @@ def _caption(spec: FigureSpec, cells: list[dict]) -> str:
     )
 
 
-def _alt(spec: FigureSpec, shown: list[list[Map]]) -> str:
+def _alt(spec: FigureSpec, columns: list[list[Map]]) -> str:
     """The accuracies, row by row."""
     lines = []
-    for panels, column in zip(shown, spec.columns, strict=True):
+    for panels, column in zip(columns, spec.columns, strict=True):
         (accuracy,) = (panel for panel in panels if panel.metric == "accuracy" and not panel.signed)
         for label, row in zip(accuracy.labels, accuracy.rows, strict=True):
             values = ", ".join("none" if item is None else number(item["estimate"], "accuracy") for item in row)

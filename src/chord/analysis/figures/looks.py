@@ -40,7 +40,7 @@ class Look:
 
 
 LOOKS = tuple(Look(*parts) for parts in zip(COLOURS, DASHES, MARKERS, strict=True))
-# The paper's methods keep their look from figure to figure; two that no figure of it shows together may share one.
+# The paper's methods keep their look from figure to figure; two that never meet in one of its figures may share one.
 OWN = {
     "rl": 0, "sft_best_rl": 1, "chord_mu": 2, "chord_phi": 3, "sft_best": 4, "sft_light": 5, "sft_light_rl": 6,
     "mu_0.5": 1, "mu_0.1": 4, "mix_is": 5, "mu_0.02": 6,
@@ -49,40 +49,40 @@ OWN = {
 
 
 def looks(methods: Iterable[str]) -> dict[str, Look]:
-    """A look for each method: its own, under every protocol, or a free one; more than seven repeat them in order."""
-    found: dict[str, Look] = {}
+    """A look for each method: its own, under every protocol, or a free one. Beyond seven methods, looks repeat."""
+    own: dict[str, Look] = {}
     methods = list(methods)
     for method in methods:
         name = method.partition("@")[0]  # chord_mu@paper
-        if name in OWN and LOOKS[OWN[name]] not in found.values():
-            found[method] = LOOKS[OWN[name]]
-    free = [look for look in LOOKS if look not in found.values()] or list(LOOKS)
-    rest = [method for method in methods if method not in found]
-    return found | {method: free[i % len(free)] for i, method in enumerate(rest)}
+        if name in OWN and LOOKS[OWN[name]] not in own.values():
+            own[method] = LOOKS[OWN[name]]
+    free = [look for look in LOOKS if look not in own.values()] or list(LOOKS)
+    rest = [method for method in methods if method not in own]
+    return own | {method: free[i % len(free)] for i, method in enumerate(rest)}
 
 
 class Drawing(NamedTuple):
     figure: Figure
     caption: str
-    alt: str  # what a reader who cannot see it should know
+    alt: str  # the text for a reader who cannot see it
 
 
-def band(axis: Axes, found: Curve, look: Look, alpha: float = 0.15) -> None:
-    if found.deviation is not None:
-        low, high = found.mean - found.deviation, found.mean + found.deviation
-        axis.fill_between(found.x, low, high, color=look.colour, alpha=alpha, linewidth=0)
+def band(axis: Axes, values: Curve, look: Look, alpha: float = 0.15) -> None:
+    if values.deviation is not None:
+        low, high = values.mean - values.deviation, values.mean + values.deviation
+        axis.fill_between(values.x, low, high, color=look.colour, alpha=alpha, linewidth=0)
 
 
-def line(axis: Axes, found: Curve, look: Look, title: str) -> None:
+def line(axis: Axes, values: Curve, look: Look, title: str) -> None:
     axis.plot(
-        found.x,
-        found.mean,
+        values.x,
+        values.mean,
         color=look.colour,
         linestyle=look.dashes,
         linewidth=1.7,
         marker=look.marker,
         markersize=4.5,
-        markevery=max(1, len(found.x) // 12),
+        markevery=max(1, len(values.x) // 12),
         label=title,
     )
 

@@ -1,4 +1,4 @@
-"""Training curves of many runs, lined up: for each method one column over steps (or epochs), a row for each seed."""
+"""Training curves of many runs, lined up: per method one column of them over steps (or epochs), a row for each seed."""
 
 import csv
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RunCurves:
-    """curves.csv of one run; nan where a value does not exist at that step."""
+    """curves.csv of one run; nan if a step has no such value."""
 
     path: Path
     method: str
@@ -42,7 +42,7 @@ class Curve:
 
     @property
     def deviation(self) -> Array | None:
-        """Standard deviation over seeds; none with one seed."""
+        """The standard deviation over seeds; None for a single seed."""
         return self.values.std(axis=0, ddof=1) if len(self.seeds) > 1 else None
 
 

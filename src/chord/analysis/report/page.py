@@ -1,7 +1,7 @@
-"""Command `report`: one page with everything a reader needs, without a network, in the order in which one asks.
+"""Command `report`: one page with everything a reader needs, without a network.
 
-The question, the answer in short, the main table, verdicts on the paper's claims, curves, compute, tuning, what failed
-or is missing, and where every number comes from. The same results give the same bytes; times appear only where a
+It has the question, a short answer, the main table, verdicts on the paper's claims, curves, compute, tuning, what
+failed or is missing, and the source of every number. The same results give the same bytes, as times appear only if a
 manifest holds them.
 """
 
@@ -34,7 +34,7 @@ def run(
     tuning: Path | None = None,
     gates: Path | None = None,
 ) -> None:
-    """Write the page `out` from the results in `folder` (results/<study>). What is not there is listed on the page.
+    """Write the page `out` from the results in `folder` (results/<study>). The page lists what is missing.
 
     reported: the paper's numbers. claims: claims.json, with its fragment beside it. tuning: the table of the search
     that the study trains with. gates: manifest of the start model.
@@ -89,19 +89,19 @@ def _missing_runs(runs: list[RunRecord]) -> list[str]:
 
 
 def _mixed(manifests: list[dict]) -> list[str]:
-    """Whether the runs were made by different code or versions, which a comparison should not be."""
-    found = []
+    """Warnings if the runs were made by different code or versions, as a comparison should not mix them."""
+    warnings = []
     sources = {source for _, source in codes(manifests)}
     if len(sources) > 1:
-        found.append(f"The runs were trained by {len(sources)} different states of the code (see provenance).")
+        warnings.append(f"The runs were trained by {len(sources)} different states of the code (see provenance).")
     versions = [name for name, seen in environments(manifests).items() if len(seen) > 1]
     if versions:
-        found.append(f"The runs were trained with different versions of {', '.join(versions)}.")
-    return found
+        warnings.append(f"The runs were trained with different versions of {', '.join(versions)}.")
+    return warnings
 
 
 def _hopeless(runs: list[RunRecord]) -> list[str]:
-    """What training said of runs that could learn nothing, or nothing more."""
+    """The warnings of runs that could learn nothing, or nothing more."""
     return [
         f"{record.name}, steps {one['first_step']} to {one['last_step']}: {one['message']}."
         for record in runs
@@ -114,15 +114,15 @@ def _gates(path: Path) -> dict | None:
     record = read_json(path)
     if "gates" not in record:
         return None
-    wanted = PretrainSpec.model_validate(record["spec"]).gates
+    bounds = PretrainSpec.model_validate(record["spec"]).gates
     measured = {name: value for name, value in record["gates"].items() if name in Gates.model_fields}
-    rows = [(name, value, *getattr(wanted, name)) for name, value in sorted(measured.items())]
+    rows = [(name, value, *getattr(bounds, name)) for name, value in sorted(measured.items())]
     missed = [f"Start model: {line}" for line in record["missed_gates"]]
     return {"model": path.parent.name, "rows": rows, "missed": missed}
 
 
 def _claims(path: Path) -> dict:
-    """Counts of verdicts, the fragment with all of them, and why they may not be what claims before results give."""
+    """Counts of verdicts, the fragment with all of them, and warnings if the claims may have come after the results."""
     record = read_json(path)
     warnings = []
     if record["git_commit"] is None:
@@ -137,7 +137,7 @@ def _claims(path: Path) -> dict:
 
 
 def _section(comparison: ReportComparison, folder: Path) -> tuple[dict, list[str], dict | None]:
-    """What the page shows of a comparison, what it lacks, and the manifest of its cells."""
+    """(what the page shows of a comparison, what the comparison lacks, the manifest of its cells)."""
     folder = folder / comparison.name
     missing, record = [], None
     section: dict = {"name": comparison.name, "title": comparison.title, "verdicts": []}
@@ -183,7 +183,7 @@ def _list(values: list[int]) -> str:
 
 
 def _environment() -> jinja2.Environment:
-    # A name the template misspells is an error, not an empty place.
+    # A misspelt name in the template is an error, not an empty string.
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -1,4 +1,4 @@
-"""What ran: one record for each expected run of a study, from its manifest; and what is missing."""
+"""What ran: a record for each expected run of a study, from its manifest, if it has one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -63,11 +63,11 @@ def read_runs(folder: Path, methods: Iterable[ShownMethod], seeds: Iterable[int]
 
 def environments(manifests: Iterable[dict]) -> dict[str, list[str]]:
     """package -> versions seen; more than one version means that runs were not made in the same environment."""
-    found: dict[str, set[str]] = {}
+    versions_of: dict[str, set[str]] = {}
     for manifest in manifests:
         for name, version in manifest["environment"].items():
-            found.setdefault(name, set()).add(version)
-    return {name: sorted(versions) for name, versions in sorted(found.items())}
+            versions_of.setdefault(name, set()).add(version)
+    return {name: sorted(versions) for name, versions in sorted(versions_of.items())}
 
 
 def codes(manifests: Iterable[dict]) -> list[tuple[str, str]]:

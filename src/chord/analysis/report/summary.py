@@ -32,7 +32,7 @@ def summarise(comparison: ReportComparison, differences: list[dict]) -> list[Ver
         for row in differences
         if row["group"] == ALL
     }
-    found = []
+    verdicts = []
     for (metric, benchmark), title in titles.items():
         for reference in comparison.methods:
             of_reference = [
@@ -41,8 +41,8 @@ def summarise(comparison: ReportComparison, differences: list[dict]) -> list[Ver
                 if (key := (metric, benchmark, reference.name, method.name)) in rows
             ]
             if of_reference:
-                found.append(_verdicts(metric, title, reference, of_reference))
-    return found
+                verdicts.append(_verdicts(metric, title, reference, of_reference))
+    return verdicts
 
 
 def _verdicts(metric: Metric, benchmark: str, reference: ShownMethod, rows: list[tuple[ShownMethod, dict]]) -> Verdicts:

@@ -1,4 +1,4 @@
-"""What training has cost: rollouts, expert rows, tokens, minutes; of a step, of a run, of all runs behind a result.
+"""What training has cost (rollouts, expert rows, tokens, minutes): a step, a run, all runs that lead to a result.
 
 Tokens are counted in two ways that add up to `tokens`:
 
@@ -44,12 +44,12 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Run:
-    """A run with all that its cost needs."""
+    """A run, as far as its cost needs it."""
 
     curves: RunCurves
     delivered_step: int  # the optimizer step whose weights are its result
     spec_hash: str
-    expert_set: int | None  # the expert rows that it may read, where these are not the study's expert set
+    expert_set: int | None  # how many expert rows it may read, if not all of the study's
 
     @property
     def seed_index(self) -> int:
@@ -60,27 +60,27 @@ def read_run(folder: Path) -> Run:
     """folder: `runs/<method>/seed-<n>`."""
     manifest = read_json(folder / "manifest.json")
     stage, result = manifest["spec"]["stage"], manifest["result"]
-    # Manifests say it in their result; those of older runs only where the stage reads a part.
+    # Manifests of older runs have it only in the stage, and only if the stage reads a part.
     expert_set = result.get("expert_set", stage.get("expert_set"))
     return Run(read_curves(folder), result["delivered_step"], manifest["spec_hash"], expert_set)
 
 
 def by_method(runs: Sequence[Run]) -> dict[str, dict[int, Run]]:
     """Method -> seed index -> run."""
-    found: dict[str, dict[int, Run]] = {}
+    methods: dict[str, dict[int, Run]] = {}
     for run in runs:
-        found.setdefault(run.curves.method, {})[run.seed_index] = run
-    return found
+        methods.setdefault(run.curves.method, {})[run.seed_index] = run
+    return methods
 
 
 def chains_of_runs(runs: dict[str, dict[int, Run]], chain: Sequence[str]) -> dict[int, list[Run]]:
-    """Seed index -> the runs of the chain, first to last; only seeds that have them all."""
+    """Seed index -> the runs of the chain, first to last. Seeds that lack one of them are left out."""
     seeds = set.intersection(*(set(runs.get(method, {})) for method in chain)) if chain else set()
     return {seed: [runs[method][seed] for method in chain] for seed in sorted(seeds)}
 
 
 def step_costs(curves: RunCurves) -> dict[str, Array]:
-    """Every cost of COSTS for each line of the curves; 0 where the step had none of it.
+    """Every cost of COSTS for each line of the curves; 0 if the step had none of it.
 
     Expert rows count once each time they are read, and weighted as their loss was: by a_ex times the mean token weight.
     """
@@ -102,7 +102,7 @@ def step_costs(curves: RunCurves) -> dict[str, Array]:
 
 
 def chain_costs(chain: Sequence[Run]) -> dict[str, float]:
-    """Everything that was spent on these runs, steps after the delivered ones included."""
+    """The cost of these runs, including steps after the delivered ones."""
     totals = dict.fromkeys(COSTS, 0.0)
     for run in chain:
         for name, values in step_costs(run.curves).items():
@@ -111,35 +111,35 @@ def chain_costs(chain: Sequence[Run]) -> dict[str, float]:
 
 
 def tokens_so_far(run: Run) -> Array:
-    """Tokens spent by the run itself up to and with each line of its curves."""
+    """Tokens spent by the run itself, up to and including each line of its curves."""
     return np.cumsum(step_costs(run.curves)["tokens"])
 
 
 def tokens_before(chain: Sequence[Run]) -> float:
-    """Tokens that the start of the chain's last run has taken: of each earlier run up to the step it delivered."""
+    """Tokens spent on the start of the chain's last run: by each earlier run, up to the step that it delivered."""
     return sum(float(tokens_so_far(run)[run.curves.column("step") <= run.delivered_step][-1]) for run in chain[:-1])
 
 
 def costs_table(spec: TableSpec, runs: Sequence[Run], expert_set: int | None) -> Table:
     """What the runs that lead to each method's result have cost, as means over seeds.
 
-    expert_set: number of rows in the study's expert set. A run whose protocol gives it a part of them has made so many
-    passes over that part.
+    expert_set: number of rows in the study's expert set. If a run's protocol gives it only a part of them, its passes
+    are counted over that part.
     """
-    found = by_method(runs)
+    runs_of = by_method(runs)
     rows, records, seeds_used, sets_used = [], [], set(), set()
-    shown = [name for name in TITLES if name != "expert_passes" or expert_set]
+    metrics = [name for name in TITLES if name != "expert_passes" or expert_set]
     for method in spec.methods:
         chain = spec.chains[method.name]
-        chains = chains_of_runs(found, chain)
+        chains = chains_of_runs(runs_of, chain)
         per_seed = [_costs(runs, expert_set) for runs in chains.values()] if chain else [_costs((), expert_set)]
         seeds_used |= {len(chains)} if chains else set()
         behind = [run for runs in chains.values() for run in runs]
         sets_used |= {run.expert_set or expert_set for run in behind if chain_costs([run])["expert_rows"]}
         identity = [[run.curves.method, run.seed_index, run.spec_hash] for run in behind]
-        config_hash = json_hash(identity) if identity else None  # what trains nothing has no configuration
+        config_hash = json_hash(identity) if identity else None  # a method that trains nothing has no configuration
         entries = []
-        for metric in shown:
+        for metric in metrics:
             values = [costs[metric] for costs in per_seed]
             records.append(
                 {
@@ -158,7 +158,7 @@ def costs_table(spec: TableSpec, runs: Sequence[Run], expert_set: int | None) ->
             entries.append(Entry(count(fmean(values)), sizes=sizes) if values else Entry())
         rows.append((method.title, *entries))
     definition = TABLES[spec.name]
-    header = ("Method", *(TITLES[name] for name in shown))
+    header = ("Method", *(TITLES[name] for name in metrics))
     notes = [
         "Means over seeds of everything spent on a method's result: SFT-then-RL rows hold their SFT run too, and steps"
         " after the delivered one count. Validation and the making of the expert rows are left out.",
@@ -173,7 +173,7 @@ def costs_table(spec: TableSpec, runs: Sequence[Run], expert_set: int | None) ->
 
 
 def _costs(runs: Sequence[Run], expert_set: int | None) -> dict[str, float]:
-    """Of a chain of runs; `expert_passes` adds up those of each run over the rows that it may read."""
+    """The costs of a chain of runs; `expert_passes` adds up the passes of each run over the rows that it may read."""
     costs = chain_costs(runs)
     if expert_set:
         costs["expert_passes"] = sum(chain_costs([run])["expert_rows"] / (run.expert_set or expert_set) for run in runs)

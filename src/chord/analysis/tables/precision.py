@@ -30,12 +30,12 @@ def precision_table(
 ) -> Table:
     """A row for each benchmark and method."""
     (metric,) = definition.metrics
-    found = {(cell["benchmark"], cell["group"], cell["method"], cell["metric"]): cell for cell in cells}
+    cell_at = {(cell["benchmark"], cell["group"], cell["method"], cell["metric"]): cell for cell in cells}
     titles = {method.name: method.title for method in spec.methods}
     rows, records = [], []
     for column in columns:
         for method in spec.methods:
-            cell = found.get((column.benchmark, column.group, method.name, metric))
+            cell = cell_at.get((column.benchmark, column.group, method.name, metric))
             if cell is None:
                 continue
             hardest = _hardest(cell, differences)
@@ -70,7 +70,7 @@ def _entries(cell: dict, metric: str) -> list[Entry]:
 
 
 def _hardest(cell: dict, differences: list[dict]) -> dict:
-    """Of the comparisons of a cell's method with the references, the one that could show least."""
+    """The comparison of a cell's method with a reference that has the least power."""
     place = [cell[key] for key in ("benchmark", "group", "metric", "method")]
     rows = [
         row

@@ -1,4 +1,4 @@
-"""The paper's reported numbers, each with where it was seen (config/paper/reported.yaml). None is ever filled in."""
+"""The paper's reported numbers, each with its source (config/paper/reported.yaml). Unknown ones stay unknown."""
 
 from pathlib import Path
 from typing import Literal
@@ -47,7 +47,7 @@ class Reported(Settings):
         return self
 
     def find(self, setting: str, benchmark: str, method: str, metric: str) -> Number | None:
-        """The number for a cell of a whole benchmark, by equal names; None if the paper has none that we know."""
+        """The number for a cell of all questions of a benchmark; None if we know none in the paper."""
         wanted = (setting, benchmark, method, metric)
         return next((it for it in self.numbers if (it.setting, it.benchmark, it.method, it.metric) == wanted), None)
 

@@ -43,8 +43,8 @@ def run(
 ) -> None:
     """Write <name>.csv, .md, .tex, .html (a fragment for the report) and .manifest.json into the folder `out`.
 
-    cells, differences: what all other tables read, beside `reported` (the paper's numbers).
-    runs, experts: what a table of costs reads, the folders of every run in its chains and experts.manifest.json.
+    runs, experts: input of a table of costs, the folders of all runs in its chains and experts.manifest.json.
+    cells, differences: input of all other tables, to which `reported` adds the paper's numbers.
     """
     settings = TableSpec.model_validate(spec)
     if definition_of(settings).kind == "costs":
@@ -99,7 +99,7 @@ def _estimates(
     decodings: dict[str, dict],
     reported: Reported | None,
 ) -> Table:
-    found = {(cell["benchmark"], cell["group"], cell["method"], cell["metric"]): cell for cell in cells}
+    cell_at = {(cell["benchmark"], cell["group"], cell["method"], cell["metric"]): cell for cell in cells}
     measured = {(cell["benchmark"], cell["metric"]) for cell in cells}
     places = [
         (column, metric)
@@ -111,9 +111,9 @@ def _estimates(
     for method in spec.methods:
         entries = []
         for column, metric in places:
-            cell = found.get((column.benchmark, column.group, method.name, metric))
+            cell = cell_at.get((column.benchmark, column.group, method.name, metric))
             number = _paper_number(spec, reported, column, method.name, metric)
-            decoding = decodings.get(column.benchmark)  # none: no run has answered it
+            decoding = decodings.get(column.benchmark)  # None: no run has answered its questions
             if number and decoding and decoding["temperature"] != reported.temperature:
                 number = None
                 apart.append(column.title)
@@ -141,7 +141,7 @@ def _estimates(
 
 def _differences(spec: TableSpec, definition: TableDefinition, columns: list[Column], differences: list[dict]) -> Table:
     (metric,) = definition.metrics
-    found = {
+    row_at = {
         (row["benchmark"], row["group"], row["method"], row["reference"]): row
         for row in differences
         if row["metric"] == metric
@@ -150,7 +150,7 @@ def _differences(spec: TableSpec, definition: TableDefinition, columns: list[Col
     places = list(titles)
     rows, records, used = [], [], []
     for method, reference in sorted(spec.pairs, key=lambda pair: places.index(pair[1])):
-        row = [found.get((column.benchmark, column.group, method, reference)) for column in columns]
+        row = [row_at.get((column.benchmark, column.group, method, reference)) for column in columns]
         for column, item in zip(columns, row, strict=True):
             extra = {"method": method, "reference": reference}
             records.append(record(titles[method], column, metric, item, None) | extra)

@@ -67,7 +67,7 @@ def difference_entry(item: dict | None, metric: str) -> Entry:
 
 
 def without_parts(item: dict) -> dict:
-    """A cell as csv files of estimates have it: where its uncertainty comes from has a table of its own."""
+    """A cell without the parts of its uncertainty, which have a table of their own."""
     return {key: value for key, value in item.items() if key not in PARTS}
 
 
@@ -90,7 +90,7 @@ def unit_note(metrics: tuple[str, ...]) -> str:
 
 
 def size_notes(columns: list[Column], used: list[dict]) -> list[str]:
-    """Questions of each column, and seeds; where they differ, the range."""
+    """The numbers of questions of each column and of seeds, as a range if they differ."""
     questions = []
     for column in columns:
         counts = {x["n_questions"] for x in used if (x["benchmark"], x["group"]) == (column.benchmark, column.group)}
@@ -108,8 +108,8 @@ def decoding_note(columns: list[Column], decodings: dict[str, dict]) -> str:
     for name, title in benchmark_titles(columns).items():
         if name in decodings:
             benchmarks.setdefault(_decoding_text(decodings[name]), []).append(title)
-    found = "; ".join(f"{', '.join(titles)}: {text}" for text, titles in benchmarks.items())
-    return f"Decoding: {found}." if found else ""
+    text = "; ".join(f"{', '.join(titles)}: {decoding}" for decoding, titles in benchmarks.items())
+    return f"Decoding: {text}." if text else ""
 
 
 def _decoding_text(decoding: dict) -> str:
@@ -118,13 +118,13 @@ def _decoding_text(decoding: dict) -> str:
 
 
 def benchmark_titles(columns: list[Column]) -> dict[str, str]:
-    """Benchmark -> heading of its column of all questions; its name where the table has none."""
+    """Benchmark -> heading of its column of all questions, or its name if the table has no such column."""
     titles = {column.benchmark: column.benchmark for column in columns}
     return titles | {column.benchmark: column.title for column in columns if column.group == ALL}
 
 
 def few_questions_notes(columns: list[Column], metric: str, differences: list[dict]) -> list[str]:
-    """What a benchmark of few questions can show at all: the true differences that its comparisons would have found."""
+    """For each benchmark of few questions, the true differences that its comparisons could have detected."""
     notes = []
     for name, title in benchmark_titles(columns).items():
         rows = [

@@ -1,4 +1,4 @@
-"""Checkpoints that are complete or do not count, whose they are, and the one that SIGTERM asks for."""
+"""Checkpoints: which are complete, which belong to this run, and the one that SIGTERM requests."""
 
 import logging
 import os
@@ -18,14 +18,14 @@ from chord.io.files import read_json, write_json
 from chord.io.provenance import folder_sha256
 
 log = logging.getLogger(__name__)
-COMPLETE = "complete"  # written last: hashes of the checkpoint's files and of the best weights that it counts on
+COMPLETE = "complete"  # written last: hashes of the checkpoint's files and of the best weights on which it depends
 
 
 class MarkComplete(TrainerCallback):
-    """The trainer writes a checkpoint file by file; the marker says that all of them, of all ranks, are on disk."""
+    """Marks a checkpoint when all its files, of all ranks, are on disk: the trainer writes them one by one."""
 
     def __init__(self, check: Callable[[], None]):
-        """check: raises when the folder is not this process's any more."""
+        """check: raises if the folder no longer belongs to this process."""
         self.check = check
 
     def on_save(self, args, state, control, **_):
@@ -41,39 +41,39 @@ class MarkComplete(TrainerCallback):
         best = max(folder.glob("best-*"), key=step_of, default=None)
         parts = [checkpoint, best] if best else [checkpoint]
         write_json(checkpoint / COMPLETE, {part.name: _hashes(part) for part in parts})
-        # Best weights go when no checkpoint counts on them; the one before this may be needed if this gets damaged.
-        named = {name for marker in folder.glob(f"checkpoint-*/{COMPLETE}") for name in read_json(marker)}
+        # Delete best weights on which no checkpoint depends. The previous one is needed if this one gets damaged.
+        needed = {name for marker in folder.glob(f"checkpoint-*/{COMPLETE}") for name in read_json(marker)}
         for other in folder.glob("best-*"):
-            if other.name not in named:
+            if other.name not in needed:
                 shutil.rmtree(other)
 
 
 class StopAfterStep(TrainerCallback):
-    """Saves and stops at the end of the step in which any rank got SIGTERM; `stopped` says that it did.
+    """Saves and stops at the end of the step in which any rank got SIGTERM; then `stopped` is True.
 
     Schedulers send the signal some time before they kill.
     """
 
     def __init__(self):
-        self.asked = False
+        self.requested = False
         self.stopped = False
 
     def on_train_begin(self, *_, **__):
-        signal.signal(signal.SIGTERM, self._ask)
+        signal.signal(signal.SIGTERM, self._request)
 
     def on_step_end(self, args, state, control, **_):
         # The signal need not reach all ranks in the same step, and a rank that stops alone leaves the others waiting.
-        asked = reduce(torch.tensor(float(self.asked), device=args.device), reduction="sum").item() > 0
-        if asked and state.global_step < state.max_steps:
+        requests = reduce(torch.tensor(float(self.requested), device=args.device), reduction="sum").item()
+        if requests and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = self.stopped = True
 
     def on_train_end(self, *_, **__):
-        # What is left is to write the result and to end. A process that dies of the signal on the way out has failed,
-        # and Snakemake deletes the results of a failed job.
+        # Only the result is left to be written. If the signal ended the process now, the job would have failed, and
+        # Snakemake would delete its results.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
-    def _ask(self, *_):
-        self.asked = True
+    def _request(self, *_):
+        self.requested = True
 
 
 def _sync(path: Path) -> None:
@@ -91,16 +91,16 @@ def step_of(folder: Path) -> int:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint, if there is one."""
+    """The newest complete checkpoint; None if there is none."""
     complete = (path for path in folder.glob("checkpoint-*") if (path / COMPLETE).exists())
     return max(complete, key=step_of, default=None)
 
 
 def clear_checkpoints(folder: Path, identity: dict) -> None:
-    """Make the newest checkpoint in `folder` a complete one of the run with this identity.
+    """Delete what the run with this identity cannot resume from, so that the newest checkpoint in `folder` is complete.
 
-    identity: what decides the run's numbers (spec, inputs, code). Checkpoints of another identity are deleted, and so
-    are newer ones that a kill left incomplete or that were damaged since, and best weights from later steps.
+    identity: what decides the run's numbers (spec, inputs, code). It deletes checkpoints of another identity, newer
+    ones that a kill left incomplete or that were damaged since, and best weights from later steps.
     """
     clear_unless_identical(folder, identity)
     reached = 0
@@ -117,14 +117,14 @@ def clear_checkpoints(folder: Path, identity: dict) -> None:
 
 
 def remove_incomplete(folder: Path) -> None:
-    """Delete what a failed save left: on a full disk there is then room to say so."""
+    """Delete what a failed save has left, so that a full disk has room to report it."""
     for checkpoint in folder.glob("checkpoint-*"):
         if not (checkpoint / COMPLETE).exists():
             shutil.rmtree(checkpoint)
 
 
 def _damaged(checkpoint: Path) -> Path | None:
-    """A file that is not what the marker says, the marker itself included; None if all are."""
+    """A file that differs from what the marker says, or the marker itself; None if all files are right."""
     try:
         marker = read_json(checkpoint / COMPLETE)
         for part, hashes in marker.items():

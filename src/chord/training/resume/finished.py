@@ -1,8 +1,7 @@
 """A run's result, stored in place of its checkpoints until the workflow has recorded it.
 
-Snakemake deletes what a job made when the job does not end well: when it is killed after its last line, when Snakemake
-itself is killed, when another job of its group fails. The next attempt then delivers the stored result, and trains
-nothing.
+Snakemake deletes what a job made if the job does not end well: if it is killed after its last line, if Snakemake itself
+is killed, or if another job of its group fails. The next attempt then delivers the stored result and trains nothing.
 """
 
 import logging
@@ -21,7 +20,7 @@ RESULT = ("model", "curves.csv", "manifest.json")  # the manifest last: it says 
 
 
 def store(out: Path, checkpoints: Path) -> None:
-    """Replace the checkpoints of the run in `out`, which is complete, by its result: links, which take no room."""
+    """Replace the checkpoints of the run in `out`, which is complete, by its result: hard links, which take no room."""
     with atomic_folder(checkpoints / FINISHED) as folder:
         _place(out, folder)
     for old in checkpoints.iterdir():
@@ -29,15 +28,19 @@ def store(out: Path, checkpoints: Path) -> None:
             remove(old)
 
 
+def result_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a result but its manifest, which holds them."""
+    hashes = {f"model/{name}": digest for name, digest in folder_sha256(folder / "model").items()}
+    return hashes | {"curves.csv": file_sha256(folder / "curves.csv")}
+
+
 def is_stored(checkpoints: Path) -> bool:
-    """Whether a complete result of the run to which these checkpoints belong is there; a damaged one is deleted."""
+    """Whether the checkpoints' folder holds a complete result of its run. A damaged one is deleted."""
     result = checkpoints / FINISHED
     if not result.exists():
         return False
     try:
-        digests = {f"model/{name}": digest for name, digest in folder_sha256(result / "model").items()}
-        digests["curves.csv"] = file_sha256(result / "curves.csv")
-        complete = read_json(result / "manifest.json")["files"] == digests
+        complete = read_json(result / "manifest.json")["files"] == result_hashes(result)
     except (UserError, FileNotFoundError):  # no JSON, no weights
         complete = False
     if not complete:
@@ -55,7 +58,7 @@ def deliver(checkpoints: Path, out: Path) -> None:
 
 
 def forget_recorded(study: Path) -> None:
-    """Delete the stored results of a study's runs whose workflow has ended: they have their result."""
+    """Delete the stored results of a study's runs whose workflow has ended and has recorded their results."""
     for result in study.glob(f"*/**/checkpoints/{FINISHED}"):
         if (result.parents[1] / "manifest.json").exists():
             shutil.rmtree(result.parent)

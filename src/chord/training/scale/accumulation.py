@@ -1,7 +1,7 @@
-"""Whether gradients of several passes add up, asked before a training whose gradients lie in the machine's memory.
+"""Checks before training with offloaded gradients that the gradients of several passes add up.
 
-Implementations of offloading have kept the last pass's gradient only, without a word. Then training is wrong, and looks
-merely worse.
+Some implementations of offloading silently keep only the last pass's gradient. Then training is wrong, but merely looks
+worse.
 """
 
 import torch
@@ -15,14 +15,14 @@ from chord.training.scale.sharding import accumulating
 from chord.training.sequences import Sequence, collate
 
 PROBES = 4  # rows, and passes
-# Of the difference's norm to the gradient's: rounding alone. A gradient that lacks a pass differs by some tenths.
+# Norm of the difference over norm of the gradient. Rounding stays below; a missing pass gives some tenths.
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.1}
 
 
 class CheckAccumulation(TrainerCallback):
-    """UserError at the start of training unless the gradient of some rows, a pass for each, is that of all in one pass.
+    """Raises UserError at the start of training if one pass per row gives another gradient than one pass of all rows.
 
-    On the model, the devices and the way through accelerate that training takes; no weight changes.
+    It uses the model, the devices and the calls of accelerate that training uses. No weight changes.
     """
 
     def __init__(self, trainer: Trainer, rows: list[Sequence]):
@@ -51,7 +51,7 @@ class CheckAccumulation(TrainerCallback):
         tokens = sum(len(row.response_ids) for rows in passes for row in rows)
         for number, rows in enumerate(passes, start=1):
             last = number == len(passes)
-            padded = collate(rows, 0, accelerator.device)  # any token: it is behind all that has loss
+            padded = collate(rows, 0, accelerator.device)  # any token will do, as it comes after all tokens with loss
             with accumulating(accelerator, model, last), accelerator.autocast():
                 loss = -model(**padded, fused_lm_head=True).log_probs.sum() / tokens
                 accelerator.backward(loss)

@@ -1,8 +1,8 @@
 """The ranks of one training job: processes on this machine that run the same command and end together.
 
 torch's agent starts and watches them, as it does under `accelerate launch`, which starts several ranks on GPUs only.
-It runs in the process of the command itself: a scheduler knows one process, its signal reaches all ranks, and these
-end with it.
+It runs in the process of the command itself, so that a scheduler sees one process, whose signals reach all ranks and
+with which all ranks end.
 """
 
 import logging
@@ -16,7 +16,7 @@ import psutil
 from chord.io.children import end_with
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # Snakemake sets them to the `threads` of a job
-LAUNCHER = "CHORD_LAUNCHER"  # number of the process that started this rank
+LAUNCHER = "CHORD_LAUNCHER"  # the id of the process that started this rank
 PATIENCE_SECONDS = 10.0
 
 
@@ -26,9 +26,9 @@ def in_rank() -> bool:
 
 
 def launch(ranks: int, arguments: list[str]) -> int:
-    """Run `chord <arguments>` as so many ranks, which share this job's threads. Returns the exit code.
+    """Run `chord <arguments>` as this number of ranks, which share the job's threads. Returns the exit code.
 
-    Whatever the first rank to fail has said is on standard error.
+    The message of the first rank that fails is on standard error.
     """
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -47,7 +47,7 @@ def launch(ranks: int, arguments: list[str]) -> int:
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",  # a free port: several jobs may share the machine
         local_addr="localhost",
-        max_restarts=0,  # the scheduler's business
+        max_restarts=0,  # that is up to the scheduler
         signals_to_handle="SIGINT,SIGHUP,SIGQUIT",  # at SIGTERM the agent would kill after 30 s; a step takes longer
     )
     try:
@@ -58,20 +58,20 @@ def launch(ranks: int, arguments: list[str]) -> int:
 
 
 def end_with_launcher() -> None:
-    """From here on this process, if it is a rank, ends when its launcher is gone, however that ended."""
+    """If this process is a rank, it ends from now on when its launcher has ended, for whatever reason."""
     if LAUNCHER in os.environ:
         end_with(int(os.environ[LAUNCHER]))
 
 
 def let_the_first_rank_speak() -> None:
-    """Before a rank says what is wrong: mostly it is so on all ranks, and when the first ends, the others are ended."""
+    """Wait on all ranks but the first: most errors occur on all, and when the first ends, the others are ended."""
     if os.environ.get("RANK", "0") != "0":
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         time.sleep(PATIENCE_SECONDS)
 
 
 def _pass_on(*_) -> None:
-    """SIGTERM is for the ranks: they save, stop and fail, and then so does this process."""
+    """Pass SIGTERM to the ranks: they save, stop and fail, and then this process fails as well."""
     children = psutil.Process().children()
     for child in children:
         child.terminate()
@@ -80,10 +80,10 @@ def _pass_on(*_) -> None:
 
 
 def _exit_code(codes: dict[int, int], ranks: int) -> int:
-    """That of the rank which failed by itself; the agent ends the others by SIGTERM. codes: below 0, minus a signal."""
+    """The code of the rank that failed by itself; the agent ends the others by SIGTERM. A negative code is a signal."""
     rank = next((rank for rank, code in codes.items() if code != -signal.SIGTERM), min(codes))
     code = codes[rank]
-    if code == 2:  # the rank has said why
+    if code == 2:  # the rank has printed the reason
         return code
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}, see above"
     print(f"chord: error: rank {rank} of {ranks}: {how}", file=sys.stderr)

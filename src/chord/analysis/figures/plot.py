@@ -1,7 +1,7 @@
 """Command `figure`: one figure of the catalogue as png and pdf. The same data give the same bytes.
 
-Of curves a line is the mean over seeds, the band one standard deviation over seeds to each side, thin lines are single
-seeds (up to five). `frontier` and `grid` draw the other kinds; how a method looks is in `looks`.
+In a figure of curves a line is the mean over seeds, its band one standard deviation over seeds to each side, and thin
+lines are single seeds (up to five). `frontier` and `grid` draw the other kinds; `looks` says how a method looks.
 """
 
 import logging
@@ -26,7 +26,7 @@ from chord.errors import UserError
 from chord.io.files import atomic_path, write_json
 from chord.io.provenance import manifest
 
-logging.getLogger("fontTools").setLevel(logging.WARNING)  # else a line for each letter of a pdf
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs a line for each letter of a pdf
 THIN_LINES_UP_TO = 5
 SMOOTHING = 0.05  # window of the running mean as a share of the steps
 # Everything that would differ between two runs is taken out of the files.
@@ -42,8 +42,8 @@ def run(
 ) -> None:
     """Write <name>.png, .pdf and .manifest.json into the folder `out`.
 
-    runs: what curves and a frontier are drawn from, folders `runs/<method>/seed-<n>`. cells, differences: the same for
-    a grid.
+    runs: the folders `runs/<method>/seed-<n>` from which curves and a frontier are drawn. cells, differences: the files
+    from which a grid is drawn.
     """
     settings = FigureSpec.model_validate(spec)
     if settings.name not in FIGURES:
@@ -64,24 +64,24 @@ def run(
 def _draw_runs(
     definition: FigureDefinition, settings: FigureSpec, runs: Sequence[Path]
 ) -> tuple[Drawing, dict[str, Path]]:
-    """The drawing, and the files that it is made from."""
+    """The drawing, and the files from which it is made."""
     titles = {method.name: method.title for method in settings.methods}
     methods = definition.methods or tuple(titles)
-    of_tokens = definition.kind == "frontier"
-    needed = {link for chain in settings.chains.values() for link in chain} if of_tokens else set(methods)
+    is_frontier = definition.kind == "frontier"
+    needed = {link for chain in settings.chains.values() for link in chain} if is_frontier else set(methods)
     folders = [folder for folder in runs if folder.parent.name in needed]
     for method in sorted(needed):
         if method not in {folder.parent.name for folder in folders} or method in set(methods) - set(titles):
             raise UserError(
                 f"{definition.name}: it shows {method!r}, which needs a title in the spec and at least one run"
             )
-    if of_tokens:
+    if is_frontier:
         by_name = by_method([read_run(folder) for folder in folders])
         drawing = draw_frontier(definition, by_name, titles, settings.chains)
     else:
         curves = [read_curves(folder) for folder in folders]
         drawing = draw_curves(definition, {name: [x for x in curves if x.method == name] for name in methods}, titles)
-    files = RUN_FILES if of_tokens else ("curves.csv",)
+    files = RUN_FILES if is_frontier else ("curves.csv",)
     return drawing, {f"{run_name(folder)}/{name}": folder / name for folder in folders for name in files}
 
 
@@ -106,22 +106,23 @@ def draw_curves(
     n_panels = len(definition.panels)
     look = looks(definition.methods)
     if len(look) == 1:
-        look = {method: replace(own, dashes="-") for method, own in look.items()}  # nothing to tell it from
+        look = {
+            method: replace(own, dashes="-") for method, own in look.items()
+        }  # there is no other line to distinguish it from
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.6, 1.0 + 2.6 * n_panels), layout="constrained")
         axes = figure.subplots(n_panels, 1, sharex=True, squeeze=False)[:, 0]
         windows, seeds, ends = set(), set(), []
         for panel, axis in zip(definition.panels, axes, strict=True):
             for method in definition.methods:
-                found = curve(runs[method], definition.x, panel.column)
-                found, window = _prepared(found, panel, definition)
+                values, window = _prepare(curve(runs[method], definition.x, panel.column), panel, definition)
                 windows.add(window)
-                seeds.add(len(found.seeds))
-                ends.append(f"{panel.label}, {titles[method]}: from {found.mean[0]:.3g} to {found.mean[-1]:.3g}.")
-                band(axis, found, look[method])
-                if 1 < len(found.seeds) <= THIN_LINES_UP_TO:
-                    axis.plot(found.x, found.values.T, color=look[method].colour, alpha=0.35, linewidth=0.6)
-                line(axis, found, look[method], titles[method])
+                seeds.add(len(values.seeds))
+                ends.append(f"{panel.label}, {titles[method]}: from {values.mean[0]:.3g} to {values.mean[-1]:.3g}.")
+                band(axis, values, look[method])
+                if 1 < len(values.seeds) <= THIN_LINES_UP_TO:
+                    axis.plot(values.x, values.values.T, color=look[method].colour, alpha=0.35, linewidth=0.6)
+                line(axis, values, look[method], titles[method])
             axis.set_ylabel(panel.label)
             axis.margins(x=0.02)
         axes[-1].set_xlabel("Epoch" if definition.x == "epoch" else "Optimizer step")
@@ -139,9 +140,9 @@ def draw_curves(
     return Drawing(figure, " ".join(parts), " ".join([f"{definition.title}.", *ends]))
 
 
-def _prepared(found: Curve, panel: Panel, definition: FigureDefinition) -> tuple[Curve, int]:
-    """In the panel's unit, smoothed where that is wanted; and the window of smoothing."""
+def _prepare(raw: Curve, panel: Panel, definition: FigureDefinition) -> tuple[Curve, int]:
+    """(the curve in the panel's unit, smoothed if the figure smooths it; the window of smoothing)."""
     scale = 100.0 if "%" in panel.label else 1.0
     noisy = definition.smooth and not panel.column.startswith("validation") and panel.column != "mu"
-    window = 1 + 2 * round(SMOOTHING * len(found.x) / 2) if noisy else 1
-    return Curve(found.x, running_mean(found.values * scale, window), found.seeds), window
+    window = 1 + 2 * round(SMOOTHING * len(raw.x) / 2) if noisy else 1
+    return Curve(raw.x, running_mean(raw.values * scale, window), raw.seeds), window

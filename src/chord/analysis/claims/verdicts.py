@@ -32,8 +32,8 @@ def run(spec: dict, claims: Path, scores: list[Path], runs: list[Path], out: Pat
     file = read_claims(claims)
     folders = sorted(map(Path, runs))
     evidence = _evidence(settings, scores, folders)
-    judged = [judge(name, claim, settings, evidence) for name, claim in file.claims.items()]
-    tests = [test for claim in judged for test in claim["tests"] if test["verdict"] != NOT_MEASURED]
+    verdicts = [judge(name, claim, settings, evidence) for name, claim in file.claims.items()]
+    tests = [test for claim in verdicts for test in claim["tests"] if test["verdict"] != NOT_MEASURED]
     record = {
         "title": file.title,
         "source": file.source,
@@ -42,8 +42,8 @@ def run(spec: dict, claims: Path, scores: list[Path], runs: list[Path], out: Pat
         **written_before(claims, {run_name(path): read_json(path / "manifest.json") for path in folders}),
         "n_tests": len(tests),
         "expected_false_verdicts": (1 - LEVEL) * len(tests),
-        "counts": {verdict: Counter(claim["verdict"] for claim in judged)[verdict] for verdict in VERDICTS},
-        "claims": judged,
+        "counts": {verdict: Counter(claim["verdict"] for claim in verdicts)[verdict] for verdict in VERDICTS},
+        "claims": verdicts,
     }
     table = sentences.build(record, settings)
     inputs = {"claims": claims}
@@ -51,7 +51,7 @@ def run(spec: dict, claims: Path, scores: list[Path], runs: list[Path], out: Pat
     inputs |= {f"{run_name(path)}/curves.csv": path / "curves.csv" for path in folders}
     write_table(table, out, manifest(settings.specification(), inputs))
     write_json(Path(out) / "claims.json", record)
-    write_text(Path(out) / "claims.html", claims_html(record))  # not the table: what the report shows instead
+    write_text(Path(out) / "claims.html", claims_html(record))  # the report shows this instead of the table
 
 
 def decide(rule: str, margin: float, low: float | None, high: float | None) -> str:
@@ -67,7 +67,7 @@ def decide(rule: str, margin: float, low: float | None, high: float | None) -> s
 
 
 def combine(verdicts: list[str]) -> str:
-    """A claim has been measured if all its tests have, and is supported if all are."""
+    """The verdict on a claim: it is measured if all its tests are, and supported if all are supported."""
     for verdict in (NOT_MEASURED, CONTRADICTED, UNDECIDED):
         if verdict in verdicts:
             return verdict
@@ -75,7 +75,7 @@ def combine(verdicts: list[str]) -> str:
 
 
 def judge(name: str, claim: Claim, spec: ClaimsSpec, evidence: Evidence) -> dict[str, Any]:
-    """A claim with its verdict and those of its tests; a difference is tested on each benchmark of its role."""
+    """A claim with its verdict and those of its tests. A difference is tested on each benchmark of its role."""
     tests = []
     for test in claim.tests:
         if isinstance(test.statistic, Difference):
@@ -94,12 +94,12 @@ def judge(name: str, claim: Claim, spec: ClaimsSpec, evidence: Evidence) -> dict
 
 
 def _judge_test(test: Test, spec: ClaimsSpec, evidence: Evidence, benchmark: JudgedBenchmark | None) -> dict[str, Any]:
-    found, missing = None, None
+    measurement, missing = None, None
     try:
-        found = _measure(test, spec, evidence, benchmark)
+        measurement = _measure(test, spec, evidence, benchmark)
     except NotMeasured as lack:
         missing = str(lack)
-    value = found.value if found else None
+    value = measurement.value if measurement else None
     record = {
         "label": sentences.label(test.statistic, spec, benchmark),
         "benchmark": benchmark.name if benchmark else None,
@@ -112,8 +112,8 @@ def _judge_test(test: Test, spec: ClaimsSpec, evidence: Evidence, benchmark: Jud
         "low": value.low if value else None,
         "high": value.high if value else None,
         "detectable": value.detectable if value else None,
-        "n_seeds": found.n_seeds if found else 0,
-        "n_questions": found.n_questions if found else None,
+        "n_seeds": measurement.n_seeds if measurement else 0,
+        "n_questions": measurement.n_questions if measurement else None,
         "verdict": decide(test.rule, test.margin, value.low, value.high) if value else NOT_MEASURED,
         "missing": missing,
     }
@@ -121,11 +121,11 @@ def _judge_test(test: Test, spec: ClaimsSpec, evidence: Evidence, benchmark: Jud
 
 
 def _measure(test: Test, spec: ClaimsSpec, evidence: Evidence, benchmark: JudgedBenchmark | None) -> Measurement:
-    given, elsewhere = ([method.name for method in methods] for methods in (spec.methods, spec.elsewhere))
+    here, elsewhere = ([method.name for method in methods] for methods in (spec.methods, spec.elsewhere))
     for method in test.statistic.methods:
         if method in elsewhere:
             raise NotMeasured(f"{method} is in another comparison; `snakemake claims` judges it too")
-        if method not in given:
+        if method not in here:
             raise NotMeasured(f"the study has no method {method}")
     if not isinstance(test.statistic, Difference):
         return of_curves(test.statistic, evidence)
@@ -146,7 +146,7 @@ def _evidence(spec: ClaimsSpec, scores: list[Path], folders: list[Path]) -> Evid
 def written_before(claims: Path, manifests: dict[str, dict]) -> dict[str, Any]:
     """The commit of the claims file, and whether the code of every run has it among its ancestors.
 
-    `before_runs` is None where git cannot tell: no repository, or a run of a commit that this one does not hold.
+    `before_runs` is None if git does not know: there is no repository, or it lacks the commit of a run.
     """
     commit = file_commit(claims)
     runs = defaultdict(list)

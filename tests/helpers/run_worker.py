@@ -8,7 +8,7 @@ import torch
 
 from chord import tasks
 from chord.training.run import run
-from tests.invariants.conftest import coin
+from tests.helpers.small_training import coin
 
 if __name__ == "__main__":
     tasks.TASKS["coin"] = tasks.Task("coin", coin)

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
-from chord.training.hybrid import HybridTrainer
+from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import is_sharded, sharding_arguments, start_ranks
 from chord.training.scale.sync import Replica, SyncedEngine, full_copy
@@ -20,7 +20,7 @@ from chord.training.scale.weights import save_full
 from chord.training.sequences import encode_experts
 from chord.training.sft import SftTrainer
 from chord.training.train_spec import HybridStage, SftStage
-from tests.invariants.conftest import COMMON, SEED_PARTS, coin
+from tests.helpers.small_training import COMMON, SEED_PARTS, coin
 
 
 def engine_of(model, tokenizer, stage, scale, texts):
