@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from chord.io.provenance import file_sha256
 from chord.training.resume.checkpoints import newest_checkpoint
 from tests.helpers.plugin_files import SRC, WEIGHT, install
 from tests.helpers.small_training import VALIDATION, coin, hybrid_stage, sft_stage
-from tests.helpers.training_runs import Cut, curves, cut_behind, finish, start_run, train_here
+from tests.helpers.training_runs import Cut, curves, cut_behind, finish, start_command, start_run, train_here
 
 STAGES = {
     "hybrid": hybrid_stage(
@@ -44,7 +43,7 @@ def job(request, start, prompts, experts, tmp_path):
     return [json.dumps(spec), str(start), *(str(tmp_path / f"{n}.jsonl") for n in ("prompts", "experts", "validation"))]
 
 
-def kill_when(process: subprocess.Popen, happened, how: signal.Signals = signal.SIGKILL) -> str:
+def kill_when(process, happened, how: signal.Signals = signal.SIGKILL) -> str:
     """Send the signal when it happened, and return what the process wrote to stderr."""
     deadline = time.monotonic() + 120
     while not happened():
@@ -57,6 +56,7 @@ def kill_when(process: subprocess.Popen, happened, how: signal.Signals = signal.
     return errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", STAGES, indirect=True)
 def test_killed_runs_end_like_a_straight_one(job, tmp_path):
     straight, killed = tmp_path / "straight", tmp_path / "killed"
@@ -97,6 +97,7 @@ def test_killed_runs_end_like_a_straight_one(job, tmp_path):
     assert resumed[1] >= 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["hybrid"], indirect=True)
 def test_a_run_names_its_plugins_and_starts_anew_when_one_was_edited(job, tmp_path, monkeypatch):
     site, out = tmp_path / "site", tmp_path / "out"
@@ -106,9 +107,9 @@ def test_a_run_names_its_plugins_and_starts_anew_when_one_was_edited(job, tmp_pa
     spec = json.loads(job[0])
     spec["stage"]["token_weight"] = {"name": "doubt"}
     job = [json.dumps(spec), *job[1:]]
-    kill_when(start_run(job, out), (out / "checkpoints" / "checkpoint-4" / "complete").exists)
+    kill_when(start_command(job, out), (out / "checkpoints" / "checkpoint-4" / "complete").exists)
     (site / "doubtful.py").write_text(WEIGHT + "\n# edited\n")
-    finish(start_run(job, out))
+    finish(start_command(job, out))
     record = json.loads((out / "manifest.json").read_text())
     assert record["resumed_after_step"] is None
     assert list(record["plugins"]) == ["chord.token_weights:doubt"]
@@ -125,6 +126,7 @@ def cut_off(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["sft"], indirect=True)
 def test_a_damaged_checkpoint_is_not_gone_on_from(job, tmp_path, monkeypatch, caplog):
     """The run goes on from the one before, or anew where no whole one is left, and ends like a straight one."""
@@ -246,13 +248,14 @@ def test_checkpoints_of_other_settings_are_not_gone_on_from(job, tmp_path):
     assert curves(changed) == curves(straight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["hybrid"], indirect=True)
 def test_the_command_runs_on_two_ranks(job, tmp_path):
     """The weights equal one rank's but for rounding, and only the first rank writes."""
     one, two = tmp_path / "one", tmp_path / "two"
     finish(start_run(job, one))
     on_two = json.dumps(json.loads(job[0]) | {"scale": {"ranks": 2}})
-    finish(start_run([on_two, *job[1:]], two, ranks=2))
+    finish(start_command([on_two, *job[1:]], two, ranks=2))
     assert sorted(path.name for path in two.iterdir()) == sorted(path.name for path in one.iterdir())
     assert json.loads((two / "manifest.json").read_text())["ranks"] == 2
     for column in ("expert_rows", "rollouts", "expert_tokens"):

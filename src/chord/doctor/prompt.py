@@ -5,9 +5,7 @@ no system message or opens the thinking, an end token that is none.
 """
 
 import json
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from chord.data.columns_reader import column_rows
@@ -34,17 +32,11 @@ def findings(study: Study, results: Path) -> Iterator[Finding]:
     if not rows:
         yield Finding("note", "prompt", "no data yet; `snakemake` prepares them, then a prompt is shown here")
         return
-    # The tokenizer imports torch, which must stay out of this process.
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.submit(examine_prompts, folder, rows).result()
+    yield from examine_prompts(folder, rows)
 
 
-def examine_prompts(folder: Path, rows: list[dict]) -> list[Finding]:
+def examine_prompts(folder: Path, rows: list[dict]) -> Iterator[Finding]:
     """rows: prompts for the policy in `folder`; the first is shown."""
-    return list(_examine_prompts(folder, rows))
-
-
-def _examine_prompts(folder: Path, rows: list[dict]) -> Iterator[Finding]:
     from chord.rollouts import chat, encode_prompts
     from chord.rollouts.policy import notes, policy_tokenizer  # seconds, and torch
 
