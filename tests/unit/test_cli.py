@@ -329,7 +329,7 @@ def test_a_bad_value_is_one_line(root, capsys, file, keys, value, message):
         (
             SKILLS,
             "data",
-            f"{SKILLS}: data: missing; expected the rows: their source and how many"
+            f"{SKILLS}: data: missing; expected the source of the rows and their number"
             f" (or give it in {STUDY_FILE}: benchmarks.skills.data)",
         ),
         (
