@@ -222,7 +222,7 @@ def check(root, capsys) -> list[str]:
             STUDY_FILE,
             "benchmarks.twin",
             {"benchmark": "world"},
-            f"{STUDY_FILE}: benchmarks.twin.benchmark: expected a key decoding too: what else differs from world?",
+            f"{STUDY_FILE}: benchmarks.twin.benchmark: expected a key decoding too, as nothing else differs from world",
         ),
         (
             STUDY_FILE,
@@ -249,7 +249,7 @@ def check(root, capsys) -> list[str]:
             "config/methods/original.yaml",
             "start_from",
             "rl",
-            "config/methods/original.yaml: stage: missing; expected a stage, as only the base model itself has none",
+            "config/methods/original.yaml: stage: missing; expected a stage, which only the base model itself lacks",
         ),
         (
             STUDY_FILE,
@@ -274,7 +274,7 @@ def check(root, capsys) -> list[str]:
             STUDY_FILE,
             "resources",
             {"train": {"mem_mb": 1, "minutes": 1}},
-            f"{STUDY_FILE}: resources: missing key default; expected resources for the jobs that are not named",
+            f"{STUDY_FILE}: resources: missing key default; expected resources for all other jobs",
         ),
         (
             STUDY_FILE,
@@ -329,7 +329,7 @@ def test_a_bad_value_is_one_line(root, capsys, file, keys, value, message):
         (
             SKILLS,
             "data",
-            f"{SKILLS}: data: missing; expected the rows: their source and how many"
+            f"{SKILLS}: data: missing; expected the source of the rows and their number"
             f" (or give it in {STUDY_FILE}: benchmarks.skills.data)",
         ),
         (
