@@ -47,7 +47,7 @@ class ForkedRun:
 
 def start_run(job: list[str], out: Path, rows: str = "experts") -> ForkedRun:
     """Start a run as a fork, with the environment and the installed packages of the first one."""
-    return ForkedRun([*job, str(out), "experts"], out.with_name(f"{out.name}.errors"))
+    return ForkedRun([*job, str(out), rows], out.with_name(f"{out.name}.errors"))
 
 
 def start_command(job: list[str], out: Path, ranks: int = 1) -> subprocess.Popen:

@@ -79,6 +79,7 @@ def test_a_pin_that_pip_cannot_give_stops_before_any_job(conda, checkout):
     assert not (checkout / "results/smoke/data").exists()
 
 
+@pytest.mark.slow
 def test_jobs_with_gpus_get_the_environment_for_them(conda, checkout):
     study = checkout / "config/studies/smoke.yaml"
     values = yaml.safe_load(study.read_text(encoding="utf-8"))

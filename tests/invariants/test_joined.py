@@ -109,6 +109,7 @@ def test_one_step_follows_the_formula(train, load, tokenizer, prompts, traces, e
     assert logged(trainer, "expert_tokens") == [expert_tokens]
 
 
+@pytest.mark.slow
 def test_the_command_finds_the_trace_of_each_prompt(train, start, prompts, traces, tmp_path):
     """The rows of traces.jsonl stand in any order; the run is that of the trainer with aligned rows."""
     write(tmp_path, prompts, traces)

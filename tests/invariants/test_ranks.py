@@ -67,6 +67,7 @@ def outputs(start, prompts, experts, traces, tmp_path_factory):
     return train
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "sharding"),
     [*((name, "none") for name in STAGES), *((name, "fsdp2") for name in SHARDED)],

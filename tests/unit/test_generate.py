@@ -81,6 +81,7 @@ def test_the_method_is_not_in_the_noise(straight, rows, tiny_model_dir, tmp_path
     assert pq.read_table(tmp_path / "seed.parquet")["text"] != pq.read_table(straight)["text"]
 
 
+@pytest.mark.slow
 def test_two_workers_write_what_one_writes(straight, rows, tiny_model_dir, tmp_path):
     generate.run(
         SPEC | {"backend": {"workers": 2, "kind": "huggingface"}}, tiny_model_dir, rows, tmp_path / "two.parquet"
@@ -90,6 +91,7 @@ def test_two_workers_write_what_one_writes(straight, rows, tiny_model_dir, tmp_p
     assert first | {"finished": ""} == second | {"finished": ""}
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_where_a_straight_one_does(
     straight, rows, tiny_model_dir, tmp_path, monkeypatch, caplog
 ):
