@@ -68,6 +68,7 @@ def source_sha256(folder, python) -> str:
     return subprocess.run([python, "-c", code], env=path, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_pin_that_pip_cannot_give_stops_before_any_job(conda, checkout):
     file = checkout / "environment.yml"
     text = file.read_text(encoding="utf-8")

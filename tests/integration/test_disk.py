@@ -48,6 +48,7 @@ def on_disk(script: str, disk: Path, *arguments: str | Path) -> subprocess.Compl
     )
 
 
+@pytest.mark.slow
 def test_a_command_on_a_full_disk_and_on_one_that_takes_no_writing(disk):
     spec = subprocess.run(
         [*PYTHON, "spec", "smoke", "prepare", "--root", str(ROOT)], capture_output=True, text=True, check=True
@@ -123,6 +124,7 @@ def test_training_on_a_full_disk_goes_on_when_there_is_room(disk, training, tmp_
     assert (tmp_path / "log.weights").read_bytes() == (tmp_path / "straight/model/model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_train_into_one_folder(training, tmp_path):
     with exclusive(tmp_path / "run/lock", "training into this folder", beat=0.2):
         found = subprocess.run([*training, "--out", tmp_path / "run"], cwd=ROOT / "src", capture_output=True, text=True)

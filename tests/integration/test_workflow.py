@@ -16,6 +16,7 @@ def checkout(tmp_path_factory):
     return copy_checkout(tmp_path_factory.mktemp("checkout"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_plans_everything_by_default(checkout, tmp_path, snakefile, elsewhere):
@@ -50,6 +51,7 @@ def test_a_run_by_its_path_plans_its_chain(checkout):
     assert manifests == {"runs/sft_best/seed-1/manifest.json", "runs/sft_best_rl/seed-1/manifest.json"}
 
 
+@pytest.mark.slow
 def test_only_methods_whose_groups_traces_join_wait_for_traces(checkout, tmp_path):
     study = yaml.safe_load((checkout / "config/studies/smoke.yaml").read_text(encoding="utf-8"))
     study["methods"]["luffy"] = {}
@@ -70,6 +72,7 @@ def test_a_method_without_stage_is_not_trained(checkout):
     assert "runs/original/seed-0/model" not in outputs
 
 
+@pytest.mark.slow
 def test_claims_of_main_train_nothing_beyond_it(checkout):
     def methods(target: str) -> set[str]:
         outputs = planned(checkout, target)
@@ -79,6 +82,7 @@ def test_claims_of_main_train_nothing_beyond_it(checkout):
     assert methods("claims") > methods("main")
 
 
+@pytest.mark.slow
 def test_a_comparison_on_demand_is_its_own_target(checkout):
     assert not {output for output in planned(checkout) if output.startswith(("bases/", "phase_phi/"))}
     outputs = planned(checkout, "phase_phi")
@@ -100,6 +104,7 @@ def test_tuning_stays_off_the_reported_seeds(checkout):
     assert not [output for output in outputs if output.startswith("runs/")]  # not even for the starts of SFT + RL
 
 
+@pytest.mark.slow
 def test_the_folder_of_experts_is_an_input_from_the_root(checkout, tmp_path):
     folder, elsewhere = tmp_path / "checkout", tmp_path / "elsewhere"
     shutil.copytree(checkout, folder, symlinks=True, ignore=shutil.ignore_patterns(".snakemake"))

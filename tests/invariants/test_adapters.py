@@ -141,6 +141,7 @@ def test_weights_that_no_adapter_could_reach_are_refused():
         add_adapters(PhimoeForCausalLM(config), Lora(**LORA), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "scale"),
     [

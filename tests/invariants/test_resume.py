@@ -163,6 +163,7 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(job, tmp_path, monkeypatch, ca
         shutil.rmtree(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["sft"], indirect=True)
 def test_a_run_is_not_resumed_where_the_task_that_judges_it_was_edited(job, tmp_path, monkeypatch):
     """Editing any other task changes nothing: its source is not part of what decides the run."""
@@ -209,6 +210,7 @@ def test_a_checkpoint_that_would_do_harm_does_none(job, name, tmp_path, monkeypa
     assert not (tmp_path / "harm was done").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["sft"], indirect=True)
 def test_a_finished_run_whose_result_was_deleted_is_delivered_again(job, tmp_path, caplog):
     """As Snakemake deletes it when another job of a group fails, or when it was killed itself."""
@@ -237,6 +239,7 @@ def test_a_finished_run_whose_result_was_deleted_is_delivered_again(job, tmp_pat
         assert "was finished before" not in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["hybrid"], indirect=True)
 def test_checkpoints_of_other_settings_are_not_gone_on_from(job, tmp_path):
     spec = json.loads(job[0])

@@ -36,6 +36,7 @@ def alive(number: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_command_ends_with_its_killed_parent(tmp_path):
     parent = started(tmp_path / "folder", "bash", "-c", STUBBORN)
     numbers = parent.stdout.readline().split()

@@ -27,6 +27,7 @@ def content_of(folder: Path, said: list[str] | None = None) -> str:
     return content(folder, sorted(folder.glob("data/*")), folder.parent / "manifests", say)
 
 
+@pytest.mark.slow
 def test_names_and_bytes_count_and_times_do_not(folder):
     before = content_of(folder)
     assert len(before) == 16

@@ -18,6 +18,7 @@ from chord.study import load_study
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_page_is_current():
     text = (ROOT / "docs/coverage.md").read_text(encoding="utf-8")
     assert text == page(ROOT), "run: chord coverage --out docs/coverage.md"

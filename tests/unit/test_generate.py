@@ -74,6 +74,7 @@ def test_texts_are_those_of_the_engine(straight, rows, tiny_model_dir):
     assert table["tokens"][16].as_py() == len(sample.token_ids)
 
 
+@pytest.mark.slow
 def test_the_method_is_not_in_the_noise(straight, rows, tiny_model_dir, tmp_path):
     generate.run(SPEC | {"method": "chord_mu"}, tiny_model_dir, rows, tmp_path / "other.parquet")
     assert pq.read_table(tmp_path / "other.parquet").equals(pq.read_table(straight))
