@@ -70,14 +70,9 @@ def checkout(tmp_path_factory) -> Path:
     study = yaml.safe_load(path.read_text(encoding="utf-8"))
     study["methods"] = {"original": {}, "doubt": {}}
     study["benchmarks"]["last_word"] = {}
-    study["comparisons"]["main"] |= {
-        "methods": ["original", "doubt"],
-        "references": [],
-        "tables": ["table1"],
-        "figures": [],
-    }
-    for key in ("claims", "tuning", "phase_phi"):
-        study.pop(key, None)
+    main = {"methods": ["original", "doubt"], "references": [], "tables": ["table1"], "figures": []}
+    study["comparisons"] = {"main": study["comparisons"]["main"] | main}
+    del study["claims"], study["tuning"]
     path.write_text(yaml.safe_dump(study), encoding="utf-8")
     return folder
 
