@@ -31,6 +31,7 @@ class Cluster:
         subprocess.run([SCRIPTS / "start.sh", folder], check=True, stdout=subprocess.DEVNULL)
         path = f"{folder / 'bin'}:{os.environ['PATH']}"
         self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": path}
+        self._past: set[str] = set()
 
     def stop(self) -> None:
         subprocess.run([SCRIPTS / "stop.sh", self.folder], check=True)
@@ -41,11 +42,15 @@ class Cluster:
         assert found.returncode == 0, f"{' '.join(command)}\n{found.stdout}\n{found.stderr}"
         return found.stdout.strip()
 
+    def forget_past_jobs(self) -> None:
+        """Leave the jobs so far, those of other tests, out of what `queue` returns."""
+        self._past |= {job.id for job in self.queue()}
+
     def queue(self, *names: str) -> list[Job]:
         """All jobs so far, oldest first, whose comment holds all of the names."""
         lines = self("squeue", "--noheader", "--states=all", "--sort=i", "--format=%i|%T|%P|%N|%k").splitlines()
         jobs = [Job(*line.split("|")) for line in lines]
-        return [job for job in jobs if all(name in job.comment for name in names)]
+        return [job for job in jobs if job.id not in self._past and all(name in job.comment for name in names)]
 
     def details(self, job: Job) -> dict[str, str]:
         words = self("scontrol", "show", "job", job.id).split()

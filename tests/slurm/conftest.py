@@ -103,8 +103,6 @@ def kill_then_cut(cluster: Cluster, snakemake: subprocess.Popen, happened: Happe
     wait_for(lambda: newest(happened.folder / run) > happened.killed_after, snakemake)
     process = process_of(happened.folder, "train", str(run))
     process.send_signal(signal.SIGSTOP)
-    log = happened.folder / "results/smoke/logs/train/chord_phi-seed-0.log"
-    assert training(cluster, 0)[-1].id == second.id, f"the second attempt ended by itself: {log.read_text()[-2000:]}"
     hours, minutes, _ = cluster.details(second)["RunTime"].split(":")
     cluster("scontrol", "update", f"JobId={second.id}", f"TimeLimit={60 * int(hours) + int(minutes) + 2}")
     happened.killed = wait_for(lambda: len(jobs := training(cluster, 0)) > 2 and jobs, snakemake)
@@ -130,6 +128,7 @@ def happened(cluster: Cluster, checkout: Path, tmp_path_factory) -> Happenings:
     found = Happenings(git(checkout, "rev-parse", "HEAD"), checkout, local)
     command = [sys.executable, "-m", "snakemake", "--config", "study=smoke"]
     environment = cluster.environment | {"OMP_NUM_THREADS": "1"}
+    cluster.forget_past_jobs()
     cluster("scontrol", "update", "PartitionName=gpu", "State=DOWN")  # jobs may be submitted and have to wait
     with (
         open(local / "output", "w+") as here,

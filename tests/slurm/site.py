@@ -8,7 +8,7 @@ import yaml
 from tests.helpers.workflow import copy_checkout
 
 RESULTS = Path("results/smoke")
-STEPS = 60  # of CHORD-phi: long enough to be interrupted
+STEPS = 30  # of CHORD-phi: long enough to be interrupted
 PARTITIONS = {
     "cpu": {"max_runtime": 600, "max_threads": 2, "max_mem_mb": 16000},
     "gpu": {"max_runtime": 600, "max_threads": 2, "max_mem_mb": 16000, "max_gpu": 1},
