@@ -30,7 +30,7 @@ from chord.tasks.answers.kinds import (
 from chord.tasks.answers.names import may_be_one
 from chord.tasks.answers.quantities import same_trees, same_values
 from chord.tasks.answers.real_line import as_reals, same_reals
-from chord.tasks.answers.verdicts import Verdict, either, every, in_any_order, in_order
+from chord.tasks.answers.three_valued import Verdict, either, every, in_any_order, in_order
 from chord.tasks.answers.words import meaning
 
 

@@ -6,7 +6,7 @@ from chord.tasks.answers import numerals, rational, trees, units
 from chord.tasks.answers.kinds import Date, NumberInBase, Range, Ratio, Residue, Time, Value
 from chord.tasks.answers.quantities import same_trees, scale, tree_of, value_of, words_of
 from chord.tasks.answers.splitting import inside_brackets, split
-from chord.tasks.answers.verdicts import Verdict, every
+from chord.tasks.answers.three_valued import Verdict, every
 from chord.tasks.answers.words import NUMBER_WORDS, is_symbolic
 
 _TIME = re.compile(r"^(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?\s*([ap])?\.?\s*(m)?\.?(?:\s*o'?clock)?$", re.IGNORECASE)

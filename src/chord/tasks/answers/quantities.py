@@ -6,10 +6,10 @@ from fractions import Fraction
 from chord.tasks.answers import evaluation, expression, numerals, trees, units
 from chord.tasks.answers.kinds import Value
 from chord.tasks.answers.splitting import depths, inside_brackets, split
+from chord.tasks.answers.three_valued import Verdict, either
 from chord.tasks.answers.tokens import Unreadable
 from chord.tasks.answers.trees import Tree
 from chord.tasks.answers.units import NONE
-from chord.tasks.answers.verdicts import Verdict, either
 from chord.tasks.answers.words import is_symbolic, is_word
 
 

@@ -8,8 +8,8 @@ from chord.tasks.answers.kinds import ALL_REALS, Answer, Items, Piece, Reals, Va
 from chord.tasks.answers.names import is_name
 from chord.tasks.answers.quantities import same_trees, tree_of
 from chord.tasks.answers.splitting import inside_brackets, split
+from chord.tasks.answers.three_valued import Verdict, every, in_any_order
 from chord.tasks.answers.trees import Tree
-from chord.tasks.answers.verdicts import Verdict, every, in_any_order
 
 
 def _read_endpoint(text: str, low: bool) -> tuple[Tree | None] | None:
