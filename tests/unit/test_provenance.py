@@ -6,7 +6,9 @@ import pytest
 
 from chord.errors import UserError
 from chord.io.files import write_json
-from chord.io.provenance import file_sha256, folder_sha256, manifest
+from chord.io.provenance import file_sha256, folder_sha256, manifest, source_sha256
+from chord.training import run
+from chord.world import pretrain
 
 
 def test_files_in_subfolders_count_and_hidden_ones_do_not(tmp_path):
@@ -58,3 +60,14 @@ def test_an_input_is_what_its_manifest_names(tmp_path):
     weights.unlink()
     with pytest.raises(UserError, match=f"^{weights}: changed or cut off"):
         manifest({}, inputs)
+
+
+def test_a_hash_of_code_that_does_not_exist_is_an_error():
+    assert source_sha256("io/seeds.py") != source_sha256("io/files.py")
+    with pytest.raises(FileNotFoundError, match="io/sedes"):
+        source_sha256("io/seeds.py", "io/sedes.py")
+
+
+def test_the_code_that_decides_a_result_exists():
+    for code in (run.DECISIVE_CODE, pretrain.DECISIVE_CODE):
+        assert source_sha256(*code) != source_sha256(*code[1:])
