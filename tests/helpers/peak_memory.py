@@ -30,7 +30,7 @@ def main(config: dict, rows: int, length: int, scale: dict | None = None, lora: 
                 "lora": lora,
                 "epochs": 2,
                 "optimizer": {"lr": 1e-4},
-                "micro_batch_rows": rows,
+                "micro_batch_tokens": rows,
                 "expert_rows_per_step": rows,
                 "keep": "last",
                 "validate_every": 100,

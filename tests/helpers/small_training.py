@@ -56,7 +56,7 @@ def hybrid_stage(**changes) -> HybridStage:
         "token_weight": {"name": "power", "a": 1, "b": 1},
         "decoding": {"temperature": 1.0, "max_response_tokens": 12},
         "generate_batch_rows": 16,
-        "micro_batch_rows": 4,
+        "micro_batch_tokens": 100,
         "keep": "last",
         "validate_every": 100,
     }
@@ -68,7 +68,7 @@ def sft_stage(**changes) -> SftStage:
         "optimizer": {"lr": COMMON["learning_rate"]},
         "epochs": 1,
         "expert_rows_per_step": 8,
-        "micro_batch_rows": 4,
+        "micro_batch_tokens": 100,
         "keep": "last",
         "validate_every": 100,
     }

@@ -17,7 +17,7 @@ STUDY: dict[str, Any] = {
     "validation": {"k": 2, "decoding": {"temperature": 1.0, "max_response_tokens": 10}, "batch_rows": 8},
     "save_every": 5,
     "training": {
-        "sft": {"optimizer": {"lr": 0.001}, "expert_rows_per_step": 8, "micro_batch_rows": 8, "validate_every": 4},
+        "sft": {"optimizer": {"lr": 0.001}, "expert_rows_per_step": 8, "micro_batch_tokens": 400, "validate_every": 4},
         "hybrid": {
             "optimizer": {"lr": 0.0003},
             "steps": 10,
@@ -26,7 +26,7 @@ STUDY: dict[str, Any] = {
             "expert_rows_per_step": 8,
             "decoding": {"temperature": 1.0, "max_response_tokens": 20},
             "generate_batch_rows": 12,
-            "micro_batch_rows": 6,
+            "micro_batch_tokens": 300,
             "keep": "best",
             "validate_every": 4,
         },

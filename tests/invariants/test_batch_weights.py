@@ -11,11 +11,11 @@ TOP = {"name": "entropy_top", "share": 0.05}
 NORM = {"name": "entropy_norm"}
 
 
-@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("tokens", [1, 100])
 @pytest.mark.parametrize("weight", [TOP, NORM], ids=["top", "norm"])
-def test_micro_batches_change_nothing(train_hybrid, weight, rows):
-    whole = train_hybrid(hybrid_stage(steps=2, token_weight=weight, micro_batch_rows=64))
-    split = train_hybrid(hybrid_stage(steps=2, token_weight=weight, micro_batch_rows=rows))
+def test_micro_batches_change_nothing(train_hybrid, weight, tokens):
+    whole = train_hybrid(hybrid_stage(steps=2, token_weight=weight, micro_batch_tokens=10_000))
+    split = train_hybrid(hybrid_stage(steps=2, token_weight=weight, micro_batch_tokens=tokens))
     torch.testing.assert_close(weights(split), weights(whole), rtol=0, atol=1e-5)
     for key in ("expert_loss", "expert_nll", "token_weight_mean", "loss"):
         assert logged(split, key) == pytest.approx(logged(whole, key), abs=1e-5)
@@ -24,7 +24,7 @@ def test_micro_batches_change_nothing(train_hybrid, weight, rows):
 @pytest.mark.parametrize("weight", [TOP, NORM], ids=["top", "norm"])
 def test_one_step_follows_the_formula_over_all_expert_tokens(train_hybrid, load, tokenizer, experts, weight):
     """Entropies from whole logits, row by row; the weights from sorting or a maximum; the gradient from autograd."""
-    stage = hybrid_stage(steps=1, token_weight=weight, schedule={"name": "constant", "mu": 1.0}, micro_batch_rows=3)
+    stage = hybrid_stage(steps=1, token_weight=weight, schedule={"name": "constant", "mu": 1.0})
     trainer = train_hybrid(stage)
     model = load()
     sequences = encode_experts(tokenizer, experts)

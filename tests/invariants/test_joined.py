@@ -33,9 +33,9 @@ def train(train_hybrid, traces):
     return lambda **changes: train_hybrid(hybrid_stage(**(LUFFY | changes)), experts=traces[::-1])
 
 
-@pytest.mark.parametrize(("rows", "changes"), [(1, {}), (3, {}), (3, SRFT)], ids=["luffy 1", "luffy 3", "srft 3"])
-def test_micro_batches_change_nothing(train, rows, changes):
-    whole, split = (train(steps=2, micro_batch_rows=size, **changes) for size in (64, rows))
+@pytest.mark.parametrize(("tokens", "changes"), [(1, {}), (100, {}), (100, SRFT)], ids=["luffy 1", "luffy 100", "srft 100"])
+def test_micro_batches_change_nothing(train, tokens, changes):
+    whole, split = (train(steps=2, micro_batch_tokens=size, **changes) for size in (10_000, tokens))
     torch.testing.assert_close(weights(split), weights(whole), rtol=0, atol=1e-5)
     for key in ("rl_loss", "expert_loss", "expert_nll", "loss"):
         assert logged(split, key) == pytest.approx(logged(whole, key), abs=1e-5)
@@ -77,7 +77,7 @@ def srft(rewards, rollouts, trace) -> torch.Tensor:
 def test_one_step_follows_the_formula(train, load, tokenizer, prompts, traces, engine_for, changes, group_loss):
     """Row by row, over the tokens of rollouts and traces, differentiated by autograd."""
     k = 4
-    trainer = train(steps=1, prompts_per_step=12, micro_batch_rows=5, **changes)
+    trainer = train(steps=1, prompts_per_step=12, **changes)
     model = load()
 
     def read(prompt: list[int], response: list[int]) -> tuple[torch.Tensor, torch.Tensor]:

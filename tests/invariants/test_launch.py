@@ -116,7 +116,7 @@ def test_ranks_do_not_outlive_their_launcher():
 @pytest.mark.slow
 def test_gradients_that_do_not_add_up_are_refused(command, tmp_path):
     launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "tests.helpers.forgetful")
-    arguments = command(OFFLOADED, tmp_path / "run", sft_stage(micro_batch_rows=4))
+    arguments = command(OFFLOADED, tmp_path / "run", sft_stage())
     code, lines = end(begin([json.dumps(arguments)], *launcher))
     assert code == 1  # torchrun's
     (line,) = lines

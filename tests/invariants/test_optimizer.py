@@ -11,7 +11,7 @@ from tests.helpers.small_training import VALIDATION, hybrid_stage, logged, sft_s
 OPTIMIZER = {"lr": 3e-3, "warmup_steps": 2, "betas": [0.8, 0.95], "weight_decay": 0.03, "max_grad_norm": 0.01}
 STAGES = {
     "hybrid": hybrid_stage(steps=4, optimizer=OPTIMIZER),
-    "sft": sft_stage(optimizer=OPTIMIZER, expert_rows_per_step=6, micro_batch_rows=6),  # 24 rows: 4 steps
+    "sft": sft_stage(optimizer=OPTIMIZER, expert_rows_per_step=6),  # 24 rows: 4 steps
 }
 
 

@@ -26,7 +26,7 @@ STAGES = {
     "few joined groups": hybrid_stage(steps=6, prompts_per_step=2, rollouts_per_prompt=2, **LUFFY),
     "srft": hybrid_stage(**LUFFY | SRFT),
     "sasr": hybrid_stage(steps=4, schedule={"name": "sasr", "warmup": 1, "gamma": 1.0}),
-    "sft": sft_stage(micro_batch_rows=2),
+    "sft": sft_stage(),
 }
 SHARDED = ("hybrid", "few groups", "mu", "entropy top", "sft")
 

@@ -1,17 +1,11 @@
 """The hybrid stage: one optimizer step of a_rl * L_rl + a_ex * L_ex (arXiv 2508.11408, eq. 3) on TRL's GRPOTrainer.
 
 TRL gives the loop, rewards, group-normalised advantages, optimizer, checkpoints and distribution; the loss stands in
-`chord.objectives.hybrid`. Ours is `training_step`: it knows all rollouts and expert rows of the step before the first
-backward pass. So both terms are divided by their global token counts, however the rows are split into micro-batches or
-over ranks. Work that cannot change the gradient is left out: no rollouts where a_rl = 0, no expert rows where a_ex = 0,
-no pass through groups whose rewards are equal.
+`chord.objectives.hybrid`, its passes in `chord.training.optimizer_step`. Work that cannot change the gradient is left
+out: no rollouts where a_rl = 0, no expert rows where a_ex = 0, no pass through groups whose rewards are equal.
 """
 
-import time
 import warnings
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
 from statistics import fmean
@@ -22,20 +16,20 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer
-from trl.trainer.utils import FusedCausalLMOutput
 
 from chord.errors import UserError
 from chord.io.seeds import derive_seed
-from chord.objectives import ExpertTokens, RunStatistics, expert_loss, hybrid_loss, policy_loss
+from chord.objectives import ExpertTokens, RunStatistics
 from chord.rollouts import Engine, Sample, encode_prompts
 from chord.tasks import judge_samples
-from chord.training.micro_batches import MicroBatch, Term, chunks, micro_batches
-from chord.training.scale.sharding import accumulating
-from chord.training.sequences import Sequence, collate, row_order
+from chord.training.micro_batches import Term, passes
+from chord.training.optimizer_step import OptimizerStep
+from chord.training.scale.sharding import is_sharded
+from chord.training.sequences import Sequence, row_order
 from chord.training.train_spec import HybridStage
 
 
-class HybridTrainer(GRPOTrainer):
+class HybridTrainer(OptimizerStep, GRPOTrainer):
     """GRPOTrainer whose optimizer step also learns from expert sequences."""
 
     def __init__(
@@ -61,13 +55,13 @@ class HybridTrainer(GRPOTrainer):
         self.joins = stage.uses_experts and self.objective.router.joins
         self._samples: list[Sample] = []  # of this rank and step
         self._rewards: list[float] = []  # of these samples
-        self._seconds: dict[str, float] = defaultdict(float)
         order = row_order(len(prompts), stage.steps * stage.prompts_per_step, derive_seed(*seed_parts, "prompt order"))
         # Expert rows that join a group are those of the step's prompts.
         n_experts = stage.steps * stage.expert_rows_of_a_step
         self.expert_order = (
             order if self.joins else row_order(len(experts), n_experts, derive_seed(*seed_parts, "expert order"))
         )
+        self.prepare(model)
         with warnings.catch_warnings():
             # TRL marks the hook as experimental; its version is pinned and tests compare with stock TRL.
             warnings.filterwarnings("ignore", message="You are using 'rollout_func'", category=UserWarning)
@@ -115,23 +109,22 @@ class HybridTrainer(GRPOTrainer):
             sampled, joined = self._sampled_terms(model, inputs)
             reward = self._metrics["train"]["reward"][-1]
             a_rl, a_ex = self.objective.weights(step, statistics._replace(reward=reward))
-        self._log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
+        self.log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
         terms = [sampled] if a_rl else []
         if a_ex:
             terms.append(self._expert_term(model, step, joined))
         # Rows of the same groups are one batch: each term is divided by the tokens of both.
         sums = [terms] if self.joins else [[term] for term in terms]
-        batches = [batch for together in sums for batch in micro_batches(self.stage, together, self.accelerator)]
-        with self._timed("backward_seconds"):
-            loss = self._accumulate(model, batches, a_rl, a_ex)
-        self._log_values(**self._seconds)
+        with self.timed("backward_seconds"):
+            loss = self.accumulate(model, sums, a_rl, a_ex)
+        self.log_values(**self._seconds)
         return loss
 
     # Rollouts and rewards: TRL calls these two from `_generate_and_score_completions`.
 
     def _rollout(self, prompts: list, trainer: GRPOTrainer) -> dict:
         """Sample a response to each of this rank's prompts; each prompt is repeated rollouts_per_prompt times."""
-        with self._timed("generate_seconds"):
+        with self.timed("generate_seconds"):
             k = self.stage.rollouts_per_prompt
             rendered = encode_prompts(self.processing_class, [{"messages": messages} for messages in prompts[::k]])
             prompt_ids = [ids for ids in rendered for _ in range(k)]
@@ -153,14 +146,14 @@ class HybridTrainer(GRPOTrainer):
 
         row: the index of each sample's prompt.
         """
-        with self._timed("score_seconds"):
+        with self.timed("score_seconds"):
             judged = judge_samples(self._tokenizer, [self.prompt_rows[i] for i in row], self._samples)
             self._rewards = [verdict.reward for _, verdict in judged]
         # chord.training.hopeless reads these four, which are of all ranks.
         self._log_mean("unparsed", [not verdict.parsed for _, verdict in judged])
         self._log_mean("right", [verdict.correct for _, verdict in judged])
         rewards = gather_object(self._rewards)
-        self._log_values(reward_low=min(rewards), reward_high=max(rewards))
+        self.log_values(reward_low=min(rewards), reward_high=max(rewards))
         return self._rewards
 
     # The two terms.
@@ -169,7 +162,7 @@ class HybridTrainer(GRPOTrainer):
         """Rollouts of this rank's share of the step's prompts, and the expert rows that the router joins to them."""
         scored = self._generate_and_score_completions(inputs)
         metrics = self._metrics["train"]
-        self._log_values(
+        self.log_values(
             rollouts=len(inputs) * self.accelerator.num_processes,
             reward_mean=metrics["reward"][-1],
             zero_variance_groups=metrics["frac_reward_zero_std"][-1],
@@ -179,13 +172,14 @@ class HybridTrainer(GRPOTrainer):
             Sequence(prompt[is_prompt.bool()].tolist(), response[is_response.bool()].tolist())
             for prompt, is_prompt, response, is_response in zip(*(scored[key] for key in keys), strict=True)
         ]
+        engine_logps = [sample.logps for sample in self._samples] if self._sampled_elsewhere else None
         k = self.stage.rollouts_per_prompt
         rewards = torch.tensor(self._rewards).view(-1, k)
         if not self.joins:
             # Equal rewards mean advantage 0, but the rounding of TRL's group mean leaves 1e-4 of it.
             mixed = (rewards != rewards[:, :1]).any(1).repeat_interleave(k)
             advantages = scored["advantages"] * mixed.to(scored["advantages"].device)
-            return Term("rl", rows, advantages, _zeros(mixed)), None
+            return Term("rl", rows, advantages, _zeros(mixed), engine_logps=engine_logps), None
         traces = [self.experts[prompt["row"]] for prompt in inputs[::k]]
         trace_rewards = torch.tensor([trace.reward for trace in traces])
         advantages, trace_advantages = self.objective.router.advantages(
@@ -193,7 +187,7 @@ class HybridTrainer(GRPOTrainer):
         )
         advantages, device = advantages.flatten(), self.accelerator.device
         return (
-            Term("rl", rows, advantages.to(device), _zeros(advantages)),
+            Term("rl", rows, advantages.to(device), _zeros(advantages), engine_logps=engine_logps),
             Term("expert", traces, trace_advantages.to(device)),
         )
 
@@ -201,7 +195,7 @@ class HybridTrainer(GRPOTrainer):
         """This rank's share of the step's expert rows: those that joined its rollouts, or rows of their own."""
         n = self.stage.expert_rows_of_a_step
         rows = [self.experts[i] for i in self.expert_order[(step - 1) * n : step * n]]
-        self._log_values(expert_rows=n, expert_tokens=sum(len(row.response_ids) for row in rows))
+        self.log_values(expert_rows=n, expert_tokens=sum(len(row.response_ids) for row in rows))
         term = joined or Term("expert", rows[self.accelerator.process_index :: self.accelerator.num_processes])
         if self.objective.token_weight.whole_batch:
             term = replace(term, weights=self._whole_batch_weights(model, term.rows))
@@ -227,109 +221,26 @@ class HybridTrainer(GRPOTrainer):
     def _token_values(self, model, rows: list[Sequence]) -> list[tuple[Tensor, Tensor]]:
         """(log-probabilities, entropies) of each row's response tokens, without gradient."""
         values = {}
-        with self._timed("weigh_seconds"), torch.no_grad():
-            for chunk in chunks(self.stage, rows):
-                outputs = self._forward(model, [rows[i] for i in chunk])
-                for place, i in enumerate(chunk):
-                    mask = outputs.label_mask[place]
-                    values[i] = outputs.log_probs[place][mask], outputs.entropy[place][mask]
+        with self.timed("weigh_seconds"), torch.no_grad():
+            split = passes(rows, self.stage.micro_batch_tokens, self.shares_prompts)
+            if is_sharded(self.accelerator):  # then all ranks take part in every pass
+                split += [[0]] * (max(gather_object([len(split)])) - len(split))
+            for indices in split:
+                outputs = self.forward(model, [rows[i] for i in indices])
+                for i, logp, entropy, mask in zip(indices, *outputs, strict=True):
+                    values[i] = logp[mask], entropy[mask]
         return [values[i] for i in range(len(rows))]
-
-    # The forward and backward passes.
 
     @property
     def _sampled_elsewhere(self) -> bool:
         """Whether an engine with weights of its own sampled: it gives no entropies, and its log-probs may differ."""
         return any(sample.entropies is None for sample in self._samples)
 
-    def _forward(self, model, rows: list[Sequence]) -> FusedCausalLMOutput:
-        """Log-probabilities and entropies, without the whole logits tensor (TRL)."""
-        padded = collate(rows, self._tokenizer.pad_token_id, self.accelerator.device)
-        with self.accelerator.autocast():
-            return model(**padded, fused_lm_head=True)
-
-    def _policy_loss(self, batch: MicroBatch, outputs: FusedCausalLMOutput) -> tuple[Tensor, dict[str, Tensor]]:
-        """The batch's share of L_rl, and token values whose means are logged."""
-        logp, mask, values = outputs.log_probs, outputs.label_mask, {}
-        if self._sampled_elsewhere:
-            engine_logp = torch.zeros_like(logp)
-            engine_logp[mask] = logp.new_tensor([p for i in batch.indices for p in self._samples[i].logps])
-            values["rollout_drift"] = (logp.detach() - engine_logp).abs()
-        advantages = batch.term.advantages[batch.indices]
-        return policy_loss(logp, logp.detach(), advantages, mask, batch.count, self.objective.clip), values
-
-    def _expert_loss(self, batch: MicroBatch, outputs: FusedCausalLMOutput) -> tuple[Tensor, dict[str, Tensor]]:
-        """The batch's share of L_ex, and token values whose means are logged."""
-        term, mask = batch.term, outputs.label_mask
-        tokens = ExpertTokens(outputs.log_probs, outputs.entropy.detach())
-        if term.advantages is not None:
-            row_entropy = (tokens.entropy * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
-            tokens = tokens._replace(
-                advantage=term.advantages[batch.indices, None].expand_as(tokens.logp),
-                row_entropy=row_entropy.expand_as(tokens.logp),
-            )
-        if term.weights is None:
-            weight = self.objective.token_weight(tokens)
-        else:
-            weight = torch.zeros_like(tokens.entropy)
-            weight[mask] = torch.cat([term.weights[i] for i in batch.indices])
-        values = {"token_weight_mean": weight, "expert_nll": -tokens.logp.detach()}
-        return expert_loss(tokens, mask, batch.count, weight, self.objective.expert_loss), values
-
-    def _accumulate(self, model, batches: list[MicroBatch], a_rl: float, a_ex: float) -> Tensor:
-        """Run forward and backward of every micro-batch. Returns the step's loss over all ranks."""
-        sums: dict[str, Tensor] = defaultdict(
-            lambda: torch.zeros((), dtype=torch.float64, device=self.accelerator.device)
-        )
-        term_of_mean: dict[str, str] = {}
-        for number, batch in enumerate(batches, start=1):
-            name = batch.term.name
-            with accumulating(self.accelerator, model, last=number == len(batches)):
-                outputs = self._forward(model, batch.rows)
-                if name == "rl":
-                    share, values = self._policy_loss(batch, outputs)
-                    loss = hybrid_loss(share, 0.0, a_rl, a_ex)
-                else:
-                    share, values = self._expert_loss(batch, outputs)
-                    loss = hybrid_loss(0.0, share, a_rl, a_ex)
-                # Gradients are averaged over ranks; the count is already global.
-                self.accelerator.backward(loss * self.accelerator.num_processes)
-            if batch.padding:
-                continue
-            mask = outputs.label_mask
-            sums["loss"] += loss.detach()
-            sums["train_tokens"] += sum(map(len, batch.rows))
-            sums[f"{name}_loss"] += share.detach()
-            sums[f"{name}_count"] += mask.sum()
-            for column, value in values.items():
-                sums[column] += (value * mask).sum()
-                term_of_mean[column] = name
-        columns = sorted(sums)
-        totals = self.accelerator.reduce(torch.stack([sums[column] for column in columns]), "sum")
-        total = dict(zip(columns, totals, strict=True))
-        for column, name in term_of_mean.items():
-            total[column] /= total[f"{name}_count"]
-        loss = total.pop("loss")
-        self._log_values(**{name: value.item() for name, value in total.items() if not name.endswith("_count")})
-        return loss.to(torch.float32)
-
-    # Metrics: TRL averages what lies in `_metrics` at each log, which is each step.
-
-    def _log_values(self, **values: float) -> None:
-        for name, value in values.items():
-            self._metrics["train"][name].append(value)
-
     def _log_mean(self, name: str, values: list) -> None:
         """Log the mean over the values of all ranks."""
         local = torch.tensor([float(sum(values)), len(values)], dtype=torch.float64, device=self.accelerator.device)
         total, count = self.accelerator.reduce(local, "sum").tolist()
-        self._log_values(**{name: total / count})
-
-    @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self._seconds[name] += time.perf_counter() - started
+        self.log_values(**{name: total / count})
 
 
 def _entropies(sample: Sample) -> list[float]:

@@ -1,7 +1,7 @@
-"""How the rows of an optimizer step become this rank's forward passes, and what the sum of each pass is divided by."""
+"""How the rows of an optimizer step become this rank's forward passes, and what the sum over each row is divided by."""
 
 import math
-from collections.abc import Collection
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from chord.objectives import divisors
 from chord.training.scale.sharding import is_sharded
 from chord.training.sequences import Sequence
-from chord.training.train_spec import HybridStage
+from chord.training.train_spec import Stage
 
 
 @dataclass(frozen=True)
@@ -24,46 +24,104 @@ class Term:
     advantages: Tensor | None = None  # (rows,): of rollouts, and of expert rows that join their groups
     flat: frozenset[int] = frozenset()  # rows without a gradient: their tokens count, but no pass computes them
     weights: list[Tensor] | None = None  # (response tokens,) of each row, where they depend on other expert rows
+    engine_logps: list[list[float]] | None = None  # of each row, if an engine with weights of its own sampled it
 
 
 @dataclass(frozen=True)
 class MicroBatch:
     """The rows of one forward pass."""
 
-    term: Term
-    indices: list[int]
-    count: float  # what their sum is divided by: the global token count, or what a compat rule says
-    padding: bool = False  # a pass without effect, because sharded weights need equally many passes of all ranks
+    rows: list[tuple[Term, int]]  # (term, index of the row in it)
+    counts: list[float]  # what the sum over each row is divided by: the global token count, or what a compat rule says
+    padding: bool = False  # a pass without effect, by a rank that has fewer of them than another
 
     @property
-    def rows(self) -> list[Sequence]:
-        return [self.term.rows[i] for i in self.indices]
+    def sequences(self) -> list[Sequence]:
+        return [term.rows[i] for term, i in self.rows]
+
+    def parts(self) -> list[tuple[Term, list[int], list[int], float]]:
+        """(term, indices of rows in it, their places in the micro-batch, their count) for each term and count."""
+        places = defaultdict(list)
+        for place, ((term, _), count) in enumerate(zip(self.rows, self.counts, strict=True)):
+            places[term.name, count].append(place)
+        return [
+            (self.rows[part[0]][0], [self.rows[place][1] for place in part], part, count)
+            for (_, count), part in places.items()
+        ]
 
 
-def chunks(stage: HybridStage, rows: list[Sequence], flat: Collection[int] = ()) -> list[list[int]]:
-    """The indices of rows, split into micro-batches."""
-    order = list(range(len(rows)))
-    if stage.normalisation == "global":
-        # The composition changes nothing, so choose the one with the least padding, the largest first (memory).
-        order.sort(key=lambda i: (i in flat, -len(rows[i])))
-    size = stage.micro_batch_rows
-    return [order[start : start + size] for start in range(0, len(order), size)]
-
-
-def micro_batches(stage: HybridStage, terms: list[Term], accelerator: Accelerator) -> list[MicroBatch]:
-    """The passes of this rank over terms that are divided by the same number. Every rank calls it."""
-    parts = [(term, chunk) for term in terms for chunk in chunks(stage, term.rows, term.flat)]
-    sizes = [(sum(len(term.rows[i].response_ids) for i in chunk), len(chunk)) for term, chunk in parts]
-    counts = divisors(*zip(*gather_object(sizes), strict=True), stage.normalisation)
-    first = accelerator.process_index * len(parts)  # every rank has the same number of rows, hence of parts
-    batches = []
-    for (term, chunk), count in zip(parts, counts[first : first + len(parts)], strict=True):
-        if live := [i for i in chunk if i not in term.flat]:
-            batches.append(MicroBatch(term, live, count))
-    # A rank without a live row of a term still takes part in it, with a gradient that is exactly zero.
-    present = {batch.term.name for batch in batches}
-    batches += [MicroBatch(term, [0], math.inf) for term in terms if term.name not in present]
-    if is_sharded(accelerator):
-        most = max(gather_object([len(batches)]))
-        batches += [MicroBatch(terms[0], [0], math.inf, padding=True)] * (most - len(batches))
+def micro_batches(
+    stage: Stage, sums: list[list[Term]], shares_prompts: bool, accelerator: Accelerator
+) -> list[MicroBatch]:
+    """The passes of this rank over all terms. sums: terms that are divided by the same number. Every rank calls it."""
+    counts = {
+        term.name: row for terms in sums for term, row in zip(terms, _counts(stage, terms, accelerator), strict=True)
+    }
+    rows = [(term, i) for terms in sums for term in terms for i in range(len(term.rows)) if i not in term.flat]
+    batches = [
+        MicroBatch([rows[i] for i in chunk], [counts[rows[i][0].name][rows[i][1]] for i in chunk])
+        for chunk in passes([term.rows[i] for term, i in rows], stage.micro_batch_tokens, shares_prompts)
+    ]
+    # A rank without a live row still takes part in the step, with a gradient that is exactly zero.
+    most = max(gather_object([len(batches)])) if is_sharded(accelerator) else 1
+    batches += [MicroBatch([(sums[0][0], 0)], [math.inf], padding=True)] * (most - len(batches))
     return batches
+
+
+def _counts(stage: Stage, terms: list[Term], accelerator: Accelerator) -> list[list[float]]:
+    """For each row of each term, the divisor of its sum; it does not depend on the split into passes.
+
+    The compat rules divide as their frameworks do, where micro-batches have a fixed number of rows.
+    """
+    size = stage.micro_batch_rows or max(len(term.rows) for term in terms)
+    chunks = [
+        (number, term.rows[start : start + size])
+        for number, term in enumerate(terms)
+        for start in range(0, len(term.rows), size)
+    ]
+    sizes = [(sum(len(row.response_ids) for row in rows), len(rows)) for _, rows in chunks]
+    divided = divisors(*zip(*gather_object(sizes), strict=True), stage.normalisation)
+    first = accelerator.process_index * len(chunks)  # every rank has the same number of rows, hence of chunks
+    counts: list[list[float]] = [[] for _ in terms]
+    for (number, rows), count in zip(chunks, divided[first : first + len(chunks)], strict=True):
+        counts[number] += [count] * len(rows)
+    return counts
+
+
+def passes(sequences: list[Sequence], limit: int, shares_prompts: bool) -> list[list[int]]:
+    """Split rows into passes of at most `limit` tokens each; a row with more gets a pass of its own.
+
+    shares_prompts: whether a pass computes equal prompts once, without padding; otherwise it pads each of its rows to
+    the longest. Returns the indices of each pass's rows.
+    """
+    return _packed(sequences, limit) if shares_prompts else _padded(sequences, limit)
+
+
+def _packed(sequences: list[Sequence], limit: int) -> list[list[int]]:
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, sequence in enumerate(sequences):
+        groups[tuple(sequence.prompt_ids)].append(index)
+    split: list[list[int]] = []
+    room = 0
+    for members in groups.values():
+        has_prompt = False  # the current pass
+        for index in members:
+            sequence = sequences[index]
+            tokens = len(sequence.response_ids) if has_prompt else len(sequence)
+            if tokens > room or not split:
+                split.append([])
+                room, tokens = limit, len(sequence)
+            split[-1].append(index)
+            room -= tokens
+            has_prompt = True
+    return split
+
+
+def _padded(sequences: list[Sequence], limit: int) -> list[list[int]]:
+    """Rows of similar length come together, the longest first, so that a lack of memory shows at once."""
+    split: list[list[int]] = []
+    for index in sorted(range(len(sequences)), key=lambda i: -len(sequences[i])):
+        if not split or (len(split[-1]) + 1) * len(sequences[split[-1][0]]) > limit:
+            split.append([])
+        split[-1].append(index)
+    return split

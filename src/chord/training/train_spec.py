@@ -1,7 +1,7 @@
 """The specification of a training job: a stage, its seed, its validation. It needs no torch, to be checked fast."""
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -30,6 +30,7 @@ from chord.training.scale.scale_spec import Scale
 Beta = Annotated[float, Field(ge=0, lt=1)]
 OfRollouts = Needs("uses_rollouts", "mu below 1 at some step")
 OfExperts = Needs("uses_experts", "mu above 0 at some step")
+OfCompatRules = Needs("divides_by_micro_batch", "normalisation other than global")
 OfExpertRows = Needs("reads_expert_rows", "mu above 0 at some step, and a router that does not join")
 
 
@@ -58,7 +59,9 @@ class StageSettings(Settings, ABC):
 
     optimizer: Optimizer
     lora: Lora | None = Field(None, description="train adapters in place of all weights; null: all weights")
-    micro_batch_rows: PositiveInt = Field(description="rows of one forward pass; changes memory and time only")
+    micro_batch_tokens: PositiveInt = Field(
+        description="tokens of one forward pass, or one row if that has more; changes memory and time only"
+    )
     keep: Literal["last", "best"] = Field(description="which weights are the result: last, or best on validation")
     validate_every: PositiveInt = Field(description="steps between two validations")
     expert_set: Annotated[PositiveInt | None, OfExpertRows] = Field(
@@ -80,6 +83,8 @@ class SftStage(StageSettings):
     """Supervised fine-tuning on the expert trajectories (paper, eq. 1): token mean over the whole batch."""
 
     kind: Literal["sft"] = "sft"
+    normalisation: ClassVar[Normalisation] = "global"
+    micro_batch_rows: ClassVar[None] = None
     epochs: PositiveInt
     expert_rows_per_step: PositiveInt
 
@@ -98,21 +103,9 @@ class SftStage(StageSettings):
 
     def divisibility_error(self, ranks: int) -> str | None:
         """A message if this number of ranks cannot share the rows of a step equally; None if they can."""
-        if self.expert_rows_per_step % (self.micro_batch_rows * ranks) == 0:
+        if self.expert_rows_per_step % ranks == 0:
             return None
-        return (
-            f"expert_rows_per_step: {self.expert_rows_per_step} is not a multiple of micro_batch_rows "
-            f"{self.micro_batch_rows} times {ranks} ranks"
-        )
-
-    @model_validator(mode="after")
-    def _whole_micro_batches(self) -> "SftStage":
-        if self.expert_rows_per_step % self.micro_batch_rows:
-            raise ValueError(
-                f"expert_rows_per_step: expected a multiple of micro_batch_rows {self.micro_batch_rows}, "
-                f"got {self.expert_rows_per_step}"
-            )
-        return self
+        return f"expert_rows_per_step: {self.expert_rows_per_step} rows cannot be shared equally by {ranks} ranks"
 
 
 class HybridStage(StageSettings):
@@ -135,6 +128,9 @@ class HybridStage(StageSettings):
     expert_loss: Annotated[AnyExpertLoss, OfExperts] = Nll()
     router: Annotated[AnyRouter, OfExperts] = Separate()
     normalisation: Normalisation = "global"
+    micro_batch_rows: Annotated[PositiveInt | None, OfCompatRules] = Field(
+        None, description="rows over which a compat rule of normalisation takes a mean"
+    )
     clip: Annotated[float, OfRollouts] = Field(
         0.2, gt=0.0, lt=1.0, description="inactive: with one update per batch the ratio is 1"
     )
@@ -156,6 +152,10 @@ class HybridStage(StageSettings):
     def uses_experts(self) -> bool:
         """Whether the schedule gives the expert term weight at any step."""
         return any(self.schedule.weights(step)[1] for step in range(1, self.steps + 1))
+
+    @property
+    def divides_by_micro_batch(self) -> bool:
+        return self.normalisation != "global"
 
     @property
     def reads_expert_rows(self) -> bool:
@@ -184,6 +184,8 @@ class HybridStage(StageSettings):
     def _has_what_it_uses(self) -> "HybridStage":
         if self.reads_expert_rows and self.expert_rows_per_step is None:
             raise ValueError("expert_rows_per_step: missing; expected a number, because the schedule has mu above 0")
+        if self.divides_by_micro_batch and self.micro_batch_rows is None:
+            raise ValueError(f"micro_batch_rows: missing; expected a number for normalisation {self.normalisation}")
         if self.uses_rollouts:
             for key in ("rollouts_per_prompt", "decoding", "generate_batch_rows"):
                 if getattr(self, key) is None:

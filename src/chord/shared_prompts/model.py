@@ -1,0 +1,113 @@
+"""Models that compute packed rows, and the log-probabilities of responses that share prompts."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel
+
+from chord.shared_prompts.attention import NAME
+from chord.shared_prompts.layout import pack
+
+# Two prompts, one with two responses: what `share_prompts` computes in both ways, to see whether a model can share.
+PROBE = [([3, 4, 5, 6], [[7, 8, 9], [9, 8]]), ([5, 3], [[4, 4, 6]])]
+# Of log-probabilities, nats. A token that sees what it should not changes more than rounding does.
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 0.01}
+
+
+def share_prompts(model: PreTrainedModel) -> str | None:
+    """Let a causal language model compute packed rows; other calls of it stay as they are.
+
+    Returns None, or the reason why this model cannot share prompts: it attends in other ways than to all earlier
+    tokens, or packed and plain rows differ. Then nothing has changed. To be called before the model is sharded or
+    wrapped, which may follow.
+    """
+    config = model.config.get_text_config()
+    if others := set(getattr(config, "layer_types", None) or ()) - {"full_attention"}:
+        return f"it has layers of the kind {', '.join(sorted(others))}"
+    if not model._supports_attention_backend:
+        return "its attention cannot be exchanged"
+    plain = model.config._attn_implementation
+    hook = model.base_model.register_forward_hook(_keep_response_tokens, with_kwargs=True)
+    model.set_attn_implementation(NAME)
+    try:
+        reason = _difference(model)
+    except NotImplementedError as error:
+        reason = f"it has {error}"
+    if reason:
+        hook.remove()
+        model.set_attn_implementation(plain)
+    return reason
+
+
+def _keep_response_tokens(module: nn.Module, args: tuple, kwargs: dict, output):
+    """A hook of the decoder: nothing behind it, above all the output layer, computes tokens that nobody reads."""
+    if layout := kwargs.get("layout"):
+        tokens = torch.tensor(layout.response_tokens, device=output.last_hidden_state.device)
+        output.last_hidden_state = output.last_hidden_state[:, tokens]
+    return output
+
+
+@torch.no_grad()
+def _difference(model: PreTrainedModel) -> str | None:
+    """The reason why packed rows of this model are not plain rows, or None."""
+    was_training = model.training
+    row = pack(PROBE)
+    try:
+        model.train()
+        model(**row.inputs(model.device))  # attention with dropout raises
+        model.eval()
+        packed = model(**row.inputs(model.device)).logits[0]
+        plain = []
+        for prompt, responses in PROBE:
+            for response in responses:
+                ids = torch.tensor([[*prompt, *response]], device=model.device)
+                plain.append(model(ids, use_cache=False).logits[0, len(prompt) - 1 : -1])
+        difference = (packed.float().log_softmax(-1) - torch.cat(plain).float().log_softmax(-1)).abs().max().item()
+    finally:
+        model.train(was_training)
+    if difference <= TOLERANCE[model.dtype]:
+        return None
+    return f"its log-probabilities differ by {difference:.2g} between packed and plain rows"
+
+
+def response_values(
+    model: nn.Module, sequences: Sequence[tuple[Sequence[int], Sequence[int]]], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities, with gradient, and entropies in nats of response tokens; each (rows, longest response).
+
+    Rows with equal prompts share them. Behind the end of a response the values are 0.
+
+    model: given to `share_prompts` and to TRL's `add_fused_lm_head`, or a wrapper of such a model. sequences: (prompt
+    token ids, response token ids) of each row.
+    """
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, (prompt, _) in enumerate(sequences):
+        groups.setdefault(tuple(prompt), []).append(index)
+    row = pack([(prompt, [sequences[i][1] for i in members]) for prompt, members in groups.items()])
+    outputs = model(**row.inputs(device), shift_labels=torch.tensor([row.labels], device=device), fused_lm_head=True)
+    place = {index: place for place, index in enumerate(index for members in groups.values() for index in members)}
+    logps, entropies = (
+        [values[0].split(row.lengths)[place[i]] for i in range(len(sequences))]
+        for values in (outputs.log_probs, outputs.entropy)
+    )
+    return pad_sequence(logps, batch_first=True), pad_sequence(entropies, batch_first=True)
+
+
+def shared_prompt_logps(
+    model: nn.Module, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int
+) -> tuple[Tensor, Tensor]:
+    """What `GRPOTrainer._get_per_token_logps_and_entropies` of TRL gives, with each distinct prompt computed once.
+
+    input_ids, attention_mask: (rows, tokens), prompts padded at the left and responses at the right. logits_to_keep:
+    columns of the responses. Returns log-probabilities and entropies in nats, each (rows, logits_to_keep), 0 where the
+    mask is 0.
+    """
+    kept = attention_mask.bool()
+    sequences = [
+        (ids[:-logits_to_keep][mask[:-logits_to_keep]].tolist(), ids[-logits_to_keep:][mask[-logits_to_keep:]].tolist())
+        for ids, mask in zip(input_ids, kept, strict=True)
+    ]
+    values = response_values(model, sequences, input_ids.device)
+    return tuple(nn.functional.pad(value, (0, logits_to_keep - value.shape[1])) for value in values)
