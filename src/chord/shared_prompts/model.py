@@ -23,6 +23,8 @@ def share_prompts(model: PreTrainedModel) -> str | None:
     tokens, or packed and plain rows differ. Then nothing has changed. To be called before the model is sharded or
     wrapped, which may follow.
     """
+    if model.config._attn_implementation == NAME:
+        return None
     config = model.config.get_text_config()
     if others := set(getattr(config, "layer_types", None) or ()) - {"full_attention"}:
         return f"it has layers of the kind {', '.join(sorted(others))}"
