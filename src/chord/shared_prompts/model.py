@@ -89,12 +89,12 @@ def response_values(
         groups.setdefault(tuple(prompt), []).append(index)
     row = pack([(prompt, [sequences[i][1] for i in members]) for prompt, members in groups.items()])
     outputs = model(**row.inputs(device), shift_labels=torch.tensor([row.labels], device=device), fused_lm_head=True)
-    place = {index: place for place, index in enumerate(index for members in groups.values() for index in members)}
-    logps, entropies = (
-        [values[0].split(row.lengths)[place[i]] for i in range(len(sequences))]
-        for values in (outputs.log_probs, outputs.entropy)
-    )
-    return pad_sequence(logps, batch_first=True), pad_sequence(entropies, batch_first=True)
+    packed_order = [index for members in groups.values() for index in members]
+    values = []
+    for packed in (outputs.log_probs, outputs.entropy):
+        by_index = dict(zip(packed_order, packed[0].split(row.lengths), strict=True))
+        values.append(pad_sequence([by_index[index] for index in range(len(sequences))], batch_first=True))
+    return values[0], values[1]
 
 
 def shared_prompt_logps(
