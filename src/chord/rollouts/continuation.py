@@ -4,8 +4,6 @@
 criteria for all rows until the last one has ended.
 """
 
-import inspect
-
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
@@ -20,7 +18,6 @@ class Continuation:
     def __init__(self, model: PreTrainedModel, prompts: list[list[int]], max_tokens: int, pad_token_id: int):
         """prompts: one a row; equal ones are computed once. max_tokens: the most that a row will take."""
         self.model = model
-        self.accepts = inspect.signature(model.forward).parameters
         distinct = {tuple(ids): place for place, ids in enumerate(dict.fromkeys(map(tuple, prompts)))}
         width = max(map(len, distinct))
         # Left padding: the responses start in the same column.
@@ -68,10 +65,15 @@ class Continuation:
             self.groups.keep(rows)
 
     def _forward(self, token_ids: Tensor, **inputs: object) -> Tensor:
-        """The logits of the last position; every forward pass fills the cache."""
-        inputs["cache_params" if "cache_params" in self.accepts else "past_key_values"] = self.cache
-        if "position_ids" not in self.accepts:  # ALiBi and recurrent models
-            del inputs["position_ids"]
-        if "logits_to_keep" in self.accepts:
-            inputs["logits_to_keep"] = 1
-        return self.model(token_ids, use_cache=True, **inputs).logits[:, -1].float()
+        """The logits of the last position; the keys and values of all positions go into the cache."""
+        return (
+            self.model(
+                token_ids,
+                past_key_values=self.cache,
+                use_cache=True,  # a training configuration may have switched it off
+                logits_to_keep=1,
+                **inputs,
+            )
+            .logits[:, -1]
+            .float()
+        )
