@@ -128,8 +128,8 @@ def test_all_rows_may_end_at_once(model):
     assert len({tuple(one.token_ids) for one in sample(model, [PROMPTS[0]] * 4, [7] * 4)}) == 1
 
 
-def test_bf16_shares_prompts_too(model):
-    """Under autocast and with weights in bf16, within its rounding."""
+def test_bf16_has_the_roundings_of_full_rows(model):
+    """Under autocast and with weights in bf16; another order of roundings moves log-probabilities by 0.012."""
     for weights, settings in ((model, {"autocast": torch.bfloat16}), (make_model("qwen2").bfloat16(), {})):
         samples = sample(weights, **settings)
         differences = []
@@ -138,7 +138,7 @@ def test_bf16_shares_prompts_too(model):
                 logits = weights(torch.tensor([prompt + one.token_ids])).logits[0, len(prompt) - 1 : -1].float()
             logps = (logits / DECODING.temperature).log_softmax(-1).gather(1, torch.tensor(one.token_ids)[:, None])
             differences.append((torch.tensor(one.logps) - logps.squeeze(1)).abs())
-        assert torch.cat(differences).mean() < 0.02
+        assert torch.cat(differences).mean() < 0.006
 
 
 def test_an_attention_of_a_trainer_is_left_out_and_comes_back(model):

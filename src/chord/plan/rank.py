@@ -71,7 +71,7 @@ def vllm_row(shape: ModelShape, engine: VllmBackend, tokens: int) -> float:
 
 
 def generate(shape: ModelShape, rows: int, tokens: int) -> tuple[float, float]:
-    """Bytes of (head, cache) of the engine of transformers with fp32 weights. tokens: prompt and response of each row."""
+    """Bytes of (head, cache) of transformers, weights in fp32. tokens: prompt and response of each row."""
     logits = 4 * FP32 * rows * shape.vocab_size  # logits, probabilities, their sum and the choice
     # At most: on a CPU the rows of a prompt share its keys and values.
     return logits, FP32 * rows * tokens * shape.cache_values()

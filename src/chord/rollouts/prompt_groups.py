@@ -24,13 +24,10 @@ class PromptGroups:
 
     def __init__(self, prefill: DynamicCache, mask: Tensor, prompt_of_row: Tensor):
         """prefill: cache of the prompts. mask: (prompts, width), 0 at padding. prompt_of_row: (rows,)."""
-        # Under autocast the keys are wider than the values, and attention would round them at every step.
-        self.states = [(layer.keys.to(layer.values.dtype), layer.values) for layer in prefill.layers]
+        self.states = [(layer.keys, layer.values) for layer in prefill.layers]
         self.bias = None
         if not mask.all():
-            dtype = self.states[0][0].dtype
-            self.bias = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(mask == 0, -torch.inf)
-            self.bias = self.bias[:, None, None]
+            self.bias = torch.zeros(mask.shape).masked_fill(mask == 0, -torch.inf)[:, None, None]
         self._assign(prompt_of_row)
 
     def own_cache(self, capacity: int) -> DynamicCache:
@@ -76,12 +73,17 @@ class PromptGroups:
 
 
 def shares_prompts(model: PreTrainedModel) -> bool:
-    """True if the rows of this model can read their prompts together."""
-    cache = DynamicCache(config=model.config)
+    """True if the rows of this model can read their prompts together: on a CPU, in fp32.
+
+    In bf16 the order of roundings moves a log-probability as much as bf16 itself does, and samples should come from the
+    very distribution that a trainer computes: there the attention stays that of full rows.
+    """
     return (
         model.device.type == "cpu"
+        and model.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
         and model.config.model_type in MODEL_TYPES
-        and all(type(layer) is DynamicLayer for layer in cache.layers)
+        and all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
     )
 
 
@@ -109,12 +111,11 @@ def _attend(
     No row has padding in its response, because all responses begin in the same step.
     """
     rows, heads, _, size = query.shape
-    query = query.to(value.dtype).reshape(rows, key.shape[1], -1, size)
+    query = query.reshape(rows, key.shape[1], -1, size)
     own, own_log_sum = _attention(query, key, value, None, scaling)
     prompt, prompt_log_sum = prompt_groups.attend(module.layer_idx, query, scaling)
     share = (prompt_log_sum - own_log_sum[..., None]).sigmoid()
-    merged = torch.lerp(own.to(share.dtype), prompt.to(share.dtype), share).to(value.dtype)
-    return merged.view(rows, 1, heads, size), None
+    return torch.lerp(own, prompt, share).view(rows, 1, heads, size), None
 
 
 AttentionInterface.register(ATTENTION, _attend)
