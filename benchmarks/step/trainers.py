@@ -46,7 +46,7 @@ class NaiveTrl(GRPOTrainer):
 
 
 def ours(case: Case, steps: int, half_flat: bool, bf16: bool) -> HybridTrainer:
-    """Its forward passes have as many rows as TRL's."""
+    """Its forward passes have the rows of TRL's, with each prompt once."""
     model, tokenizer = load(case)
     stage = HybridStage.model_validate(
         {
@@ -59,7 +59,7 @@ def ours(case: Case, steps: int, half_flat: bool, bf16: bool) -> HybridTrainer:
             "token_weight": {"name": "power", "a": 1, "b": 1},
             "decoding": {"temperature": 1.0, "max_response_tokens": case.response_tokens},
             "generate_batch_rows": case.prompts * K,
-            "micro_batch_rows": case.micro_rows,
+            "micro_batch_tokens": case.micro_rows // K * (41 * case.problems + K * case.response_tokens),
             "keep": "last",
             "validate_every": 1000,
         }

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 from chord.errors import UserError
 from chord.io.models import load_tokenizer, load_weights
@@ -126,15 +125,12 @@ def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> t
 
 @contextmanager
 def _ready_to_generate(model: PreTrainedModel, autocast: torch.dtype | None) -> Iterator[None]:
-    """Switch to evaluation mode and to an attention that knows padding; restore both afterwards."""
-    training, attention = model.training, model.config._attn_implementation
+    """Switch to evaluation mode, and back afterwards."""
+    training = model.training
     model.eval()
-    if attention not in ALL_MASK_ATTENTION_FUNCTIONS:  # it would get no mask: one that a trainer has registered
-        model.config._attn_implementation = "sdpa"
     try:
         # One context for all steps of a rollout: autocast keeps its casts of the weights until the end.
         with torch.autocast(model.device.type, autocast, enabled=autocast is not None):
             yield
     finally:
-        model.config._attn_implementation = attention
         model.train(training)
