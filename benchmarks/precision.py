@@ -1,0 +1,58 @@
+"""Measures how far bf16 linear layers (`scale.precision: bf16` on a CPU) move log-probabilities and gradients.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.precision --model FOLDER
+
+The text is that of docs/glossary.md in pieces of 128 tokens, each a prompt of 32 and a response of 96. Weights are fp32
+in both cases, and so are attention and norms. Time is CPU seconds of a forward and backward pass; bf16 is faster only
+where the CPU has instructions for it.
+"""
+
+import argparse
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl.trainer.utils import add_fused_lm_head
+
+from chord.shared_prompts import response_values, share_prompts
+
+TEXT = Path(__file__).parents[1] / "docs" / "glossary.md"
+PIECES, LENGTH, PROMPT = 8, 128, 32
+
+
+def measure(folder: str, bf16: bool) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """(log-probabilities, gradient as one vector, CPU seconds)."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    add_fused_lm_head(model, outputs=("log_probs", "entropy"))
+    if reason := share_prompts(model):
+        raise SystemExit(f"{folder}: {reason}")
+    ids = AutoTokenizer.from_pretrained(folder)(TEXT.read_text(encoding="utf-8"))["input_ids"]
+    pieces = [ids[start : start + LENGTH] for start in range(0, PIECES * LENGTH, LENGTH)]
+    pairs = [(piece[:PROMPT], piece[PROMPT:]) for piece in pieces]
+    began = time.process_time()
+    with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
+        logp, _ = response_values(model, pairs, torch.device("cpu"))
+    logp.mean().backward()
+    seconds = time.process_time() - began
+    return logp.detach(), torch.cat([weight.grad.flatten() for weight in model.parameters()]), seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="models/world-base", help="folder of a causal language model")
+    folder = parser.parse_args().model
+    torch.set_num_threads(1)
+    logp, gradient, seconds = measure(folder, bf16=False)
+    other, other_gradient, other_seconds = measure(folder, bf16=True)
+    difference = (other - logp).abs()
+    cosine = torch.nn.functional.cosine_similarity(gradient, other_gradient, dim=0).item()
+    print(f"tokens {logp.numel()}, mean log-probability {logp.mean():.3f} nats in fp32")
+    print(f"difference of log-probabilities: mean {difference.mean():.4f}, largest {difference.max():.4f} nats")
+    print(f"gradient: cosine {cosine:.5f}, norm {other_gradient.norm() / gradient.norm():.4f} of that in fp32")
+    print(f"forward and backward pass: {seconds:.2f} s in fp32, {other_seconds:.2f} s in bf16")
+
+
+if __name__ == "__main__":
+    main()
