@@ -84,7 +84,7 @@ def test_questions(root):
 
 
 def test_minutes_of_a_training_job(root):
-    # rl: 200 completions of 4 tokens at 10/s = 80 s; 120 rows of 4 tokens and a quarter of 6 at 100/s = 6.6 s; start 30 s.
+    # rl: 200 completions of 4 tokens at 10/s = 80 s; 120 rows of 6 / 4 + 4 tokens at 100/s = 6.6 s; start 30 s.
     assert estimated_minutes(load(root), "train", "rl") == pytest.approx((30 + 80 + 6.6) / 60)
     # sft: 80 completions of 9 tokens = 72 s; 80 rows of 6 + 9 tokens = 12 s.
     assert estimated_minutes(load(root), "train", "sft") == pytest.approx((30 + 72 + 12) / 60)
@@ -183,8 +183,8 @@ def test_minutes_on_a_gpu(on_gpu):
     assert load(on_gpu).shape.parameters() == PARAMETERS
     # 80 completions of 9 tokens, 8 at a time; a step takes at least 2 x 0.7 ms.
     sampled = 80 / 8 * 9 * 2 * 7e-4
-    # An SFT row has 6 + 9 tokens; a micro-batch of 30 has two of the 80 rows, one of 14 a single one, and one of 400 the
-    # 8 rows of a step. It takes at least 2.5 ms in each of two layers.
+    # An SFT row has 6 + 9 tokens; a micro-batch of 30 has two of the 80 rows, one of 14 a single one, and one of 400
+    # the 8 rows of a step. It takes at least 2.5 ms in each of two layers.
     for tokens, micro_batches in {400: 10, 30: 40, 14: 80}.items():
         on_gpu.set(STUDY_FILE, "training", "sft", "micro_batch_tokens", value=tokens)
         minutes = estimated_minutes(load(on_gpu), "train", "sft")
@@ -355,8 +355,9 @@ def test_a_server_has_gpus_of_its_own(on_gpu):
 
 
 def test_ranks_share_the_time_of_a_step(on_gpu):
-    # sft: 80 rows of 15 tokens in micro-batches of 30, half on each rank; each of three passes takes at least 2 x 2.5 / 3
-    # ms, and layers that are recomputed make it four. Samples: 40 completions of 9 tokens on each, of 10 in a call.
+    # sft: 80 rows of 15 tokens in micro-batches of 30, half on each rank; each of three passes takes at least
+    # 2 x 2.5 / 3 ms, and layers that are recomputed make it four. Samples: 40 completions of 9 tokens on each, of 10
+    # in a call.
     on_gpu.set(STUDY_FILE, "training", "sft", "micro_batch_tokens", value=30)
     study = scaled(on_gpu, ranks=2, gradient_checkpointing=True)
     trained = 40 / 2 * 2 * 2.5e-3 * 4 / 3

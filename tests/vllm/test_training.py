@@ -182,7 +182,7 @@ def test_a_tied_output_layer_is_synced_and_a_stale_one_ends_the_run(straight, sp
     larger = {"hidden_size": 128, "intermediate_size": 128, "initializer_range": 0.02}
     save_tiny_model(tmp_path / "start", tiny_tokenizer, tie_word_embeddings=True, **larger)
     shared = {name: spec["stage"][name] for name in ("optimizer", "expert_rows_per_step", "keep")}
-    sft = {"kind": "sft", "epochs": 1, "micro_batch_rows": 8, "validate_every": 1, **shared}
+    sft = {"kind": "sft", "epochs": 1, "micro_batch_tokens": 1000, "validate_every": 1, **shared}
     given = (spec | {"stage": sft}, straight / "data")
     mended = train(*given, tmp_path / "mended", tmp_path / "start")
     stale = train(*given, tmp_path / "stale", tmp_path / "start", module="tests.vllm.unmended")
