@@ -33,7 +33,9 @@ def train(train_hybrid, traces):
     return lambda **changes: train_hybrid(hybrid_stage(**(LUFFY | changes)), experts=traces[::-1])
 
 
-@pytest.mark.parametrize(("tokens", "changes"), [(1, {}), (100, {}), (100, SRFT)], ids=["luffy 1", "luffy 100", "srft 100"])
+@pytest.mark.parametrize(
+    ("tokens", "changes"), [(1, {}), (100, {}), (100, SRFT)], ids=["luffy 1", "luffy 100", "srft 100"]
+)
 def test_micro_batches_change_nothing(train, tokens, changes):
     whole, split = (train(steps=2, micro_batch_tokens=size, **changes) for size in (10_000, tokens))
     torch.testing.assert_close(weights(split), weights(whole), rtol=0, atol=1e-5)
