@@ -117,7 +117,7 @@ def test_a_killed_run_ends_like_a_straight_one(straight, spec, tmp_path):
 
 @pytest.mark.parametrize("more", [{}, {"sharding": "fsdp2", "gradient_checkpointing": True}], ids=["ddp", "fsdp2"])
 def test_two_ranks_each_with_an_engine_train_what_one_trains(straight, spec, more, tmp_path):
-    """Sharded and with layers computed again is how the paper's studies run."""
+    """Sharded and with layers recomputed is how the paper's studies run."""
     ended(train(spec | {"scale": spec["scale"] | {"ranks": 2} | more}, straight / "data", tmp_path))
     for two, one in zip(curves(tmp_path), curves(straight / "runs/chord_mu/seed-0"), strict=True):
         ignored = {*SYNC_COLUMNS, "train_tokens"}  # a rank without a live row computes one more
