@@ -85,8 +85,8 @@ def test_rollouts_come_from_the_distribution_that_is_updated(build, engine_for, 
         samples = engine.generate(ids, list(range(len(ids))), Decoding(temperature=1.0, max_response_tokens=12))
         rows = [Sequence(prompt, sample.token_ids) for prompt, sample in zip(ids, samples, strict=True)]
         with torch.no_grad():
-            outputs = trainer._forward(trainer.model, rows)
-        assert outputs.log_probs.dtype == torch.float32
+            outputs = trainer.forward(trainer.model, rows)
+        assert outputs.logp.dtype == torch.float32
         sampled = torch.tensor([logp for sample in samples for logp in sample.logps])
-        errors.append((outputs.log_probs[outputs.label_mask] - sampled).abs().mean())
-    assert errors[0] < errors[1] / 4
+        errors.append((outputs.logp[outputs.mask] - sampled).abs().mean())
+    assert errors[0] < errors[1] / 4, errors

@@ -7,10 +7,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 from scipy.stats import chisquare
-from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from chord.errors import UserError
-from chord.rollouts import Decoding, encode_prompts, fixed_batches, huggingface
+from chord.rollouts import Decoding, encode_prompts, fixed_batches
 from chord.rollouts.huggingface import HuggingFaceEngine, load_model, stop_tokens
 from chord.rollouts.sampling import UNITS, choose, nucleus, uniform_noise
 
@@ -167,12 +167,6 @@ def test_the_model_comes_back_as_it_was_and_its_decoding_defaults_are_ignored(ti
     assert model.training
     assert model.generation_config is defaults
     assert model.config.use_cache is False
-
-
-def test_buffered_cache_gives_the_tokens_of_the_stock_cache(engine, monkeypatch):
-    buffered = engine.generate(PROMPTS, SEEDS, DECODING)
-    monkeypatch.setattr(huggingface, "buffered_cache", lambda config, _: DynamicCache(config=config))
-    assert token_ids(engine.generate(PROMPTS, SEEDS, DECODING)) == token_ids(buffered)
 
 
 def test_broken_weights_are_an_error_not_a_text(tiny_model_dir):

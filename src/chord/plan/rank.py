@@ -73,9 +73,10 @@ def vllm_row(shape: ModelShape, engine: VllmBackend, tokens: int) -> float:
 
 
 def generate(shape: ModelShape, rows: int, tokens: int) -> tuple[float, float]:
-    """Bytes of (head, cache) of transformers' `generate` with fp32 weights. tokens: prompt and response of each row."""
+    """Bytes of (head, cache) of transformers, weights in fp32. tokens: prompt and response of each row."""
     logits = 4 * FP32 * rows * shape.vocab_size  # logits, probabilities, their sum and the choice
-    return logits, FP32 * rows * tokens * shape.cache_values() * 1.5  # when half has ended, the other rows are copied
+    # At most: on a CPU the rows of a prompt share its keys and values.
+    return logits, FP32 * rows * tokens * shape.cache_values()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def _plain_url(url: str) -> str:
 
 
 class HuggingFaceBackend(Settings):
-    """`generate` of transformers, in processes of one thread and one model each."""
+    """Models of transformers, in processes of one thread and one model each."""
 
     kind: Literal["huggingface"] = "huggingface"
     workers: Annotated[PositiveInt, TimeOnly()] = Field(

@@ -6,22 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from transformers import (
-    GenerationConfig,
-    LogitsProcessorList,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    StoppingCriteria,
-    StoppingCriteriaList,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from chord.errors import UserError
 from chord.io.models import load_tokenizer, load_weights
-from chord.rollouts.cache import buffered_cache
+from chord.rollouts.cache import remaining
 from chord.rollouts.chat import turn_end
+from chord.rollouts.continuation import Continuation
 from chord.rollouts.engine import Decoding, Sample, check_lengths, fixed_batches
-from chord.rollouts.sampling import StepSampler, uniform_noise
+from chord.rollouts.sampling import draw, uniform_noise
 
 
 class HuggingFaceEngine:
@@ -72,67 +65,41 @@ class HuggingFaceEngine:
         return scores
 
     def _generate_batch(self, prompts: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Sample]:
-        """The samples of one batch. Whenever half of its rows have ended, the others continue as a smaller batch."""
-        device = self.model.device
-        width = max(len(ids) for ids in prompts)
-        # Left padding: the responses start in the same column. `generate` takes position ids from the mask.
-        sequences = torch.tensor([[self.pad_token_id] * (width - len(ids)) + ids for ids in prompts], device=device)
-        mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=device)
+        """The samples of one batch. A row that has ended leaves it at once."""
+        device, limit = self.model.device, decoding.max_response_tokens
         noise = None
         if decoding.temperature > 0:
-            noise = torch.from_numpy(uniform_noise(seeds, decoding.max_response_tokens).T.copy()).to(device)
-        cache = buffered_cache(self.model.config, width + decoding.max_response_tokens)
-        rows = torch.arange(len(prompts), device=device)  # the rows of the batch that have not ended
+            noise = torch.from_numpy(uniform_noise(seeds, limit)).to(device)
         ends = torch.tensor(self.eos_token_ids, device=device)
-        tokens, logps, entropies = ([[] for _ in prompts] for _ in range(3))
-        n_steps = 0
-        while len(rows) and n_steps < decoding.max_response_tokens:
-            sampler = StepSampler(decoding, None if noise is None else noise[n_steps:, rows])
-            start = sequences.shape[1]
-            sequences = self.model.generate(
-                input_ids=sequences,
-                attention_mask=mask,
-                generation_config=GenerationConfig(
-                    do_sample=False,  # the sampler has already chosen
-                    max_new_tokens=decoding.max_response_tokens - n_steps,
-                    pad_token_id=self.pad_token_id,
-                    eos_token_id=self.eos_token_ids,
-                    use_cache=True,  # a training configuration may have switched it off
-                ),
-                logits_processor=LogitsProcessorList([sampler]),
-                stopping_criteria=StoppingCriteriaList([_HalfEnded(ends)]),
-                past_key_values=cache,
-                synced_gpus=False,  # these weights are not sharded, even if a trainer in this process shards others
-            )
-            new = sequences[:, start:]
-            for records, values in zip((tokens, logps, entropies), (new, *sampler.records(new.shape[1])), strict=True):
-                for row, part in zip(rows.tolist(), values.tolist(), strict=True):
-                    records[row] += part
-            n_steps += new.shape[1]
-            unfinished = ~torch.isin(new, ends).any(1)
-            rows, sequences = rows[unfinished], sequences[unfinished]
-            mask = torch.cat([mask, mask.new_ones(new.shape)], dim=1)[unfinished]
-            cache.batch_select_indices(unfinished.nonzero().squeeze(1))
+        rows = torch.arange(len(prompts), device=device)  # the rows of the batch that have not ended
+        lengths = torch.full((len(prompts),), limit, device=device)
+        tokens = torch.empty(len(prompts), limit, dtype=torch.long, device=device)
+        logps, entropies = (torch.empty(len(prompts), limit, device=device) for _ in range(2))
+        continuation = Continuation(self.model, prompts, limit, self.pad_token_id)
+        for step in range(limit):
+            drawn = draw(continuation.logits, decoding, None if noise is None else noise[rows, step])
+            for records, values in zip((tokens, logps, entropies), drawn, strict=True):
+                records[rows, step] = values
+            ended = torch.isin(drawn[0], ends)
+            lengths[rows[ended]] = step + 1
+            if step + 1 == limit or ended.all():
+                break
+            last = drawn[0]
+            if ended.any():
+                kept = remaining(~ended)
+                rows, last = rows[kept], last[kept]
+                continuation.keep(kept)
+            continuation.append(last)
         samples = []
-        for row, prompt in enumerate(prompts):
-            end = next((place for place, token in enumerate(tokens[row], 1) if token in self.eos_token_ids), None)
-            sample = Sample(tokens[row][:end], end is None, logps[row][:end], entropies[row][:end])
-            if not all(map(math.isfinite, sample.logps)):
+        for prompt, length, *records in zip(
+            prompts, *(part.tolist() for part in (lengths, tokens, logps, entropies)), strict=True
+        ):
+            token_ids, token_logps, token_entropies = (record[:length] for record in records)
+            if not all(map(math.isfinite, token_logps)):
                 raise FloatingPointError(f"the model gives NaN or infinite logits (prompt token ids {prompt})")
-            samples.append(sample)
+            truncated = token_ids[-1] not in self.eos_token_ids
+            samples.append(Sample(token_ids, truncated, token_logps, token_entropies))
         return samples
-
-
-class _HalfEnded(StoppingCriteria):
-    """Ends a call of `generate` once half of its rows have ended, which it would otherwise compute to the last step."""
-
-    def __init__(self, ends: Tensor):
-        self.ends = ends
-        self.ended: Tensor | bool = False
-
-    def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
-        self.ended = torch.isin(input_ids[:, -1], self.ends) | self.ended
-        return (self.ended.float().mean() >= 0.5).expand(len(input_ids))
 
 
 def load_model(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -158,18 +125,12 @@ def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> t
 
 @contextmanager
 def _ready_to_generate(model: PreTrainedModel, autocast: torch.dtype | None) -> Iterator[None]:
-    """Switch to evaluation mode and drop the model's own decoding defaults; restore both afterwards.
-
-    `generate` takes whatever a call omits from the model's generation_config.json. Models of the hub set repetition
-    penalties, top_k and banned words there, which would silently change the distribution.
-    """
-    training, defaults = model.training, model.generation_config
+    """Switch to evaluation mode, and back afterwards."""
+    training = model.training
     model.eval()
-    model.generation_config = GenerationConfig()
     try:
         # One context for all steps of a rollout: autocast keeps its casts of the weights until the end.
         with torch.autocast(model.device.type, autocast, enabled=autocast is not None):
             yield
     finally:
-        model.generation_config = defaults
         model.train(training)

@@ -1,13 +1,12 @@
-"""Samples exactly inside stock `generate`, with a logits processor that chooses each token by one uniform number.
+"""Samples exactly: each token is chosen by one uniform number, which comes from the seed of its row.
 
-`generate` itself samples with the global generator, so a sample would depend on the other rows and on everything drawn
-before. Here `generate` decodes greedily, and this processor decides which score is the greatest.
+`generate` of transformers samples with the global generator, so a sample would depend on the other rows and on
+everything drawn before.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor
 
 from chord.rollouts.engine import Decoding
 
@@ -59,35 +58,22 @@ def choose(probs: Tensor, uniform: Tensor) -> Tensor:
     return torch.searchsorted(cumulative, target, right=True).clamp_(max=probs.shape[-1] - 1)
 
 
-class StepSampler(LogitsProcessor):
-    """Turns logits into scores whose argmax is the sampled token; records its log-probability and the entropy."""
+def draw(logits: Tensor, decoding: Decoding, uniform: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns each row's token, its log-probability and the entropy of the distribution it was drawn from, all (rows,).
 
-    def __init__(self, decoding: Decoding, noise: Tensor | None):
-        """noise: (steps, rows) float64 on the model's device; None when decoding is greedy."""
-        self.decoding = decoding
-        self.noise = noise
-        self.logps: list[Tensor] = []
-        self.entropies: list[Tensor] = []
-
-    def __call__(self, input_ids: Tensor, logits: Tensor) -> Tensor:
-        if self.noise is None:
-            peak = logits.amax(-1)
-            zero = peak - peak  # 0 = log 1, and NaN if the logits are not finite
-            self.logps.append(zero)
-            self.entropies.append(zero)
-            return logits
-        if self.decoding.temperature != 1:
-            logits = logits / self.decoding.temperature
-        if self.decoding.top_p < 1:
-            logits = nucleus(logits, self.decoding.top_p)
-        logps = logits.log_softmax(-1)
-        probs = logps.exp()
-        token = choose(probs, self.noise[len(self.logps)])
-        self.logps.append(logps.gather(1, token).squeeze(1))
-        # The clamp turns 0 * -inf into 0; `torch.special.entr` does the same ten times slower on a CPU.
-        self.entropies.append(-(probs * logps.clamp_min(torch.finfo(logps.dtype).min)).sum(-1))
-        return torch.zeros_like(logits).scatter_(1, token, 1.0)
-
-    def records(self, steps: int) -> tuple[Tensor, Tensor]:
-        """Returns (rows, steps) log-probabilities and entropies of the first `steps` steps; `generate` may drop one."""
-        return torch.stack(self.logps[:steps], 1), torch.stack(self.entropies[:steps], 1)
+    logits: (rows, vocabulary) float32. uniform: (rows,) float64 in [0, 1); None when decoding is greedy.
+    """
+    if uniform is None:
+        peak, token = logits.max(-1)
+        zero = peak - peak  # 0 = log 1, and NaN if the logits are not finite
+        return token, zero, zero
+    if decoding.temperature != 1:
+        logits = logits / decoding.temperature
+    if decoding.top_p < 1:
+        logits = nucleus(logits, decoding.top_p)
+    logps = logits.log_softmax(-1)
+    probs = logps.exp()
+    token = choose(probs, uniform)
+    # The clamp turns 0 * -inf into 0; `torch.special.entr` does the same ten times slower on a CPU.
+    entropy = -(probs * logps.clamp_min(torch.finfo(logps.dtype).min)).sum(-1)
+    return token.squeeze(1), logps.gather(1, token).squeeze(1), entropy

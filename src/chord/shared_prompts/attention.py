@@ -34,11 +34,15 @@ def attention(
     scaling: float | None = None,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
-    """An attention function of transformers. Without a layout it is SDPA.
+    """An attention function of transformers. Without a layout it is SDPA; on a CPU both are in fp32, also in autocast.
 
     query: (1, heads, tokens, head size). key, value: (1, heads of keys, tokens, head size). Returns (1, tokens, heads,
     head size). NotImplementedError if the model's attention is not plain softmax over all earlier tokens.
     """
+    if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):  # bf16 has a slow backward pass there
+        with torch.autocast("cpu", enabled=False):
+            states = query.float(), key.float(), value.float()
+            return attention(module, *states, attention_mask, layout, scaling, **kwargs)
     if layout is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     for name in ("dropout", "sliding_window", "softcap", "s_aux", "position_bias"):
@@ -47,9 +51,7 @@ def attention(
     if query.is_cuda:
         return flex_attention_forward(module, query, key, value, block_mask(layout, query.device), scaling=scaling)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    # In fp32 also under autocast, as the kernel's backward pass is slow in bf16.
-    output = _TwoParts.apply(query.float(), key.float(), value.float(), layout, scaling)
-    return output.to(query.dtype), None
+    return _TwoParts.apply(query, key, value, layout, scaling), None
 
 
 AttentionInterface.register(NAME, attention)

@@ -23,6 +23,8 @@ def share_prompts(model: PreTrainedModel) -> str | None:
     tokens, or packed and plain rows differ. Then nothing has changed. To be called before the model is sharded or
     wrapped, which may follow.
     """
+    if model.config._attn_implementation == NAME:
+        return None
     config = model.config.get_text_config()
     if others := set(getattr(config, "layer_types", None) or ()) - {"full_attention"}:
         return f"it has layers of the kind {', '.join(sorted(others))}"
@@ -87,12 +89,12 @@ def response_values(
         groups.setdefault(tuple(prompt), []).append(index)
     row = pack([(prompt, [sequences[i][1] for i in members]) for prompt, members in groups.items()])
     outputs = model(**row.inputs(device), shift_labels=torch.tensor([row.labels], device=device), fused_lm_head=True)
-    place = {index: place for place, index in enumerate(index for members in groups.values() for index in members)}
-    logps, entropies = (
-        [values[0].split(row.lengths)[place[i]] for i in range(len(sequences))]
-        for values in (outputs.log_probs, outputs.entropy)
-    )
-    return pad_sequence(logps, batch_first=True), pad_sequence(entropies, batch_first=True)
+    packed_order = [index for members in groups.values() for index in members]
+    values = []
+    for packed in (outputs.log_probs, outputs.entropy):
+        by_index = dict(zip(packed_order, packed[0].split(row.lengths), strict=True))
+        values.append(pad_sequence([by_index[index] for index in range(len(sequences))], batch_first=True))
+    return values[0], values[1]
 
 
 def shared_prompt_logps(

@@ -12,7 +12,7 @@ from chord.settings import Settings
 
 
 class OwnRollouts(Settings):
-    """`generate` of transformers with the weights in training, or with a copy of them where they are sharded."""
+    """The model of transformers with the weights in training, or with a copy of them where they are sharded."""
 
     kind: Literal["huggingface"] = "huggingface"
     gpus: ClassVar[int] = 0  # in addition to those of the ranks
