@@ -1,4 +1,4 @@
-"""Run as a process: one SFT step of a random Qwen2 on the CPU. Prints the bytes that it needed beyond the imports."""
+"""Run as a process: SFT steps of a random Qwen2 on the CPU. Prints the bytes that they needed beyond the imports."""
 
 import json
 import resource
@@ -30,16 +30,14 @@ def main(config: dict, rows: int, length: int, scale: dict | None = None, lora: 
                 "lora": lora,
                 "epochs": 2,
                 "optimizer": {"lr": 1e-4},
-                "micro_batch_tokens": rows,
+                "micro_batch_tokens": rows * length,
                 "expert_rows_per_step": rows,
                 "keep": "last",
                 "validate_every": 100,
             },
         }
     )
-    # Ragged, so that attention needs a mask as it does in a real batch.
-    lengths = [length - 8 * (row % 2) for row in range(rows)]
-    experts = [Sequence([1, 2, 3], [5] * (n - 3)) for n in lengths]
+    experts = [Sequence([1, 2, row], [5] * (length - 3)) for row in range(rows)]
     before = _resident()
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(Qwen2Config(**config))

@@ -82,7 +82,7 @@ def training(tiny_model_dir, tmp_path_factory) -> list[str]:
         "optimizer": {"lr": 1e-3},
         "epochs": 2,
         "expert_rows_per_step": 8,
-        "micro_batch_rows": 8,
+        "micro_batch_tokens": 1000,
         "keep": "best",
         "validate_every": 3,
     }

@@ -46,7 +46,7 @@ STUDY = {
     "validation": {"k": 1, "decoding": DECODING, "batch_rows": 8},
     "save_every": 2,
     "training": {
-        "sft": {"optimizer": {"lr": 0.001}, "expert_rows_per_step": 6, "micro_batch_rows": 6, "validate_every": 9},
+        "sft": {"optimizer": {"lr": 0.001}, "expert_rows_per_step": 6, "micro_batch_tokens": 1000, "validate_every": 9},
         "hybrid": {
             "optimizer": {"lr": 0.001},
             "steps": 2,
@@ -55,7 +55,7 @@ STUDY = {
             "expert_rows_per_step": 4,
             "decoding": DECODING,
             "generate_batch_rows": 4,
-            "micro_batch_rows": 4,
+            "micro_batch_tokens": 1000,
             "keep": "last",
             "validate_every": 9,
         },

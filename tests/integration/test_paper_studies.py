@@ -45,13 +45,12 @@ base_model:
 data: {sft: 8, rl: 4, validation: 2}
 validation: {decoding: {max_response_tokens: 8}}
 training:
-  sft: {expert_rows_per_step: 4, micro_batch_rows: 4, optimizer: {warmup_steps: 0}}
+  sft: {expert_rows_per_step: 4, optimizer: {warmup_steps: 0}}
   hybrid:
     steps: 1
     prompts_per_step: 2
     rollouts_per_prompt: 2
     expert_rows_per_step: 4
-    micro_batch_rows: 4
     decoding: {max_response_tokens: 8}
 """,
         encoding="utf-8",

@@ -16,7 +16,6 @@ def test_a_study_trains_on_two_ranks(tmp_path):
         "title": "Smoke test on two ranks",
         "training": {
             "scale": {"ranks": 2, "sharding": "fsdp2", "cpu_offload": True},
-            "sft": {"micro_batch_rows": 4},
             "hybrid": {"steps": 1, "validate_every": 1},
         },
         "resources": {"train": {"threads": 2}},

@@ -84,12 +84,19 @@ def test_questions(root):
 
 
 def test_minutes_of_a_training_job(root):
-    # rl: 200 completions of 4 tokens at 10/s = 80 s; 120 rows of 6 + 4 tokens at 100/s = 12 s; start 30 s.
-    assert estimated_minutes(load(root), "train", "rl") == pytest.approx((30 + 80 + 12) / 60)
+    # rl: 200 completions of 4 tokens at 10/s = 80 s; 120 rows of 6 / 4 + 4 tokens at 100/s = 6.6 s; start 30 s.
+    assert estimated_minutes(load(root), "train", "rl") == pytest.approx((30 + 80 + 6.6) / 60)
     # sft: 80 completions of 9 tokens = 72 s; 80 rows of 6 + 9 tokens = 12 s.
     assert estimated_minutes(load(root), "train", "sft") == pytest.approx((30 + 72 + 12) / 60)
-    # sft_rl answers at the expert's length: 200 x 9 tokens = 180 s; 120 rows of 6 + 9 tokens = 18 s.
-    assert estimated_minutes(load(root), "train", "sft_rl") == pytest.approx((30 + 180 + 18) / 60)
+    # sft_rl answers at the expert's length: 200 x 9 tokens = 180 s; 120 rows of 6 / 4 + 9 tokens = 12.6 s.
+    assert estimated_minutes(load(root), "train", "sft_rl") == pytest.approx((30 + 180 + 12.6) / 60)
+
+
+@pytest.mark.parametrize(("tokens", "row"), [(22, 6 / 4 + 4), (21, 6 / 3 + 4), (13, 6 + 4), (1, 6 + 4)])
+def test_rollouts_share_their_prompt_in_a_micro_batch(root, tokens, row):
+    # 6 + 4 x 4 tokens hold all four rollouts of a prompt, 6 + 3 x 4 three, 6 + 4 one; a longer row has one of its own.
+    root.set(STUDY_FILE, "training", "hybrid", "micro_batch_tokens", value=tokens)
+    assert estimated_minutes(load(root), "train", "rl") == pytest.approx((30 + 80 + 120 * row / 100) / 60)
 
 
 def test_minutes_of_other_jobs(root):
@@ -124,7 +131,7 @@ def test_text(root):
     assert lines[0] == "small: A study"
     assert "  original  the start model" in lines
     (row,) = [line.split() for line in lines if line.startswith("  decay")]
-    assert row == ["decay", "base", ">", "hybrid", "10", "120", "24", "0.6", "12", "4,400", "3.9"]
+    assert row == ["decay", "base", ">", "hybrid", "10", "120", "24", "0.6", "12", "4,400", "3.8"]
     (row,) = [line.split() for line in lines if line.startswith("  world")]
     assert row == ["world", "10", "4", "40", "800", "1", "1", "paper"]
     (row,) = [line.split() for line in lines if line.startswith("  main")]
@@ -173,13 +180,15 @@ def on_gpu(root):
 
 
 def test_minutes_on_a_gpu(on_gpu):
-    study = load(on_gpu)
-    assert study.shape.parameters() == PARAMETERS
-    # An SFT row has 6 + 9 tokens; a pass of two layers takes at least 2 x 2.5 ms: 80 rows in micro-batches of 8.
-    trained = 80 / 8 * 2 * 2.5e-3
+    assert load(on_gpu).shape.parameters() == PARAMETERS
     # 80 completions of 9 tokens, 8 at a time; a step takes at least 2 x 0.7 ms.
     sampled = 80 / 8 * 9 * 2 * 7e-4
-    assert estimated_minutes(study, "train", "sft") == pytest.approx((30 + trained + sampled) / 60)
+    # An SFT row has 6 + 9 tokens; a micro-batch of 30 has two of the 80 rows, one of 14 a single one, and one of 400
+    # the 8 rows of a step. It takes at least 2.5 ms in each of two layers.
+    for tokens, micro_batches in {400: 10, 30: 40, 14: 80}.items():
+        on_gpu.set(STUDY_FILE, "training", "sft", "micro_batch_tokens", value=tokens)
+        minutes = estimated_minutes(load(on_gpu), "train", "sft")
+        assert minutes == pytest.approx((30 + micro_batches * 2 * 2.5e-3 + sampled) / 60)
 
 
 def test_what_a_large_model_computes_and_reads(on_gpu):
@@ -200,11 +209,19 @@ def test_memory_of_an_update(on_gpu):
     assert (memory.weights, memory.gradients, memory.optimizer, memory.copies) == tuple(
         PARAMETERS * size for size in (4, 4, 8, 2)
     )
-    # 6 rows of a prompt of 6 and an expert's 50 tokens; two layers; masks of all pairs; one layer's gradients.
-    tokens = 6 * 56
-    saved = tokens * (26 * 64 + 8 * 128 + 8 * 64) * 2 + 6 * 56**2 * 2 * 2 + tokens * (3 * 128 + 2 * 64) * 2
+    # A micro-batch of 300 tokens; two layers, with 32 keys; one layer's gradients.
+    saved = 300 * (26 * 64 + 8 * 128 + 10 * 64 + 8 * 32) * 2 + 300 * (3 * 128 + 2 * 64) * 2
     assert memory.activations == saved
-    assert memory.head == 100 * 64 * 4 + tokens * 100 * 4
+    assert memory.head == 100 * 64 * 4 + 300 * 100 * 4
+
+
+def test_a_row_longer_than_a_micro_batch_has_one_of_its_own(on_gpu):
+    study = load(on_gpu)
+    stage = study.methods["decay"].stage
+    one = update(study, stage.model_copy(update={"micro_batch_tokens": 1}))
+    # The longest row has a prompt of 6 tokens and an expert's 50.
+    assert one == update(study, stage.model_copy(update={"micro_batch_tokens": 56}))
+    assert one.activations == update(study, stage).activations * 56 / 300
 
 
 def test_what_fits_is_not_refused(on_gpu):
@@ -218,18 +235,22 @@ def test_what_fits_is_not_refused(on_gpu):
 
 def test_what_does_not_fit_is_refused_with_what_would(on_gpu):
     on_gpu.write("config/models.yaml", {"models/base": SHAPE | {"max_position_embeddings": 1000000}})
-    on_gpu.set(STUDY_FILE, "training", "hybrid", "micro_batch_rows", value=12)
-    on_gpu.set(STUDY_FILE, "experts", "max_response_tokens", value=5000)
-    (line,) = [line for line in refusals(load(on_gpu)) if line.startswith("train, update (decay): ")]
-    assert ", but small has 2.0 GiB; would fit: cost.gpu large or training.hybrid.micro_batch_rows 6" in line
-    on_gpu.set(STUDY_FILE, "training", "hybrid", "micro_batch_rows", value=6)
-    assert not [line for line in refusals(load(on_gpu)) if line.startswith("train, update (decay)")]
-    on_gpu.set(STUDY_FILE, "training", "hybrid", "micro_batch_rows", value=1)
-    on_gpu.set(STUDY_FILE, "experts", "max_response_tokens", value=400000)
-    found = [line for line in refusals(load(on_gpu)) if line.startswith("train, update (decay)")]
-    (tokens,) = re.findall(r"experts\.max_response_tokens ([\d,]+)", found[0])
-    on_gpu.set(STUDY_FILE, "experts", "max_response_tokens", value=int(tokens.replace(",", "")))
-    assert not [line for line in refusals(load(on_gpu)) if line.startswith("train, update (decay)")]
+
+    def refused(expert: int, tokens: int) -> list[str]:
+        on_gpu.set(STUDY_FILE, "experts", "max_response_tokens", value=expert)
+        for stage in ("sft", "hybrid"):
+            on_gpu.set(STUDY_FILE, "training", stage, "micro_batch_tokens", value=tokens)
+        return [line for line in refusals(load(on_gpu)) if line.startswith("train, update (")]
+
+    # A token takes 8,192 bytes: there is room for about 118,000.
+    (line,) = refused(5000, 200_000)
+    assert ", but small has 2.0 GiB; would fit: cost.gpu large or training.hybrid.micro_batch_tokens 100,000" in line
+    assert not refused(5000, 100_000)
+    *_, line = refused(400_000, 200_000)
+    assert not refused(*(int(number.replace(",", "")) for number in re.findall(r"_tokens ([\d,]+)", line)))
+    on_gpu.set(STUDY_FILE, "training", "hybrid", "decoding", "max_response_tokens", value=90_000)
+    (line,) = refused(90_000, 150_000)
+    assert "training.hybrid.micro_batch_tokens 90,006" in line  # the longest row
 
 
 # Sharded, with adapters, and with vLLM: the same study on several GPUs.
@@ -241,7 +262,6 @@ GIB = 2**30
 def scaled(on_gpu, gpus=2, **scale):
     """The study with this `training.scale`, whose training jobs hold so many GPUs."""
     on_gpu.set(STUDY_FILE, "training", "hybrid", "prompts_per_step", value=4)
-    on_gpu.set(STUDY_FILE, "training", "sft", "micro_batch_rows", value=2)
     on_gpu.set(STUDY_FILE, "training", "scale", value=scale)
     on_gpu.set(STUDY_FILE, "resources", "train", "gpus", value=gpus)
     on_gpu.set(STUDY_FILE, "cost", "gpus", value=gpus)
@@ -291,13 +311,12 @@ def test_each_rank_loads_the_whole_model(on_gpu):
     ]
 
 
-def test_layers_computed_again_keep_their_inputs_and_one_layer(on_gpu):
+def test_layers_recomputed_keep_their_inputs_and_one_layer(on_gpu):
     study = scaled(on_gpu, gpus=1, gradient_checkpointing=True)
-    # As in test_memory_of_an_update: 6 rows of 56 tokens.
-    tokens = 6 * 56
-    one_layer = tokens * (26 * 64 + 8 * 128 + 8 * 64) + 6 * 56**2 * 2
-    inputs = 2 * tokens * 64 * 4
-    passing = tokens * (3 * 128 + 2 * 64) * 2
+    # As in test_memory_of_an_update.
+    one_layer = 300 * (26 * 64 + 8 * 128 + 10 * 64 + 8 * 32)
+    inputs = 2 * 300 * 64 * 4
+    passing = 300 * (3 * 128 + 2 * 64) * 2
     assert update(study, study.methods["decay"].stage).activations == inputs + one_layer + passing
 
 
@@ -308,10 +327,9 @@ def test_adapters_have_gradients_and_moments_and_the_frozen_weights_none(on_gpu)
     adapters = 2 * 8 * (2 * 128 + 2 * 96 + 3 * 192)
     memory = update(study, study.methods["decay"].stage)
     assert parts(memory) == (4 * (PARAMETERS + adapters), 4 * adapters, 8 * adapters, 2 * PARAMETERS)
-    tokens = 6 * 56
-    saved = 2 * (tokens * (18 * 64 + 8 * 128 + 10 * 64 + 7 * 2 * 8) + 6 * 56**2 * 2) + tokens * (3 * 128 + 2 * 64) * 2
+    saved = 2 * 300 * (18 * 64 + 8 * 128 + 10 * 64 + 8 * 32 + 7 * 2 * 8) + 300 * (3 * 128 + 2 * 64) * 2
     assert memory.activations == saved
-    assert memory.head == tokens * 100 * 4  # no gradient of the output layer
+    assert memory.head == 300 * 100 * 4  # no gradient of the output layer
 
 
 def test_memory_with_vllm_beside_the_trainer(on_gpu):
@@ -337,8 +355,10 @@ def test_a_server_has_gpus_of_its_own(on_gpu):
 
 
 def test_ranks_share_the_time_of_a_step(on_gpu):
-    # sft: 80 rows in micro-batches of 2, half on each rank; a pass takes at least 2 x 2.5 / 3 ms, and layers that are
-    # computed again make it four. Samples: 40 completions of 9 tokens on each, of 10 in a call.
+    # sft: 80 rows of 15 tokens in micro-batches of 30, half on each rank; each of three passes takes at least
+    # 2 x 2.5 / 3 ms, and layers that are recomputed make it four. Samples: 40 completions of 9 tokens on each, of 10
+    # in a call.
+    on_gpu.set(STUDY_FILE, "training", "sft", "micro_batch_tokens", value=30)
     study = scaled(on_gpu, ranks=2, gradient_checkpointing=True)
     trained = 40 / 2 * 2 * 2.5e-3 * 4 / 3
     assert estimated_minutes(study, "train", "sft") == pytest.approx((30 + trained + 40 / 8 * 9 * 2 * 7e-4) / 60)
@@ -347,7 +367,8 @@ def test_ranks_share_the_time_of_a_step(on_gpu):
 def test_vllm_has_as_many_rollouts_under_way_as_its_cache_holds(on_gpu):
     # rl: 160 rollouts of 4 tokens in calls of 16, 12 at a time; 80 validation answers, 8 at a time. A row of 6 + 4
     # tokens has 10 x 2 x 2 x 32 keys and values of 2 bytes. A step reads them, half of the response, and the weights.
-    trained = 160 / 6 * 2 * 2.5e-3
+    # Each of the 10 steps has one micro-batch.
+    trained = 10 * 2 * 2.5e-3
     for cache, all_rows in {0.25: (12, 8), 5 * 2560 / GIB: (5, 5)}.items():
         study = scaled(on_gpu, gpus=1, rollouts={"kind": "vllm", "kv_cache_gib": cache})
         sampled = sum(
@@ -394,8 +415,7 @@ def test_ranks_that_cannot_share_the_rows_are_refused(on_gpu):
     assert str(error.value).splitlines() == [
         f"{STUDY_FILE}: training.scale.ranks: prompts_per_step: 4 rows cannot be shared equally by 3 ranks "
         "(rl, sft_rl, decay)",
-        f"{STUDY_FILE}: training.scale.ranks: expert_rows_per_step: 8 is not a multiple of micro_batch_rows 2 times "
-        "3 ranks (sft)",
+        f"{STUDY_FILE}: training.scale.ranks: expert_rows_per_step: 8 rows cannot be shared equally by 3 ranks (sft)",
     ]
 
 

@@ -11,6 +11,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from chord.plan.rank import CPU_PROCESS, Rank
+from chord.shared_prompts import share_prompts
+from chord.shared_prompts.layout import pack
 from chord.study.hardware import MODELS, ModelShape, find_shape
 from chord.study.yaml_files import read_yaml
 from chord.training.scale.scale_spec import Scale
@@ -46,11 +48,12 @@ def test_a_config_of_the_models_own_counts_more(tmp_path):
     assert find_shape(ROOT, "Qwen/Qwen2.5-0.5B-Instruct", [tmp_path]) is None  # no plan, and no error either
 
 
-def kept_bytes(layers: int, precision: str, length: int, again: bool = False, lora: Lora | None = None) -> int:
-    """Bytes of all tensors that a forward pass of two rows keeps for the backward pass, weights left out."""
+def kept_bytes(layers: int, precision: str, tokens: int, recomputed: bool = False, lora: Lora | None = None) -> int:
+    """Bytes of all tensors that a forward pass of packed rows keeps for the backward pass, weights left out."""
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(Qwen2Config(**config(layers))).train()
-    if again:
+    assert share_prompts(model) is None
+    if recomputed:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if lora:
         peft = pytest.importorskip("peft")
@@ -64,14 +67,14 @@ def kept_bytes(layers: int, precision: str, length: int, again: bool = False, lo
         sizes[values.untyped_storage().data_ptr()] = values.untyped_storage().nbytes()
         return values
 
-    ids = torch.randint(0, 50, (2, length))
-    mask = torch.ones_like(ids)
-    mask[0, -8:] = 0  # padding, so that attention takes a mask
+    quarter = [5] * (tokens // 4)
+    row = pack([([*quarter, 5], [quarter, quarter]), ([5], [quarter])])  # a prompt that two responses share, and a row
+    assert len(row.input_ids) == tokens
     with (
         torch.autograd.graph.saved_tensors_hooks(note, lambda values: values),
         torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
     ):
-        model.model(input_ids=ids, attention_mask=mask, use_cache=False)
+        model.model(**row.inputs(torch.device("cpu")))
     return sum(size for address, size in sizes.items() if address not in weights)
 
 
@@ -91,21 +94,19 @@ def config(layers: int) -> dict:
 @pytest.mark.parametrize("lora", [None, Lora(rank=4, alpha=8)], ids=["all weights", "adapters"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_layer_keeps_what_the_plan_says(precision, lora):
-    """Counted from the tensors that torch keeps: a longer row less a shorter one, three layers less two."""
-    short, long = (
-        kept_bytes(3, precision, length, lora=lora) - kept_bytes(2, precision, length, lora=lora)
-        for length in (128, 256)
+    """Counted from the tensors that torch keeps: more tokens less fewer, three layers less two."""
+    few, many = (
+        kept_bytes(3, precision, tokens, lora=lora) - kept_bytes(2, precision, tokens, lora=lora)
+        for tokens in (256, 512)
     )
     a_token = Rank(ModelShape(model_type="qwen2", **config(3)), Scale(precision=precision), lora).saved_bytes()
-    masks = (256**2 - 128**2) * (4 if precision == "fp32" else 2)
-    assert long - short == pytest.approx(2 * (128 * a_token + masks), rel=0.02)
+    assert many - few == pytest.approx(256 * a_token, rel=0.02)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_layer_that_is_computed_again_keeps_its_input_in_fp32(precision):
-    """And refers to the one mask of all."""
-    three, two = (kept_bytes(layers, precision, 128, again=True) for layers in (3, 2))
-    assert three - two == 2 * 128 * 64 * 4
+def test_a_layer_that_is_recomputed_keeps_its_input_in_fp32(precision):
+    three, two = (kept_bytes(layers, precision, 256, recomputed=True) for layers in (3, 2))
+    assert three - two == 256 * 64 * 4
 
 
 def test_adapters_are_counted():
@@ -129,5 +130,5 @@ def test_the_peak_of_a_training_step():
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     measured = int(result.stdout.splitlines()[-1])
-    memory = Rank(ModelShape(model_type="qwen2", **values)).update(rows, length)
+    memory = Rank(ModelShape(model_type="qwen2", **values)).update(rows * length)
     assert measured == pytest.approx(memory.total - CPU_PROCESS, rel=0.25)

@@ -75,7 +75,7 @@ def read(site: Path, token_weight: dict) -> subprocess.CompletedProcess:
     stage = {
         "kind": "hybrid",
         "optimizer": {"lr": 1e-3},
-        "micro_batch_rows": 1,
+        "micro_batch_tokens": 100,
         "keep": "last",
         "validate_every": 1,
         "steps": 1,

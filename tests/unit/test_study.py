@@ -614,7 +614,6 @@ def test_who_samples_is_in_the_specification(root):
     rollouts = {"kind": "vllm_server", "tensor_parallel_size": 2}
     root.set(STUDY_FILE, "training", "scale", value={"ranks": 4, "rollouts": rollouts})
     root.set(STUDY_FILE, "training", "hybrid", "prompts_per_step", value=4)
-    root.set(STUDY_FILE, "training", "sft", "micro_batch_rows", value=2)
     spec = load(root).spec("train", ["rl", "0"])
     assert spec["scale"]["ranks"] == 4
     assert spec["scale"]["rollouts"].items() >= rollouts.items()

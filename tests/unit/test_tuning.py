@@ -20,7 +20,7 @@ def write(folder, method: str, trial: int, value: float, accuracy: float):
     stage = {
         "kind": "hybrid",
         "optimizer": {"lr": value},
-        "micro_batch_rows": 1,
+        "micro_batch_tokens": 100,
         "keep": "best",
         "validate_every": 1,
         "steps": 8,

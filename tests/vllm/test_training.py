@@ -117,7 +117,7 @@ def test_a_killed_run_ends_like_a_straight_one(straight, spec, tmp_path):
 
 @pytest.mark.parametrize("more", [{}, {"sharding": "fsdp2", "gradient_checkpointing": True}], ids=["ddp", "fsdp2"])
 def test_two_ranks_each_with_an_engine_train_what_one_trains(straight, spec, more, tmp_path):
-    """Sharded and with layers computed again is how the paper's studies run."""
+    """Sharded and with layers recomputed is how the paper's studies run."""
     ended(train(spec | {"scale": spec["scale"] | {"ranks": 2} | more}, straight / "data", tmp_path))
     for two, one in zip(curves(tmp_path), curves(straight / "runs/chord_mu/seed-0"), strict=True):
         ignored = {*SYNC_COLUMNS, "train_tokens"}  # a rank without a live row computes one more
@@ -182,7 +182,7 @@ def test_a_tied_output_layer_is_synced_and_a_stale_one_ends_the_run(straight, sp
     larger = {"hidden_size": 128, "intermediate_size": 128, "initializer_range": 0.02}
     save_tiny_model(tmp_path / "start", tiny_tokenizer, tie_word_embeddings=True, **larger)
     shared = {name: spec["stage"][name] for name in ("optimizer", "expert_rows_per_step", "keep")}
-    sft = {"kind": "sft", "epochs": 1, "micro_batch_rows": 8, "validate_every": 1, **shared}
+    sft = {"kind": "sft", "epochs": 1, "micro_batch_tokens": 1000, "validate_every": 1, **shared}
     given = (spec | {"stage": sft}, straight / "data")
     mended = train(*given, tmp_path / "mended", tmp_path / "start")
     stale = train(*given, tmp_path / "stale", tmp_path / "start", module="tests.vllm.unmended")

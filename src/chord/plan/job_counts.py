@@ -1,16 +1,18 @@
 """The jobs that a comparison needs from scratch, and an estimate of the time of each.
 
 The model is deliberately simple: a job takes the time of its start, of the tokens that it samples and of those on which
-it trains (prompt and response of every row), each kind at its own speed. It ignores that rows without advantage need
-no backward pass.
+it trains, each kind at its own speed. It trains on the prompt and response of every row, but rollouts share their
+prompt: it counts once for as many of them as a micro-batch holds. The model ignores that rows without advantage are not
+computed.
 """
 
 from collections.abc import Iterable
 
 from chord.jobs import JOBS
-from chord.plan.speed import answering_seconds, rollout_seconds, training_seconds
+from chord.plan.speed import Rows, answering_seconds, rollout_seconds, training_seconds
 from chord.plan.work import questions, response_tokens, work
 from chord.study import Study
+from chord.training.train_spec import HybridStage
 
 
 def estimated_minutes(
@@ -32,24 +34,33 @@ def estimated_minutes(
     elif job == "pretrain" and study.pretrain is not None:
         pretrain = study.bases[base] if base else study.pretrain
         length = cost.prompt_tokens + cost.response_tokens
-        rows = pretrain.rows_per_step // pretrain.micro_batches
-        seconds += training_seconds(study, pretrain.steps * pretrain.rows_per_step, length, rows)
+        rows = Rows(pretrain.steps * pretrain.rows_per_step * length, length)
+        seconds += training_seconds(study, [rows], pretrain.steps * pretrain.micro_batches)
     return seconds / 60
 
 
 def _train_seconds(study: Study, method: str) -> float:
     cost, stage = study.settings.cost, study.methods[method].stage
     counts, response = work(study, method), response_tokens(study, method)
-    policy, expert = cost.prompt_tokens + response, cost.prompt_tokens + cost.expert_tokens
     validation = study.settings.validation
-    seconds = training_seconds(study, counts.expert_rows, expert, stage.micro_batch_rows, stage)
     together = study.data.validation * validation.k
-    seconds += rollout_seconds(study, counts.validated, response, validation.batch_rows, together)
+    seconds = rollout_seconds(study, counts.validated, response, validation.batch_rows, together)
+    expert = cost.prompt_tokens + cost.expert_tokens
+    kinds = [Rows(counts.expert_rows * expert, expert)]
     if stage.uses_rollouts:
         together = stage.prompts_per_step * stage.rollouts_per_prompt
-        seconds += training_seconds(study, counts.rollouts, policy, stage.micro_batch_rows, stage)
         seconds += rollout_seconds(study, counts.rollouts, response, stage.generate_batch_rows, together)
-    return seconds
+        row_tokens = response + cost.prompt_tokens / _sharing(stage, cost.prompt_tokens, response)
+        kinds.append(Rows(counts.rollouts * row_tokens, cost.prompt_tokens + response))
+    full = sum(rows.tokens / max(stage.micro_batch_tokens, rows.length) for rows in kinds)
+    at_least = counts.steps * study.settings.training.scale.ranks  # a step begins new micro-batches on every rank
+    return seconds + training_seconds(study, kinds, max(full, at_least), stage)
+
+
+def _sharing(stage: HybridStage, prompt: int, response: int) -> int:
+    """The number of rollouts that share one computation of their prompt: those of a group that a micro-batch holds."""
+    fitting = (stage.micro_batch_tokens - prompt) // response
+    return min(max(fitting, 1), stage.rollouts_per_prompt)
 
 
 def jobs(study: Study, comparisons: Iterable[str]) -> dict[str, list[float]]:

@@ -26,9 +26,14 @@ def longest(study: Study, stage: Stage) -> int:
     return study.settings.cost.prompt_tokens + max(lengths)
 
 
+def largest_pass(study: Study, stage: Stage) -> int:
+    """Tokens of a stage's largest micro-batch; a row that is longer than the setting has one of its own."""
+    return max(stage.micro_batch_tokens, longest(study, stage))
+
+
 def update(study: Study, stage: Stage, scale: Scale | None = None) -> Memory:
-    """Memory of the backward pass of a training stage, with a micro-batch of its longest rows."""
-    return rank(study, stage, scale).update(stage.micro_batch_rows, longest(study, stage))
+    """Memory of the backward pass of a training stage's largest micro-batch."""
+    return rank(study, stage, scale).update(largest_pass(study, stage))
 
 
 def validation(study: Study, stage: Stage, rows: int | None = None, scale: Scale | None = None) -> Memory:

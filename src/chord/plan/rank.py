@@ -19,12 +19,14 @@ HEAD_TOKENS, HEAD_VOCABULARY = 4096, 32768  # TRL's tile of the output layer
 # Bytes of an element of that tile: torch's operations on a CPU have eight of them at a time (from the measured peaks),
 # its kernel on a GPU reduces the tile in place (assumed: with one copy).
 HEAD_BYTES = {"fp32": 8 * FP32, "bf16": 2 * BF16}
-# Bytes that a layer saves of a token for the backward pass, for each unit of the hidden size, of the MLP and of the
-# queries: counted from the saved tensors of transformers' Qwen2 (tests/unit/test_plan_memory.py counts them again).
-SAVED = {"fp32": (24, 16, 16), "bf16": (26, 8, 8)}
+# Bytes that a layer saves of a token for the backward pass, for each unit of the hidden size, of the MLP, of the
+# queries and of the keys: counted from the saved tensors of transformers' Qwen2 on packed rows
+# (tests/unit/test_plan_memory.py counts them again). A CPU computes attention in fp32 also beside bf16; a GPU does not,
+# and saves less of queries and keys.
+SAVED = {"fp32": (24, 16, 8, 8), "bf16": (26, 8, 10, 8)}
 # The same with adapters (counted with peft 0.21), which also save the input of each of a layer's seven products,
 # projected to their rank.
-SAVED_WITH_ADAPTERS = {"fp32": (16, 16, 16), "bf16": (18, 8, 10)}
+SAVED_WITH_ADAPTERS = {"fp32": (16, 16, 8, 8), "bf16": (18, 8, 10, 8)}
 PRODUCTS = 7
 CPU_PROCESS = 0.6 * GIB  # a training process before its model: torch, transformers, TRL
 GPU_PROCESS = 1.0 * GIB  # context and kernels; assumed
@@ -150,19 +152,18 @@ class Rank:
 
     def saved_bytes(self) -> int:
         """Bytes that one layer saves of a token; in a mixture of experts, only its active experts count."""
-        hidden, mlp, query = (SAVED_WITH_ADAPTERS if self.lora else SAVED)[self.precision]
+        hidden, mlp, query, key = (SAVED_WITH_ADAPTERS if self.lora else SAVED)[self.precision]
         active = self.shape.intermediate_size * self.shape.num_experts_per_tok
         projected = PRODUCTS * self.width * self.lora.rank if self.lora else 0
-        return hidden * self.shape.hidden_size + mlp * active + query * self.shape.query + projected
+        attention = query * self.shape.query + key * self.shape.key
+        return hidden * self.shape.hidden_size + mlp * active + attention + projected
 
-    def update(self, rows: int, length: int) -> Memory:
-        """Memory of the backward pass of a micro-batch of rows x length tokens."""
-        shape, tokens = self.shape, rows * length
+    def update(self, tokens: int) -> Memory:
+        """Memory of the backward pass of a micro-batch, whose rows are packed without padding, so without a mask."""
+        shape = self.shape
         recomputed = self.scale.gradient_checkpointing
         layers = 1 if recomputed else shape.num_hidden_layers
         inputs = FP32 * tokens * shape.hidden_size * shape.num_hidden_layers if recomputed else 0
-        # With padding every layer saves a mask of all pairs; a single row needs none.
-        masks = tokens * length * self.width if rows > 1 else 0
         # The gradients of one layer: of the MLP's three products and of the residual stream.
         layer_gradients = tokens * (3 * shape.intermediate_size + 2 * shape.hidden_size) * self.width
         tile = min(tokens, HEAD_TOKENS) * min(shape.vocab_size, HEAD_VOCABULARY)
@@ -170,7 +171,7 @@ class Rank:
         return replace(
             self._on_device,
             copies=self._copies,
-            activations=inputs + layers * (tokens * self.saved_bytes() + masks) + layer_gradients,
+            activations=inputs + layers * tokens * self.saved_bytes() + layer_gradients,
             head=gradient + tile * HEAD_BYTES[self.precision],
             process=self.process + self._asleep,
         )

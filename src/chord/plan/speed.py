@@ -7,6 +7,8 @@ whichever is longer. Ranks share the rows of a step equally, and their communica
 assumed, not measured (docs/plan.md).
 """
 
+from typing import NamedTuple
+
 from chord.plan.memory import vllm_rows
 from chord.plan.rank import BF16, FP32
 from chord.rollouts.backends import Backend, VllmBackend
@@ -16,25 +18,33 @@ from chord.training.train_spec import Stage
 
 COMPUTE_SHARE = 0.35  # of the peak of bf16, in training
 BANDWIDTH_SHARE = 0.6  # of the peak, in sampling
-PASS_SECONDS = 2.5e-3 / 3  # minimum for a layer and a pass of a micro-batch: launches from Python
+PASS_SECONDS = 2.5e-3 / 3  # minimum for a layer and one of a micro-batch's three passes: launches from Python
 # Minimum for a layer and a step of sampling: launches from Python, or a captured graph.
 LAYER_SECONDS = {"huggingface": 7e-4, "vllm": 5e-5, "vllm_server": 5e-5, "server": 5e-5}
 
 
-def training_seconds(study: Study, sequences: float, length: int, rows: int, stage: Stage | None = None) -> float:
-    """Forward and backward passes of sequences of `length` tokens. rows: sequences in a micro-batch.
+class Rows(NamedTuple):
+    """The rows of one kind on which a job trains."""
+
+    tokens: float  # of all of them
+    length: int  # of each, for its attention
+
+
+def training_seconds(study: Study, kinds: list[Rows], micro_batches: float, stage: Stage | None = None) -> float:
+    """Forward and backward passes of a job's rows. micro_batches: their number, on all ranks together.
 
     stage: stage of a training job; without it, a single process trains all weights.
     """
     scale = study.settings.training.scale
-    tokens, ranks = sequences * length, scale.ranks if stage else 1
+    ranks = scale.ranks if stage else 1
     if study.gpu is None:
-        return tokens / study.settings.cost.train_tokens_per_second / ranks
+        return sum(rows.tokens for rows in kinds) / study.settings.cost.train_tokens_per_second / ranks
     passes = 3.0
     if stage:
         passes += scale.gradient_checkpointing - (stage.lora is not None)
-    computing = tokens * passes * study.shape.forward_flops(length) / (study.gpu.bf16_tflops * 1e12 * COMPUTE_SHARE)
-    launching = sequences / rows * study.shape.num_hidden_layers * PASS_SECONDS * passes
+    flops = sum(rows.tokens * study.shape.forward_flops(rows.length) for rows in kinds)
+    computing = passes * flops / (study.gpu.bf16_tflops * 1e12 * COMPUTE_SHARE)
+    launching = passes * micro_batches * study.shape.num_hidden_layers * PASS_SECONDS
     return max(computing, launching) / ranks
 
 

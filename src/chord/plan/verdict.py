@@ -9,6 +9,7 @@ from chord.plan.memory import (
     Need,
     answers,
     capacity,
+    largest_pass,
     longest,
     needs,
     rank,
@@ -67,7 +68,7 @@ def _changes(study: Study, need: Need, room: float) -> list[str]:
 
 
 def _smaller(study: Study, need: Need, room: float) -> str | None:
-    """The largest batch of this phase that fits; if no batch fits an update, shorter rows."""
+    """The largest batch of this phase that fits; if an update does not fit with its longest row alone, shorter rows."""
     if need.phase == "answers":
         row = study.benchmarks[need.jobs[0]]
         return _fewer(f"benchmarks.{row.name}.batch_rows", row.batch_rows, room, partial(answers, study, row))
@@ -81,11 +82,12 @@ def _smaller(study: Study, need: Need, room: float) -> str | None:
         key = "training.hybrid.generate_batch_rows"
         return _fewer(key, stage.generate_batch_rows, room, partial(rollouts, study, stage))
 
-    def of_rows(rows: int) -> Memory:
-        return update(study, stage.model_copy(update={"micro_batch_rows": rows}))
+    def of_tokens(tokens: int) -> Memory:
+        return update(study, stage.model_copy(update={"micro_batch_tokens": tokens}))
 
-    fewer = _fewer(f"training.{stage.kind}.micro_batch_rows", stage.micro_batch_rows, room, of_rows)
-    return fewer or _shorter(study, stage, of_rows(1), room)
+    key, row = f"training.{stage.kind}.micro_batch_tokens", longest(study, stage)
+    fewer = _fewer(key, stage.micro_batch_tokens, room, of_tokens, least=row)
+    return fewer or _shorter(study, stage, of_tokens(row), room)
 
 
 def _smaller_cache(study: Study, engine: VllmBackend, excess: float) -> str | None:
@@ -96,11 +98,11 @@ def _smaller_cache(study: Study, engine: VllmBackend, excess: float) -> str | No
     return f"training.scale.rollouts.kv_cache_gib {cache}" if cache * GIB > vllm_row(study.shape, engine, 0) else None
 
 
-def _fewer(key: str, rows: int, room: float, memory: Callable[[int], Memory]) -> str | None:
-    while rows > 1:
-        rows //= 2
-        if memory(rows).total <= room:
-            return f"{key} {rows}"
+def _fewer(key: str, size: int, room: float, memory: Callable[[int], Memory], least: int = 1) -> str | None:
+    while size > least:
+        size = max(size // 2, least)
+        if memory(size).total <= room:
+            return f"{key} {size:,}"
     return None
 
 
@@ -114,7 +116,10 @@ def _shorter(study: Study, stage: Stage, memory: Memory, room: float) -> str | N
     limits = {"experts.max_response_tokens": study.experts.max_response_tokens} if reads_experts(stage) else {}
     if stage.uses_rollouts:
         limits["training.hybrid.decoding.max_response_tokens"] = stage.decoding.max_response_tokens
-    return " with ".join(f"{key} {tokens:,}" for key, limit in limits.items() if limit > tokens)
+    changes = [f"{key} {tokens:,}" for key, limit in limits.items() if limit > tokens]
+    if stage.micro_batch_tokens > prompt + tokens:
+        changes.append(f"training.{stage.kind}.micro_batch_tokens {prompt + tokens:,}")
+    return " with ".join(changes)
 
 
 def _other_scale(study: Study, need: Need, room: float) -> str | None:
@@ -153,7 +158,7 @@ def _adapters(study: Study, need: Need, room: float) -> str | None:
         return None
     recomputed = scale.model_copy(update={"gradient_checkpointing": True})
     with_adapters = replace(rank(study, stage, recomputed), lora=ADAPTERS)
-    if with_adapters.update(stage.micro_batch_rows, longest(study, stage)).total > room:
+    if with_adapters.update(largest_pass(study, stage)).total > room:
         return None
     shown = f"training.{stage.kind}.lora {{rank: {ADAPTERS.rank}, alpha: {ADAPTERS.alpha:g}}}"
     more = "" if scale.gradient_checkpointing else " with training.scale {gradient_checkpointing: true}"
