@@ -45,7 +45,7 @@ def tiny_llama(tied: bool = True) -> LlamaForCausalLM:
 def write_gguf(
     path: Path, model: LlamaForCausalLM, quantisation: str = "F32", changes: Mapping[str, Any] | None = None
 ) -> Path:
-    """quantisation: of the matrices. changes: arguments of `add_<name>` of the writer that differ; None leaves it out."""
+    """quantisation: of the matrices. changes: other arguments of the writer's `add_<name>`; None: it is not called."""
     import gguf
 
     writer, config = gguf.GGUFWriter(path, "llama"), model.config
@@ -86,7 +86,9 @@ def write_gguf(
         if heads:
             value = value.reshape(heads, 2, value.shape[0] // heads // 2, -1).swapaxes(1, 2).reshape(value.shape)
         kind = getattr(gguf.GGMLQuantizationType, quantisation if value.ndim > 1 else "F32")
-        writer.add_tensor(f"{names.get_name(name)}.weight", gguf.quants.quantize(np.ascontiguousarray(value), kind), raw_dtype=kind)
+        writer.add_tensor(
+            f"{names.get_name(name)}.weight", gguf.quants.quantize(np.ascontiguousarray(value), kind), raw_dtype=kind
+        )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

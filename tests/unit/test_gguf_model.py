@@ -116,7 +116,10 @@ def test_every_text_survives(converted, text):
         ({"tokenizer_model": "llama"}, "tokenizer.ggml.model: expected gpt2, got 'llama'"),
         ({"rope_scaling_type": gguf.RopeScalingType.LINEAR}, "expected a model without scaled positions"),
         ({"add_bos_token": True}, "without a token before the prompt"),
-        ({"eos_token_id": 0, "pad_token_id": 1}, "its chat template does not end a reply with the end token <|endoftext|>"),
+        (
+            {"eos_token_id": 0, "pad_token_id": 1},
+            "its chat template does not end a reply with the end token <|endoftext|>",
+        ),
         ({"unk_token_id": 2}, "pad_token_id: expected another token than the end token 2"),
         ({"chat_template": None}, r"field tokenizer\.chat_template: missing"),
         ({"block_count": 3}, "its safetensors lack the weights model.layers.2."),

@@ -17,7 +17,7 @@ from chord.io.provenance import file_sha256, folder_sha256
 from chord.study import load_study
 from chord.study.hub import repositories
 from tests.helpers.study_files import STUDY_FILE, Root
-from tests.helpers.wheels import only_index, write_wheel
+from tests.helpers.wheels import only_folder, write_wheel
 
 WORLD = "config/benchmarks/world.yaml"
 SOURCE = {"kind": "bfcl", "dataset": "pypi:own-rows==1.2", "categories": ["simple"]}
@@ -29,7 +29,11 @@ QUESTION = {
         {
             "name": "area",
             "description": "Area.",
-            "parameters": {"type": "dict", "properties": {"a": {"type": "integer", "description": "Side."}}, "required": ["a"]},
+            "parameters": {
+                "type": "dict",
+                "properties": {"a": {"type": "integer", "description": "Side."}},
+                "required": ["a"],
+            },
         }
     ],
 }
@@ -47,7 +51,8 @@ TAKEN = {name for name in FILES if name.endswith("simple.json")}
 def index(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "index"
     folder.mkdir()
-    only_index(monkeypatch, folder)
+    for name, value in only_folder(folder).items():
+        monkeypatch.setenv(name, value)
     return folder
 
 
@@ -127,9 +132,15 @@ def test_another_machine_gets_the_locked_wheel_or_an_error(index, root, capsys):
 @pytest.mark.parametrize(
     ("wheel", "message"),
     [
-        ({"version": "1.3"}, "pypi:own-rows==1.2: pip could not download a wheel for every platform (ERROR: No matching"),
+        (
+            {"version": "1.3"},
+            "pypi:own-rows==1.2: pip could not download a wheel for every platform (ERROR: No matching",
+        ),
         ({"tag": "cp311-cp311-linux_x86_64"}, "pypi:own-rows==1.2: pip could not download a wheel for every platform"),
-        ({"files": {"a.json": b""}}, "dataset pypi:own-rows==1.2: no file matches *BFCL_v3_simple.json; there are a.json"),
+        (
+            {"files": {"a.json": b""}},
+            "dataset pypi:own-rows==1.2: no file matches *BFCL_v3_simple.json; there are a.json",
+        ),
     ],
 )
 def test_refusals_are_one_line(wheel, message, index, root, capsys):
@@ -212,7 +223,10 @@ def test_a_wheel_has_a_version_and_no_commit(keys, value, message, root, capsys)
     ("change", "message"),
     [
         ({"dataset": "pypi:own-rows"}, "dataset: expected pypi:name==version"),
-        ({"dataset": "own-rows"}, "dataset: expected a hub id (owner/name) or a wheel (pypi:name==version), got 'own-rows'"),
+        (
+            {"dataset": "own-rows"},
+            "dataset: expected a hub id (owner/name) or a wheel (pypi:name==version), got 'own-rows'",
+        ),
         ({"revision": "a" * 40}, "revision: expected none for a wheel"),
     ],
 )

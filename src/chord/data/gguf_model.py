@@ -1,11 +1,11 @@
 """Converts a GGUF file, the format of llama.cpp, to a model folder that every other job reads.
 
 The weights are dequantised to float32 without another rounding; the same file gives the same bytes on every machine.
-transformers reads GGUF too, but in version 5.17 its tokenizer of such a file ends at the wrong token, lacks the digits of
-the pre-tokenizer and has no padding, and its model cannot be saved (findings/transformers-gguf-*.sh). So this module
+transformers reads GGUF too, but in version 5.17 its tokenizer of such a file ends at the wrong token, does not split
+numbers into digits and has no padding, and its model cannot be saved (findings/transformers-gguf-*.sh). So this module
 takes the numbers from the package `gguf` and writes the folder itself: for the one family that it knows, and no other.
 
-The layout of the tensors is that of llama.cpp's convert_hf_to_gguf.py: a head's halves are interleaved in query and key.
+The tensors have the layout of llama.cpp's convert_hf_to_gguf.py: query and key have a head's halves interleaved.
 """
 
 import json
@@ -46,7 +46,13 @@ OF_LAYER = {
 }
 CONTROL, USER_DEFINED = 3, 4  # types of tokens
 # Spaces, digits, line ends, other scripts, and text that looks like a special token's.
-PROBES = ("12 + 345 =  6.78", "In  2024,\n\tx2 = 10", 'f({"a": [1, 2]})', "naïve café 東京 🙂 ½", "<|im_x|> a  b\n\n c ")
+PROBES = (
+    "12 + 345 =  6.78",
+    "In  2024,\n\tx2 = 10",
+    'f({"a": [1, 2]})',
+    "naïve café 東京 🙂 ½",
+    "<|im_x|> a  b\n\n c ",
+)
 
 
 class Fields(dict):

@@ -1,7 +1,7 @@
 """Fetches files of one repository of the Hugging Face hub, at one commit and with known hashes.
 
 The client is huggingface_hub: it honours HF_ENDPOINT, resumes partial downloads, and uses the token of a login, which
-never appears in our messages or files. Only weights in safetensors are fetched, and no code of a repository is ever run.
+never appears in our messages or files. Only weights in safetensors are fetched, and no code of a repository is run.
 """
 
 import glob
@@ -28,6 +28,7 @@ from chord.data.hub_folder import listing, matches
 from chord.errors import UserError
 from chord.io.files import read_json
 from chord.io.provenance import file_sha256
+
 
 def pin(kind: str, repository: str, revision: str | None, globs: Sequence[str], staging: Callable[[str], Path]) -> Pin:
     """Download the files that match the globs, at `revision` (None: the current state of the hub).

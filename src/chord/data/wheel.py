@@ -15,7 +15,7 @@ from email import message_from_bytes
 from pathlib import Path
 from zipfile import ZipFile
 
-from chord.data.download_spec import WHEEL, DownloadSpec, Files, Pin
+from chord.data.download_spec import WHEEL, DownloadSpec, Pin
 from chord.data.hub_folder import listing, matches
 from chord.errors import UserError
 from chord.io.files import atomic_folder

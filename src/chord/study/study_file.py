@@ -302,8 +302,8 @@ class StudyFile(Settings):
     question: Text = Field(description="the question that the study answers, in a sentence or two")
     meaningful: bool = Field(description="false: its numbers mean nothing, and its report says so")
     model: Annotated[Text, AfterValidator(check_wheel)] = Field(
-        description="start model: a folder relative to the repository root, a hub id, or pypi:name==version for the GGUF "
-        "file of a wheel"
+        description="start model: a folder relative to the repository root, a hub id, or a wheel with a GGUF file "
+        "(pypi:name==version)"
     )
     model_revision: Commit | None = Field(
         default=None, description="commit of a model on the hub; null: the commit in the study's lock"
