@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 
 def write_wheel(
@@ -24,9 +24,9 @@ def write_wheel(
     path = folder / f"{stem}-{tag}.whl"
     with ZipFile(path, "w") as wheel:
         for place, content in files.items():
-            wheel.writestr(place, content)
+            wheel.writestr(ZipInfo(place), content)  # the same bytes at any time
         for place, text in info.items():
-            wheel.writestr(f"{stem}.dist-info/{place}", text)
+            wheel.writestr(ZipInfo(f"{stem}.dist-info/{place}"), text)
     return path
 
 

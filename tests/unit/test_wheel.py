@@ -187,11 +187,11 @@ def test_a_model_is_converted_once_and_pinned(index, root, tmp_path, capsys):
     assert entry["files"] == folder_sha256(place)
 
     lock = read_json(lock_of(root))
-    lock["models/pypi/tiny-model-0.1"]["files"]["config.json"] = "0" * 64
+    lock["models/pypi/tiny-model-0.1"]["files"]["added.json"] = "0" * 64
     lock_of(root).write_text(json.dumps(lock))
     shutil.rmtree(root.path / "results")
     assert fetch(root) == 2
-    assert "config.json: expected SHA-256 0000" in last_line(capsys)
+    assert "added.json: expected SHA-256 0000" in last_line(capsys)
     assert not place.exists()
 
 

