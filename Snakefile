@@ -59,7 +59,7 @@ for comparison in STUDY.comparisons:
             f"{RESULTS}/report.html" if comparison == "main" else [],
 
 
-# What the study needs from the hub. `chord fetch` gets it too, and writes the lock that this needs.
+# What the study needs from the hub or a package index. `chord fetch` gets it too, and writes the lock that this needs.
 rule fetch:
     input:
         expand(f"{RESULTS}/hub/{{repository}}.manifest.json", repository=DOWNLOADS),

@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         help="Snakemake profile of the study's run (default: profiles/default)",
     )
     command = _command(
-        commands, "fetch", "download what a study needs from the hub, for jobs without a network", _fetch
+        commands, "fetch", "download the data and models that a study needs, for jobs without a network", _fetch
     )
     _add_study(command)
     command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")

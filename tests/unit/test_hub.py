@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chord.cli import main
-from chord.data import download
+from chord.data import download, hub_client
 from chord.errors import UserError
 from chord.io.files import read_json, write_json
 from chord.io.provenance import file_sha256
@@ -71,18 +71,21 @@ def names(folder: Path) -> set[str]:
 
 def test_fetch_pins_and_hashes(hub: Hub, root: Root, capsys):
     commit = hub.commit("datasets/owner/rows", ROWS)
+    hub.licences["datasets/owner/rows"] = ["mit", "cc-by-4.0"]
     assert fetch(root) == 0
     assert names(fetched(root)) == {"data/test-0.jsonl"}
     digest = file_sha256(fetched(root) / "data/test-0.jsonl")
     assert read_json(lock_of(root)) == {
         "datasets/owner/rows": {
             "revision": commit,
+            "licence": "mit, cc-by-4.0",
             "globs": ["data/test-*"],
             "files": {"data/test-0.jsonl": digest},
         }
     }
     manifest = read_json(fetched(root).with_name("rows.manifest.json"))
-    assert manifest["spec"]["revision"] == commit
+    assert manifest["spec"]["pin"]["revision"] == commit
+    assert manifest["licence"] == "mit, cc-by-4.0"
     assert manifest["files"] == {"data/test-0.jsonl": digest}
     assert manifest["bytes"] == {"data/test-0.jsonl": len(ROWS["data/test-0.jsonl"])}
     assert names(fetched(root).parent) == {"rows/data/test-0.jsonl", "rows.manifest.json"}  # nothing half-done is left
@@ -135,7 +138,7 @@ def test_a_file_that_changed_under_its_commit_is_refused(hub: Hub, root: Root, c
 def test_what_the_hub_itself_says_of_a_file_is_checked(hub: Hub, tmp_path):
     commit = hub.commit("datasets/owner/rows", ROWS)
     with pytest.raises(UserError, match="damaged on its way, or changed"):
-        download.obtain("dataset", "owner/rows", commit, {"README.md": "0" * 64}, tmp_path / "staging")
+        hub_client.download("dataset", "owner/rows", commit, {"README.md": "0" * 64}, tmp_path / "staging")
     assert not (tmp_path / "staging").exists()
 
 
@@ -228,7 +231,7 @@ def test_a_model_comes_without_pickles_and_code(hub: Hub, root: Root, capsys):
 def test_what_a_study_needs(root: Root):
     """A local folder replaces the hub; sources of one repository are fetched together, at one commit."""
     study = load_study("small", root.path)
-    assert not study.model_is_on_hub
+    assert not study.model_is_fetched
     assert {key: one.globs for key, one in repositories(study).items()} == {"datasets/owner/rows": ("data/test-*",)}
     more = {"kind": "dataset", "dataset": "owner/rows", "files": ["data/train-*"], "revision": "c" * 40}
     root.set(STUDY_FILE, "experts", "source", value=more)
@@ -253,6 +256,6 @@ def test_a_job_without_the_lock_says_what_to_do(root: Root, tmp_path):
 def test_a_study_that_needs_nothing_says_so(root: Root, capsys):
     root.set(WORLD, "data", "source", "folder", value="inputs/rows")
     assert fetch(root) == 0
-    assert "small: needs nothing from the hub" in capsys.readouterr().out
+    assert "small: needs nothing from the hub or a package index" in capsys.readouterr().out
     write_json(lock_of(root), {})
     assert fetch(root) == 0

@@ -282,6 +282,22 @@ def test_missed_gates_and_mixed_code_are_failures(results: Path, tmp_path: Path)
     assert "Start model: gate gap: 0.1" in failures
 
 
+def test_what_was_downloaded_comes_with_its_licence(results: Path, tmp_path: Path) -> None:
+    study = shutil.copytree(results, tmp_path / "study")
+    assert "Downloaded" not in page(study, tmp_path / "before.html")
+    for address, name, licence in (("owner/rows", "owner/rows", None), ("pypi:a==1", "pypi/a-1", "Apache-2.0")):
+        spec = {"kind": "dataset", "address": address, "pin": {"revision": "b1" * 20}}
+        record = {"spec": spec, "licence": licence, "bytes": {"x": 1_500_000, "y": 250_000}}
+        path = study / f"hub/datasets/{name}.manifest.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(record), encoding="utf-8")
+    text = page(study, tmp_path / "after.html")
+    cells = re.findall(r"<code>(.*?)</code></td><td class=\"text\">(.*?)</td><td>(.*?)</td>", text)
+    assert ("owner/rows", "not stated", "1.8") in cells
+    assert ("pypi:a==1", "Apache-2.0", "1.8") in cells
+    assert f"<code>{'b1' * 8}</code>" in text
+
+
 def test_runs_that_could_not_learn_are_failures(results: Path, tmp_path: Path) -> None:
     warned = shutil.copytree(results, tmp_path / "warned")
     path = warned / "runs/rl/seed-1/manifest.json"

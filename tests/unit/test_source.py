@@ -40,7 +40,7 @@ def test_a_copy_has_the_study_and_finds_the_checkouts_other_files(checkout, tmp_
     assert record.root == checkout.resolve()
     study = load_study(record.study, copy, seeds=record.seeds)
     assert (study.name, study.settings, study.methods) == (wanted.name, wanted.settings, wanted.methods)
-    assert not study.model_is_on_hub  # models/ is a folder of the checkout, not an owner on the hub
+    assert not study.model_is_fetched  # models/ is a folder of the checkout, not an owner on the hub
     assert (copy / study.model / "config.json").exists()
 
 

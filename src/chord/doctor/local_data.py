@@ -22,7 +22,7 @@ def findings(study: Study, results: Path) -> Iterator[Finding]:
     lock = read_lock(study)
     for key, repository in repositories(study).items():
         spec = download_spec(repository, lock)
-        if spec["revision"] is None:
+        if spec["pin"] is None:
             problem = "not in the study's lock"
         elif not is_fetched(spec, results / study.name / "hub" / key):
             problem = "not fetched, or incomplete"

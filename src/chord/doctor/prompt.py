@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chord.data.columns_reader import column_rows
+from chord.data.download_spec import folder_name
 from chord.data.rows_spec import ColumnRows, SplitsSource, WorldSource
 from chord.doctor.finding import Finding
 from chord.doctor.free_space import start_model
@@ -73,7 +74,10 @@ def prompts(study: Study, results: Path) -> list[dict]:
         source = source.rl
     if not isinstance(source, ColumnRows):
         return []  # `prepare` has to select rows first
-    folder = study.root / source.folder if source.folder else results / study.name / "hub/datasets" / source.dataset
+    if source.folder:
+        folder = study.root / source.folder
+    else:
+        folder = results / study.name / "hub/datasets" / folder_name(source.dataset)
     return list(column_rows(source, folder, "rl", [])) if folder.is_dir() else []
 
 

@@ -20,6 +20,7 @@ PACKAGES = (
     "trl",
     "accelerate",
     "tokenizers",
+    "gguf",
     "numpy",
     "pandas",
     "snakemake",

