@@ -68,5 +68,8 @@ class SftTrainer(OptimizerStep, SFTTrainer):
         rows = [self.experts[i] for i in self.expert_order[(step - 1) * n : step * n]]
         self.log_values(a_rl=0.0, a_ex=1.0, mu=1.0)
         self.log_values(expert_rows=len(rows), expert_tokens=sum(len(row.response_ids) for row in rows))
+        self._seconds.clear()
         with self.timed("backward_seconds"):
-            return self.accumulate(model, [[Term("expert", [self.experts[row["row"]] for row in inputs])]], 0.0, 1.0)
+            loss = self.accumulate(model, [[Term("expert", [self.experts[row["row"]] for row in inputs])]], 0.0, 1.0)
+        self.log_values(**self._seconds)
+        return loss
