@@ -6,6 +6,8 @@ SHELL := bash
 
 # One thread a job: two such jobs side by side beat one with two threads.
 export OMP_NUM_THREADS := 1
+# Hundreds of short processes import the package and the tests, and must not compile them each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 STUDY ?= $(shell sed -n 's/^study: *//p' config/config.yaml)
 CORES ?= all
@@ -28,10 +30,14 @@ replicate: .venv/installed
 smoke: override STUDY := smoke
 smoke: replicate
 
+# In the order of collection the long tests (integration, invariants) begin first. pytest-xdist would begin with the
+# files of many tests, and one core would wait for the longest test of all in the end.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
 test: .venv/installed-dev
 	$(BIN)/ruff check --quiet src tests benchmarks
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm"
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not slurm"
+	$(PYTEST) -m "not slow and not slurm"
+	$(PYTEST) -m "slow and not slurm"
 
 # The backends vLLM and server against a real vLLM on the CPU, in an environment of its own (4 GB, some minutes).
 test-vllm:
