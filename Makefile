@@ -2,7 +2,7 @@
 #   make replicate STUDY=smoke CORES=2 SEEDS=5     another study, fewer cores, more runs of each method
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: replicate smoke test test-vllm test-slurm lint clean
+.PHONY: replicate smoke test test-fast test-vllm test-slurm lint clean
 
 # One thread a job: two such jobs side by side beat one with two threads.
 export OMP_NUM_THREADS := 1
@@ -36,8 +36,11 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test: .venv/installed-dev
 	$(BIN)/ruff check --quiet src tests benchmarks
+	$(PYTEST) -m "not slurm"
+
+# Without the tests that take more than a few seconds.
+test-fast: .venv/installed-dev
 	$(PYTEST) -m "not slow and not slurm"
-	$(PYTEST) -m "slow and not slurm"
 
 # The backends vLLM and server against a real vLLM on the CPU, in an environment of its own (4 GB, some minutes).
 test-vllm:
