@@ -2,10 +2,12 @@
 #   make replicate STUDY=smoke CORES=2 SEEDS=5     another study, fewer cores, more runs of each method
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: replicate smoke test test-vllm test-slurm lint clean
+.PHONY: replicate smoke test test-fast test-vllm test-slurm lint clean
 
 # One thread a job: two such jobs side by side beat one with two threads.
 export OMP_NUM_THREADS := 1
+# Hundreds of short processes import the package and the tests, and must not compile them each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 STUDY ?= $(shell sed -n 's/^study: *//p' config/config.yaml)
 CORES ?= all
@@ -28,10 +30,17 @@ replicate: .venv/installed
 smoke: override STUDY := smoke
 smoke: replicate
 
+# In the order of collection the long tests (integration, invariants) begin first. pytest-xdist would begin with the
+# files of many tests, and one core would wait for the longest test of all in the end.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
 test: .venv/installed-dev
 	$(BIN)/ruff check --quiet src tests benchmarks
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm"
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not slurm"
+	$(PYTEST) -m "not slurm"
+
+# Without the tests that take more than a few seconds.
+test-fast: .venv/installed-dev
+	$(PYTEST) -m "not slow and not slurm"
 
 # The backends vLLM and server against a real vLLM on the CPU, in an environment of its own (4 GB, some minutes).
 test-vllm:

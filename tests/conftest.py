@@ -7,6 +7,8 @@ import pytest
 
 from tests.helpers.tiny_model import save_tiny_model
 
+# As the Makefile sets it. Threads of several tests that wait for each other on the same cores take ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 TEST_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 

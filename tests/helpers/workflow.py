@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.helpers import warm_snakemake
+
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ("Snakefile", "workflow", "profiles", "config", "src", "environment.yml", "pyproject.toml")
 
@@ -31,14 +33,20 @@ def snakemake(
     prefix: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess:
-    """Run Snakemake in `folder`, as a person would type it there; prefix: a command that runs it."""
-    result = subprocess.run(
-        [*prefix, sys.executable, "-m", "snakemake", *arguments],
-        cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | dict(environment or {}),
-        capture_output=True,
-        text=True,
-    )
+    """Run Snakemake in `folder`, as a person would type it there; prefix: a command that runs it.
+
+    With neither prefix nor an environment of its own it need not import everything anew.
+    """
+    if prefix or environment:
+        result = subprocess.run(
+            [*prefix, sys.executable, "-m", "snakemake", *arguments],
+            cwd=folder,
+            env=os.environ | dict(environment or {}),
+            capture_output=True,
+            text=True,
+        )
+    else:
+        result = warm_snakemake.run(list(arguments), folder)
     if check and result.returncode:
         raise AssertionError(f"snakemake {' '.join(arguments)}\n{result.stdout}\n{result.stderr}")
     return result

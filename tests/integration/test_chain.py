@@ -1,27 +1,106 @@
-"""The whole chain in miniature, with the real commands: from nothing to the report, and from cells back to runs."""
+"""The whole chain in miniature, with the real commands: from nothing to the report, and from cells back to runs.
+
+The study is `smoke` without SFT-light and RL after it, which are trained as SFT-best and RL after it are. A study based
+on it uses what an installed package brings (tests/plugin): a method with its token weight, a benchmark with its task.
+"""
 
 import csv
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
+from chord.io.files import write_jsonl
 from chord.io.provenance import file_sha256, folder_sha256, json_hash
-from tests.helpers.workflow import ROOT, snakemake
+from tests.helpers.workflow import ROOT, copy_checkout, snakemake
 
 pytestmark = pytest.mark.slow
-STUDY = ["--config", "study=smoke"]
 SECRETS = {name: f"sk-very-secret-{name}" for name in ("HF_TOKEN", "OPENAI_API_KEY", "WANDB_API_KEY", "GITHUB_TOKEN")}
+METHOD = """
+title: Doubt
+paper: not in the paper
+stage: {kind: hybrid, schedule: {name: constant, mu: 0.1}, token_weight: {name: doubt, gamma: 2}}
+"""
+BENCHMARK = """
+title: Last word
+role: unrelated
+columns: {all: Last word}
+decodings: {short: {k: 2, temperature: 1.0, max_response_tokens: 32}}
+decoding: short
+batch_rows: 32
+questions: 4
+data:
+  source:
+    {kind: columns, folder: words, files: [test.jsonl], task: last_word, columns: {question: question, answer: answer}}
+"""
+PLUGIN = """
+base: smoke
+seeds: 1
+methods: {doubt: {}}
+benchmarks: {world_test: null, last_word: {}}
+comparisons:
+  main: {methods: [original, doubt], references: [], tables: [table1], figures: []}
+  phase_phi: null
+claims: null
+tuning: null
+"""
+# In the words of the world's model.
+ROWS = [{"question": f"largest of 1 is {n} , 2 is 3 , 3 is 9 , 4 is 0 ?", "answer": str(n)} for n in (1, 2, 4, 5)]
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory) -> Path:
-    """results/smoke of a run into another working directory."""
+def site(tmp_path_factory) -> Path:
+    """Where pip put the package: built from a copy, without a network."""
+    folder = tmp_path_factory.mktemp("plugin")
+    shutil.copytree(ROOT / "tests/plugin", folder / "source")
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--target", str(folder / "site")]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(folder / "source")], check=True)
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    folder = copy_checkout(tmp_path_factory.mktemp("checkout"))
+    (folder / "config/methods/doubt.yaml").write_text(METHOD, encoding="utf-8")
+    (folder / "config/benchmarks/last_word.yaml").write_text(BENCHMARK, encoding="utf-8")
+    (folder / "words").mkdir()
+    write_jsonl(folder / "words/test.jsonl", ROWS)
+    (folder / "config/studies/plugin.yaml").write_text(PLUGIN, encoding="utf-8")
+    path = folder / "config/studies/smoke.yaml"
+    study = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for name in ("sft_light", "sft_light_rl"):
+        del study["methods"][name]
+        study["comparisons"]["main"]["methods"].remove(name)
+    path.write_text(yaml.safe_dump(study), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(checkout, site, tmp_path_factory):
+    """Run Snakemake on a study, in another working directory."""
     folder = tmp_path_factory.mktemp("chain")
-    snakemake(ROOT, "--cores", "2", "--directory", str(folder), *STUDY, "--", "main", environment=SECRETS)
-    return folder / "results/smoke"
+    environment = SECRETS | {"PYTHONPATH": str(site)}
+
+    def call(*arguments: str, study: str = "smoke") -> subprocess.CompletedProcess:
+        options = ("--cores", "2", "--directory", str(folder), "--config", f"study={study}")
+        return snakemake(checkout, *options, *arguments, environment=environment)
+
+    call.folder = folder
+    return call
+
+
+@pytest.fixture(scope="module")
+def results(run) -> Path:
+    """results/smoke in that directory, finished."""
+    run("--", "main")
+    return run.folder / "results/smoke"
 
 
 def json_of(path: Path) -> dict:
@@ -32,9 +111,8 @@ def provenance_of(schema: pa.Schema) -> dict:
     return json.loads(schema.metadata[b"chord"])
 
 
-def test_nothing_is_left_to_do(results):
-    output = snakemake(ROOT, "-n", "--directory", str(results.parents[1]), *STUDY, "--", "main").stdout
-    assert "Nothing to be done" in output
+def test_nothing_is_left_to_do(results, run):
+    assert "Nothing to be done" in run("-n", "--", "main").stdout
 
 
 def test_tables_figures_and_report(results):
@@ -64,10 +142,9 @@ def test_claims_are_judged(results):
     assert phi["tests"][0]["n_seeds"] == 2
 
 
-def test_search_and_gates_of_a_new_base_model(results):
+def test_search_and_gates_of_a_new_base_model(results, run):
     """A search of SFT + RL starts from the SFT that the search chose; a base from nothing is tried by SFT and RL."""
-    targets = ["--", "tune", "base_model"]
-    output = snakemake(ROOT, "--cores", "2", "--directory", str(results.parents[1]), *STUDY, *targets)
+    output = run("--", "tune", "base_model")
     said = output.stdout + output.stderr
     assert "tuning.csv differs from the table that the study trains with (no table)" in said
     assert "The weights differ from those of" in said
@@ -125,3 +202,32 @@ def test_methods_of_a_seed_share_their_questions(results):
         return list(zip(table["prompt_id"], table["sample"], table["seed"], strict=True))
 
     assert rows("original") == rows("chord_phi")
+
+
+def test_the_token_weight_and_the_task_of_an_installed_package_are_used_and_named(run):
+    run("--", "tables", study="plugin")
+    results = run.folder / "results/plugin"
+    manifest = json_of(results / "runs/doubt/seed-0/manifest.json")
+    weight = manifest["plugins"]["chord.token_weights:doubt"]
+    assert (weight["distribution"], weight["version"], len(weight["sha256"])) == ("chord-doubt", "1.2", 64)
+    assert manifest["spec"]["stage"]["token_weight"] == {"name": "doubt", "gamma": 2.0}
+    scores = pq.read_table(results / "runs/doubt/seed-0/last_word.scores.parquet")
+    record = provenance_of(scores.schema)["score"]
+    assert record["plugins"] == {"chord.tasks:last_word": weight}
+    assert record["tasks_sha256"] == {"last_word": weight["sha256"]}
+    assert set(scores["reason"].to_pylist()) <= {"correct", "wrong", "unparsed", "truncated"}
+    assert "last_word" in (results / "main/tables/table1.csv").read_text(encoding="utf-8")
+
+
+def test_without_the_package_its_names_are_refused_with_the_known_ones(checkout):
+    command = [sys.executable, "-m", "chord", "check", "plugin", "--root", str(checkout)]
+    environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
+    checked = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert checked.returncode == 2
+    for file, key, words in (
+        ("config/methods/doubt.yaml", "stage.token_weight", ("'doubt'", "entropy_norm", "power")),
+        ("config/benchmarks/last_word.yaml", "data.source.task", ("'last_word'", "math", "tool_call")),
+    ):
+        (line,) = [line for line in checked.stderr.splitlines() if file in line]
+        assert key in line
+        assert all(word in line for word in words)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from chord import cli
 from chord.io.files import write_jsonl
 from chord.io.locks import exclusive
 from chord.world import problems, solutions
@@ -91,18 +92,13 @@ def training(tiny_model_dir, tmp_path_factory) -> list[str]:
     spec = {"study_seed": 1, "seed_index": 0, "stage": stage, "validation": validation, "save_every": 2}
     given = {"spec": json.dumps(spec), "start": tiny_model_dir}
     given |= {name: folder / f"{name}.jsonl" for name in ("experts", "validation")}
-    return [*PYTHON, "train", *(str(word) for name, value in given.items() for word in (f"--{name}", value))]
+    return ["train", *(str(word) for name, value in given.items() for word in (f"--{name}", value))]
 
 
 @pytest.mark.slow
 def test_training_on_a_full_disk_goes_on_when_there_is_room(disk, training, tmp_path):
     """Its checkpoints are written by libraries that do not say why they fail."""
-    subprocess.run(
-        [*training, "--out", tmp_path / "straight"],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-    )
+    assert cli.main([*training, "--out", str(tmp_path / "straight")]) == 0
     script = (
         'mount -t tmpfs -o size=640k tmpfs "$0"; log="$1"; shift\n'
         '"$@" 2> "$log" && exit 1; find "$0"/run -mindepth 1 -printf "%P\\n" > "$log.files"\n'
@@ -110,7 +106,7 @@ def test_training_on_a_full_disk_goes_on_when_there_is_room(disk, training, tmp_
         'cat "$0"/run/manifest.json > "$log.manifest"'
     )
     log = tmp_path / "log"
-    found = on_disk(script, disk, log, *training, "--out", disk / "run")
+    found = on_disk(script, disk, log, *PYTHON, *training, "--out", disk / "run")
     assert found.returncode == 0, found.stderr + log.read_text()
     files = (tmp_path / "log.files").read_text().splitlines()
     assert "manifest.json" not in files
@@ -125,13 +121,13 @@ def test_training_on_a_full_disk_goes_on_when_there_is_room(disk, training, tmp_
 
 
 @pytest.mark.slow
-def test_two_processes_do_not_train_into_one_folder(training, tmp_path):
+def test_two_processes_do_not_train_into_one_folder(training, tmp_path, capsys):
     with exclusive(tmp_path / "run/lock", "training into this folder", beat=0.2):
-        found = subprocess.run([*training, "--out", tmp_path / "run"], cwd=ROOT / "src", capture_output=True, text=True)
-    assert found.returncode == 2
-    (line,) = [line for line in found.stderr.splitlines() if line.startswith("chord: error: ")]
+        assert cli.main([*training, "--out", str(tmp_path / "run")]) == 2
+    errors = capsys.readouterr().err
+    (line,) = [line for line in errors.splitlines() if line.startswith("chord: error: ")]
     assert f"run/lock: process {os.getpid()} on {os.uname().nodename} is training into this folder; wait" in line
-    assert "Traceback" not in found.stderr
+    assert "Traceback" not in errors
     assert [path.name for path in (tmp_path / "run").iterdir()] == []
 
 

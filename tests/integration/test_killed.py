@@ -31,6 +31,8 @@ SEED = 20
 KILLS = 20
 LOST = (7, 14)  # the kills with which Snakemake's own records are lost as well
 STUDY = "killed"
+MAKE = ("make", "replicate", f"STUDY={STUDY}", "CORES=2")
+SNAKEMAKE = (".venv/bin/snakemake", "--cores", "2", "--config", f"study={STUDY}", "--", "main")  # what it starts
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +59,11 @@ def checkout(tmp_path_factory) -> Path:
     return folder
 
 
-def start(folder: Path) -> subprocess.Popen:
-    """The documented command, in a process group of its own; what it says goes to `said` in the folder."""
+def start(folder: Path, command: tuple[str, ...]) -> subprocess.Popen:
+    """A documented command, in a process group of its own; what it says goes to `said` in the folder."""
     with open(folder / "said", "w") as said:
         return subprocess.Popen(
-            ["make", "replicate", f"STUDY={STUDY}", "CORES=2"],
+            command,
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(folder / "src")},
             stdout=said,
@@ -71,7 +73,7 @@ def start(folder: Path) -> subprocess.Popen:
 
 
 def finish(folder: Path, moments: list[str]) -> None:
-    process = start(folder)
+    process = start(folder, MAKE)
     assert process.wait() == 0, "\n".join([*moments, (folder / "said").read_text()])
 
 
@@ -140,7 +142,7 @@ def test_a_study_killed_at_twenty_random_moments_loses_nothing(checkout, tmp_pat
     moments, hit = [f"{total} jobs of about {a_job:.1f} s"], Counter()
     for number, behind in enumerate(sorted(rng.randrange(total) for _ in range(KILLS))):
         delay = rng.uniform(0, a_job)
-        process = start(killed)
+        process = start(killed, SNAKEMAKE)
         while process.poll() is None and finished_jobs(killed) < behind:
             time.sleep(0.01)
         time.sleep(delay)

@@ -367,7 +367,7 @@ def test_a_missing_value_is_one_line(root, capsys, file, keys, message):
         ("", f"{DECAY}: expected keys and values, got an empty file"),
         ("- 1\n", f"{DECAY}: expected keys and values, got a list"),
         ("title: a\ntitle: b\n", f"{DECAY}:2: the key 'title' appears twice"),
-        ("title: a: b\n", f"{DECAY}:1: mapping values are not allowed here"),
+        ("title: a: b\n", f"{DECAY}:1: mapping values are not allowed"),  # libyaml and PyYAML end it differently
         (
             "title: !!python/object/apply:os.getcwd []\n",
             f"{DECAY}:1: could not determine a constructor for the tag"
@@ -377,7 +377,8 @@ def test_a_missing_value_is_one_line(root, capsys, file, keys, message):
 )
 def test_a_file_that_is_no_mapping_is_one_line(root, capsys, text, message):
     root.write(DECAY, text)
-    assert check(root, capsys) == [message]
+    (line,) = check(root, capsys)
+    assert line.startswith(message)
 
 
 def test_a_fault_in_the_training_defaults_is_told_once_and_where_it_stands(root, capsys):

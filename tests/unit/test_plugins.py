@@ -56,22 +56,21 @@ READ = """
 import json, sys
 from chord.study.config_problems import Layer, Problems, validate
 from chord.training.train_spec import HybridStage
-stage = json.loads(sys.argv[1])
-try:
-    stage = validate(HybridStage, stage, [Layer("method.yaml", stage)])
-    print(json.dumps(stage.model_dump(mode="json")))
-    from chord.plugins import plugin_records
-    print(json.dumps(plugin_records(stage.objective.plugin_names)))
-except Problems as problems:
-    for line in problems.lines:
-        print(line)
+from chord.plugins import plugin_records
+for stage in json.loads(sys.argv[1]):
+    try:
+        stage = validate(HybridStage, stage, [Layer("method.yaml", stage)])
+        print(json.dumps([stage.model_dump(mode="json"), plugin_records(stage.objective.plugin_names)]))
+    except Problems as problems:
+        for line in problems.lines:
+            print(line)
 from chord.study.study_file import schema_text
 print("doubt" in schema_text("method"))
 """
 
 
-def read(site: Path, token_weight: dict) -> subprocess.CompletedProcess:
-    """What is read of a stage with this token weight where `site` is installed."""
+def read(site: Path, *token_weights: dict) -> subprocess.CompletedProcess:
+    """What is read of stages with these token weights where `site` is installed."""
     stage = {
         "kind": "hybrid",
         "optimizer": {"lr": 1e-3},
@@ -83,12 +82,12 @@ def read(site: Path, token_weight: dict) -> subprocess.CompletedProcess:
         "rollouts_per_prompt": 2,
         "expert_rows_per_step": 1,
         "schedule": {"name": "constant", "mu": 0.5},
-        "token_weight": token_weight,
         "decoding": {"temperature": 1.0, "max_response_tokens": 8},
         "generate_batch_rows": 1,
     }
+    stages = [stage | {"token_weight": weight} for weight in token_weights]
     return subprocess.run(
-        [sys.executable, "-c", READ, json.dumps(stage)],
+        [sys.executable, "-c", READ, json.dumps(stages)],
         env=os.environ | {"PYTHONPATH": f"{SRC}{os.pathsep}{site}"},
         capture_output=True,
         text=True,
@@ -99,16 +98,16 @@ def read(site: Path, token_weight: dict) -> subprocess.CompletedProcess:
 def test_an_installed_token_weight_is_validated_like_our_own(tmp_path):
     (tmp_path / "doubtful.py").write_text(WEIGHT)
     install(tmp_path, "doubtful", "chord.token_weights", "doubt = doubtful:Doubt")
-    stage, records, in_schema = read(tmp_path, {"name": "doubt"}).stdout.splitlines()
-    assert json.loads(stage)["token_weight"] == {"name": "doubt"}
-    assert json.loads(records)["chord.token_weights:doubt"]["version"] == "1.2"
+    weights = ({"name": "doubt"}, {"name": "daubt"}, {"name": "doubt", "limit": 1})
+    installed, misspelt, unknown_key, in_schema = read(tmp_path, *weights).stdout.splitlines()
+    stage, records = json.loads(installed)
+    assert stage["token_weight"] == {"name": "doubt"}
+    assert records["chord.token_weights:doubt"]["version"] == "1.2"
+    assert misspelt.startswith("method.yaml: token_weight.name: ")
+    assert "doubt, entropy_norm" in misspelt
+    assert "did you mean 'doubt'" in misspelt
+    assert unknown_key == "method.yaml: token_weight.limit: unknown key; expected one of name"
     assert in_schema == "False", "committed schemas must not depend on what is installed"
-    message, _ = read(tmp_path, {"name": "daubt"}).stdout.splitlines()
-    assert message.startswith("method.yaml: token_weight.name: ")
-    assert "doubt, entropy_norm" in message
-    assert "did you mean 'doubt'" in message
-    message, _ = read(tmp_path, {"name": "doubt", "limit": 1}).stdout.splitlines()
-    assert message == "method.yaml: token_weight.limit: unknown key; expected one of name"
 
 
 @pytest.mark.parametrize(
