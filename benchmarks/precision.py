@@ -47,7 +47,7 @@ def main() -> None:
     logp, gradient, seconds = measure(folder, bf16=False)
     other, other_gradient, other_seconds = measure(folder, bf16=True)
     difference = (other - logp).abs()
-    cosine = torch.nn.functional.cosine_similarity(gradient, other_gradient, dim=0).item()
+    cosine = torch.nn.functional.cosine_similarity(gradient.double(), other_gradient.double(), dim=0).item()
     print(f"tokens {logp.numel()}, mean log-probability {logp.mean():.3f} nats in fp32")
     print(f"difference of log-probabilities: mean {difference.mean():.4f}, largest {difference.max():.4f} nats")
     print(f"gradient: cosine {cosine:.5f}, norm {other_gradient.norm() / gradient.norm():.4f} of that in fp32")

@@ -27,6 +27,7 @@ STAGES = {
     "srft": hybrid_stage(**LUFFY | SRFT),
     "sasr": hybrid_stage(steps=4, schedule={"name": "sasr", "warmup": 1, "gamma": 1.0}),
     "sft": sft_stage(),
+    "sft, partial last step": sft_stage(expert_rows_per_step=10),  # 24 rows: 10, 10, 4
 }
 SHARDED = ("hybrid", "few groups", "mu", "entropy top", "sft")
 

@@ -11,11 +11,13 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
-from chord.shared_prompts import response_values, share_prompts
+from chord.shared_prompts import response_values, share_prompts, shared_prompt_logps
 from chord.shared_prompts.attention import attention, block_mask
 from chord.shared_prompts.layout import pack
+from chord.shared_prompts.model import TOLERANCE
+from chord.training.micro_batches import passes
 from chord.training.sequences import Sequence
-from tests.helpers.small_training import hybrid_stage, logged, weights
+from tests.helpers.small_training import LUFFY, hybrid_stage, logged, weights
 from tests.helpers.stock_grpo import StockGrpo
 
 PAGE = Path(__file__).parents[2] / "docs" / "shared-prompts.md"
@@ -46,13 +48,18 @@ SHARE = {
     "GPTNeoX": {},
 }
 DO_NOT = {
-    "Mistral": ({"sliding_window": 64}, "sliding_window"),
+    "Mistral": ({"sliding_window": 64}, "sliding window"),
+    "Phimoe": ({"sliding_window": 64, "num_local_experts": 2}, "sliding window"),  # in its mask alone
     "Qwen2": ({"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1}, "sliding_attention"),
     "Gemma2": ({"head_dim": 8}, "sliding_attention"),
+    "Gemma3Text": ({"head_dim": 8}, "sliding_attention"),
+    "Mamba": ({}, "linear_attention"),
     "GptOss": ({"head_dim": 8, "num_local_experts": 4}, "sliding_attention"),
     "Qwen3Next": ({"head_dim": 16, **EXPERTS}, "linear_attention"),
     "GPT2": ({}, "dropout"),
     "Bloom": ({}, "exchanged"),
+    "OPT": ({"word_embed_proj_dim": 32, "dropout": 0.0}, "other states"),
+    "DeepseekV3": ({"kv_lora_rank": 8, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8}, "another size"),
 }
 
 
@@ -86,7 +93,7 @@ def plain_values(model, pairs) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
 
 
 def check(model, plain_model) -> None:
-    """Both have the same log-probabilities to 1e-6, entropies and gradients to 1e-5."""
+    """Both have the same log-probabilities to 2e-6, entropies and gradients to 1e-5."""
     pairs = rows()
     logp, entropy = response_values(model, pairs, torch.device("cpu"))
     expected, expected_entropies = plain_values(plain_model, pairs)
@@ -134,8 +141,14 @@ def test_a_model_that_cannot_share_says_why_and_stays_as_it_was(family):
     model = random_model(family, changes)
     before = model.config._attn_implementation
     assert reason in share_prompts(model)
+    assert reason in share_prompts(model)  # nor does it remember the first time
     assert model.config._attn_implementation == before
     assert not model.base_model._forward_hooks
+
+
+def test_a_model_whose_packed_rows_differ_cannot_share(monkeypatch):
+    monkeypatch.setitem(TOLERANCE, torch.float32, 0.0)
+    assert "between packed and plain rows" in share_prompts(random_model("Llama", {}))
 
 
 def test_other_calls_of_the_model_stay_as_they_are():
@@ -167,15 +180,56 @@ def test_no_segment_sees_another(training):
         assert not torch.allclose(after[changed], before[changed])
 
 
+def tokens_read(model) -> list[int]:
+    """Gets the number of tokens of each forward pass."""
+    seen = []
+    model.get_input_embeddings().register_forward_hook(lambda _, ids, __: seen.append(ids[0].numel()))
+    return seen
+
+
 def test_each_prompt_is_computed_once():
     """10 rows of 4 prompts: prompts without their last tokens, and as many tokens as responses have."""
-    pairs = rows()
-    prompts = {tuple(prompt) for prompt, _ in pairs}
-    groups = [(list(prompt), [response for p, response in pairs if tuple(p) == prompt]) for prompt in prompts]
-    row = pack(groups)
-    assert len(row.input_ids) == (6 + 0 + 11 + 4) + sum(len(response) for _, response in pairs)
-    assert len(row.layout) == len(row.input_ids)
-    assert len(row.labels) == len(row.layout.response_tokens) == sum(row.lengths)
+    model, pairs = random_model("Llama", {}), rows()
+    assert share_prompts(model) is None
+    seen = tokens_read(model)
+    response_values(model, pairs, torch.device("cpu"))
+    assert seen == [(6 + 0 + 11 + 4) + sum(len(response) for _, response in pairs)]
+
+
+def test_a_trace_shares_the_prompt_of_its_group(train_hybrid, traces, load):
+    """The 4 groups of a step in one pass: each prompt once for 4 rollouts and the expert's trace."""
+    seen = []
+    stage = hybrid_stage(steps=1, micro_batch_tokens=10_000, **LUFFY)
+    watch = torch.nn.modules.module.register_module_forward_hook(
+        lambda module, args, _: seen.append(args[0].numel()) if isinstance(module, torch.nn.Embedding) else None
+    )
+    try:
+        trainer = train_hybrid(stage, experts=traces[::-1])
+    finally:
+        watch.remove()
+    prompts = sum(len(trainer.experts[i].prompt_ids) - 1 for i in trainer.expert_order[:4])
+    responses = logged(trainer, "response_tokens_mean")[0] * 16 + logged(trainer, "expert_tokens")[0]
+    assert seen[-1] == prompts + responses
+
+
+def test_a_response_without_tokens_is_left_out():
+    row = pack([([1, 2, 3], [[4, 5], []]), ([6, 7, 8], [[], []])])
+    assert row.input_ids == [1, 2, 3, 4]
+    assert (row.labels, row.lengths) == ([4, 5], [2, 0, 0, 0])
+    assert (row.layout.lengths, row.layout.continued) == ([4], [])
+
+
+def test_masked_responses_have_zeros_with_a_gradient():
+    """As TRL masks all tokens of truncated responses."""
+    model = random_model("Llama", {})
+    assert share_prompts(model) is None
+    ids, mask = torch.randint(64, (2, 9), generator=torch.Generator().manual_seed(0)), torch.ones(2, 9)
+    mask[:, 5:] = 0
+    logps, entropies = shared_prompt_logps(model, ids, mask, 4)
+    assert logps.shape == entropies.shape == (2, 4)
+    assert not logps.any()
+    logps.sum().backward()
+    assert not any(weight.grad is not None and weight.grad.any() for weight in model.parameters())
 
 
 def test_a_packed_row_worked_out_by_hand():
@@ -232,8 +286,6 @@ def test_the_lines_of_the_page_train_what_stock_trl_trains(load, tokenizer, prom
 
 
 def test_passes_hold_as_many_tokens_as_they_may():
-    from chord.training.micro_batches import passes
-
     a, b = [1] * 10, [2] * 30
     sequences = [Sequence(a, [3] * 5), Sequence(b, [3] * 5), Sequence(a, [4] * 5), Sequence(a, [5] * 15)]
     assert passes(sequences, 20, shares_prompts=True) == [[0, 2], [3], [1]]  # 10 + 5 + 5, 10 + 15, 30 + 5

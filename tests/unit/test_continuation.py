@@ -7,7 +7,7 @@ from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM
 from chord.rollouts import Decoding, continuation
 from chord.rollouts.cache import BufferedLayer, remaining, select_in_place
 from chord.rollouts.huggingface import HuggingFaceEngine
-from chord.rollouts.prompt_groups import shares_prompts
+from chord.rollouts.prompt_groups import reads_prompts_together
 from chord.rollouts.sampling import choose, uniform_noise
 
 VOCABULARY, PAD, ENDS, LIMIT = 40, 0, [2, *range(33, 40)], 12
@@ -89,14 +89,14 @@ def assert_equal_plain_rows(model, samples, tolerance=1e-5):
 @pytest.mark.parametrize(("model_type", "changes"), SHARING.items(), ids=list(SHARING))
 def test_rows_that_share_a_prompt_sample_as_if_alone(model_type, changes):
     model = make_model(model_type, **changes)
-    assert shares_prompts(model)
+    assert reads_prompts_together(model)
     assert_equal_plain_rows(model, sample(model))
 
 
 @pytest.mark.parametrize(("model_type", "changes"), WITH_COPIES.items(), ids=list(WITH_COPIES))
 def test_rows_with_copies_of_the_prompt_sample_as_if_alone(model_type, changes):
     model = make_model(model_type, **changes)
-    assert not shares_prompts(model)
+    assert not reads_prompts_together(model)
     assert_equal_plain_rows(model, sample(model))
 
 

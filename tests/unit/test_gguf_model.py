@@ -121,7 +121,7 @@ def test_every_text_survives(converted, text):
             "its chat template does not end a reply with the end token <|endoftext|>",
         ),
         ({"unk_token_id": 2}, "pad_token_id: expected another token than the end token 2"),
-        ({"chat_template": None}, r"field tokenizer\.chat_template: missing"),
+        ({"chat_template": None}, r"tiny.gguf: tokenizer\.chat_template: missing"),
         ({"block_count": 3}, "its safetensors lack the weights model.layers.2."),
     ],
 )

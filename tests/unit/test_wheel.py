@@ -129,6 +129,18 @@ def test_another_machine_gets_the_locked_wheel_or_an_error(index, root, capsys):
     assert folder_sha256(fetched(root)) == digests
 
 
+def test_a_locked_wheel_stays_locked_when_the_study_needs_more_of_its_files(index, root, capsys):
+    write_wheel(index, "own-rows", "1.2", FILES)
+    fetch(root)
+    lock = read_json(lock_of(root))
+    lock["datasets/pypi/own-rows-1.2"]["globs"] = ["fewer"]
+    lock_of(root).write_text(json.dumps(lock))
+    write_wheel(index, "own-rows", "1.2", FILES | {"own_rows/data/more.json": b"{}"})
+    assert fetch(root) == 2
+    assert "dataset pypi:own-rows==1.2: own_rows-1.2-py3-none-any.whl: expected SHA-256" in last_line(capsys)
+    assert read_json(lock_of(root)) == lock
+
+
 @pytest.mark.parametrize(
     ("wheel", "message"),
     [

@@ -58,8 +58,12 @@ PROBES = (
 class Fields(dict):
     """The fields of a file by name. A missing one is an error that names it."""
 
+    def __init__(self, file: str, fields: dict):
+        super().__init__(fields)
+        self.file = file
+
     def __missing__(self, name: str):
-        raise UserError(f"field {name}: missing; expected a complete chat model")
+        raise UserError(f"{self.file}: {name}: missing; expected a complete chat model")
 
 
 def convert(gguf: Path, folder: Path) -> str | None:
@@ -73,14 +77,14 @@ def convert(gguf: Path, folder: Path) -> str | None:
         reader = GGUFReader(gguf)
     except ValueError as error:
         raise UserError(f"{gguf.name}: not a GGUF file that can be read ({error})") from None
-    fields = Fields({name: field.contents() for name, field in reader.fields.items()})
+    fields = Fields(gguf.name, {name: field.contents() for name, field in reader.fields.items()})
     for name, known in FAMILY.items():
         if fields.get(name) != known:
             raise UserError(f"{gguf.name}: {name}: expected {known}, got {fields.get(name)!r}")
     if "llama.rope.scaling.type" in fields or fields.get("tokenizer.ggml.add_bos_token"):
         raise UserError(f"{gguf.name}: expected a model without scaled positions and without a token before the prompt")
     config = _config(fields, {tensor.name for tensor in reader.tensors})
-    _write_weights(reader, config, folder)
+    _write_weights(reader, fields, config, folder)
     _write_json(folder / "config.json", config)
     tokens = {name: config[name] for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     _write_json(folder / "generation_config.json", tokens)
@@ -116,7 +120,7 @@ def _shortest(value: float) -> float:
     return float(str(np.float32(value)))
 
 
-def _write_weights(reader: "GGUFReader", config: dict, folder: Path) -> None:
+def _write_weights(reader: "GGUFReader", fields: Fields, config: dict, folder: Path) -> None:
     from gguf import dequantize
     from safetensors.numpy import save_file
 
@@ -126,7 +130,7 @@ def _write_weights(reader: "GGUFReader", config: dict, folder: Path) -> None:
         match = re.fullmatch(r"(?:blk\.(\d+)\.)?(\w+)\.weight", tensor.name)
         layer, kind = match.groups() if match else (None, None)
         if kind not in (REST if layer is None else OF_LAYER):
-            raise UserError(f"tensor {tensor.name}: not part of a Llama that this version can convert")
+            raise UserError(f"{fields.file}: tensor {tensor.name}: not part of a Llama that this version can convert")
         value = dequantize(tensor.data, tensor.tensor_type)
         if kind in heads:
             halves = value.reshape(heads[kind], -1, 2, value.shape[1])

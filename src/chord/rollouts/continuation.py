@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from chord.rollouts.cache import expand
-from chord.rollouts.prompt_groups import ATTENTION, PromptGroups, shares_prompts
+from chord.rollouts.prompt_groups import ATTENTION, PromptGroups, reads_prompts_together
 
 
 class Continuation:
@@ -32,7 +32,7 @@ class Continuation:
         self.logits = self._forward(ids, attention_mask=mask, position_ids=positions)[prompt_of_row]
         self.positions = positions[prompt_of_row, -1:]
         self.length = width
-        if shares_prompts(model):
+        if reads_prompts_together(model):
             self.groups = PromptGroups(self.cache, mask, prompt_of_row)
             self.cache = self.groups.own_cache(max_tokens)
         else:

@@ -72,7 +72,7 @@ class PromptGroups:
         return tuple(part.reshape(prompts * width, heads, folded, -1)[self.slot_of_row] for part in parts)
 
 
-def shares_prompts(model: PreTrainedModel) -> bool:
+def reads_prompts_together(model: PreTrainedModel) -> bool:
     """True if the rows of this model can read their prompts together: on a CPU, in fp32.
 
     In bf16 the order of roundings moves a log-probability as much as bf16 itself does, and samples should come from the

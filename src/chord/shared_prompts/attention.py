@@ -48,6 +48,8 @@ def attention(
     for name in ("dropout", "sliding_window", "softcap", "s_aux", "position_bias"):
         if kwargs.get(name):
             raise NotImplementedError(f"attention with {name}")
+    if value.shape[-1] != query.shape[-1]:
+        raise NotImplementedError("attention with values of another size than its queries")
     if query.is_cuda:
         return flex_attention_forward(module, query, key, value, block_mask(layout, query.device), scaling=scaling)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling

@@ -70,7 +70,10 @@ def pack(groups: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]]) -> Pac
     lengths: list[int] = []
     continued: list[tuple[slice, slice]] = []
     for prompt, responses in groups:
-        shared, responses = prompt[:-1], [response for response in responses if len(response)]
+        responses = [response for response in responses if len(response)]
+        if not responses:
+            continue
+        shared = prompt[:-1]
         start, first = len(input_ids), len(input_ids) + len(shared)
         input_ids += shared
         position_ids += range(len(shared))
@@ -79,7 +82,7 @@ def pack(groups: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]]) -> Pac
             input_ids += [prompt[-1], *response[:-1]]
             position_ids += range(len(shared), len(shared) + len(response))
         if len(responses) == 1 or not shared:
-            lengths += [len(shared) + len(responses[0]), *map(len, responses[1:])] if responses else []
+            lengths += [len(shared) + len(responses[0]), *map(len, responses[1:])]
         else:
             lengths += [len(shared), *map(len, responses)]
             continued.append((slice(first, len(input_ids)), slice(start, first)))

@@ -228,7 +228,7 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
             for indices in split:
                 outputs = self.forward(model, [rows[i] for i in indices])
                 for i, logp, entropy, mask in zip(indices, *outputs, strict=True):
-                    values[i] = logp[mask], entropy[mask]
+                    values.setdefault(i, (logp[mask], entropy[mask]))
         return [values[i] for i in range(len(rows))]
 
     @property

@@ -1,6 +1,5 @@
 """How the rows of an optimizer step become this rank's forward passes, and what the sum over each row is divided by."""
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Literal
@@ -29,15 +28,14 @@ class Term:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """The rows of one forward pass."""
+    """The rows of one forward pass. Without rows it has no effect: all ranks take part in a step, or in each pass."""
 
     rows: list[tuple[Term, int]]  # (term, index of the row in it)
     counts: list[float]  # what the sum over each row is divided by: the global token count, or what a compat rule says
-    padding: bool = False  # a pass without effect, by a rank that has fewer of them than another
 
     @property
     def sequences(self) -> list[Sequence]:
-        return [term.rows[i] for term, i in self.rows]
+        return [term.rows[i] for term, i in self.rows] or [Sequence([0], [0])]
 
     def parts(self) -> list[tuple[Term, list[int], list[int], float]]:
         """(term, indices of rows in it, their places in the micro-batch, their count) for each term and count."""
@@ -62,10 +60,8 @@ def micro_batches(
         MicroBatch([rows[i] for i in chunk], [counts[rows[i][0].name][rows[i][1]] for i in chunk])
         for chunk in passes([term.rows[i] for term, i in rows], stage.micro_batch_tokens, shares_prompts)
     ]
-    # A rank without a live row still takes part in the step, with a gradient that is exactly zero.
     most = max(gather_object([len(batches)])) if is_sharded(accelerator) else 1
-    batches += [MicroBatch([(sums[0][0], 0)], [math.inf], padding=True)] * (most - len(batches))
-    return batches
+    return batches + [MicroBatch([], [])] * (most - len(batches))
 
 
 def _counts(stage: Stage, terms: list[Term], accelerator: Accelerator) -> list[list[float]]:
@@ -73,15 +69,16 @@ def _counts(stage: Stage, terms: list[Term], accelerator: Accelerator) -> list[l
 
     The compat rules divide as their frameworks do, where micro-batches have a fixed number of rows.
     """
-    size = stage.micro_batch_rows or max(len(term.rows) for term in terms)
+    size = stage.micro_batch_rows or max(1, *(len(term.rows) for term in terms))
     chunks = [
         (number, term.rows[start : start + size])
         for number, term in enumerate(terms)
         for start in range(0, len(term.rows), size)
     ]
     sizes = [(sum(len(row.response_ids) for row in rows), len(rows)) for _, rows in chunks]
-    divided = divisors(*zip(*gather_object(sizes), strict=True), stage.normalisation)
-    first = accelerator.process_index * len(chunks)  # every rank has the same number of rows, hence of chunks
+    ranks = gather_object([sizes])
+    divided = divisors(*zip(*(size for own in ranks for size in own), strict=True), stage.normalisation)
+    first = sum(map(len, ranks[: accelerator.process_index]))
     counts: list[list[float]] = [[] for _ in terms]
     for (number, rows), count in zip(chunks, divided[first : first + len(chunks)], strict=True):
         counts[number] += [count] * len(rows)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import is_peft_model
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
@@ -50,7 +49,7 @@ class OptimizerStep:
     def prepare(self, model: PreTrainedModel) -> None:
         """To be called before the trainer wraps the model."""
         self._seconds: dict[str, float] = defaultdict(float)
-        reason = share_prompts(model.get_base_model() if is_peft_model(model) else model)
+        reason = share_prompts(model)
         self.shares_prompts = reason is None
         if reason:
             log.warning("prompts are computed once for each response, as this model cannot share them: %s", reason)
@@ -65,13 +64,12 @@ class OptimizerStep:
         for number, batch in enumerate(batches, start=1):
             with accumulating(self.accelerator, model, last=number == len(batches)):
                 values = self.forward(model, batch.sequences)
-                losses = dict.fromkeys(("rl", "expert"), 0.0)
+                losses = dict.fromkeys(("rl", "expert"), 0.0 * values.logp.sum())  # without rows the gradient is 0
                 for term, indices, places, count in batch.parts():
                     part = values.of(places)
                     share, logged = self._term_loss(term, indices, part, count)
                     losses[term.name] = losses[term.name] + share
-                    if not batch.padding:
-                        totals.add(term, indices, part.mask, share, logged)
+                    totals.add(term, indices, part.mask, share, logged)
                 loss = hybrid_loss(losses["rl"], losses["expert"], a_rl, a_ex)
                 # Gradients are averaged over ranks; the count is already global.
                 self.accelerator.backward(loss * self.accelerator.num_processes)

@@ -62,7 +62,10 @@ class SftTrainer(OptimizerStep, SFTTrainer):
         )
 
     def training_step(self, model, inputs: list[dict], num_items_in_batch=None) -> Tensor:
-        """Accumulate the gradient of a whole optimizer step. Returns its loss, detached. inputs: this rank's rows."""
+        """Accumulate the gradient of a whole optimizer step. Returns its loss, detached.
+
+        inputs: not used, because accelerate fills the last step with rows of the first one if ranks divide it unevenly.
+        """
         model.train()
         n, step = self.stage.expert_rows_per_step, self.state.global_step + 1
         rows = [self.experts[i] for i in self.expert_order[(step - 1) * n : step * n]]
@@ -70,6 +73,7 @@ class SftTrainer(OptimizerStep, SFTTrainer):
         self.log_values(expert_rows=len(rows), expert_tokens=sum(len(row.response_ids) for row in rows))
         self._seconds.clear()
         with self.timed("backward_seconds"):
-            loss = self.accumulate(model, [[Term("expert", [self.experts[row["row"]] for row in inputs])]], 0.0, 1.0)
+            own = rows[self.accelerator.process_index :: self.accelerator.num_processes]
+            loss = self.accumulate(model, [[Term("expert", own)]], 0.0, 1.0)
         self.log_values(**self._seconds)
         return loss

@@ -22,7 +22,7 @@ TOLERANCE = {"fp32": 1e-3, "bf16": 0.1}
 class CheckAccumulation(TrainerCallback):
     """Raises UserError at the start of training if one pass per row gives another gradient than one pass of all rows.
 
-    It uses the model, the devices and the calls of accelerate that training uses. No weight changes.
+    It uses the model, the devices and the calls of accelerate that training uses, on padded rows. No weight changes.
     """
 
     def __init__(self, trainer: Trainer, rows: list[Sequence]):
