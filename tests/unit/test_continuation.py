@@ -2,13 +2,15 @@
 
 import pytest
 import torch
-from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from chord.rollouts import Decoding, continuation
 from chord.rollouts.cache import BufferedLayer, remaining, select_in_place
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.rollouts.prompt_groups import reads_prompts_together
 from chord.rollouts.sampling import choose, uniform_noise
+from chord.shared_prompts import share_prompts
+from chord.shared_prompts.attention import PACKED_ATTENTION
 
 VOCABULARY, PAD, ENDS, LIMIT = 40, 0, [2, *range(33, 40)], 12
 # Groups of three, two, two (apart from each other) and one; lengths 5, 1, 9 and 3.
@@ -141,15 +143,12 @@ def test_bf16_has_the_roundings_of_full_rows(model):
         assert torch.cat(differences).mean() < 0.006
 
 
-def test_an_attention_of_a_trainer_is_left_out_and_comes_back(model):
-    AttentionInterface.register("of_a_trainer", lambda *_, **__: pytest.fail("called in sampling"))
-    expected = sample(model)
-    model.set_attn_implementation("of_a_trainer")
-    try:
-        assert sample(model) == expected
-        assert model.config._attn_implementation == "of_a_trainer"
-    finally:
-        model.set_attn_implementation("sdpa")
+def test_a_model_in_training_samples_what_it_samples_alone():
+    model = make_model("qwen2")
+    alone = sample(model)
+    assert share_prompts(model) is None
+    assert sample(model) == alone
+    assert model.config._attn_implementation == PACKED_ATTENTION
 
 
 def test_the_last_rows_take_the_places_of_those_that_leave():

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from chord.rollouts.cache import expand
-from chord.rollouts.prompt_groups import ATTENTION, PromptGroups, reads_prompts_together
+from chord.rollouts.prompt_groups import GROUPED_ATTENTION, PromptGroups, reads_prompts_together
 
 
 class Continuation:
@@ -49,7 +49,7 @@ class Continuation:
             )
             return
         config = self.model.config
-        usual, config._attn_implementation = config._attn_implementation, ATTENTION
+        usual, config._attn_implementation = config._attn_implementation, GROUPED_ATTENTION
         try:
             self.logits = self._forward(tokens[:, None], position_ids=self.positions, prompt_groups=self.groups)
         finally:

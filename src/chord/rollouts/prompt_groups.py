@@ -13,7 +13,7 @@ from transformers.cache_utils import DynamicLayer
 
 from chord.rollouts.cache import BufferedLayer, remaining, select_in_place
 
-ATTENTION = "chord_prompt_groups"
+GROUPED_ATTENTION = "chord_prompt_groups"
 # Models whose attention is softmax(q k / scale) v of every layer, behind transformers' attention interface. Others may
 # have biases, sinks or caps of their own; their rows get copies of the prompt.
 MODEL_TYPES = {"llama", "mistral", "qwen2", "qwen3", "smollm3"}
@@ -118,4 +118,4 @@ def _attend(
     return torch.lerp(own, prompt, share).view(rows, 1, heads, size), None
 
 
-AttentionInterface.register(ATTENTION, _attend)
+AttentionInterface.register(GROUPED_ATTENTION, _attend)

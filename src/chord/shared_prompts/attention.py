@@ -18,7 +18,7 @@ from transformers.masking_utils import sdpa_mask
 
 from chord.shared_prompts.layout import Layout
 
-NAME = "chord_shared_prompts"
+PACKED_ATTENTION = "chord_shared_prompts"
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
@@ -56,8 +56,8 @@ def attention(
     return _TwoParts.apply(query, key, value, layout, scaling), None
 
 
-AttentionInterface.register(NAME, attention)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+AttentionInterface.register(PACKED_ATTENTION, attention)
+AttentionMaskInterface.register(PACKED_ATTENTION, sdpa_mask)
 
 
 def block_mask(layout: Layout, device: torch.device) -> BlockMask:

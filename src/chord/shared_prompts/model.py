@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
-from chord.shared_prompts.attention import NAME
+from chord.shared_prompts.attention import PACKED_ATTENTION
 from chord.shared_prompts.layout import pack
 
 # Two prompts, one with two responses: what `share_prompts` computes in both ways, to see whether a model can share.
@@ -27,13 +27,13 @@ def share_prompts(model: PreTrainedModel) -> str | None:
     """
     if is_peft_model(model):
         model = model.get_base_model()
-    if model.config._attn_implementation == NAME:
+    if model.config._attn_implementation == PACKED_ATTENTION:
         return None
     if reason := _unsuitable(model):
         return reason
     plain = model.config._attn_implementation
     hook = model.base_model.register_forward_hook(_keep_response_tokens, with_kwargs=True)
-    model.set_attn_implementation(NAME)
+    model.set_attn_implementation(PACKED_ATTENTION)
     shares = False
     try:
         reason = _difference(model)
