@@ -104,7 +104,7 @@ def test_rows_with_copies_of_the_prompt_sample_as_if_alone(model_type, changes):
 
 def test_copies_and_shared_prompts_give_the_same_samples(model, monkeypatch):
     shared = sample(model)
-    monkeypatch.setattr(continuation, "shares_prompts", lambda _: False)  # as on a GPU
+    monkeypatch.setattr(continuation, "reads_prompts_together", lambda _: False)  # as on a GPU
     copies = sample(model)
     assert [one.token_ids for one in copies] == [one.token_ids for one in shared]
     assert_equal_plain_rows(model, copies)
