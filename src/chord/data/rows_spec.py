@@ -155,7 +155,7 @@ class ColumnsSource(ColumnRows):
         return self
 
 
-class BfclSource(Place):
+class BfclFiles(Place):
     """Question and answer files of BFCL v3, one of each for a category."""
 
     kind: Literal["bfcl"] = "bfcl"
@@ -166,11 +166,33 @@ class BfclSource(Place):
         return tuple(f"*BFCL_v3_{category}.json" for category in self.categories)
 
 
+class BfclSource(BfclFiles):
+    """Questions of BFCL v3 as a test."""
+
+    task: Literal["bfcl", "bfcl_tool_call", "bfcl_terse"] = Field(
+        default="bfcl", description="prompt and format. bfcl: those of the paper's evaluation; the others: of training"
+    )
+    choose: Literal["rows", "functions"] = Field(
+        default="rows",
+        description="choice of the rows_per_group questions of a category. functions: all questions about a function, "
+        "of those with few, so that a training set from the same files loses no others",
+    )
+
+
 class Draws(Settings):
     """The authors' draw was never published, so ours is one of many."""
 
     draw: NonNegativeInt = Field(
         default=0, description="number of the draw of SFT and RL prompts; validation is the same in all draws"
+    )
+
+
+class BfclPromptsSource(BfclFiles, Draws):
+    """Questions of BFCL v3 as training prompts, split by function (`chord.data.function_splits`)."""
+
+    task: Literal["bfcl_tool_call", "bfcl_terse"] = Field(
+        default="bfcl_tool_call",
+        description="bfcl_tool_call: the paper's format and reward of tool use; bfcl_terse: a JSON list of calls",
     )
 
 
@@ -213,7 +235,7 @@ class SplitsSource(Settings):
         return self
 
 
-Prompts = WorldSource | OpenR1Source | ToolAceSource | QuestionsSource | SplitsSource
+Prompts = WorldSource | OpenR1Source | ToolAceSource | BfclPromptsSource | QuestionsSource | SplitsSource
 
 
 class PrepareSpec(Settings):
