@@ -9,9 +9,10 @@ from chord.data.columns_reader import column_rows
 from chord.data.function_splits import choose_families, families
 from chord.data.hub_folder import source_folder
 from chord.data.prepare import source_files
+from chord.data.reasoning_gym_rows import rows_of_each
 from chord.data.references import NoReference
 from chord.data.row_format import check_ids, check_rows, identity
-from chord.data.rows_spec import BenchmarkSpec, BfclSource, ColumnsSource, SkillsSource
+from chord.data.rows_spec import BenchmarkSpec, BfclSource, ColumnsSource, GymSource, SkillsSource
 from chord.errors import UserError
 from chord.io.files import write_json, write_jsonl
 from chord.io.provenance import file_sha256, manifest
@@ -27,6 +28,9 @@ def run(spec: dict, out: Path) -> dict:
     inputs, more = {}, {}
     if isinstance(source, SkillsSource):
         rows = skill_rows(settings.name, source.groups, settings.rows_per_group, settings.seed)
+        check_rows(rows, out.name)
+    elif isinstance(source, GymSource):
+        rows = rows_of_each(settings.name, source, settings.rows_per_group, settings.seed)
         check_rows(rows, out.name)
     elif isinstance(source, ColumnsSource | BfclSource):
         rows, inputs = _dataset_rows(settings)

@@ -7,9 +7,11 @@ from pathlib import Path
 from chord.data.function_splits import draw_by_function
 from chord.data.hub_folder import data_files, source_folder
 from chord.data.pool import Pool, bfcl_pool, column_pool, openr1_pool, toolace_pool
+from chord.data.reasoning_gym_rows import mixed_rows
 from chord.data.row_format import check_disjoint, check_rows
 from chord.data.rows_spec import (
     BfclPromptsSource,
+    GymPromptsSource,
     OpenR1Source,
     Place,
     PrepareSpec,
@@ -40,6 +42,8 @@ def run(spec: dict, out: Path, benchmarks: Iterable[Path] = (), policy: Path | N
         splits = {
             name: world_rows(name, name, settings.source.k, getattr(settings, name), settings.seed) for name in SPLITS
         }
+    elif isinstance(settings.source, GymPromptsSource):
+        splits = {name: mixed_rows(name, settings.source, getattr(settings, name), settings.seed) for name in SPLITS}
     else:
         tests = {path.stem: read_jsonl(path) for path in benchmarks}
         inputs = {path.name: path for path in benchmarks} | source_files(settings.source)

@@ -18,6 +18,7 @@ TASKS: dict[str, str | Task] = {
     "math_trinity": "chord.tasks.math:MATH_TRINITY",
     "mmlu_pro": "chord.tasks.mmlu_pro:MMLU_PRO",
     "mmlu_pro_letter": "chord.tasks.mmlu_pro:MMLU_PRO_LETTER",
+    "reasoning_gym": "chord.tasks.reasoning_gym:REASONING_GYM",
     "rubric": "chord.tasks.rubric:RUBRIC",
     "tool_call": "chord.tasks.tool_call:TOOL_CALL",
     "world": "chord.world.world_tasks:WORLD",
