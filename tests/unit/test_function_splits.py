@@ -9,8 +9,11 @@ from chord.data import benchmark, prepare
 from chord.data.function_splits import families
 from chord.errors import UserError
 from chord.io.files import read_json, read_jsonl
+from chord.study import load_study
+from chord.study.hub import repositories
 from chord.tasks import verdict
 from chord.tasks.bfcl_answers import right_calls
+from tests.helpers.study_files import STUDY_FILE, Root
 
 CATEGORIES = ["simple", "multiple", "live_simple"]
 
@@ -125,6 +128,21 @@ def test_functions_of_a_benchmark_are_in_no_split(tmp_path):
     spec["rows_per_group"] = 4
     benchmark.run(spec, test)
     assert len({row["meta"]["functions"][0]["name"] for row in read_jsonl(test)}) == 2  # both questions about each
+
+
+def test_a_study_says_so_in_its_data_and_in_a_benchmark(tmp_path):
+    """One wheel, from which both take their files."""
+    root = Root(tmp_path)
+    (tmp_path / "models/base").mkdir(parents=True)
+    rows = {"kind": "bfcl", "dataset": "pypi:bfcl-eval==2025.8.6", "categories": ["simple"], "task": "bfcl_terse"}
+    test = {"source": rows | {"categories": ["multiple"], "choose": "functions"}, "rows_per_group": 20}
+    root.set(STUDY_FILE, "data", "source", value=rows)
+    root.set("config/benchmarks/world.yaml", "data", value=test)
+    (needed,) = repositories(load_study("small", tmp_path)).values()
+    assert needed.globs == ("*BFCL_v3_multiple.json", "*BFCL_v3_simple.json")
+    root.set(STUDY_FILE, "data", "source", value=rows | {"choose": "functions"})
+    with pytest.raises(UserError, match=r"data\.source\.choose: unknown key"):
+        load_study("small", tmp_path)
 
 
 def calls_of(row: dict) -> list[dict] | None:

@@ -13,7 +13,10 @@ from chord.data.reasoning_gym_rows import mixed_rows, side_of
 from chord.data.rows_spec import GymPromptsSource, GymSource
 from chord.errors import GraderError, UserError
 from chord.io.files import read_jsonl
+from chord.plan.work import questions
+from chord.study import load_study
 from chord.tasks import grading_record, reasoning_gym, verdict
+from tests.helpers.study_files import STUDY_FILE, Root
 
 ROOT = Path(__file__).parents[2]
 installed = pytest.mark.skipif(
@@ -128,10 +131,10 @@ def test_mixtures_have_their_weights_and_their_sides():
     assert 130 <= len(sums) <= 170  # 150 are expected, with a standard deviation of 6
     assert all(row["meta"]["question"].count("+") + row["meta"]["question"].count(" - ") <= 2 for row in sums)
     assert mixed_rows("sft", source, 20, seed=1) == rows[:20]
-    questions = {row["meta"]["question"] for row in rows}
-    assert len(questions) == 200
-    assert {side_of(question) for question in questions} == {"sft"}
-    assert not questions & {row["meta"]["question"] for row in mixed_rows("rl", source, 200, seed=1)}
+    texts = {row["meta"]["question"] for row in rows}
+    assert len(texts) == 200
+    assert {side_of(question) for question in texts} == {"sft"}
+    assert not texts & {row["meta"]["question"] for row in mixed_rows("rl", source, 200, seed=1)}
     assert mixed_rows("sft", source, 20, seed=2) != rows[:20]
 
 
@@ -201,6 +204,20 @@ def test_what_cannot_be_made_is_one_line(datasets, message):
 def test_refused_settings(source, message):
     with pytest.raises(ValueError, match=message):
         GymPromptsSource(**source)
+
+
+def test_a_study_says_so_in_its_data_and_in_a_benchmark(tmp_path):
+    root = Root(tmp_path)
+    (tmp_path / "models/base").mkdir(parents=True)
+    source = {"kind": "reasoning_gym", "datasets": {"chain_sum": {"max_terms": 3}, "leg_counting": {}}}
+    root.set(STUDY_FILE, "data", "source", value=source | {"weights": {"chain_sum": 2}})
+    root.set("config/benchmarks/world.yaml", "data", value={"source": source, "rows_per_group": 20})
+    study = load_study("small", tmp_path)
+    assert study.data.specification()["source"] == source | {"weights": {"chain_sum": 2.0}}
+    assert questions(study.benchmarks["world"]) == 40
+    root.set(STUDY_FILE, "data", "source", value=source | {"datasets": {"n_queens": {}}})
+    with pytest.raises(UserError, match=r"n_queens: data set 'n_queens' is refused: its verifier"):
+        load_study("small", tmp_path)
 
 
 def test_without_the_package_there_is_one_line(tmp_path, monkeypatch):
