@@ -32,8 +32,10 @@ SIZE = 1_000_000  # entries of a data set; some distribute their kinds over it
 RUNS_CODE = "its verifier runs the answer as Python code"
 UNSTABLE = "other processes make other entries from the same seed"
 REFUSED = {  # reasoning-gym 0.1.25
+    "acre": "it makes a million entries before it gives the first",
     "binary_matrix": RUNS_CODE,
     "codeio": UNSTABLE,
+    "coin_flip": "its verifier does not end on the answer 1e999999999",
     "composite": "it is a mixture itself; name its data sets",
     "intermediate_integration": RUNS_CODE,
     "isomorphic_strings": UNSTABLE,
