@@ -171,7 +171,7 @@ def check(root, capsys) -> list[str]:
             "benchmarks.skills.data",
             {"source": {"kind": "skils"}},
             f"{STUDY_FILE}: benchmarks.skills.data.source.kind: unknown kind 'skils'; expected one of bfcl, columns,"
-            " skills, world"
+            " reasoning_gym, skills, world"
             " (did you mean 'skills'?)",
         ),
         # decodings: chosen by name, never changed under their name
@@ -335,7 +335,8 @@ def test_a_bad_value_is_one_line(root, capsys, file, keys, value, message):
         (
             SKILLS,
             "data.source",
-            f"{SKILLS}: data.source: missing; expected a part that is one of bfcl, columns, skills, world",
+            f"{SKILLS}: data.source: missing; expected a part that is one of bfcl, columns, "
+            "reasoning_gym, skills, world",
         ),
         (
             DECAY,

@@ -117,6 +117,15 @@ def test_peft_is_asked_for_where_the_study_trains_adapters(root, monkeypatch):
     assert ("missing", "peft") in states(packages.findings(load(root), on_slurm=False))
 
 
+def test_reasoning_gym_is_asked_for_where_a_benchmark_has_rows_of_it(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "reasoning_gym", None)  # as if it were not installed
+    assert ("missing", "reasoning-gym") not in states(packages.findings(load(root), on_slurm=False))
+    root.set(
+        WORLD, "data", value={"source": {"kind": "reasoning_gym", "datasets": {"chain_sum": {}}}, "rows_per_group": 2}
+    )
+    assert ("missing", "reasoning-gym") in states(packages.findings(load(root), on_slurm=False))
+
+
 def test_memory(root):
     study = load(root)  # a training job asks for 3,000 MB
     assert machine.memory(study, 1, 2999).state == "missing"

@@ -1,7 +1,7 @@
 # Prompts and benchmark rows, from the world's generator or from a dataset, and what is downloaded.
 
 PREPARE = spec_with_folder(STUDY.prepare_spec())
-OF_DATASET = PREPARE["source"]["kind"] != "world"
+OF_DATASET = PREPARE["source"]["kind"] not in ("world", "reasoning_gym")
 COUNTS_TOKENS = PREPARE["source"]["kind"] == "openr1"
 
 
@@ -31,7 +31,7 @@ rule repository:
 rule prepare:
     input:
         source=[as_input(folder) for folder in folders(PREPARE["source"])],
-        # A prompt of a dataset may be a test question; a prompt of the world cannot.
+        # A prompt of a dataset may be a test question; one of a generator cannot.
         benchmarks=question_files() if OF_DATASET else [],
         policy=as_input(BASE_MODEL) if COUNTS_TOKENS else [],
     output:

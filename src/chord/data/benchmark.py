@@ -1,15 +1,18 @@
 """Command `benchmark`: the test questions of one benchmark, as <benchmark>.jsonl with a manifest beside it."""
 
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 from chord.data.bfcl_reader import bfcl_files, bfcl_rows
 from chord.data.columns_reader import column_rows
+from chord.data.function_splits import choose_families, families
 from chord.data.hub_folder import source_folder
 from chord.data.prepare import source_files
+from chord.data.reasoning_gym_rows import rows_of_each
 from chord.data.references import NoReference
 from chord.data.row_format import check_ids, check_rows, identity
-from chord.data.rows_spec import BenchmarkSpec, BfclSource, ColumnsSource, SkillsSource
+from chord.data.rows_spec import BenchmarkSpec, BfclSource, ColumnsSource, GymSource, SkillsSource
 from chord.errors import UserError
 from chord.io.files import write_json, write_jsonl
 from chord.io.provenance import file_sha256, manifest
@@ -25,6 +28,9 @@ def run(spec: dict, out: Path) -> dict:
     inputs, more = {}, {}
     if isinstance(source, SkillsSource):
         rows = skill_rows(settings.name, source.groups, settings.rows_per_group, settings.seed)
+        check_rows(rows, out.name)
+    elif isinstance(source, GymSource):
+        rows = rows_of_each(settings.name, source, settings.rows_per_group, settings.seed)
         check_rows(rows, out.name)
     elif isinstance(source, ColumnsSource | BfclSource):
         rows, inputs = _dataset_rows(settings)
@@ -71,11 +77,20 @@ def _dataset_rows(settings: BenchmarkSpec) -> tuple[list[dict], dict[str, Path]]
 
 
 def _some(rows: list[dict], settings: BenchmarkSpec) -> list[dict]:
-    """`rows_per_group` of each group, by a hash of their ids and in their own order; all where it is not given."""
+    """`rows_per_group` of each group, by a hash and in their own order; all where it is not given."""
     if settings.rows_per_group is None:
         return rows
-    chosen: dict[str, list[dict]] = {}
-    for row in sorted(rows, key=lambda row: derive_seed(settings.seed, "rows", settings.name, row["id"])):
-        chosen.setdefault(row["group"], []).append(row)
-    ids = {row["id"] for group in chosen.values() for row in group[: settings.rows_per_group]}
+
+    def place(row: dict) -> int:
+        return derive_seed(settings.seed, "rows", settings.name, row["id"])
+
+    by_functions = isinstance(settings.source, BfclSource) and settings.source.choose == "functions"
+    units = families(rows) if by_functions else range(len(rows))
+    groups: dict[str, dict[int, list[dict]]] = {}
+    for row, unit in zip(rows, units, strict=True):
+        groups.setdefault(row["group"], {}).setdefault(unit, []).append(row)
+    ids = set()
+    for group in groups.values():
+        chosen = (group[unit] for unit in choose_families(group, settings.rows_per_group, place))
+        ids.update(row["id"] for row in list(chain.from_iterable(chosen))[: settings.rows_per_group])
     return [row for row in rows if row["id"] in ids]

@@ -12,14 +12,14 @@ from pathlib import Path
 from chord.data import row_values
 from chord.data.hub_folder import data_files, read_data_file
 from chord.data.row_format import render, row, user_text
-from chord.data.rows_spec import BfclSource
+from chord.data.rows_spec import BfclFiles, BfclPromptsSource, BfclSource
 from chord.errors import UserError
 from chord.tasks.bfcl_checker import check_question
 
 ANSWERS = "possible_answer"
 
 
-def bfcl_files(source: BfclSource, folder: Path) -> dict[str, tuple[Path, Path | None]]:
+def bfcl_files(source: BfclFiles, folder: Path) -> dict[str, tuple[Path, Path | None]]:
     """Category -> its file of questions and its file of answers, or None if no call is the right answer."""
     all_files = data_files(folder, [*source.globs, *(f"*BFCL_v3_{category}.parquet" for category in source.categories)])
     files = {}
@@ -35,7 +35,7 @@ def bfcl_files(source: BfclSource, folder: Path) -> dict[str, tuple[Path, Path |
     return files
 
 
-def bfcl_rows(source: BfclSource, folder: Path) -> Iterator[dict]:
+def bfcl_rows(source: BfclSource | BfclPromptsSource, folder: Path) -> Iterator[dict]:
     """Yield the rows of the categories in the given order. gold: JSON of the ground truth, `[]` if no call is right.
 
     Groups are live/<category> and non_live/<category>, so that tables show both halves and the categories.
@@ -57,9 +57,9 @@ def bfcl_rows(source: BfclSource, folder: Path) -> Iterator[dict]:
             _check(place, "function", functions, functions, [])
             yield row(
                 row_id,
-                render("bfcl", messages, functions),
+                render(source.task, messages, functions),
                 json.dumps(truths.get(row_id, []), ensure_ascii=False),
-                "bfcl",
+                source.task,
                 f"{'live' if category.startswith('live_') else 'non_live'}/{category}",
                 user_text(messages),
                 functions=functions,

@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chord.data.bfcl_reader import bfcl_rows
 from chord.data.columns_reader import column_rows
 from chord.data.openr1_reader import read_openr1
 from chord.data.references import NoReference
 from chord.data.row_format import render, row
-from chord.data.rows_spec import ColumnRows, OpenR1Source, ToolAceSource
+from chord.data.rows_spec import BfclPromptsSource, ColumnRows, OpenR1Source, ToolAceSource
 from chord.data.toolace_reader import read_toolace
 from chord.errors import UserError
 from chord.tasks import fault
+from chord.tasks.bfcl_answers import right_calls
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -112,6 +114,18 @@ def toolace_pool(source: ToolAceSource, folder: Path) -> Pool:
             dialogue.question,
         )
         pool.add(new, True)
+    return pool
+
+
+def bfcl_pool(source: BfclPromptsSource, folder: Path) -> Pool:
+    """All questions of the categories that can be answered: BFCL v3 has four whose answer its own rules refuse."""
+    pool = Pool()
+    for new in bfcl_rows(source, folder):
+        pool.rows_read += 1
+        if right_calls(new["meta"]["functions"], json.loads(new["gold"]), new["meta"]["category"]) is None:
+            pool.drops["no_right_answer"] += 1
+        else:
+            pool.add(new, True)
     return pool
 
 

@@ -4,10 +4,21 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from chord.data.function_splits import draw_by_function
 from chord.data.hub_folder import data_files, source_folder
-from chord.data.pool import Pool, column_pool, openr1_pool, toolace_pool
+from chord.data.pool import Pool, bfcl_pool, column_pool, openr1_pool, toolace_pool
+from chord.data.reasoning_gym_rows import mixed_rows
 from chord.data.row_format import check_disjoint, check_rows
-from chord.data.rows_spec import OpenR1Source, Place, PrepareSpec, SplitsSource, ToolAceSource, WorldSource
+from chord.data.rows_spec import (
+    BfclPromptsSource,
+    GymPromptsSource,
+    OpenR1Source,
+    Place,
+    PrepareSpec,
+    SplitsSource,
+    ToolAceSource,
+    WorldSource,
+)
 from chord.data.splits import Draw, draw_splits
 from chord.errors import UserError
 from chord.io.files import read_jsonl, write_json, write_jsonl
@@ -31,6 +42,8 @@ def run(spec: dict, out: Path, benchmarks: Iterable[Path] = (), policy: Path | N
         splits = {
             name: world_rows(name, name, settings.source.k, getattr(settings, name), settings.seed) for name in SPLITS
         }
+    elif isinstance(settings.source, GymPromptsSource):
+        splits = {name: mixed_rows(name, settings.source, getattr(settings, name), settings.seed) for name in SPLITS}
     else:
         tests = {path.stem: read_jsonl(path) for path in benchmarks}
         inputs = {path.name: path for path in benchmarks} | source_files(settings.source)
@@ -89,6 +102,8 @@ def _draw(settings: PrepareSpec, tests: dict[str, list[dict]], policy: Path | No
             from chord.io.models import load_tokenizer  # seconds that the other sources do not need
 
             pool = openr1_pool(source, folder, load_tokenizer(policy))
+        elif isinstance(source, BfclPromptsSource):
+            pool = bfcl_pool(source, folder)
         elif isinstance(source, ToolAceSource):
             pool = toolace_pool(source, folder)
         else:
@@ -96,6 +111,8 @@ def _draw(settings: PrepareSpec, tests: dict[str, list[dict]], policy: Path | No
         pools = {source.kind: pool}
     sizes = {name: getattr(settings, name) for name in SPLITS}
     in_order = list(pools.values())
+    if isinstance(source, BfclPromptsSource):
+        return pools, draw_by_function(*in_order, sizes, tests, settings.seed, source.draw)
     return pools, draw_splits(in_order[0], in_order[-1], sizes, tests, settings.seed, source.draw)
 
 

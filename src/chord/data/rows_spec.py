@@ -1,12 +1,13 @@
 """The specifications of the commands `prepare` and `benchmark`. This module imports no torch."""
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     Field,
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
     WithJsonSchema,
     model_validator,
@@ -16,6 +17,7 @@ from pydantic_core import PydanticKnownError
 from chord.data.download_spec import Address, Commit, is_wheel
 from chord.settings import Distinct, Settings, Stated
 from chord.tasks import TASKS, find_task, known_tasks
+from chord.tasks.reasoning_gym import REFUSED
 from chord.world.problems import MAX_K, MIN_K
 from chord.world.skills import GROUPS
 
@@ -155,7 +157,7 @@ class ColumnsSource(ColumnRows):
         return self
 
 
-class BfclSource(Place):
+class BfclFiles(Place):
     """Question and answer files of BFCL v3, one of each for a category."""
 
     kind: Literal["bfcl"] = "bfcl"
@@ -166,12 +168,75 @@ class BfclSource(Place):
         return tuple(f"*BFCL_v3_{category}.json" for category in self.categories)
 
 
+class BfclSource(BfclFiles):
+    """Questions of BFCL v3 as a test."""
+
+    task: Literal["bfcl", "bfcl_tool_call", "bfcl_terse"] = Field(
+        default="bfcl", description="prompt and format. bfcl: those of the paper's evaluation; the others: of training"
+    )
+    choose: Literal["rows", "functions"] = Field(
+        default="rows",
+        description="choice of the rows_per_group questions of a category. functions: all questions about a function, "
+        "of those with few, so that a training set from the same files loses no others",
+    )
+
+
+def _check_gym_dataset(name: str) -> str:
+    if name in REFUSED:
+        raise ValueError(f"data set {name!r} is refused: {REFUSED[name]}")
+    return name
+
+
+def _check_gym_config(config: dict[str, Any]) -> dict[str, Any]:
+    if taken := sorted({"seed", "size"} & config.keys()):
+        raise ValueError(f"expected no {taken[0]}, which comes from the study")
+    return config
+
+
+GymConfig = Annotated[dict[str, Any], AfterValidator(_check_gym_config)]
+
+
+class GymSource(Settings):
+    """Procedural tasks of the package reasoning-gym, with verifiers of their own."""
+
+    kind: Literal["reasoning_gym"] = "reasoning_gym"
+    datasets: dict[Annotated[str, AfterValidator(_check_gym_dataset)], GymConfig] = Field(
+        min_length=1, description="name of a data set -> its configuration; {} for its defaults"
+    )
+    reward: Literal["exact", "score"] = Field(
+        default="exact", description="exact: 1 for the score 1, else 0; score: reasoning_gym's own, often partial"
+    )
+
+
 class Draws(Settings):
     """The authors' draw was never published, so ours is one of many."""
 
     draw: NonNegativeInt = Field(
         default=0, description="number of the draw of SFT and RL prompts; validation is the same in all draws"
     )
+
+
+class BfclPromptsSource(BfclFiles, Draws):
+    """Questions of BFCL v3 as training prompts, split by function (`chord.data.function_splits`)."""
+
+    task: Literal["bfcl_tool_call", "bfcl_terse"] = Field(
+        default="bfcl_tool_call",
+        description="bfcl_tool_call: the paper's format and reward of tool use; bfcl_terse: a JSON list of calls",
+    )
+
+
+class GymPromptsSource(GymSource):
+    """A mixture of them as training prompts."""
+
+    weights: dict[str, PositiveFloat] = Field(
+        default={}, description="data set -> weight in the mixture; others have 1"
+    )
+
+    @model_validator(mode="after")
+    def _weights_are_of_its_datasets(self) -> "GymPromptsSource":
+        if unknown := sorted(self.weights.keys() - self.datasets.keys()):
+            raise ValueError(f"weights: {unknown[0]}: expected one of {', '.join(self.datasets)}")
+        return self
 
 
 class OpenR1Source(Rows, Draws):
@@ -213,7 +278,9 @@ class SplitsSource(Settings):
         return self
 
 
-Prompts = WorldSource | OpenR1Source | ToolAceSource | QuestionsSource | SplitsSource
+Prompts = (
+    WorldSource | OpenR1Source | ToolAceSource | BfclPromptsSource | GymPromptsSource | QuestionsSource | SplitsSource
+)
 
 
 class PrepareSpec(Settings):
@@ -231,13 +298,15 @@ class BenchmarkSpec(Settings):
 
     seed: NonNegativeInt
     name: str
-    source: Annotated[WorldSource | SkillsSource | ColumnsSource | BfclSource, Field(discriminator="kind")]
+    source: Annotated[WorldSource | SkillsSource | GymSource | ColumnsSource | BfclSource, Field(discriminator="kind")]
     rows_per_group: PositiveInt | None = Field(
-        default=None, description="questions of every tier, skill or group; null: all questions of a dataset"
+        default=None, description="questions of every tier, skill, data set or group; null: all questions of a dataset"
     )
 
     @model_validator(mode="after")
     def _made_rows_are_counted(self) -> "BenchmarkSpec":
-        if self.rows_per_group is None and isinstance(self.source, WorldSource | SkillsSource):
-            raise ValueError("rows_per_group: missing; expected the number of questions of every tier or skill")
+        if self.rows_per_group is None and isinstance(self.source, WorldSource | SkillsSource | GymSource):
+            raise ValueError(
+                "rows_per_group: missing; expected the number of questions of every tier, skill or data set"
+            )
         return self

@@ -38,10 +38,8 @@ def draw_splits(
         _keep(pool, lambda row: _is_clean(row, questions, report))
         _drop_repeated(pool)
     available = {VALIDATION: sum(rl.for_rl)}
-    order = _order(seed, VALIDATION)
-    validation = _take(
-        VALIDATION, [row for row, good in zip(rl.rows, rl.for_rl, strict=True) if good], sizes, order, rl
-    )
+    order = draw_order(seed, VALIDATION)
+    validation = take(VALIDATION, [row for row, good in zip(rl.rows, rl.for_rl, strict=True) if good], sizes, order, rl)
 
     validation_questions = TestQuestions(_questions({VALIDATION: validation}))
     drawn_ids = {row["id"] for row in validation}
@@ -50,13 +48,13 @@ def draw_splits(
             _keep(pool, lambda row: row["id"] not in drawn_ids, count_drops=False)
         _keep(pool, lambda row: _is_clean(row, validation_questions, report))
     available["sft"] = len(sft.rows)
-    sft_rows = _take("sft", sft.rows, sizes, _order(seed, "sft", draw), sft)
+    sft_rows = take("sft", sft.rows, sizes, draw_order(seed, "sft", draw), sft)
     sft_questions = {_question_key(row) for row in sft_rows}
     rl_rows = [
         row for row, good in zip(rl.rows, rl.for_rl, strict=True) if good and _question_key(row) not in sft_questions
     ]
     available["rl"] = len(rl_rows)
-    prompts = _take("rl", rl_rows, sizes, _order(seed, "rl", draw), rl)
+    prompts = take("rl", rl_rows, sizes, draw_order(seed, "rl", draw), rl)
     return Draw({"sft": sft_rows, "rl": prompts, VALIDATION: validation}, available, report)
 
 
@@ -104,13 +102,15 @@ def _select(pool: Pool, flags: Iterable[bool]) -> None:
     pool.for_rl = [good for good, keep in zip(pool.for_rl, flags, strict=True) if keep]
 
 
-def _order(seed: int, *purpose: str | int) -> Callable[[dict], int]:
+def draw_order(seed: int, *purpose: str | int) -> Callable[[dict], int]:
+    """The place of each row in one draw."""
     return lambda row: derive_seed(seed, "draw", *purpose, row["id"])
 
 
-def _take(
+def take(
     split: str, rows: list[dict], sizes: Mapping[str, int], order: Callable[[dict], int], pool: Pool
 ) -> list[dict]:
+    """`sizes[split]` of the rows, in this order; UserError where there are fewer."""
     if len(rows) < sizes[split]:
         why = ", ".join(f"{reason} {count:,}" for reason, count in sorted((+pool.drops).items())) or "nothing"
         raise UserError(

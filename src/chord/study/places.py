@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chord.data.bfcl_reader import bfcl_files
 from chord.data.hub_folder import data_files
-from chord.data.rows_spec import BfclSource, Place
+from chord.data.rows_spec import BfclFiles, Place
 from chord.errors import UserError
 from chord.experts.experts_spec import ModelSource
 from chord.study.config_problems import Keys
@@ -60,7 +60,7 @@ def _row_problems(root: Path, source: Place) -> Iterator[str]:
         yield f"{missing}; expected a folder of .jsonl or .parquet files"
         return
     try:
-        if isinstance(source, BfclSource):
+        if isinstance(source, BfclFiles):
             bfcl_files(source, root / source.folder)
         else:
             data_files(root / source.folder, source.globs)

@@ -11,11 +11,14 @@ from chord.tasks.task import Task
 # Where each task is, or the task itself. Modules are imported on use: that of the world imports `chord.tasks.task`.
 TASKS: dict[str, str | Task] = {
     "bfcl": "chord.tasks.bfcl:BFCL",
+    "bfcl_terse": "chord.tasks.bfcl_training:BFCL_TERSE",
+    "bfcl_tool_call": "chord.tasks.bfcl_training:BFCL_TOOL_CALL",
     "choice": "chord.world.world_tasks:CHOICE",
     "math": "chord.tasks.math:MATH",
     "math_trinity": "chord.tasks.math:MATH_TRINITY",
     "mmlu_pro": "chord.tasks.mmlu_pro:MMLU_PRO",
     "mmlu_pro_letter": "chord.tasks.mmlu_pro:MMLU_PRO_LETTER",
+    "reasoning_gym": "chord.tasks.reasoning_gym:REASONING_GYM",
     "rubric": "chord.tasks.rubric:RUBRIC",
     "tool_call": "chord.tasks.tool_call:TOOL_CALL",
     "world": "chord.world.world_tasks:WORLD",

@@ -46,17 +46,17 @@ def judge(row: dict, text: str, truncated: bool) -> Verdict:
     The last closed block counts. Names and arguments are compared as JSON: `1`, `1.0` and `"1"` differ, the order of
     keys does not matter.
     """
-    calls = _calls(text)
+    calls = read_calls(text)
     if calls is None:
         return Verdict(WRONG, False, False, "truncated" if truncated else "unparsed")
-    if not _thinks_once_first(text):
+    if not thinks_once_first(text):
         return Verdict(WRONG, False, True, "format")
-    right = Counter(calls) == Counter(map(_canonical, json.loads(row["gold"])))
+    right = Counter(map(_canonical, calls)) == Counter(map(_canonical, json.loads(row["gold"])))
     return Verdict(CORRECT, True, True, "correct") if right else Verdict(WRONG, False, True, "wrong")
 
 
-def _calls(text: str) -> list[str] | None:
-    """Canonical text of each call; None where there is no readable list. One call may stand without its list."""
+def read_calls(text: str) -> list[dict] | None:
+    """The calls of the last closed block; None where it has no readable list. One call may stand without its list."""
     values = blocks(text)
     value = values[-1] if values else None
     if isinstance(value, str):  # a list written into a JSON string, as the source allows
@@ -66,16 +66,18 @@ def _calls(text: str) -> list[str] | None:
     if not is_call_list(value):
         return None
     try:
-        return [_canonical(call) for call in value]
-    except RecursionError:
+        json.dumps(value)
+    except RecursionError:  # nested more deeply than can be compared
         return None
+    return value
 
 
 def _canonical(call: dict) -> str:
     return json.dumps([call["name"], call["arguments"]], sort_keys=True)
 
 
-def _thinks_once_first(text: str) -> bool:
+def thinks_once_first(text: str) -> bool:
+    """Whether there is one pair of think tags, and it ends before the first `<tool_call>`."""
     if text.count("<think>") != 1 or text.count("</think>") != 1:
         return False
     return text.index("<think>") < text.index("</think>") < text.index("<tool_call>")

@@ -1,0 +1,100 @@
+"""Draws SFT, RL and validation rows so that no function is on two sides, test questions included.
+
+Rows that offer the same function, or whose questions are near-duplicates (`chord.data.contamination`), belong to one
+family, and so do rows that are linked by others. A family is on one side, whole or in part. Two functions are the same
+if their names are (letters and digits; case and signs do not count), or the names of their parameters, if there are at
+least two. A function that is only offered, and not called, counts as well.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from chord.data.contamination import Report, TestQuestion, TestQuestions
+from chord.data.pool import Pool
+from chord.data.row_format import identity, question_of
+from chord.data.splits import VALIDATION, Draw, draw_order, take
+
+SAME_PARAMETERS = 2  # `city` alone makes no two functions the same
+
+
+def draw_by_function(
+    pool: Pool, sizes: Mapping[str, int], benchmarks: Mapping[str, list[dict]], seed: int, draw: int
+) -> Draw:
+    """Draw the three splits. benchmarks: name -> rows that no split may repeat, in question or function.
+
+    Validation is drawn first and is the same in every draw; then SFT, then RL. Each takes the families in an order of
+    its own that still fit into it as a whole, and part of one where none fits: the rest of that family is then on no
+    side. So a large family goes to a split that has room for it, and fills none alone as long as there are others.
+    """
+    tests = list(chain.from_iterable(benchmarks.values()))
+    report = Report([*benchmarks])
+    questions = TestQuestions(
+        TestQuestion(name, row["id"], question_of(row)) for name, rows in benchmarks.items() for row in rows
+    )
+    for row in pool.rows:
+        if matches := questions.matches(question_of(row)):
+            report.drop(row["id"], matches)
+    by_identity = {identity(row): row for row in reversed(pool.rows)}
+    rows = list(reversed(by_identity.values()))
+    pool.drops["repeated"] = len(pool.rows) - len(rows)
+    numbers = families([*rows, *tests])
+    tested = set(numbers[len(rows) :])
+    left: dict[int, list[dict]] = {}
+    for row, family in zip(rows, numbers, strict=False):
+        if family not in tested:
+            left.setdefault(family, []).append(row)
+    pool.drops["function_or_question_of_a_benchmark"] = len(rows) - sum(map(len, left.values()))
+
+    splits, available = {}, {}
+    for split, purpose in ((VALIDATION, (VALIDATION,)), ("sft", ("sft", draw)), ("rl", ("rl", draw))):
+        available[split] = sum(map(len, left.values()))
+        order = draw_order(seed, *purpose)
+        chosen = choose_families(left, sizes[split], order)
+        candidates = list(chain.from_iterable(left.pop(family) for family in chosen))
+        splits[split] = take(split, candidates, sizes, order, pool)
+    return Draw({name: splits[name] for name in ("sft", "rl", VALIDATION)}, available, report)
+
+
+def families(rows: Sequence[dict]) -> list[int]:
+    """The number of the family of each row. Rows without functions are linked by their questions only."""
+    numbers: dict[tuple, int] = {}
+    links = [
+        (place, len(rows) + numbers.setdefault(key, len(numbers)))
+        for place, row in enumerate(rows)
+        for function in row["meta"].get("functions", ())
+        for key in _keys(function)
+    ]
+    texts = [question_of(row) for row in rows]
+    questions = TestQuestions(TestQuestion("", str(place), text) for place, text in enumerate(texts))
+    links += [(place, int(match.row_id)) for place, text in enumerate(texts) for match in questions.matches(text)]
+    size = len(rows) + len(numbers)
+    first, second = zip(*links, strict=True) if links else ((), ())
+    graph = coo_array((np.ones(len(links)), (first, second)), shape=(size, size))
+    return connected_components(graph, directed=False)[1][: len(rows)].tolist()
+
+
+def _keys(function: dict) -> list[tuple]:
+    """Two functions with a key in common are the same."""
+    name = "".join(filter(str.isalnum, function["name"].casefold()))
+    parameters = frozenset(function["parameters"]["properties"])
+    return [("name", name)] + [("parameters", parameters)] * (len(parameters) >= SAME_PARAMETERS)
+
+
+def choose_families(families: Mapping[int, list[dict]], count: int, order: Callable[[dict], int]) -> list[int]:
+    """The families whose rows fill `count` places, in their order; the last may have more rows than there is room."""
+    chosen, missing, skipped = [], count, []
+    for family in sorted(families, key=lambda family: min(map(order, families[family]))):
+        if not missing:
+            break
+        if len(families[family]) <= missing:
+            chosen.append(family)
+            missing -= len(families[family])
+        else:
+            skipped.append(family)
+    if missing and skipped:
+        chosen.append(min(skipped, key=lambda family: len(families[family])))
+    return chosen
