@@ -101,18 +101,9 @@ def test_a_verifier_that_fails_on_its_own_reference_is_an_error(monkeypatch):
 
 
 @installed
-def test_no_answer_is_run_as_code(tmp_path):
-    """countdown's verifier runs the answer: a text that is no arithmetic, or has a power, does not reach it."""
-    row = a_row("countdown", "score")
-    target = tmp_path / "made"
-    code = f"__import__('pathlib').Path('{target}').touch()"
-    dataset, entry = reasoning_gym._entry(row)
-    dataset.score_answer(code, entry)
-    assert target.exists()  # what would happen
-    target.unlink()
-    for answer in (code, "9**9**9**9", "9* *9* *9", "1" * 201):
-        assert answered(row, answer) == (0.0, False, True, "unreadable")
-    assert not target.exists()
+@pytest.mark.parametrize("answer", ["len([1])", "2**3", "2* *3", "x", "1" * 201])
+def test_only_plain_arithmetic_reaches_a_verifier_that_computes_the_answer(answer):
+    assert answered(a_row("countdown", "score"), answer) == (0.0, False, True, "unreadable")
 
 
 @installed

@@ -35,7 +35,7 @@ REFUSED = {  # reasoning-gym 0.1.25
     "acre": "it makes a million entries before it gives the first",
     "binary_matrix": RUNS_CODE,
     "codeio": UNSTABLE,
-    "coin_flip": "its verifier does not end on the answer 1e999999999",
+    "coin_flip": "its verifier takes very long for some answers",
     "composite": "it is a mixture itself; name its data sets",
     "intermediate_integration": RUNS_CODE,
     "isomorphic_strings": UNSTABLE,
