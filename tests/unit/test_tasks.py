@@ -91,7 +91,9 @@ def test_truncated_without_an_answer_is_punished_and_with_one_is_not():
 
 
 def test_unknown_task_names_the_row_and_the_known_tasks():
-    with pytest.raises(UserError, match=r"row 'x': task 'poetry' is unknown; expected one of bfcl, .*choice, .*, world"):
+    with pytest.raises(
+        UserError, match=r"row 'x': task 'poetry' is unknown; expected one of bfcl, .*choice, .*, world"
+    ):
         verdict({"id": "x", "task": "poetry", "gold": ""}, "", False)
     with pytest.raises(UserError, match="task None"):
         verdict({"id": "x"}, "", False)
