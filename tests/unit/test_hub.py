@@ -6,17 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from chord.cli import main
 from chord.data import download, hub_client
 from chord.errors import UserError
 from chord.io.files import read_json, write_json
 from chord.io.provenance import file_sha256
 from chord.study import load_study
 from chord.study.hub import download_spec, read_lock, repositories
+from tests.helpers.fetching import WORLD, fetch, lock_of, study_with
 from tests.helpers.hub_server import Hub, serve
 from tests.helpers.study_files import STUDY_FILE, Root
 
-WORLD = "config/benchmarks/world.yaml"
 SOURCE = {
     "kind": "columns",
     "dataset": "owner/rows",
@@ -47,18 +46,7 @@ def hub(monkeypatch):
 @pytest.fixture
 def root(tmp_path) -> Root:
     """A study with one benchmark on the hub."""
-    root = Root(tmp_path / "root")
-    root.set(WORLD, "data", value={"source": SOURCE})
-    (root.path / "models/base").mkdir(parents=True)
-    return root
-
-
-def fetch(root: Root) -> int:
-    return main(["fetch", "small", "--root", str(root.path), "--results", str(root.path / "results")])
-
-
-def lock_of(root: Root) -> Path:
-    return root.path / "config/locks/small.json"
+    return study_with(SOURCE, tmp_path / "root")
 
 
 def fetched(root: Root, key: str = "datasets/owner/rows") -> Path:

@@ -7,7 +7,6 @@ from zipfile import ZipFile
 
 import pytest
 
-from chord.cli import main
 from chord.data import benchmark
 from chord.data.rows_spec import BenchmarkSpec
 from chord.data.wheel import licence_of
@@ -16,10 +15,10 @@ from chord.io.models import load_tokenizer, load_weights
 from chord.io.provenance import file_sha256, folder_sha256
 from chord.study import load_study
 from chord.study.hub import repositories
+from tests.helpers.fetching import WORLD, fetch, lock_of, study_with
 from tests.helpers.study_files import STUDY_FILE, Root
 from tests.helpers.wheels import only_folder, write_wheel
 
-WORLD = "config/benchmarks/world.yaml"
 SOURCE = {"kind": "bfcl", "dataset": "pypi:own-rows==1.2", "categories": ["simple"]}
 WORLD_ROWS = {"source": {"kind": "world", "k": [3]}, "rows_per_group": 4}
 QUESTION = {
@@ -59,18 +58,7 @@ def index(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def root(tmp_path) -> Root:
     """A study with one benchmark in a wheel."""
-    root = Root(tmp_path / "root")
-    root.set(WORLD, "data", value={"source": SOURCE})
-    (root.path / "models/base").mkdir(parents=True)
-    return root
-
-
-def fetch(root: Root) -> int:
-    return main(["fetch", "small", "--root", str(root.path), "--results", str(root.path / "results")])
-
-
-def lock_of(root: Root) -> Path:
-    return root.path / "config/locks/small.json"
+    return study_with(SOURCE, tmp_path / "root")
 
 
 def fetched(root: Root, key: str = "datasets/pypi/own-rows-1.2") -> Path:
