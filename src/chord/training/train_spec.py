@@ -60,7 +60,7 @@ class StageSettings(Settings, ABC):
     optimizer: Optimizer
     lora: Lora | None = Field(None, description="train adapters in place of all weights; null: all weights")
     micro_batch_tokens: PositiveInt = Field(
-        description="at most so many tokens in a forward pass, or one row if it has more; changes memory and time only"
+        description="most tokens of one forward pass; a longer row has a pass of its own; changes memory and time only"
     )
     keep: Literal["last", "best"] = Field(description="which weights are the result: last, or best on validation")
     validate_every: PositiveInt = Field(description="steps between two validations")
