@@ -1,4 +1,7 @@
-"""The SFT stage on TRL's SFTTrainer: -log p of the expert tokens, divided by the batch's token count (paper, eq. 1)."""
+"""The SFT stage on TRL's SFTTrainer: -log p of the expert tokens, divided by the step's token count (paper, eq. 1).
+
+TRL gives the loop, optimizer, checkpoints and distribution; the passes are those of `chord.training.optimizer_step`.
+"""
 
 from datasets import Dataset
 from torch import Tensor
@@ -53,9 +56,6 @@ class SftTrainer(OptimizerStep, SFTTrainer):
             per_device_train_batch_size=stage.expert_rows_per_step // world_size,
             gradient_accumulation_steps=1,
             train_sampling_strategy="sequential",
-            max_length=None,
-            packing=False,  # TRL's would change the rows of a step; ours does not
-            loss_type="nll",
             dataset_kwargs={"skip_prepare_dataset": True},
             remove_unused_columns=False,
             **common,
