@@ -4,11 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.helpers.tiny_model import save_tiny_model
 
 # As the Makefile sets it. Threads of several tests that wait for each other on the same cores take ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A machine with other work may take seconds for what takes a millisecond.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 TEST_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 

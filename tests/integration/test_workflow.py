@@ -117,18 +117,6 @@ def test_the_folder_of_experts_is_an_input_from_the_root(checkout, tmp_path):
     assert '"folder":"../checkout/inputs/openr1"' in snakemake(folder, *plan, *target).stdout
 
 
-def test_a_misspelt_key_ends_in_one_line(checkout, tmp_path):
-    folder = tmp_path / "checkout"
-    shutil.copytree(checkout, folder, symlinks=True, ignore=shutil.ignore_patterns(".snakemake"))
-    study = folder / "config/studies/smoke.yaml"
-    study.write_text(study.read_text(encoding="utf-8").replace("save_every:", "save_evry:"), encoding="utf-8")
-    result = snakemake(folder, "-n", "--config", "study=smoke", check=False)
-    assert result.returncode != 0
-    assert "config/studies/smoke.yaml: save_evry: unknown key" in result.stderr
-    assert "did you mean 'save_every'" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
 def test_a_misspelt_choice_of_study_ends_in_one_line(checkout):
     result = snakemake(checkout, "-n", "--config", "stdy=smoke", check=False)
     assert result.returncode != 0

@@ -112,6 +112,25 @@ def train_hybrid(load, tokenizer, prompts, experts, engine_for, tmp_path):
     return train
 
 
+@pytest.fixture(scope="session")
+def trainers() -> dict[str, HybridTrainer]:
+    """The trainers of `trained`, by their stage."""
+    return {}
+
+
+@pytest.fixture
+def trained(train_hybrid, trainers):
+    """Stage -> a trainer that has trained it, once for all tests. Tests must not change it."""
+
+    def run(stage: HybridStage) -> HybridTrainer:
+        key = stage.model_dump_json()
+        if key not in trainers:
+            trainers[key] = train_hybrid(stage)
+        return trainers[key]
+
+    return run
+
+
 @pytest.fixture
 def train_sft(load, tokenizer, experts, tmp_path):
     def train(stage: SftStage) -> SftTrainer:

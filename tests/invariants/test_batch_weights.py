@@ -13,8 +13,8 @@ NORM = {"name": "entropy_norm"}
 
 @pytest.mark.parametrize("tokens", [1, 100])
 @pytest.mark.parametrize("weight", [TOP, NORM], ids=["top", "norm"])
-def test_micro_batches_change_nothing(train_hybrid, weight, tokens):
-    whole = train_hybrid(hybrid_stage(steps=2, token_weight=weight, micro_batch_tokens=10_000))
+def test_micro_batches_change_nothing(train_hybrid, trained, weight, tokens):
+    whole = trained(hybrid_stage(steps=2, token_weight=weight, micro_batch_tokens=10_000))
     split = train_hybrid(hybrid_stage(steps=2, token_weight=weight, micro_batch_tokens=tokens))
     torch.testing.assert_close(weights(split), weights(whole), rtol=0, atol=1e-5)
     for key in ("expert_loss", "expert_nll", "token_weight_mean", "loss"):

@@ -20,8 +20,8 @@ def same(a: torch.Tensor, b: torch.Tensor) -> None:
     torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
 
 
-def test_the_run_learns_something(train_hybrid, load):
-    trainer = train_hybrid(hybrid_stage())
+def test_the_run_learns_something(trained, load):
+    trainer = trained(hybrid_stage())
     before = torch.cat([p.detach().flatten() for p in load().parameters()])
     assert (weights(trainer) - before).abs().max() > 1e-2
     assert logged(trainer, "reward_std")[0] > 0.0
@@ -29,21 +29,21 @@ def test_the_run_learns_something(train_hybrid, load):
 
 
 @pytest.mark.parametrize("tokens", [1, 100, 500])
-def test_micro_batches_change_nothing(train_hybrid, tokens):
-    whole = train_hybrid(hybrid_stage(micro_batch_tokens=10_000))
-    split = train_hybrid(hybrid_stage(micro_batch_tokens=tokens))
+def test_micro_batches_change_nothing(trained, tokens):
+    whole = trained(hybrid_stage(micro_batch_tokens=10_000))
+    split = trained(hybrid_stage(micro_batch_tokens=tokens))
     same(weights(split), weights(whole))
     for key in ("rl_loss", "expert_loss", "expert_nll", "token_weight_mean", "loss"):
         assert logged(split, key) == pytest.approx(logged(whole, key), abs=1e-5)
 
 
 @pytest.mark.parametrize("rule", ["trinity", "ms_swift"])
-def test_compat_rules_depend_on_micro_batches_as_the_public_codes_do(train_hybrid, rule):
+def test_compat_rules_depend_on_micro_batches_as_the_public_codes_do(train_hybrid, trained, rule):
     one = weights(train_hybrid(hybrid_stage(micro_batch_rows=1, normalisation=rule)))
     whole = weights(train_hybrid(hybrid_stage(micro_batch_rows=64, normalisation=rule)))
     assert (one - whole).abs().max() > 1e-3
     # One micro-batch is the case in which all three rules are the global token mean.
-    same(whole, weights(train_hybrid(hybrid_stage())))
+    same(whole, weights(trained(hybrid_stage())))
 
 
 def test_padding_and_row_order_change_no_log_probability(train_hybrid, tokenizer, experts):
@@ -118,12 +118,12 @@ def test_no_rollouts_where_their_weight_is_0(train_hybrid):
         train_hybrid(hybrid_stage(), engine=Refuses())
 
 
-def test_no_expert_rows_where_their_weight_is_0(train_hybrid, experts):
+def test_no_expert_rows_where_their_weight_is_0(train_hybrid, trained, experts):
     garbled = [row | {"response": "ok"} for row in experts]
     stage = hybrid_stage(schedule={"name": "step", "steps": 2, "before": 0.0, "after": 0.5})
     assert logged(train_hybrid(stage), "expert_rows") == [8]
     never = hybrid_stage(schedule=NEVER)
-    assert torch.equal(weights(train_hybrid(never)), weights(train_hybrid(never, experts=garbled)))
+    assert torch.equal(weights(trained(never)), weights(train_hybrid(never, experts=garbled)))
 
 
 def test_groups_with_equal_rewards_are_not_computed(train_hybrid, monkeypatch):

@@ -13,13 +13,13 @@ from chord.training.sequences import Sequence, encode_experts
 from chord.training.train_spec import TrainSpec
 from tests.helpers.small_training import VALIDATION, hybrid_stage, logged, sft_stage, weights
 
+pytestmark = pytest.mark.slow
 LORA = {"rank": 4, "alpha": 8}
 RATE = {"optimizer": {"lr": 1e-3}}  # the optimizer is AdamW here
 STAGES = {
     "hybrid": hybrid_stage(**RATE),
     "sft": sft_stage(**RATE),
     "hybrid with adapters": hybrid_stage(**RATE, lora=LORA),
-    "sft with adapters": sft_stage(**RATE, lora=LORA),
 }
 
 

@@ -2,7 +2,6 @@
 
 from random import Random
 
-import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
@@ -16,8 +15,8 @@ STAGE = hybrid_stage(
 )
 
 
-def test_each_step_is_sft_or_grpo_by_the_norms_before_it(train_hybrid):
-    trainer = train_hybrid(STAGE)
+def test_each_step_is_sft_or_grpo_by_the_norms_before_it(trained):
+    trainer = trained(STAGE)
     mu, norms = logged(trainer, "mu"), logged(trainer, "grad_norm")
     assert mu[:2] == [1.0, 1.0]
     assert set(mu[2:]) == {0.0, 1.0}, "both kinds must occur"
@@ -30,11 +29,12 @@ def test_each_step_is_sft_or_grpo_by_the_norms_before_it(train_hybrid):
     assert len(logged(trainer, "expert_rows")) == mu.count(1.0)
 
 
-@pytest.mark.parametrize("after", [2, 5])
-def test_a_resumed_run_goes_on_as_a_straight_one(load, tokenizer, prompts, experts, engine_for, tmp_path, after):
+def test_a_resumed_run_continues_as_a_straight_one(trained, load, tokenizer, prompts, experts, engine_for, tmp_path):
+    """Resumed after step 5, where the norms of the warm-up and of a later SFT step decide."""
+
     def train(steps: int, resume: str | None = None) -> HybridTrainer:
         model = load() if resume is None else AutoModelForCausalLM.from_pretrained(resume, dtype=torch.float32)
-        common = COMMON | {"save_strategy": "steps", "save_steps": after, "output_dir": str(tmp_path)}
+        common = COMMON | {"save_strategy": "steps", "save_steps": 5, "output_dir": str(tmp_path)}
         args = HybridTrainer.config(STAGE, 1, **common)
         args.max_steps = steps
         rows = encode_experts(tokenizer, experts)
@@ -42,9 +42,9 @@ def test_a_resumed_run_goes_on_as_a_straight_one(load, tokenizer, prompts, exper
         trainer.train(resume_from_checkpoint=resume)
         return trainer
 
-    train(after)
-    resumed = train(8, str(tmp_path / f"checkpoint-{after}"))
-    straight = train(8)
+    train(5)
+    resumed, straight = train(8, str(tmp_path / "checkpoint-5")), trained(STAGE)
+    assert 1.0 in logged(straight, "mu")[2:5]
     assert torch.equal(weights(resumed), weights(straight))
     assert logged(resumed, "mu") == logged(straight, "mu")
     assert logged(resumed, "grad_norm") == logged(straight, "grad_norm")

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chord.tasks.answers import numerals
@@ -102,7 +102,6 @@ def _grown(children):
     )
 
 
-@settings(deadline=None)
 @given(st.recursive(LEAVES, _grown, max_leaves=8))
 def test_what_sympy_writes_is_read_as_sympy_means_it(formula):
     values = {"x": Fraction(7, 5), "y": Fraction(-3, 4), "a": Fraction(2), "b": Fraction(9, 7)}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -103,7 +103,6 @@ def test_the_spread_of_groups_is_no_uncertainty() -> None:
     assert of_samples(samples).questions > 0.05
 
 
-@settings(deadline=None)
 @given(
     arrays(
         float,

@@ -36,7 +36,7 @@ SPEC = {
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("rows") / "world_test.jsonl"
-    write_jsonl(path, world_rows("test", "test", (2, 3, 4), 24, 7))
+    write_jsonl(path, world_rows("test", "test", (2, 3, 4), 12, 7))
     return path
 
 
@@ -52,7 +52,7 @@ def test_columns_order_and_record(straight, rows, tiny_model_dir):
     assert table.schema.remove_metadata() == records.COMPLETIONS
     ids = [json.loads(line)["id"] for line in rows.read_text().splitlines()]
     assert table["prompt_id"].to_pylist() == [name for name in ids for _ in range(3)]
-    assert table["sample"].to_pylist() == [0, 1, 2] * 24
+    assert table["sample"].to_pylist() == [0, 1, 2] * 12
     assert table["seed"][4].as_py() == derive_seed(7, 1, "evaluate", "world_test", ids[1], 1)
     assert set(table["truncated"].to_pylist()) == {True, False}
     assert set(table.filter(table["truncated"])["tokens"].to_pylist()) == {32}

@@ -296,6 +296,7 @@ def test_benchmarks_stand_side_by_side(made):
     assert [title.partition(":")[0] for title in titles] == ["World", "Other"] * 4
 
 
+@pytest.mark.slow
 def test_the_commands_write_the_same_bytes_twice(scores, made, tmp_path):
     for name, folder in (("one", made), ("two", measure(scores[::-1], tmp_path / "cells"))):
         files = {kind: folder / f"{kind}.parquet" for kind in ("cells", "differences")}

@@ -118,7 +118,7 @@ def test_of_many_that_find_a_dead_holder_one_enters_at_a_time(tmp_path):
         "            os.kill(os.getpid(), 9)\n"
         "    except UserError: pass"
     )
-    for _ in range(3):
+    for _ in range(2):
         racers = [
             subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.PIPE, text=True)
             for _ in range(6)

@@ -118,7 +118,7 @@ CALL_LISTS = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(CALL_LISTS, CALL_LISTS, st.randoms(use_true_random=False))
 def test_the_reward_is_equality_of_multisets(calls, others, rng):
     shuffled = rng.sample(calls, len(calls))

