@@ -3,6 +3,7 @@
 The disks are real ones, small and in memory, in a mount namespace of each test.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -11,11 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chord import cli
 from chord.io.files import write_jsonl
 from chord.io.locks import exclusive
+from chord.study import load_study
 from chord.world import problems, solutions
 from chord.world.rows import world_rows
 from tests.helpers.workflow import ROOT, snakemake
@@ -51,16 +54,14 @@ def on_disk(script: str, disk: Path, *arguments: str | Path) -> subprocess.Compl
 
 @pytest.mark.slow
 def test_a_command_on_a_full_disk_and_on_one_that_takes_no_writing(disk):
-    spec = subprocess.run(
-        [*PYTHON, "spec", "smoke", "prepare", "--root", str(ROOT)], capture_output=True, text=True, check=True
-    )
+    spec = json.dumps(load_study("smoke", ROOT).prepare_spec())
     script = (
         'mount -t tmpfs -o size=16k tmpfs "$0"\n'
         '"$@" && exit 1; find "$0" -name "manifest*" -o -name ".partial*"\n'
         'mount -o remount,size=1m "$0"; "$@"; find "$0" -name "manifest*"; rm "$0"/data/manifest.json\n'
         'mount -o remount,ro "$0"; "$@" || exit 42'
     )
-    found = on_disk(script, disk, *PYTHON, "prepare", "--spec", spec.stdout, "--out", disk / "data")
+    found = on_disk(script, disk, *PYTHON, "prepare", "--spec", spec, "--out", disk / "data")
     assert found.returncode == 42, found.stderr
     full, closed = found.stderr.splitlines(keepends=True)
     assert re.fullmatch(rf"chord: error: {disk}/data/\w+\.jsonl?: No space left on device; {ADVICE}", full)
@@ -131,10 +132,18 @@ def test_two_processes_do_not_train_into_one_folder(training, tmp_path, capsys):
     assert [path.name for path in (tmp_path / "run").iterdir()] == []
 
 
+def job_of(snakemake: int) -> psutil.Process | None:
+    for process in psutil.Process(snakemake).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it ended in the meantime
+            if process.cmdline()[1:3] == ["-m", "chord"]:
+                return process
+    return None
+
+
 @pytest.mark.slow
 def test_a_second_snakemake_is_refused_while_the_first_one_lives(tmp_path):
     call = ["--directory", str(tmp_path), "--config", "study=smoke", "--cores", "1"]
-    target = ["--", "results/smoke/runs/rl/seed-0/manifest.json"]
+    target = ["--", "results/smoke/data/rl.jsonl"]
     first = subprocess.Popen(
         [sys.executable, "-m", "snakemake", *call, *target],
         cwd=ROOT,
@@ -143,9 +152,10 @@ def test_a_second_snakemake_is_refused_while_the_first_one_lives(tmp_path):
         stderr=subprocess.DEVNULL,
     )
     lock = tmp_path / "results/smoke/lock"
-    while not lock.exists():
+    while not (job := job_of(first.pid)):
         assert first.poll() is None
         time.sleep(0.05)
+    job.suspend()  # so that the first one lives for as long as the second one needs
     snakemake(ROOT, "-n", *call, *target)  # a plan disturbs nobody
     second = snakemake(ROOT, *call, *target, check=False)
     assert second.returncode == 1
@@ -153,6 +163,7 @@ def test_a_second_snakemake_is_refused_while_the_first_one_lives(tmp_path):
         f"results/smoke/lock: process {first.pid} on {os.uname().nodename} is running Snakemake on smoke; wait for it"
     )
     assert "Traceback" not in second.stderr
+    job.resume()
     assert first.wait() == 0
     assert not lock.exists()
 
