@@ -1,11 +1,8 @@
-"""`chord <a JSON list>` as one of several ranks whose gradients forget: each pass drops what earlier ones left."""
-
-import json
-import sys
+"""`chord train` as one of several ranks whose gradients forget: each pass drops what earlier ones left."""
 
 from transformers import Trainer
 
-from chord.cli import main
+from tests.helpers.run_worker import call_chord
 
 prepare = Trainer._prepare_for_training
 
@@ -22,6 +19,6 @@ def prepare_forgetful(self, *arguments):
     return found
 
 
-if __name__ == "__main__":
+def call_forgetful(*arguments: str) -> None:
     Trainer._prepare_for_training = prepare_forgetful
-    raise SystemExit(main(json.loads(sys.argv[1])))
+    call_chord(*arguments)

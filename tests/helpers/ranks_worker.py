@@ -1,8 +1,7 @@
-"""One rank of `test_ranks.py`, started by torchrun: trains the stages of a JSON file and writes weights and logs."""
+"""One rank of `test_ranks.py`: trains the stages of a JSON file and writes weights and logs."""
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -57,6 +56,7 @@ def train(job: dict, name: str, settings: dict) -> None:
     save_full(model, Path(job["out"], name) if trainer.is_world_process_zero() else None)
     if trainer.is_world_process_zero():
         keys = ("loss", "mu", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
+        keys += ("rollouts", "expert_rows", "expert_tokens")
         lines = [{key: line[key] for key in keys if key in line} for line in trainer.state.log_history]
         Path(f"{job['out']}/{name}.json").write_text(json.dumps(lines))
 
@@ -69,7 +69,3 @@ def main(job_file: str) -> None:
         train(job, name, settings)
     PartialState().wait_for_everyone()  # a rank that ends early makes the others fail
     PartialState().destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -1,13 +1,14 @@
-"""One call of the training command in a process of its own, to be killed; the coin task replaces the world's reward."""
+"""One call of the training command in a fork, to be killed; the coin task replaces the world's reward."""
 
 import json
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from chord import tasks
+from chord.cli import main
 from chord.training.run import run
 from tests.helpers.small_training import coin
 
@@ -20,12 +21,14 @@ def train(spec: str, start: str, prompts: str, experts: str, validation: str, ou
     run(json.loads(spec), Path(start), Path(validation), Path(out), **rows)
 
 
-def train_quietly(errors: Path, arguments: list[str]) -> None:
-    """Train with standard error in a file, and standard output nowhere."""
+def call_chord(*arguments: str) -> None:
+    """`chord <arguments>`."""
+    raise SystemExit(main(list(arguments)))
+
+
+def quietly(errors: Path, environment: dict[str, str], function: Callable, arguments: list) -> None:
+    """Call the function with standard error in a file and standard output nowhere."""
+    os.environ.update(environment)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-    train(*arguments)
-
-
-if __name__ == "__main__":
-    train(*sys.argv[1:])
+    function(*arguments)

@@ -1,12 +1,12 @@
-"""The training command in this process or in one of its own, and how a test ends it."""
+"""The training command in this process, in a fork or as several ranks, and how a test ends it."""
 
 import csv
 import json
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,15 +19,16 @@ from tests.helpers import run_worker
 
 # Its server imports torch and TRL once; each run is a fork of it, which saves the seconds of the imports.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.helpers.run_worker"])
+FORKS.set_forkserver_preload(["tests.helpers.run_worker", "tests.helpers.ranks_worker"])
 
 
 class ForkedRun:
     """The part of `subprocess.Popen` that the tests use, for a run that is a fork."""
 
-    def __init__(self, arguments: list[str], errors: Path):
+    def __init__(self, function: Callable, arguments: list, errors: Path, environment: dict[str, str] | None = None):
         self.errors = errors
-        self.process = FORKS.Process(target=run_worker.train_quietly, args=(errors, arguments))
+        call = (errors, environment or {}, function, arguments)
+        self.process = FORKS.Process(target=run_worker.quietly, args=call)
         self.process.start()
 
     def poll(self) -> int | None:
@@ -47,22 +48,27 @@ class ForkedRun:
 
 def start_run(job: list[str], out: Path, rows: str = "experts") -> ForkedRun:
     """Start a run as a fork, with the environment and the installed packages of the first one."""
-    return ForkedRun([*job, str(out), rows], out.with_name(f"{out.name}.errors"))
+    return ForkedRun(run_worker.train, [*job, str(out), rows], out.with_name(f"{out.name}.errors"))
 
 
-def start_command(job: list[str], out: Path, ranks: int = 1) -> subprocess.Popen:
-    """Start a run in a new Python, with the environment of this moment."""
-    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"] if ranks > 1 else []
-    return subprocess.Popen(
-        [sys.executable, "-m", *torchrun, "tests.helpers.run_worker", *job, str(out), "experts"],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start_ranks(ranks: int, function: Callable, arguments: list, folder: Path) -> list[ForkedRun]:
+    """Start the function as several ranks, in the environment that a launcher such as torchrun gives them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    size = {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
+    return [
+        ForkedRun(
+            function,
+            arguments,
+            folder / f"rank-{rank}.errors",
+            rendezvous | size | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(ranks)
+    ]
 
 
-def finish(process: subprocess.Popen | ForkedRun) -> str:
+def finish(process: ForkedRun) -> str:
     """What it said on standard error."""
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors[-3000:]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,12 +14,13 @@ import torch
 from safetensors.torch import load_file
 
 from chord.errors import UserError
-from chord.io.files import write_jsonl
+from chord.io.files import read_json, write_jsonl
 from chord.training.resume.checkpoints import newest_checkpoint
+from chord.training.scale import sharding
 from chord.training.scale.scale_spec import Scale
-from chord.training.scale.sharding import start_ranks
+from tests.helpers import forgetful, run_worker
 from tests.helpers.small_training import VALIDATION, hybrid_stage, sft_stage
-from tests.helpers.training_runs import curves
+from tests.helpers.training_runs import curves, finish, start_ranks
 
 OFFLOADED = {"ranks": 2, "sharding": "fsdp2", "cpu_offload": True}
 
@@ -48,9 +50,9 @@ def command(start, prompts, experts, tmp_path_factory):
     return arguments
 
 
-def begin(arguments: list[str], *module: str) -> subprocess.Popen:
+def begin(arguments: list[str]) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", *(module or ["chord"]), *arguments],
+        [sys.executable, "-m", "chord", *arguments],
         env=os.environ | {"OMP_NUM_THREADS": "2"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -61,12 +63,16 @@ def begin(arguments: list[str], *module: str) -> subprocess.Popen:
 def end(process: subprocess.Popen) -> tuple[int, list[str]]:
     """Exit code, and the lines for the user."""
     _, errors = process.communicate(timeout=300)
-    return process.returncode, [line for line in errors.splitlines() if line.startswith("chord: error")]
+    return process.returncode, lines_for_user(errors)
+
+
+def lines_for_user(errors: str) -> list[str]:
+    return [line for line in errors.splitlines() if line.startswith("chord: error")]
 
 
 def terminate_at(process: subprocess.Popen, path: Path) -> None:
     """SIGTERM to the job's process, and to no rank, when the path is there."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not path.exists():
         assert process.poll() is None, process.communicate()[1][-3000:]
         assert time.monotonic() < deadline
@@ -77,21 +83,26 @@ def terminate_at(process: subprocess.Popen, path: Path) -> None:
 @pytest.mark.slow
 def test_ranks_that_were_cut_off_end_like_straight_ones(command, tmp_path):
     straight, cut = tmp_path / "straight", tmp_path / "cut"
-    assert end(begin(command(OFFLOADED, straight))) == (0, [])
+    for rank in start_ranks(2, run_worker.call_chord, command(OFFLOADED, straight), tmp_path):
+        finish(rank)
 
     process = begin(command(OFFLOADED, cut))
     terminate_at(process, cut / "checkpoints/checkpoint-2")
     said = f"{cut}: stopped by SIGTERM and saved after step 3 of 5; the same command resumes from there"
     assert end(process) == (2, [f"chord: error: {said}"])  # once, not by each rank
     assert newest_checkpoint(cut / "checkpoints").name == "checkpoint-3"
-    assert end(begin(command(OFFLOADED, cut))) == (0, [])
+    for rank in start_ranks(2, run_worker.call_chord, command(OFFLOADED, cut), tmp_path):
+        finish(rank)
 
     for path in (straight / "model").iterdir():
         assert (cut / "model" / path.name).read_bytes() == path.read_bytes(), path.name
     weights = load_file(straight / "model/model.safetensors")
     assert {weight.dtype for weight in weights.values()} == {torch.float32}
     assert curves(cut) == curves(straight)
-    assert json.loads((cut / "manifest.json").read_text())["resumed_after_step"] == 3
+    manifest = read_json(cut / "manifest.json")
+    assert (manifest["ranks"], manifest["resumed_after_step"]) == (2, 3)
+    # The first rank writes, and no other.
+    assert sorted(path.name for path in cut.iterdir() if path.is_file()) == ["curves.csv", "manifest.json"]
 
 
 def test_ranks_do_not_outlive_their_launcher():
@@ -115,15 +126,17 @@ def test_ranks_do_not_outlive_their_launcher():
 
 @pytest.mark.slow
 def test_gradients_that_do_not_add_up_are_refused(command, tmp_path):
-    launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "tests.helpers.forgetful")
     arguments = command(OFFLOADED, tmp_path / "run", sft_stage())
-    code, lines = end(begin([json.dumps(arguments)], *launcher))
-    assert code == 1  # torchrun's
-    (line,) = lines
+    first, second = start_ranks(2, forgetful.call_forgetful, arguments, tmp_path)
+    _, errors = first.communicate(timeout=300)
+    second.send_signal(signal.SIGTERM)  # as a launcher does, for the second rank leaves the word to the first
+    second.communicate(timeout=300)
+    assert first.returncode == 2
+    (line,) = lines_for_user(errors)
     assert line.startswith("chord: error: scale.cpu_offload: gradients of 4 passes do not add up to that of one pass")
     assert not (tmp_path / "run" / "manifest.json").exists()
 
 
 def test_ranks_of_another_number_are_refused():
     with pytest.raises(UserError, match=r"scale.ranks: the specification says 2, but 1 were started"):
-        start_ranks(Scale(ranks=2), "fp32")
+        sharding.start_ranks(Scale(ranks=2), "fp32")

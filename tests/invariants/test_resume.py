@@ -4,7 +4,10 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,10 +16,10 @@ import torch
 from chord import tasks
 from chord.io.files import read_json, write_jsonl
 from chord.io.provenance import file_sha256
-from chord.training.resume.checkpoints import newest_checkpoint
+from chord.training.resume.checkpoints import clear_checkpoints, newest_checkpoint, step_of
 from tests.helpers.plugin_files import SRC, WEIGHT, install
 from tests.helpers.small_training import VALIDATION, coin, hybrid_stage, sft_stage
-from tests.helpers.training_runs import Cut, curves, cut_behind, finish, start_command, start_run, train_here
+from tests.helpers.training_runs import Cut, curves, cut_behind, finish, start_run, train_here
 
 STAGES = {
     "hybrid": hybrid_stage(
@@ -27,25 +30,61 @@ STAGES = {
 LAST_STEP = {"hybrid": 7, "sft": 9}
 
 
-@pytest.fixture
-def job(request, start, prompts, experts, tmp_path):
-    """Arguments of the training command, without the run folder."""
-    stage = STAGES[request.param]
-    spec = {
-        "study_seed": 3,
-        "seed_index": 1,
-        "stage": stage.model_dump(mode="json"),
-        "validation": VALIDATION,
-        "save_every": 2,
+@pytest.fixture(scope="module")
+def jobs(start, prompts, experts, tmp_path_factory) -> dict[str, list[str]]:
+    """Arguments of the training command for each stage, without the run folder."""
+    folder = tmp_path_factory.mktemp("rows")
+    files = {"prompts": prompts, "experts": experts, "validation": prompts[:6]}
+    for name, rows in files.items():
+        write_jsonl(folder / f"{name}.jsonl", rows)
+    common = {"study_seed": 3, "seed_index": 1, "validation": VALIDATION, "save_every": 2}
+    return {
+        kind: [
+            json.dumps(common | {"stage": stage.model_dump(mode="json")}),
+            str(start),
+            *(str(folder / f"{name}.jsonl") for name in files),
+        ]
+        for kind, stage in STAGES.items()
     }
-    for name, rows in (("prompts", prompts), ("experts", experts), ("validation", prompts[:6])):
-        write_jsonl(tmp_path / f"{name}.jsonl", rows)
-    return [json.dumps(spec), str(start), *(str(tmp_path / f"{n}.jsonl") for n in ("prompts", "experts", "validation"))]
+
+
+@pytest.fixture(scope="module")
+def straight(jobs, tmp_path_factory):
+    """(kind of stage) -> the folder of a run that nothing disturbed. Tests must not change it."""
+
+    @cache
+    def run(kind: str) -> Path:
+        out = tmp_path_factory.mktemp("straight") / kind
+        finish(start_run(jobs[kind], out))
+        return out
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def sft_cut_after_2(jobs, tmp_path_factory):
+    """() -> the folder of an SFT run that was cut off after step 2. Tests must not change it."""
+
+    @cache
+    def run() -> Path:
+        out = tmp_path_factory.mktemp("cut") / "run"
+        train_until(2, jobs["sft"], out)
+        return out
+
+    return run
+
+
+def train_until(step: int, job: list[str], out: Path) -> None:
+    """Train in this process, and cut the run off when it has saved after this step."""
+    with pytest.MonkeyPatch.context() as patch:
+        cut_behind(patch, step)
+        with pytest.raises(Cut):
+            train_here(job, out)
 
 
 def kill_when(process, happened, how: signal.Signals = signal.SIGKILL) -> str:
     """Send the signal when it happened, and return what the process wrote to stderr."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not happened():
         assert process.poll() is None, process.communicate()[1][-3000:]
         assert time.monotonic() < deadline
@@ -57,21 +96,16 @@ def kill_when(process, happened, how: signal.Signals = signal.SIGKILL) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", STAGES, indirect=True)
-def test_killed_runs_end_like_a_straight_one(job, tmp_path):
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    finish(start_run(job, straight))
-    last_step = LAST_STEP[json.loads(job[0])["stage"]["kind"]]
-
+@pytest.mark.parametrize("kind", STAGES)
+def test_killed_runs_end_like_a_straight_one(kind, jobs, straight, tmp_path):
+    job, straight, killed, last_step = jobs[kind], straight(kind), tmp_path / "killed", LAST_STEP[kind]
     checkpoints = killed / "checkpoints"
     # Asked to stop while it saves step 2: it does one step more, and saves that too.
     errors = kill_when(start_run(job, killed), (checkpoints / "checkpoint-2").exists, signal.SIGTERM)
     assert f"stopped by SIGTERM and saved after step 3 of {last_step}" in errors
     assert newest_checkpoint(checkpoints).name == "checkpoint-3"
-    # in the middle of writing a checkpoint; after one, between two steps; while a later one is being written
     for happened in (
-        lambda: (checkpoints / "checkpoint-4").exists(),
-        lambda: (checkpoints / "checkpoint-4" / "complete").exists(),
+        # in the middle of writing a checkpoint, with an earlier one that is complete
         lambda: (checkpoints / "checkpoint-6").exists(),
         # after the last checkpoint, before the result is written
         lambda: (checkpoints / f"checkpoint-{last_step}" / "complete").exists(),
@@ -98,19 +132,25 @@ def test_killed_runs_end_like_a_straight_one(job, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", ["hybrid"], indirect=True)
-def test_a_run_names_its_plugins_and_starts_anew_when_one_was_edited(job, tmp_path, monkeypatch):
+def test_a_run_names_its_plugins_and_starts_anew_when_one_was_edited(jobs, tmp_path):
     site, out = tmp_path / "site", tmp_path / "out"
     install(site, "doubtful", "chord.token_weights", "doubt = doubtful:Doubt")
     (site / "doubtful.py").write_text(WEIGHT)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SRC), str(site)]))
-    spec = json.loads(job[0])
-    spec["stage"]["token_weight"] = {"name": "doubt"}
-    job = [json.dumps(spec), *job[1:]]
-    kill_when(start_command(job, out), (out / "checkpoints" / "checkpoint-4" / "complete").exists)
-    (site / "doubtful.py").write_text(WEIGHT + "\n# edited\n")
-    finish(start_command(job, out))
-    record = json.loads((out / "manifest.json").read_text())
+    spec, *rows = jobs["hybrid"]
+    stage = json.loads(spec)["stage"] | {"token_weight": {"name": "doubt"}}
+    job = [json.dumps(json.loads(spec) | {"stage": stage}), *rows]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.helpers.edited_plugin",
+        str(site / "doubtful.py"),
+        json.dumps(job),
+        str(out),
+    ]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(SRC), str(site)])}
+    done = subprocess.run(command, cwd=SRC.parent, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    record = read_json(out / "manifest.json")
     assert record["resumed_after_step"] is None
     assert list(record["plugins"]) == ["chord.token_weights:doubt"]
     assert record["plugins"]["chord.token_weights:doubt"]["version"] == "1.2"
@@ -127,52 +167,48 @@ def cut_off(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", ["sft"], indirect=True)
-def test_a_damaged_checkpoint_is_not_gone_on_from(job, tmp_path, monkeypatch, caplog):
-    """The run goes on from the one before, or anew where no whole one is left, and ends like a straight one."""
-    straight, cut = tmp_path / "straight", tmp_path / "cut"
-    train_here(job, straight)
-    with monkeypatch.context() as patch:
-        cut_behind(patch, 6)
-        with pytest.raises(Cut):
-            train_here(job, cut)
+def test_a_damaged_checkpoint_is_not_resumed_from(jobs, straight, tmp_path, caplog):
+    """The run resumes from the one before, or starts anew where none is intact, and ends like a straight one."""
+    cut, straight = tmp_path / "cut", straight("sft")
+    train_until(6, jobs["sft"], cut)
     names = sorted(path.name for path in (cut / "checkpoints").iterdir())
     assert [name for name in names if name.startswith("checkpoint-")] == ["checkpoint-4", "checkpoint-6"]
     best = next(name for name in names if name.startswith("best-"))
-    for damage, files, resumed in (
-        (changed_byte, ["checkpoint-6/optimizer.pt"], 4),
-        (cut_off, ["checkpoint-6/model.safetensors"], 4),
-        (cut_off, ["checkpoint-6/complete"], 4),
-        (Path.unlink, ["checkpoint-6/scheduler.pt"], 4),
-        (cut_off, [f"{best}/model.safetensors"], None),  # both checkpoints count on it
-        (changed_byte, ["checkpoint-6/rng_state.pth", "checkpoint-4/trainer_state.json"], None),
-        (cut_off, ["identity.json"], None),
+    for damage, files, resumed, trains in (
+        (changed_byte, ["checkpoint-6/optimizer.pt"], 4, True),
+        (cut_off, ["checkpoint-6/model.safetensors"], 4, False),
+        (cut_off, ["checkpoint-6/complete"], 4, False),
+        (Path.unlink, ["checkpoint-6/scheduler.pt"], 4, False),
+        (cut_off, [f"{best}/model.safetensors"], None, True),  # both checkpoints depend on it
+        (changed_byte, ["checkpoint-6/rng_state.pth", "checkpoint-4/trainer_state.json"], None, False),
+        (cut_off, ["identity.json"], None, False),
     ):
         caplog.clear()
         out = tmp_path / "damaged"
         shutil.copytree(cut, out)
         for file in files:
             damage(out / "checkpoints" / file)
-        train_here(job, out)
+        if trains:
+            train_here(jobs["sft"], out)
+            weights = [(folder / "model/model.safetensors").read_bytes() for folder in (out, straight)]
+            assert weights[0] == weights[1], files
+            assert curves(out) == curves(straight)
+            assert read_json(out / "manifest.json")["resumed_after_step"] == resumed
+        else:  # as the run does before it starts
+            clear_checkpoints(out / "checkpoints", read_json(cut / "checkpoints/identity.json"))
+            newest = newest_checkpoint(out / "checkpoints")
+            assert (newest and step_of(newest)) == resumed, files
         for file in files:
             assert f"{out}/checkpoints/{file}: damaged since it was written" in caplog.text
-        weights = [(folder / "model/model.safetensors").read_bytes() for folder in (out, straight)]
-        assert weights[0] == weights[1], files
-        assert curves(out) == curves(straight)
-        assert json.loads((out / "manifest.json").read_text())["resumed_after_step"] == resumed
         shutil.rmtree(out)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", ["sft"], indirect=True)
-def test_a_run_is_not_resumed_where_the_task_that_judges_it_was_edited(job, tmp_path, monkeypatch):
+def test_a_run_is_not_resumed_where_the_task_that_judges_it_was_edited(jobs, sft_cut_after_2, tmp_path, monkeypatch):
     """Editing any other task changes nothing: its source is not part of what decides the run."""
-    out = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        cut_behind(patch, 2)
-        with pytest.raises(Cut):
-            train_here(job, out)
-    shutil.copytree(out, tmp_path / "other")
+    job, out = jobs["sft"], tmp_path / "run"
+    for folder in (out, tmp_path / "other"):
+        shutil.copytree(sft_cut_after_2(), folder)
     monkeypatch.setitem(tasks.TASKS, "math", tasks.Task("math", coin, code=("world/problems.py",)))
     train_here(job, tmp_path / "other")
     assert read_json(tmp_path / "other/manifest.json")["resumed_after_step"] == 2
@@ -181,20 +217,16 @@ def test_a_run_is_not_resumed_where_the_task_that_judges_it_was_edited(job, tmp_
     assert read_json(out / "manifest.json")["resumed_after_step"] is None
 
 
-@pytest.mark.parametrize("job", ["sft"], indirect=True)
 @pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"])
-def test_a_checkpoint_that_would_do_harm_does_none(job, name, tmp_path, monkeypatch):
+def test_a_checkpoint_that_would_do_harm_does_none(name, jobs, sft_cut_after_2, tmp_path):
     """Its marker is right, so that only the way in which the file is read can protect."""
 
     class Harm:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "harm was done"),)
 
-    out = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        cut_behind(patch, 2)
-        with pytest.raises(Cut):
-            train_here(job, out)
+    job, out = jobs["sft"], tmp_path / "run"
+    shutil.copytree(sft_cut_after_2(), out)
     checkpoint = out / "checkpoints/checkpoint-2"
     torch.save(Harm(), checkpoint / name)
     marker = json.loads((checkpoint / "complete").read_text())
@@ -211,11 +243,10 @@ def test_a_checkpoint_that_would_do_harm_does_none(job, name, tmp_path, monkeypa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", ["sft"], indirect=True)
-def test_a_finished_run_whose_result_was_deleted_is_delivered_again(job, tmp_path, caplog):
+def test_a_finished_run_whose_result_was_deleted_is_delivered_again(jobs, straight, tmp_path, caplog):
     """As Snakemake deletes it when another job of a group fails, or when it was killed itself."""
-    out = tmp_path / "out"
-    train_here(job, out)
+    job, out = jobs["sft"], tmp_path / "out"
+    shutil.copytree(straight("sft"), out)
     files = [*(out / "model").iterdir(), out / "curves.csv", out / "manifest.json"]
     first = {path: path.read_bytes() for path in files}
 
@@ -240,28 +271,9 @@ def test_a_finished_run_whose_result_was_deleted_is_delivered_again(job, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", ["hybrid"], indirect=True)
-def test_checkpoints_of_other_settings_are_not_gone_on_from(job, tmp_path):
-    spec = json.loads(job[0])
-    other = [json.dumps(spec | {"study_seed": 4}), *job[1:]]
-    straight, changed = tmp_path / "straight", tmp_path / "changed"
-    kill_when(start_run(other, changed), (changed / "checkpoints" / "checkpoint-4" / "complete").exists)
-    finish(start_run(job, changed))
-    finish(start_run(job, straight))
-    assert curves(changed) == curves(straight)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("job", ["hybrid"], indirect=True)
-def test_the_command_runs_on_two_ranks(job, tmp_path):
-    """The weights equal one rank's but for rounding, and only the first rank writes."""
-    one, two = tmp_path / "one", tmp_path / "two"
-    finish(start_run(job, one))
-    on_two = json.dumps(json.loads(job[0]) | {"scale": {"ranks": 2}})
-    finish(start_command([on_two, *job[1:]], two, ranks=2))
-    assert sorted(path.name for path in two.iterdir()) == sorted(path.name for path in one.iterdir())
-    assert json.loads((two / "manifest.json").read_text())["ranks"] == 2
-    for column in ("expert_rows", "rollouts", "expert_tokens"):
-        assert [row[column] for row in curves(two)] == [row[column] for row in curves(one)]
-    first_steps = [[float(row["expert_nll"]) for row in curves(out)[1:3]] for out in (one, two)]
-    assert first_steps[1] == pytest.approx(first_steps[0], rel=1e-3)
+def test_checkpoints_of_other_settings_are_not_resumed_from(jobs, straight, tmp_path):
+    spec, *rows = jobs["hybrid"]
+    out = tmp_path / "changed"
+    train_until(4, [json.dumps(json.loads(spec) | {"study_seed": 4}), *rows], out)
+    train_here(jobs["hybrid"], out)
+    assert curves(out) == curves(straight("hybrid"))
