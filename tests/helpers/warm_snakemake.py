@@ -24,10 +24,10 @@ def server() -> subprocess.Popen:
     return process
 
 
-def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess:
-    """`snakemake` with the arguments in `folder`, with the environment of this moment."""
+def run(arguments: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess:
+    """`snakemake` with the arguments in `folder`."""
     with tempfile.TemporaryDirectory() as said:
-        request = {"arguments": arguments, "folder": str(folder), "said": said, "environment": dict(os.environ)}
+        request = {"arguments": arguments, "folder": str(folder), "said": said, "environment": environment}
         print(json.dumps(request), file=server().stdin, flush=True)
         code = int(server().stdout.readline())
         return subprocess.CompletedProcess(arguments, code, *(Path(said, str(fd)).read_text() for fd in (1, 2)))

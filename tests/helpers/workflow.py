@@ -35,18 +35,19 @@ def snakemake(
 ) -> subprocess.CompletedProcess:
     """Run Snakemake in `folder`, as a person would type it there; prefix: a command that runs it.
 
-    With neither prefix nor an environment of its own it need not import everything anew.
+    With neither a prefix nor packages of its own it need not import everything anew.
     """
-    if prefix or environment:
+    environment = environment or {}
+    if prefix or "PYTHONPATH" in environment:
         result = subprocess.run(
             [*prefix, sys.executable, "-m", "snakemake", *arguments],
             cwd=folder,
-            env=os.environ | dict(environment or {}),
+            env=os.environ | dict(environment),
             capture_output=True,
             text=True,
         )
     else:
-        result = warm_snakemake.run(list(arguments), folder)
+        result = warm_snakemake.run(list(arguments), folder, os.environ | dict(environment))
     if check and result.returncode:
         raise AssertionError(f"snakemake {' '.join(arguments)}\n{result.stdout}\n{result.stderr}")
     return result

@@ -1,7 +1,8 @@
 """The whole chain in miniature, with the real commands: from nothing to the report, and from cells back to runs.
 
-The study is `smoke` without SFT-light and RL after it, which are trained as SFT-best and RL after it are. A study based
-on it uses what an installed package brings (tests/plugin): a method with its token weight, a benchmark with its task.
+The study `chain` is `smoke` with the methods of one stage, of two, and of both losses in one; the others are trained as
+these are. The study `plugin` uses what an installed package brings (tests/plugin), a method with its token weight and a
+benchmark with its task, and starts from a base model that it trains itself, as world-gpu does.
 """
 
 import csv
@@ -15,7 +16,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from chord.io.files import write_jsonl
 from chord.io.provenance import file_sha256, folder_sha256, json_hash
@@ -40,14 +40,36 @@ data:
   source:
     {kind: columns, folder: words, files: [test.jsonl], task: last_word, columns: {question: question, answer: answer}}
 """
+CHAIN = """
+base: smoke
+methods: {sft_light: null, sft_light_rl: null, rl: null, chord_phi: null}
+comparisons:
+  main:
+    methods: [original, sft_best_rl, chord_mu]
+    references: [sft_best_rl]
+    figures: [fig4, frontier]
+  phase_phi: null
+tuning:
+  search: {sft_best: {values: [5e-4]}, sft_best_rl: {values: [1e-4]}}
+base_model: null
+bases: null
+"""
 PLUGIN = """
 base: smoke
+model: results/plugin/base_model
 seeds: 1
+base_model:
+  steps: 4
+  rows_per_step: 8
+  architecture: {hidden: 32, layers: 1, heads: 2, kv_heads: 1, mlp: 32}
+  gates: {questions: 2, samples: 2, max_response_tokens: 8}
+training: {stop_when_hopeless: false}
 methods: {doubt: {}}
 benchmarks: {world_test: null, last_word: {}}
 comparisons:
   main: {methods: [original, doubt], references: [], tables: [table1], figures: []}
   phase_phi: null
+bases: null
 claims: null
 tuning: null
 """
@@ -72,25 +94,19 @@ def checkout(tmp_path_factory) -> Path:
     (folder / "config/benchmarks/last_word.yaml").write_text(BENCHMARK, encoding="utf-8")
     (folder / "words").mkdir()
     write_jsonl(folder / "words/test.jsonl", ROWS)
-    (folder / "config/studies/plugin.yaml").write_text(PLUGIN, encoding="utf-8")
-    path = folder / "config/studies/smoke.yaml"
-    study = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for name in ("sft_light", "sft_light_rl"):
-        del study["methods"][name]
-        study["comparisons"]["main"]["methods"].remove(name)
-    path.write_text(yaml.safe_dump(study), encoding="utf-8")
+    for name, study in (("chain", CHAIN), ("plugin", PLUGIN)):
+        (folder / f"config/studies/{name}.yaml").write_text(study, encoding="utf-8")
     return folder
 
 
 @pytest.fixture(scope="module")
-def run(checkout, site, tmp_path_factory):
-    """Run Snakemake on a study, in another working directory."""
+def run(checkout, tmp_path_factory):
+    """Run Snakemake on the study `chain`, in another working directory."""
     folder = tmp_path_factory.mktemp("chain")
-    environment = SECRETS | {"PYTHONPATH": str(site)}
 
-    def call(*arguments: str, study: str = "smoke") -> subprocess.CompletedProcess:
-        options = ("--cores", "2", "--directory", str(folder), "--config", f"study={study}")
-        return snakemake(checkout, *options, *arguments, environment=environment)
+    def call(*arguments: str) -> subprocess.CompletedProcess:
+        options = ("--cores", "2", "--directory", str(folder), "--config", "study=chain")
+        return snakemake(checkout, *options, *arguments, environment=SECRETS)
 
     call.folder = folder
     return call
@@ -98,9 +114,17 @@ def run(checkout, site, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(run) -> Path:
-    """results/smoke in that directory, finished."""
+    """results/chain in that directory, finished."""
     run("--", "main")
-    return run.folder / "results/smoke"
+    return run.folder / "results/chain"
+
+
+@pytest.fixture(scope="module")
+def plugin(checkout, site) -> Path:
+    """results/plugin in the checkout, finished; the gates of its base model too."""
+    options = ("--cores", "2", "--config", "study=plugin", "--", "tables", "base_model")
+    snakemake(checkout, *options, environment={"PYTHONPATH": str(site)})
+    return checkout / "results/plugin"
 
 
 def json_of(path: Path) -> dict:
@@ -136,34 +160,29 @@ def test_claims_are_judged(results):
     record = json_of(results / "claims/main/claims.json")
     assert len(record["claims"]) == sum(record["counts"].values()) >= 12
     assert record["sha256"] == file_sha256(ROOT / "config/claims/chord.yaml")
-    assert {run for item in record["run_commits"] for run in item["runs"]} >= {"runs/rl/seed-0", "runs/chord_mu/seed-1"}
-    phi = next(claim for claim in record["claims"] if claim["name"] == "chord_phi_above_rl")
-    assert phi["verdict"] != "not measured"
-    assert phi["tests"][0]["n_seeds"] == 2
+    assert {run for item in record["run_commits"] for run in item["runs"]} >= {
+        "runs/sft_best_rl/seed-0",
+        "runs/chord_mu/seed-1",
+    }
+    claims = {claim["name"]: claim for claim in record["claims"]}
+    assert claims["chord_phi_above_rl"]["verdict"] == "not measured"
+    assert claims["chord_mu_above_sft_best_rl"]["verdict"] != "not measured"
+    assert claims["chord_mu_above_sft_best_rl"]["tests"][0]["n_seeds"] == 2
 
 
-def test_search_and_gates_of_a_new_base_model(results, run):
-    """A search of SFT + RL starts from the SFT that the search chose; a base from nothing is tried by SFT and RL."""
-    output = run("--", "tune", "base_model")
+def test_the_search_of_two_stages_starts_from_what_the_search_of_the_first_one_chose(results, run):
+    output = run("--", "tune")
     said = output.stdout + output.stderr
     assert "tuning.csv differs from the table that the study trains with (no table)" in said
-    assert "The weights differ from those of" in said
     with open(results / "tuning.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["method"], row["value"]) for row in rows] == [
         ("sft_best", "0.0005"),
-        ("sft_best", "0.001"),
         ("sft_best_rl", "0.0001"),
-        ("sft_best_rl", "0.0003"),
     ]
-    (chosen,) = [row["trial"] for row in rows if row["method"] == "sft_best" and row["chosen"] == "yes"]
     trial = json_of(results / "tuning/sft_best_rl/trial-0/manifest.json")
-    assert trial["inputs"]["start"] == folder_sha256(results / f"tuning/sft_best/trial-{chosen}/model")
+    assert trial["inputs"]["start"] == folder_sha256(results / "tuning/sft_best/trial-0/model")
     assert trial["spec"]["seed_index"] == 100
-    gates = json_of(results / "gates/gates.json")["gates"]
-    assert set(gates) == {"rl_gain", "sft_dip", "sft_recovery"}
-    probe = json_of(results / "gates/rl/manifest.json")
-    assert probe["inputs"]["start"] == folder_sha256(results / "base_model")
 
 
 def test_a_cell_leads_back_to_its_runs(results):
@@ -201,22 +220,27 @@ def test_methods_of_a_seed_share_their_questions(results):
         table = pq.read_table(results / f"runs/{method}/seed-1/world_test.completions.parquet").to_pydict()
         return list(zip(table["prompt_id"], table["sample"], table["seed"], strict=True))
 
-    assert rows("original") == rows("chord_phi")
+    assert rows("original") == rows("chord_mu")
 
 
-def test_the_token_weight_and_the_task_of_an_installed_package_are_used_and_named(run):
-    run("--", "tables", study="plugin")
-    results = run.folder / "results/plugin"
-    manifest = json_of(results / "runs/doubt/seed-0/manifest.json")
+def test_the_token_weight_and_the_task_of_an_installed_package_are_used_and_named(plugin):
+    manifest = json_of(plugin / "runs/doubt/seed-0/manifest.json")
     weight = manifest["plugins"]["chord.token_weights:doubt"]
     assert (weight["distribution"], weight["version"], len(weight["sha256"])) == ("chord-doubt", "1.2", 64)
     assert manifest["spec"]["stage"]["token_weight"] == {"name": "doubt", "gamma": 2.0}
-    scores = pq.read_table(results / "runs/doubt/seed-0/last_word.scores.parquet")
+    scores = pq.read_table(plugin / "runs/doubt/seed-0/last_word.scores.parquet")
     record = provenance_of(scores.schema)["score"]
     assert record["plugins"] == {"chord.tasks:last_word": weight}
     assert record["tasks_sha256"] == {"last_word": weight["sha256"]}
     assert set(scores["reason"].to_pylist()) <= {"correct", "wrong", "unparsed", "truncated"}
-    assert "last_word" in (results / "main/tables/table1.csv").read_text(encoding="utf-8")
+    assert "last_word" in (plugin / "main/tables/table1.csv").read_text(encoding="utf-8")
+
+
+def test_a_base_model_from_nothing_is_the_start_of_the_methods_and_of_its_gates(plugin):
+    base = folder_sha256(plugin / "base_model")
+    for run in ("runs/doubt/seed-0", "gates/sft_best", "gates/rl"):
+        assert json_of(plugin / run / "manifest.json")["inputs"]["start"] == base
+    assert set(json_of(plugin / "gates/gates.json")["gates"]) == {"rl_gain", "sft_dip", "sft_recovery"}
 
 
 def test_without_the_package_its_names_are_refused_with_the_known_ones(checkout):
