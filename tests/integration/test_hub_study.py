@@ -62,7 +62,7 @@ STUDY = {
             "validate_every": 9,
         },
     },
-    "methods": {"original": {}, "sft_light": {}, "chord_phi": {}},
+    "methods": {"chord_phi": {}},
     "benchmarks": {
         "math500": {
             "decodings": {"short": {"k": 1} | DECODING},
@@ -79,8 +79,8 @@ STUDY = {
         "main": {
             "title": "All",
             "paper": "none",
-            "methods": ["original", "sft_light", "chord_phi"],
-            "references": ["original"],
+            "methods": ["chord_phi"],
+            "references": [],
             "tables": ["table1"],
             "figures": [],
         }
