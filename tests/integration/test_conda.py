@@ -1,7 +1,6 @@
 """Snakemake's own way with conda, through a stand-in for `conda` (tests/conda): which environment a rule gets, that
 Snakemake makes it from the file's pip section and activates it, and that jobs in it run the checkout's code."""
 
-import json
 import os
 import shlex
 import shutil
@@ -11,6 +10,7 @@ import sys
 import pytest
 import yaml
 
+from chord.io.files import read_json
 from tests.helpers.workflow import ROOT, copy_checkout, snakemake
 
 SMOKE = ("--config", "study=smoke")
@@ -35,14 +35,13 @@ def checkout(tmp_path):
 
 @pytest.mark.slow
 def test_jobs_run_the_checkout_in_the_environment(conda, checkout, tmp_path):
-    """Five jobs of `smoke`, one of which loads a model, from another working directory."""
+    """Three jobs of `smoke`, one of which loads a model, from another working directory."""
     with open(checkout / "src/chord/io/seeds.py", "a", encoding="utf-8") as file:
         file.write("\n# Not the code of the repository.\n")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    targets = ["data/experts.jsonl", "runs/original/seed-0/world_test.scores.parquet"]
-    call = ["--use-conda", "--cores", "1", *SMOKE, "--directory", str(elsewhere)]
-    call += ["--", *(f"results/smoke/{target}" for target in targets)]
+    target = "results/smoke/runs/original/seed-0/world_test.scores.parquet"
+    call = ["--use-conda", "--cores", "1", *SMOKE, "--directory", str(elsewhere), "--", target]
     snakemake(checkout, "--conda-create-envs-only", *call, environment=conda)
     (python,) = elsewhere.glob(".snakemake/conda/*/bin/python")
     home = python.parents[1]
@@ -54,11 +53,11 @@ def test_jobs_run_the_checkout_in_the_environment(conda, checkout, tmp_path):
 
     output = snakemake(checkout, *call, environment=conda)
 
-    assert "5 of 5 steps (100%) done" in output.stderr
+    assert "3 of 3 steps (100%) done" in output.stderr
     assert set(trace.read_text(encoding="utf-8").splitlines()) == {str(home)}
     hashes = [source_sha256(folder, python) for folder in (checkout, ROOT)]
-    found = json.loads((elsewhere / "results/smoke/data/manifest.json").read_text(encoding="utf-8"))
-    assert found["code"]["source_sha256"] == hashes[0] != hashes[1]
+    manifest = read_json(elsewhere / "results/smoke/data/benchmarks/world_test.manifest.json")
+    assert manifest["code"]["source_sha256"] == hashes[0] != hashes[1]
     assert "Nothing to be done" in snakemake(checkout, *call, environment=conda).stderr
 
 
