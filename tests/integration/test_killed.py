@@ -5,6 +5,7 @@ completions and scores. What is measured on the clock cannot be equal and is lef
 (its last column; a line each in the csv), and the manifests, which also lie in the metadata of parquet and hold times.
 """
 
+import contextlib
 import os
 import random
 import re
@@ -13,14 +14,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from chord.io.files import PARTIAL
 from chord.io.locks import exclusive
@@ -28,28 +27,43 @@ from tests.helpers.workflow import ROOT, copy_checkout
 
 pytestmark = pytest.mark.slow
 SEED = 20
-KILLS = 20
-LOST = (7, 14)  # the kills with which Snakemake's own records are lost as well
 STUDY = "killed"
+AFTER_CHECKPOINT = "train, after a checkpoint"
+# In each of these it is killed once, in the order in which they come.
+PHASES = ("prepare", "train", AFTER_CHECKPOINT, "generate", "claims")
+LOST = ("train", "generate")  # with these kills Snakemake's own records are lost as well
 MAKE = ("make", "replicate", f"STUDY={STUDY}", "CORES=2")
 SNAKEMAKE = (".venv/bin/snakemake", "--cores", "2", "--config", f"study={STUDY}", "--", "main")  # what it starts
+OVERLAY = """
+base: smoke
+seeds: 1
+methods:
+  chord_mu: {start_from: sft_best, stage: {steps: 6}} # three checkpoints
+  original: null
+  sft_light: null
+  rl: null
+  sft_light_rl: null
+  sft_best_rl: null
+  chord_phi: null
+comparisons:
+  main:
+    methods: [sft_best, chord_mu]
+    references: [sft_best]
+    tables: [table1, table1_differences, costs]
+    figures: [fig4]
+  phase_phi: null
+base_model: null
+bases: null
+tuning: null
+"""
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Path:
-    """With a study of `smoke`'s kind, one seed and four methods, and an environment that `make` takes for installed."""
+    """With a study of `smoke`'s kind, one seed and two methods, and an environment that `make` takes for installed."""
     folder = copy_checkout(tmp_path_factory.mktemp("killed") / "checkout")
     shutil.copy2(ROOT / "Makefile", folder)
-    study = yaml.safe_load((folder / "config/studies/smoke.yaml").read_text(encoding="utf-8"))
-    methods = ["original", "sft_best", "sft_best_rl", "chord_mu"]
-    main = study["comparisons"]["main"]
-    main |= {"methods": methods, "references": ["sft_best_rl"], "figures": ["fig4"]}
-    main["tables"] = ["table1", "table1_differences", "costs"]
-    study |= {"seeds": 1, "methods": {name: study["methods"][name] for name in methods}}
-    del study["comparisons"]["phase_phi"]
-    for key in ("tuning", "bases", "base_model"):
-        del study[key]
-    (folder / f"config/studies/{STUDY}.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
+    (folder / f"config/studies/{STUDY}.yaml").write_text(OVERLAY, encoding="utf-8")
     commands = folder / ".venv/bin"
     commands.mkdir(parents=True)
     for name in ("chord", "snakemake"):
@@ -72,30 +86,26 @@ def start(folder: Path, command: tuple[str, ...]) -> subprocess.Popen:
         )
 
 
-def finish(folder: Path, moments: list[str]) -> None:
-    process = start(folder, MAKE)
-    assert process.wait() == 0, "\n".join([*moments, (folder / "said").read_text()])
+def finish(folder: Path, command: tuple[str, ...], kills: list[str]) -> None:
+    process = start(folder, command)
+    assert process.wait() == 0, "\n".join([*kills, (folder / "said").read_text()])
 
 
 def results(folder: Path) -> Path:
     return folder / "results" / STUDY
 
 
-def finished_jobs(folder: Path) -> int:
-    return len(list((results(folder) / "timings").rglob("*.tsv")))
-
-
-def running(group: int) -> list[str]:
-    """The commands of chord that run in a process group."""
-    found = []
-    for process in psutil.process_iter():
-        try:
+def running(folder: Path, snakemake: int) -> set[str]:
+    """The phases in which a call of Snakemake is."""
+    phases = set()
+    for process in psutil.Process(snakemake).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it ended in the meantime
             words = process.cmdline()
-            if os.getpgid(process.pid) == group and words[1:3] == ["-m", "chord"]:
-                found.append(words[3])
-        except (psutil.Error, ProcessLookupError):  # it ended in the meantime
-            continue
-    return found
+            if words[1:3] == ["-m", "chord"]:
+                phases.add(words[3])
+    if "train" in phases and any(results(folder).glob("runs/chord_mu/*/checkpoints/checkpoint-*/complete")):
+        phases.add(AFTER_CHECKPOINT)
+    return phases
 
 
 def without_clock(path: Path) -> str:
@@ -129,38 +139,31 @@ def content(folder: Path) -> dict[str, str | bytes]:
     return found
 
 
-def test_a_study_killed_at_twenty_random_moments_loses_nothing(checkout, tmp_path):
+def test_a_study_killed_in_each_of_its_phases_loses_nothing(checkout, tmp_path):
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     for folder in (undisturbed, killed):
         shutil.copytree(checkout, folder, symlinks=True)
-    began = time.monotonic()
-    finish(undisturbed, [])
-    total = finished_jobs(undisturbed)
-    a_job = 2 * (time.monotonic() - began) / total  # seconds, on two cores
+    finish(undisturbed, SNAKEMAKE, [])
 
     rng = random.Random(SEED)
-    moments, hit = [f"{total} jobs of about {a_job:.1f} s"], Counter()
-    for number, behind in enumerate(sorted(rng.randrange(total) for _ in range(KILLS))):
-        delay = rng.uniform(0, a_job)
+    kills, hit = [], set()
+    for phase in PHASES:
         process = start(killed, SNAKEMAKE)
-        while process.poll() is None and finished_jobs(killed) < behind:
-            time.sleep(0.01)
-        time.sleep(delay)
-        commands = running(process.pid)
-        moments.append(
-            f"kill {number}: behind {behind} jobs + {delay:.2f} s, in {' and '.join(commands) or 'Snakemake'}"
-        )
-        assert process.poll() in (None, 0), "\n".join([*moments, (killed / "said").read_text()])
+        while process.poll() is None and phase not in running(killed, process.pid):
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0, 0.5))  # seconds; starting Python and its imports take up to 4
+        hit |= (phases := running(killed, process.pid) if process.poll() is None else set())
+        kills.append(f"waited for {phase}, killed in {' and '.join(phases) or 'Snakemake'}")
+        assert process.poll() in (None, 0), "\n".join([*kills, (killed / "said").read_text()])
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            hit.update(set(commands))
-        if number in LOST:
+        if phase in LOST:
             shutil.rmtree(killed / ".snakemake")
-    finish(killed, moments)
+    finish(killed, MAKE, kills)
 
-    print("\n".join(moments))  # shown when what follows fails
-    assert hit["train"] >= 2
+    print("\n".join(kills))  # shown when what follows fails
+    assert {"train", AFTER_CHECKPOINT} <= hit
     assert len(hit) >= 4
     expected, found = content(undisturbed), content(killed)
     assert expected.keys() == found.keys()
