@@ -41,6 +41,7 @@ from chord.io.source import copy_source, read_copy
 from chord.jobs import JOB_OF_RULE, JOBS
 from chord.study import Study, load_study
 from chord.study.hub import download_spec, read_lock, repositories
+from chord.study.priming import UNPRIMED
 from chord.training.resume.finished import forget_recorded
 
 COPY = read_copy(SOURCE)
@@ -108,9 +109,14 @@ def spec_with_folder(values: dict) -> dict:
 
 
 BASE_MODEL = f"{RESULTS}/hub/models/{folder_name(STUDY.model)}" if STUDY.model_is_fetched else from_root(STUDY.model)
+PRIMED = f"{RESULTS}/primed"
+START_MODEL = PRIMED if STUDY.priming else BASE_MODEL
 REPORTED = from_root("config/paper/reported.yaml")
 TUNING = [from_root(STUDY.settings.tuning.table)] if STUDY.settings.tuning and STUDY.settings.tuning.table else []
-GATES = [path for path in [from_root(f"{STUDY.model}/manifest.json")] if Path(path).exists()]
+if STUDY.priming:
+    GATES = [f"{PRIMED}/manifest.json"]
+else:
+    GATES = [path for path in [from_root(f"{STUDY.model}/manifest.json")] if Path(path).exists()]
 # This is a parameter and not an input: an edit while the job runs must not be recorded as the code of the result.
 ANALYSIS = source_sha256("analysis")
 
@@ -167,11 +173,14 @@ def run_folder(method: str, seed: int) -> str:
 
 
 def result_of(method: str | None, seed: int) -> str:
-    """The model folder of a method's run or of another base model; otherwise the study's own model."""
+    """The model folder of a method's run, or the start model of this name; None: that of most methods."""
+    if method is None:
+        return START_MODEL
+    if method == UNPRIMED:
+        return BASE_MODEL
     if method in STUDY.bases:
         return f"{RESULTS}/bases/{method}"
-    trained = method is not None and STUDY.trains(method)
-    return f"{run_folder(method, seed)}/model" if trained else BASE_MODEL
+    return f"{run_folder(method, seed)}/model" if STUDY.trains(method) else result_of(STUDY.start_of(method), seed)
 
 
 def scores_of(methods: Iterable[str], benchmarks: Iterable[str]) -> list[str]:

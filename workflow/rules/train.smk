@@ -112,6 +112,76 @@ if STUDY.search:
             " --out {output.table:q} > {log:q} 2>&1"
 
 
+# Priming: a run like others, on rows of its own and a seed that no table shows. Methods start from it if it meets its gates.
+if STUDY.priming:
+    PRIMING = experts_with_folder(STUDY.priming_experts_spec())
+    PRIMING_RUN = f"{RESULTS}/priming"
+
+    use rule experts as priming_experts with:
+        input:
+            prompts=f"{RESULTS}/data/priming.jsonl",
+            policy=rules.experts.input.policy,
+            source=[as_input(folder) for folder in folders(PRIMING["source"])],
+        output:
+            experts=f"{RESULTS}/data/priming_experts.jsonl",
+            manifest=f"{RESULTS}/data/priming_experts.manifest.json",
+        log:
+            f"{RESULTS}/logs/priming_experts.log",
+        benchmark:
+            f"{RESULTS}/timings/priming_experts.tsv"
+        params:
+            spec=spec(PRIMING),
+            content=lambda wildcards: join_contents(
+                content_of_experts(PRIMING["source"], STUDY.priming.experts), content_of(BASE_MODEL, "tokenizer")
+            ),
+        message:
+            "Collect the answers for priming"
+
+    use rule train as prime with:
+        input:
+            experts=f"{RESULTS}/data/priming_experts.jsonl",
+            start=as_input(BASE_MODEL),
+            validation=rules.train.input.validation,
+        output:
+            model=directory(f"{PRIMING_RUN}/model"),
+            curves=f"{PRIMING_RUN}/curves.csv",
+            manifest=f"{PRIMING_RUN}/manifest.json",
+        log:
+            f"{RESULTS}/logs/priming.log",
+        benchmark:
+            f"{RESULTS}/timings/priming.tsv"
+        params:
+            spec=spec(STUDY.prime_spec()),
+            content=lambda wildcards: content_of(BASE_MODEL, "model"),
+            folder=lambda wildcards, output: Path(output.manifest).parent,
+            rows=lambda wildcards, input: options({"experts": input.experts}),
+        message:
+            "Prime the start model"
+
+    rule primed:
+        input:
+            model=rules.prime.output.model,
+            validation=rules.train.input.validation,
+        output:
+            model=directory(PRIMED),
+        log:
+            f"{RESULTS}/logs/primed.log",
+        benchmark:
+            f"{RESULTS}/timings/primed.tsv"
+        conda:
+            conda_environment("primed")
+        threads: STUDY.resources("primed").threads
+        resources:
+            **requested_resources("primed"),
+        params:
+            spec=spec(STUDY.primed_spec()),
+        message:
+            "Check the gates of the primed model"
+        shell:
+            "python -m chord primed --spec {params.spec:q} --model {input.model:q} --validation {input.validation:q}"
+            " --out {output.model:q} > {log:q} 2>&1"
+
+
 # A new base model also has to learn as the study needs it: SFT and pure RL start from it, on a seed that no table shows.
 if STUDY.pretrain:
     PROBE = f"{RESULTS}/gates/{{method}}"

@@ -291,6 +291,15 @@ class PrepareSpec(Settings):
     sft: PositiveInt = Field(description="prompts for which expert trajectories are made")
     rl: PositiveInt = Field(description="prompts of RL")
     validation: PositiveInt = Field(description="prompts on which checkpoints and learning rates are chosen")
+    priming: PositiveInt | None = Field(
+        default=None, description="prompts on which the start model is primed, of a source that is split by function"
+    )
+
+    @model_validator(mode="after")
+    def _priming_is_split_by_function(self) -> "PrepareSpec":
+        if self.priming is not None and not isinstance(self.source, BfclPromptsSource):
+            raise ValueError("priming: expected none, as only the prompts of a source of kind bfcl are split for it")
+        return self
 
 
 class BenchmarkSpec(Settings):

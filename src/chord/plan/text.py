@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 
+from chord.data.rows_spec import PrepareSpec
 from chord.plan.disk_space import disk
 from chord.plan.job_counts import estimated_minutes, jobs
 from chord.plan.memory import Need, needs
@@ -23,7 +24,7 @@ def plan_text(study: Study, cores: int | None = None) -> str:
         [
             ["model", f"{study.model}{shape}"],
             ["seeds", f"{len(study.seed_indices)} (study seed {settings.seed})"],
-            ["prompts", f"SFT {study.data.sft:,}   RL {study.data.rl:,}   validation {study.data.validation:,}"],
+            ["prompts", _prompts_text(study.data)],
             *([] if settings.training.scale == Scale() else [["training", _scale_text(settings.training.scale)]]),
         ]
     )
@@ -66,6 +67,11 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     )
     lines += ["", f"* An estimate. {origin}."]
     return "\n".join(lines)
+
+
+def _prompts_text(data: PrepareSpec) -> str:
+    priming = f"   priming {data.priming:,}" if data.priming else ""
+    return f"SFT {data.sft:,}   RL {data.rl:,}   validation {data.validation:,}{priming}"
 
 
 def _scale_text(scale: Scale) -> str:

@@ -1,4 +1,4 @@
-"""Expands the abbreviations in a study's file: further base models, and the methods of a comparison over two axes.
+"""Expands the abbreviations in a study's file: further base models, priming, the methods of a comparison over two axes.
 
 A further base model is the study's own, trained further with the settings of its entry in `bases`. All of that training
 is annealed (the rate falls to zero, with the mixture of the last part), and its gates are measured but not enforced.
@@ -13,10 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 from chord.analysis.specs import Grid, GridAxis, GridReference
+from chord.experts.experts_spec import ExpertsSpec
 from chord.study.config_problems import Keys, Layer, Problems, complete, line, unknown, validate
+from chord.study.priming import UNPRIMED, Priming
 from chord.study.study import Method
 from chord.study.study_file import BASE, START, Axis, Comparison, StudyFile, Value, value_text
 from chord.study.yaml_files import merge, nested
+from chord.training.train_spec import SftStage
 from chord.world.pretrain_spec import PretrainSpec
 
 CONTINUED = {"anneal_share": 1.0, "gates": {"enforce": False}}
@@ -30,12 +33,22 @@ def further_bases(settings: StudyFile, layer_of: LayerOf) -> dict[str, PretrainS
     below = [layer_of(settings.base_model, ("base_model",)), Layer("", CONTINUED)]
     bases = {}
     for name, section in settings.bases.items():
-        if name == BASE or name in settings.methods:
-            message = f"expected a name that is neither {BASE} nor a method of this study"
+        if name in (BASE, UNPRIMED, *settings.methods):
+            message = f"expected a name that is neither {BASE} nor {UNPRIMED} nor a method of this study"
             raise Problems([line(layer_of(None, ()), ("bases", name), message)])
         layers = [*below, layer_of(section, ("bases", name))]
         bases[name] = complete(PretrainSpec, layers, {"seed": settings.seed})
     return bases
+
+
+def complete_priming(settings: StudyFile, layer_of: LayerOf) -> Priming | None:
+    """The section `priming`, its SFT over the settings of training.sft; raises Problems."""
+    section = settings.priming
+    if section is None:
+        return None
+    experts = complete(ExpertsSpec, [layer_of(section.experts, ("priming", "experts"))], {"seed": settings.seed})
+    layers = [layer_of(settings.training.sft, ("training", "sft")), layer_of(section.stage, ("priming", "stage"))]
+    return Priming(experts, complete(SftStage, layers, {}), section.gates)
 
 
 def expand(

@@ -11,6 +11,7 @@ from chord.experts.experts_spec import ExpertsSpec, ModelSource
 from chord.rollouts import Decoding
 from chord.study.config_problems import Keys
 from chord.study.hardware import find_positions, model_folders
+from chord.study.priming import Priming
 from chord.study.study import Method, Study
 from chord.study.study_file import StudyFile
 from chord.training.train_spec import HybridStage, SftStage, Stage
@@ -26,6 +27,17 @@ def of_rows(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpe
 def of_expert_sets(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
     """A method that states an expert set of 40,000 rows must not train on the 5,000 that there are."""
     yield from _once(settings, methods, lambda stage: _expert_set(stage, data))
+
+
+def of_priming(priming: Priming | None, data: PrepareSpec) -> Iterator[Problem]:
+    """Priming needs prompts, enough for a step, and prompts need priming."""
+    if priming is None and data.priming is not None:
+        yield ("data", "priming"), "expected none without a section priming"
+    elif priming is not None and data.priming is None:
+        yield ("data", "priming"), "missing; expected the number of prompts for the section priming"
+    elif priming is not None and priming.stage.expert_rows_per_step > data.priming:
+        message = f"expected at most the {data.priming} prompts of data.priming"
+        yield ("priming", "stage", "expert_rows_per_step"), f"{message}, got {priming.stage.expert_rows_per_step}"
 
 
 def of_warmup(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:

@@ -24,11 +24,13 @@ from chord.data.download_spec import is_wheel
 from chord.data.rows_spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.evaluation.generate_spec import GenerateSpec
+from chord.evaluation.primed_spec import PrimedSpec
 from chord.experts.experts_spec import ExpertsSpec
 from chord.jobs import JOBS, SPECS
 from chord.rollouts import Decoding
 from chord.study.config_problems import unknown
 from chord.study.hardware import Gpu, ModelShape
+from chord.study.priming import Priming
 from chord.study.study_file import BASE, Comparison, Resources, Search, StudyFile
 from chord.study.yaml_files import merge, nested
 from chord.training.train_spec import Stage, TrainSpec
@@ -42,7 +44,7 @@ class Method:
     name: str
     title: str
     paper: str
-    start_from: str  # BASE, another base model, or the method whose result of the same seed is the start
+    start_from: str  # BASE, UNPRIMED, another base model, or the method whose result of the same seed is the start
     stage: Stage | None  # None: the result is the start model itself
 
 
@@ -82,6 +84,7 @@ class Study:
     benchmarks: dict[str, Benchmark]
     data: PrepareSpec
     experts: ExpertsSpec
+    priming: Priming | None
     pretrain: PretrainSpec | None
     bases: dict[str, PretrainSpec]  # further base models by name, trained from the study's own
     shape: ModelShape | None  # shape of the start model; None: unknown
@@ -135,7 +138,7 @@ class Study:
         return self.settings.resources.get(JOBS[job].resources or job, self.settings.resources["default"])
 
     def start_of(self, method: str) -> str | None:
-        """The method from whose result of the same seed this one starts, or one of `bases`; None: the study's model."""
+        """The method from whose result of the same seed this one starts, UNPRIMED, or one of `bases`; None: BASE."""
         start = self.methods[method].start_from
         return None if start == BASE else start
 
@@ -156,6 +159,21 @@ class Study:
 
     def experts_spec(self) -> dict:
         return self.experts.specification()
+
+    def priming_experts_spec(self) -> dict:
+        return self._priming().experts.specification()
+
+    def prime_spec(self) -> dict:
+        return self._train_spec(self._priming().stage, self.hidden_seed)
+
+    def primed_spec(self) -> dict:
+        return PrimedSpec(
+            study_seed=self.settings.seed,
+            gates=self._priming().gates,
+            decoding=self.settings.validation.decoding,
+            batch_rows=self.settings.validation.batch_rows,
+            backend=self.settings.generation,
+        ).specification()
 
     def generate_spec(self, method: str, seed_index: int, benchmark: str) -> dict:
         row = self.benchmarks[benchmark]
@@ -334,6 +352,11 @@ class Study:
 
     def _shown(self, names: Sequence[str]) -> tuple[ShownMethod, ...]:
         return tuple(ShownMethod(name=name, title=self.methods[name].title) for name in names)
+
+    def _priming(self) -> Priming:
+        if self.priming is None:
+            raise UserError(f"study {self.name}: priming: missing; expected how {self.model} is primed")
+        return self.priming
 
     def _base_model(self) -> PretrainSpec:
         if self.pretrain is None:
