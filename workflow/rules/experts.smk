@@ -1,7 +1,7 @@
 # Expert trajectories, and the base model of the synthetic world.
 
 EXPERTS = STUDY.experts_spec()
-# The trajectories come from this model or dataset; the solver needs none.
+# The trajectories come from this model or dataset; the solver and the official answers need none.
 if EXPERTS["source"]["kind"] == "dataset":
     EXPERTS["source"] = with_folder(EXPERTS["source"])
 elif "folder" in EXPERTS["source"]:
