@@ -171,7 +171,7 @@ class BfclFiles(Place):
 class BfclSource(BfclFiles):
     """Questions of BFCL v3 as a test."""
 
-    task: Literal["bfcl", "bfcl_tool_call", "bfcl_terse"] = Field(
+    task: Literal["bfcl", "bfcl_tool_call", "bfcl_call"] = Field(
         default="bfcl", description="prompt and format. bfcl: those of the paper's evaluation; the others: of training"
     )
     choose: Literal["rows", "functions"] = Field(
@@ -219,9 +219,10 @@ class Draws(Settings):
 class BfclPromptsSource(BfclFiles, Draws):
     """Questions of BFCL v3 as training prompts, split by function (`chord.data.function_splits`)."""
 
-    task: Literal["bfcl_tool_call", "bfcl_terse"] = Field(
+    task: Literal["bfcl_tool_call", "bfcl_call"] = Field(
         default="bfcl_tool_call",
-        description="bfcl_tool_call: the paper's format and reward of tool use; bfcl_terse: a JSON list of calls",
+        description="bfcl_tool_call: the paper's format and reward of tool use; bfcl_call: a short prompt, and calls "
+        "with or without thinking",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.tables.reported import read_reported
 from chord.study.config_problems import Keys, Layer, Problems, unknown, validate, without_effect
-from chord.study.study import Benchmark, Method
+from chord.study.study import Benchmark, Method, Study
 from chord.study.study_file import BASE, StudyFile
 from chord.study.yaml_files import merge, nested
 
@@ -34,6 +34,19 @@ def of_comparisons(settings: StudyFile) -> Iterator[tuple[Keys, str]]:
                 if method not in comparison.methods:
                     message = f"{figure} shows {method}, which is not among the methods of this comparison"
                     yield (*place, "figures"), message
+
+
+def of_experts(study: Study) -> Iterator[tuple[Keys, str]]:
+    """Two sources of trajectories only answer prompts of one source. A study without expert rows uses neither."""
+    reads = any({"experts", "traces"} & set(method.stage.inputs) for method in study.methods.values() if method.stage)
+    sections = {("experts",): study.experts} if reads else {}
+    sections |= {("priming", "experts"): study.priming.experts} if study.priming else {}
+    prompts = study.data.source.kind
+    for place, experts in sections.items():
+        kind = experts.source.kind
+        wanted = {"solver": "world", "official": "bfcl"}.get(kind, prompts)
+        if prompts != wanted:
+            yield (*place, "source", "kind"), f"{kind}: expected data.source.kind {wanted}, got {prompts}"
 
 
 def of_parts(settings: StudyFile, benchmarks: Mapping[str, Benchmark | None]) -> Iterator[tuple[Keys, str]]:

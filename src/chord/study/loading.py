@@ -133,6 +133,7 @@ class _StudyLoader:
     def check_thoroughly(self, study: Study) -> None:
         """Check the folders of models and datasets, and settings that only some targets use."""
         self.say_all(places.problems(study))
+        self.say_all(consistency.of_experts(study))
         self.say_all(limits.of_positions(study))
         self.say_all(limits.of_expert_positions(study))
         self.say_all(limits.of_expert_sets(study.settings, study.methods, study.data))
