@@ -12,7 +12,7 @@ from chord.evaluation import primed
 from chord.evaluation.gates import missed
 from chord.evaluation.primed_spec import StartGates
 from chord.io.files import read_json, read_jsonl, write_jsonl
-from chord.io.provenance import file_sha256
+from chord.io.provenance import folder_sha256, input_sha256
 from chord.io.seeds import derive_seed
 from chord.rollouts import Decoding, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine
@@ -67,7 +67,7 @@ def test_the_sft_of_priming_is_that_of_the_study_with_changes(root):
     assert study.spec("primed", []) == {
         "study_seed": 5,
         "gates": {"samples": 4},
-        "decoding": {"temperature": 1.0, "max_response_tokens": 10},
+        "decoding": study.spec("train", ["rl", "0"])["validation"]["decoding"],
         "batch_rows": 8,
         "backend": study.spec("generate", ["rl", "0", "world"])["backend"],
     }
@@ -97,7 +97,7 @@ def test_a_method_may_start_before_the_priming(root):
         (
             ("data", "source"),
             {"kind": "world"},
-            "data: priming: expected none, as only the prompts of a source of kind",
+            "data.priming: expected none, as only the prompts of a source of kind",
         ),
     ],
 )
@@ -122,8 +122,8 @@ def test_figures_are_those_of_independent_samples(validation, tmp_path):
     out = tmp_path / "primed"
     primed.run(SPEC | {"gates": ANY | {"samples": 3}}, BASE, validation, out)
     record = read_json(out / "manifest.json")
-    assert file_sha256(out / "model.safetensors") == record["files"]["model.safetensors"]
-    assert record["files"]["model.safetensors"] == file_sha256(BASE / "model.safetensors")
+    assert record["files"] == {f"model/{name}": digest for name, digest in folder_sha256(BASE).items()}
+    assert input_sha256(out / "model") == folder_sha256(BASE)
     assert [path.name for path in tmp_path.iterdir()] == ["primed"]
 
     rows = read_jsonl(validation)

@@ -282,6 +282,20 @@ def test_missed_gates_and_mixed_code_are_failures(results: Path, tmp_path: Path)
     assert "Start model: gate gap: 0.1" in failures
 
 
+def test_gates_of_a_primed_model_have_its_bounds(results: Path, tmp_path: Path) -> None:
+    spec = {"study_seed": 1, "gates": {"accuracy": [0.1, 0.4]}, "batch_rows": 2, "decoding": {"max_response_tokens": 9}}
+    figures = {"accuracy": 0.25, "gap": 0.125, "parts": {"pass": 0.375}}
+    gates = tmp_path / "primed/manifest.json"
+    gates.parent.mkdir()
+    gates.write_text(json.dumps({"spec": spec, "gates": figures, "missed_gates": ["gate gap: 0.125 is too low"]}))
+    write_page(report_spec(), results, tmp_path / "report.html", gates=gates)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    rows = re.findall(r"<code>(accuracy|gap|pass)</code></th><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", text)
+    assert rows == [("accuracy", "0.250", "0.1", "0.4"), ("gap", "0.125", "0.2", "1")]
+    assert "Measured on <code>primed</code>" in text
+    assert "Start model: gate gap: 0.125 is too low" in text
+
+
 def test_what_was_downloaded_comes_with_its_licence(results: Path, tmp_path: Path) -> None:
     study = shutil.copytree(results, tmp_path / "study")
     assert "Downloaded" not in page(study, tmp_path / "before.html")

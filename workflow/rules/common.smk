@@ -110,7 +110,7 @@ def spec_with_folder(values: dict) -> dict:
 
 BASE_MODEL = f"{RESULTS}/hub/models/{folder_name(STUDY.model)}" if STUDY.model_is_fetched else from_root(STUDY.model)
 PRIMED = f"{RESULTS}/primed"
-START_MODEL = PRIMED if STUDY.priming else BASE_MODEL
+START_MODEL = f"{PRIMED}/model" if STUDY.priming else BASE_MODEL
 REPORTED = from_root("config/paper/reported.yaml")
 TUNING = [from_root(STUDY.settings.tuning.table)] if STUDY.settings.tuning and STUDY.settings.tuning.table else []
 if STUDY.priming:

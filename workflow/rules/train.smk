@@ -163,7 +163,8 @@ if STUDY.priming:
             model=rules.prime.output.model,
             validation=rules.train.input.validation,
         output:
-            model=directory(PRIMED),
+            model=directory(f"{PRIMED}/model"),
+            manifest=f"{PRIMED}/manifest.json",
         log:
             f"{RESULTS}/logs/primed.log",
         benchmark:
@@ -175,11 +176,12 @@ if STUDY.priming:
             **requested_resources("primed"),
         params:
             spec=spec(STUDY.primed_spec()),
+            folder=PRIMED,
         message:
             "Check the gates of the primed model"
         shell:
             "python -m chord primed --spec {params.spec:q} --model {input.model:q} --validation {input.validation:q}"
-            " --out {output.model:q} > {log:q} 2>&1"
+            " --out {params.folder:q} > {log:q} 2>&1"
 
 
 # A new base model also has to learn as the study needs it: SFT and pure RL start from it, on a seed that no table shows.

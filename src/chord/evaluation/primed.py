@@ -20,7 +20,7 @@ from chord.tasks import verdicts
 
 
 def run(spec: dict, model: Path, validation: Path, out: Path) -> None:
-    """Measure the gates of a model folder on the validation rows, and copy it to the folder `out` with manifest.json.
+    """Measure the gates of a model folder on the validation rows; copy it to `out`/model, with manifest.json beside it.
 
     UserError if a gate is missed and the specification enforces them; nothing is delivered then.
     """
@@ -35,10 +35,10 @@ def run(spec: dict, model: Path, validation: Path, out: Path) -> None:
         if misses and settings.gates.enforce:
             raise UserError("\n".join(misses))
         check()
-        with atomic_folder(out) as folder:
+        with atomic_folder(out / "model") as folder:
             shutil.copytree(model, folder, dirs_exist_ok=True)
-            more = {"files": record["inputs"]["model"], "gates": figures, "missed_gates": misses}
-            write_json(folder / "manifest.json", record | more)
+        files = {f"model/{name}": digest for name, digest in record["inputs"]["model"].items()}
+        write_json(out / "manifest.json", record | {"files": files, "gates": figures, "missed_gates": misses})
         parts.remove()
 
 

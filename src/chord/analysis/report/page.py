@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
+from pydantic import TypeAdapter
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.cells.cell_files import read
@@ -19,10 +20,12 @@ from chord.analysis.specs import ReportComparison, ReportSpec, ShownMethod
 from chord.analysis.tables.reported import PROVENANCE, read_reported
 from chord.analysis.tables.wording import count
 from chord.analysis.tuning import read_trials
+from chord.evaluation.primed_spec import PrimedSpec
 from chord.io.files import read_json, write_text
-from chord.world.pretrain_spec import Gates, PretrainSpec
+from chord.world.pretrain_spec import PretrainSpec
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
+START_MODEL = TypeAdapter(PretrainSpec | PrimedSpec)  # what a model that was measured by gates was made by
 
 
 def run(
@@ -115,8 +118,8 @@ def _gates(path: Path) -> dict | None:
     record = read_json(path)
     if "gates" not in record:
         return None
-    bounds = PretrainSpec.model_validate(record["spec"]).gates
-    measured = {name: value for name, value in record["gates"].items() if name in Gates.model_fields}
+    bounds = START_MODEL.validate_python(record["spec"]).gates
+    measured = {name: value for name, value in record["gates"].items() if name in type(bounds).model_fields}
     rows = [(name, value, *getattr(bounds, name)) for name, value in sorted(measured.items())]
     missed = [f"Start model: {line}" for line in record["missed_gates"]]
     return {"model": path.parent.name, "rows": rows, "missed": missed}
