@@ -38,9 +38,8 @@ def judge_tool_call(row: dict, text: str, truncated: bool) -> Verdict:
 
 def judge_call(row: dict, text: str, truncated: bool) -> Verdict:
     """1 for right calls in the last closed `<tool_call>`, whatever stands before it; else 0."""
-    start = text.rfind(
-        "<tool_call>", 0, text.rfind("</tool_call>")
-    )  # one that a thought opens and never closes is none
+    # From its own opening tag: a thought may name the tag, and so open a block that it never closes.
+    start = text.rfind("<tool_call>", 0, text.rfind("</tool_call>"))
     return _verdict(row, read_calls(text[max(start, 0) :]), truncated)
 
 
