@@ -14,8 +14,7 @@ from chord.tasks.tool_call import read_calls, render, thinks_once_first
 from chord.tasks.tool_format import split_system
 
 CALL = (
-    "Answer with a JSON list of function calls: "
-    '<tool_call>[{"name": <function name>, "arguments": {<parameter>: <value>, ...}}, ...]</tool_call>\n'
+    'Answer with a JSON list of calls: <tool_call>[{"name": ..., "arguments": {...}}, ...]</tool_call>\n'
     "You may think before it: <think>...</think>\n"
     "The functions, one per line:\n"
 )
