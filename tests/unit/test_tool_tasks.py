@@ -42,8 +42,7 @@ RIGHT = [{"name": "weather.today", "arguments": {"city": "köln"}}]
 def test_short_prompt():
     """One function a line; a system message of the question's own stays in front."""
     asked = (
-        "Answer with a JSON list of function calls: "
-        '<tool_call>[{"name": <function name>, "arguments": {<parameter>: <value>, ...}}, ...]</tool_call>\n'
+        'Answer with a JSON list of calls: <tool_call>[{"name": ..., "arguments": {...}}, ...]</tool_call>\n'
         "You may think before it: <think>...</think>\n"
         "The functions, one per line:\n"
         '{"name": "weather.today", "description": "Weather of a city.", "parameters": {"type": "dict", "properties": '

@@ -14,8 +14,7 @@ from chord.tasks.tool_call import read_calls, render, thinks_once_first
 from chord.tasks.tool_format import split_system
 
 CALL = (
-    "Answer with a JSON list of function calls: "
-    '<tool_call>[{"name": <function name>, "arguments": {<parameter>: <value>, ...}}, ...]</tool_call>\n'
+    'Answer with a JSON list of calls: <tool_call>[{"name": ..., "arguments": {...}}, ...]</tool_call>\n'
     "You may think before it: <think>...</think>\n"
     "The functions, one per line:\n"
 )
@@ -38,9 +37,8 @@ def judge_tool_call(row: dict, text: str, truncated: bool) -> Verdict:
 
 def judge_call(row: dict, text: str, truncated: bool) -> Verdict:
     """1 for right calls in the last closed `<tool_call>`, whatever stands before it; else 0."""
-    start = text.rfind(
-        "<tool_call>", 0, text.rfind("</tool_call>")
-    )  # one that a thought opens and never closes is none
+    # From its own opening tag: a thought may name the tag, and so open a block that it never closes.
+    start = text.rfind("<tool_call>", 0, text.rfind("</tool_call>"))
     return _verdict(row, read_calls(text[max(start, 0) :]), truncated)
 
 
