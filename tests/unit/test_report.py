@@ -283,7 +283,8 @@ def test_missed_gates_and_mixed_code_are_failures(results: Path, tmp_path: Path)
 
 
 def test_gates_of_a_primed_model_have_its_bounds(results: Path, tmp_path: Path) -> None:
-    spec = {"study_seed": 1, "gates": {"accuracy": [0.1, 0.4]}, "batch_rows": 2, "decoding": {"max_response_tokens": 9}}
+    sampled = {"temperature": 1.0, "max_response_tokens": 9}
+    spec = {"study_seed": 1, "gates": {"accuracy": [0.1, 0.4]}, "batch_rows": 2, "decoding": sampled}
     figures = {"accuracy": 0.25, "gap": 0.125, "parts": {"pass": 0.375}}
     gates = tmp_path / "primed/manifest.json"
     gates.parent.mkdir()
