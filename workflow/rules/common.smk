@@ -130,6 +130,16 @@ def run_source_copy() -> None:
         workflow.scheduler._executor.snakefile = str(copy / snakefile.relative_to(ROOT))
 
 
+def lift_rate_limit() -> None:
+    """Start jobs on this machine without a limit on their rate; a cluster keeps Snakemake's.
+
+    Snakemake 9.27 pays for the limit with a timer that every finished job leaves behind, and each timer evaluates all
+    ready jobs once a second: a third of a core after 80 jobs (findings/snakemake-scheduler-wakes-up-*.sh).
+    """
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 def requested_resources(job: str) -> dict[str, int]:
     """The resources of a job besides its threads: memory, time and, if it can use them, GPUs."""
     resources = STUDY.resources(job)
