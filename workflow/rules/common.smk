@@ -197,6 +197,15 @@ def scores_of(methods: Iterable[str], benchmarks: Iterable[str]) -> list[str]:
     return expand(f"{RUN}/{{benchmark}}.scores.parquet", method=methods, seed=SEEDS, benchmark=benchmarks)
 
 
+def responses_of(comparisons: list[str]) -> list[str]:
+    """The files of which a report shows some responses: those of the first comparison, with the first seed."""
+    benchmark = STUDY.sampled_benchmark
+    names = expand(f"{benchmark}.{{kind}}.parquet", kind=["completions", "scores"])
+    methods = STUDY.comparisons[comparisons[0]].methods
+    runs = [run_folder(method, SEEDS[0]) for method in methods]
+    return [f"{RESULTS}/data/benchmarks/{benchmark}.jsonl", *expand("{run}/{name}", run=runs, name=names)]
+
+
 def question_files() -> list[str]:
     """The rows of the study's benchmarks; one that repeats another's questions with a second decoding adds none."""
     own = [name for name, benchmark in STUDY.benchmarks.items() if benchmark.data.name == name]

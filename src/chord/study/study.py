@@ -133,6 +133,11 @@ class Study:
         names = self.comparisons[comparison].benchmarks
         return list(self.benchmarks) if names is None else names
 
+    @property
+    def sampled_benchmark(self) -> str:
+        """The benchmark of which a report shows questions: the first with questions of its own."""
+        return next(name for name, benchmark in self.benchmarks.items() if benchmark.data.name == name)
+
     def resources(self, job: str) -> Resources:
         """The resources of one job, a key of chord.jobs.JOBS."""
         return self.settings.resources.get(JOBS[job].resources or job, self.settings.resources["default"])
@@ -301,6 +306,7 @@ class Study:
             question=self.settings.question,
             notice=None if self.meaningful else notice,
             seeds=tuple(self.seed_indices),
+            sampled=self.sampled_benchmark,
             comparisons=tuple(
                 ReportComparison(
                     name=name,

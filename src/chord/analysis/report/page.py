@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.cells.cell_files import read
 from chord.analysis.report.run_records import RunRecord, codes, environments, fetched, read_runs
+from chord.analysis.report.samples import read_samples
 from chord.analysis.report.summary import summarise
 from chord.analysis.specs import ReportComparison, ReportSpec, ShownMethod
 from chord.analysis.tables.reported import PROVENANCE, read_reported
@@ -77,6 +78,7 @@ def run(
         gates=measured,
         environments=environments([*manifests, *analysis]),
         fetched=fetched(folder),
+        samples=read_samples(folder, settings.sampled, settings.comparisons[0].methods, settings.seeds[0]),
         codes={"training": codes(manifests), "analysis": codes(analysis)},
         paper=paper,
         provenance=PROVENANCE,
