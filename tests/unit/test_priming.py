@@ -78,10 +78,6 @@ def test_a_method_may_start_before_the_priming(root):
     study = load_study("small", root.path)
     assert study.start_of("rl") == "unprimed"
     assert study.start_of("decay") is None
-    root.delete(STUDY_FILE, "priming")
-    root.delete(STUDY_FILE, "data", "priming")
-    with pytest.raises(UserError, match="unprimed"):
-        load_study("small", root.path)
 
 
 @pytest.mark.parametrize(

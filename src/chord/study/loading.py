@@ -229,7 +229,7 @@ class _StudyLoader:
 
     def _starts(self, settings: StudyFile) -> tuple[str, ...]:
         """What a method may start from besides other methods."""
-        return (BASE, *((UNPRIMED,) if settings.priming else ()), *settings.bases)
+        return (BASE, UNPRIMED, *settings.bases)
 
     def _method_file(self, name: str) -> str:
         return self._shown(self.root / "config" / "methods" / f"{name}.yaml")

@@ -50,8 +50,8 @@ class MethodFile(Settings):
     paper: Text = Field(description="the cell or figure of the paper that it answers, with the paper's settings")
     start_from: str = Field(
         default=BASE,
-        description="base (the study's model, primed where the study primes it), unprimed (the model before that), one "
-        "of the study's bases, or the method whose result is the start",
+        description="base (the study's model, primed where the study primes it), unprimed (the model itself), one of "
+        "the study's bases, or the method whose result is the start",
     )
     stage: Annotated[Section, Partial(SftStage, HybridStage)] | None = Field(
         default=None, description="the kind of the stage, and where it differs from the study's training"
