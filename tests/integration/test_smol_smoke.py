@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from chord.cli import main
-from chord.data.wheel import downloaded
-from chord.errors import UserError
 from chord.io.files import read_json, read_jsonl
 from chord.io.provenance import folder_sha256
+from tests.helpers.smollm2 import skip_without_index
 from tests.helpers.workflow import copy_checkout, snakemake
 
 pytestmark = pytest.mark.slow
@@ -18,11 +17,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> Path:
     """Of `smol-smoke`, finished."""
-    try:
-        with downloaded("pypi:bfcl-eval==2025.8.6"):
-            pass
-    except UserError as error:
-        pytest.skip(f"no package index that has the wheels: {error}")
+    skip_without_index()
     root = copy_checkout(tmp_path_factory.mktemp("smol") / "root")
     assert main(["fetch", "smol-smoke", "--root", str(root), "--results", str(root / "results")]) == 0
     snakemake(root, "main", "--config", "study=smol-smoke", "--cores", "2")
