@@ -108,12 +108,12 @@ JOBS = {
         loads_model=True,
         claims_gpus=True,
     ),
-    "primed": Job(
-        help="check the gates of a primed start model, and deliver it",
-        function="chord.evaluation.primed:run",
+    "start_gates": Job(
+        help="check that a primed start model meets the study's gates",
+        function="chord.evaluation.start_gates:run",
         inputs={"model": "folder of the primed model", "validation": "validation rows (validation.jsonl)"},
-        out="folder of model/ and manifest.json",
-        specs={"primed": ()},
+        out="gates (json)",
+        specs={"start_gates": ()},
         resources="generate",
         loads_model=True,
         claims_gpus=True,

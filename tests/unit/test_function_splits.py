@@ -13,33 +13,10 @@ from chord.study import load_study
 from chord.study.hub import repositories
 from chord.tasks import verdict
 from chord.tasks.bfcl_answers import right_calls
+from tests.helpers.bfcl_files import bfcl_folder, function
 from tests.helpers.study_files import STUDY_FILE, Root
 
 CATEGORIES = ["simple", "multiple", "live_simple"]
-
-
-def function(name: str, *parameters: str) -> dict:
-    properties = {parameter: {"type": "integer", "description": "A number."} for parameter in parameters}
-    return {
-        "name": name,
-        "description": "A function.",
-        "parameters": {"type": "dict", "properties": properties, "required": list(parameters)},
-    }
-
-
-def bfcl_folder(folder: Path, rows: list[tuple[str, list[dict]]], category: str = "simple") -> Path:
-    """A folder in BFCL's format. rows: question and functions, the first of which must be called with 1 everywhere."""
-    (folder / "possible_answer").mkdir(parents=True, exist_ok=True)
-    questions, answers = [], []
-    for number, (question, functions) in enumerate(rows):
-        row_id, name = f"{category}_{number}", functions[0]["name"]
-        questions.append({"id": row_id, "question": [[{"role": "user", "content": question}]], "function": functions})
-        answer = {parameter: [1] for parameter in functions[0]["parameters"]["properties"]}
-        answers.append({"id": row_id, "ground_truth": [{name: answer}]})
-    for name, values in (("", questions), ("possible_answer/", answers)):
-        path = folder / f"{name}BFCL_v3_{category}.json"
-        path.write_text("".join(json.dumps(value) + "\n" for value in values))
-    return folder
 
 
 def source(folder: Path, **more) -> dict:

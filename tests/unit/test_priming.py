@@ -8,19 +8,20 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from chord.data import prepare
 from chord.errors import UserError
-from chord.evaluation import primed
-from chord.evaluation.gates import missed
-from chord.evaluation.primed_spec import StartGates
+from chord.evaluation import start_gates
+from chord.evaluation.start_gates_spec import StartGates
+from chord.gates import missed_gates
 from chord.io.files import read_json, read_jsonl, write_jsonl
-from chord.io.provenance import folder_sha256, input_sha256
+from chord.io.provenance import folder_sha256
 from chord.io.seeds import derive_seed
 from chord.rollouts import Decoding, encode_prompts
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.study import load_study
 from chord.tasks import judge_samples
 from chord.world.rows import world_rows
+from tests.helpers.bfcl_files import bfcl_folder, function
 from tests.helpers.study_files import STUDY_FILE, Root
-from tests.unit.test_function_splits import bfcl_folder, function, source
+from tests.unit.test_function_splits import source
 
 ANY = {"accuracy": [0.0, 1.0], "gap": [0.0, 1.0]}
 SPEC = {"study_seed": 7, "decoding": {"temperature": 1.0, "max_response_tokens": 96}, "batch_rows": 6}
@@ -37,7 +38,7 @@ def root(tmp_path) -> Root:
     root.set(STUDY_FILE, "data", "source", value=source(Path("inputs")))
     root.set(STUDY_FILE, "data", "priming", value=8)
     section = {"experts": {"source": {"kind": "official", "style": "terse"}, "max_response_tokens": 40}}
-    section |= {"stage": {"epochs": 2, "keep": "last", "optimizer": {"warmup_steps": 3}}, "gates": {"samples": 4}}
+    section |= {"stage": {"epochs": 2, "keep": "last", "optimizer": {"warmup_steps": 2}}, "gates": {"samples": 4}}
     root.set(STUDY_FILE, "priming", value=section)
     root.set(STUDY_FILE, "experts", "source", value={"kind": "official"})
     return root
@@ -59,18 +60,25 @@ def test_priming_has_prompts_of_its_own_and_takes_none_of_validation(tmp_path):
 def test_the_sft_of_priming_is_that_of_the_study_with_changes(root):
     study = load_study("small", root.path)
     spec = study.spec("prime", [])
-    assert spec["seed_index"] == 100  # that of the search
-    assert spec["stage"]["optimizer"] == {"lr": 0.001, "warmup_steps": 3}
+    assert spec["seed_index"] == 0
+    assert spec["stage"]["optimizer"] == {"lr": 0.001, "warmup_steps": 2}
     assert spec["stage"]["expert_rows_per_step"] == 8
     assert study.spec("priming_experts", [])["max_response_tokens"] == 40
     assert study.spec("experts", [])["max_response_tokens"] == 50
-    assert study.spec("primed", []) == {
+    assert study.spec("start_gates", []) == {
         "study_seed": 5,
         "gates": {"samples": 4},
         "decoding": study.spec("train", ["rl", "0"])["validation"]["decoding"],
         "batch_rows": 8,
         "backend": study.spec("generate", ["rl", "0", "world"])["backend"],
     }
+
+
+def test_neither_the_seeds_nor_the_search_prime_another_model(root):
+    spec = load_study("small", root.path).spec("prime", [])
+    assert load_study("small", root.path, seeds=5).spec("prime", []) == spec
+    root.delete(STUDY_FILE, "tuning")
+    assert load_study("small", root.path).spec("prime", []) == spec
 
 
 def test_a_method_may_start_before_the_priming(root):
@@ -84,8 +92,20 @@ def test_a_method_may_start_before_the_priming(root):
     ("place", "value", "message"),
     [
         (("data", "priming"), None, "data.priming: missing; expected the number of prompts for the section priming"),
-        (("data", "priming"), 7, "priming.stage.expert_rows_per_step: expected at most the 7 prompts of data.priming"),
+        (("data", "priming"), 7, "priming.stage.expert_rows_per_step: expected at most the 7 rows of data.priming"),
         (("priming",), None, "data.priming: expected none without a section priming"),
+        (
+            ("priming", "stage", "expert_set"),
+            9,
+            "priming.stage.expert_set: expected at most the 8 prompts of data.priming",
+        ),
+        (
+            ("priming", "stage", "optimizer"),
+            {"warmup_steps": 3},
+            "priming.stage.optimizer.warmup_steps: expected at most the 2",
+        ),
+        (("priming", "gates", "gap"), [0.9, 0.1], "priming.gates.gap: expected the lower bound first"),
+        (("methods", "unprimed"), {}, "methods.unprimed: expected another name"),
         (("priming", "stage", "steps"), 3, "priming.stage.steps: unknown key"),
         (("priming", "stage", "epochs"), "two", "priming.stage.epochs: "),
         (("priming", "experts", "seed"), 3, "priming.experts.seed: unknown key here; the value comes from the study"),
@@ -115,19 +135,18 @@ def validation(tmp_path_factory) -> Path:
 
 
 def test_figures_are_those_of_independent_samples(validation, tmp_path):
-    out = tmp_path / "primed"
-    primed.run(SPEC | {"gates": ANY | {"samples": 3}}, BASE, validation, out)
-    record = read_json(out / "manifest.json")
-    assert record["files"] == {f"model/{name}": digest for name, digest in folder_sha256(BASE).items()}
-    assert input_sha256(out / "model") == folder_sha256(BASE)
-    assert [path.name for path in tmp_path.iterdir()] == ["primed"]
+    out = tmp_path / "gates.json"
+    start_gates.run(SPEC | {"gates": ANY | {"samples": 3}}, BASE, validation, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["gates.json"]
+    record = read_json(out)
+    assert record["inputs"]["model"] == folder_sha256(BASE)
 
     rows = read_jsonl(validation)
     tokenizer = AutoTokenizer.from_pretrained(BASE)
     engine = HuggingFaceEngine(AutoModelForCausalLM.from_pretrained(BASE), 0, [tokenizer.eos_token_id], 1)
     correct = []
     for row in rows:
-        seeds = [derive_seed(7, "primed", row["id"], sample) for sample in range(3)]
+        seeds = [derive_seed(7, "start_gates", row["id"], sample) for sample in range(3)]
         samples = engine.generate(encode_prompts(tokenizer, [row]) * 3, seeds, Decoding(**SPEC["decoding"]))
         correct.append([verdict.correct for _, verdict in judge_samples(tokenizer, [row] * 3, samples)])
     accuracy, solved = fmean(map(fmean, correct)), fmean(map(any, correct))
@@ -137,19 +156,25 @@ def test_figures_are_those_of_independent_samples(validation, tmp_path):
     assert record["gates"]["parts"]["questions"] == 6
 
 
-def test_a_missed_gate_delivers_nothing(validation, tmp_path):
+def test_a_missed_gate_ends_the_command_and_other_bounds_need_no_new_samples(validation, tmp_path):
+    out = tmp_path / "gates.json"
     impossible = ANY | {"samples": 2, "accuracy": [0.99, 1.0]}
     with pytest.raises(UserError, match=r"^gate accuracy: 0\.\d+ is outside \[0.99, 1.0\]$"):
-        primed.run(SPEC | {"gates": impossible}, BASE, validation, tmp_path / "primed")
-    assert not (tmp_path / "primed").exists()
-    primed.run(SPEC | {"gates": impossible | {"enforce": False}}, BASE, validation, tmp_path / "primed")
-    assert len(read_json(tmp_path / "primed/manifest.json")["missed_gates"]) == 1
+        start_gates.run(SPEC | {"gates": impossible}, BASE, validation, out)
+    assert not out.exists()
+    batches = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("batch-*")}
+    assert batches
+    with pytest.raises(UserError):
+        start_gates.run(SPEC | {"gates": impossible | {"gap": [0.98, 1.0]}}, BASE, validation, out)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("batch-*")} == batches
+    start_gates.run(SPEC | {"gates": impossible | {"enforce": False}}, BASE, validation, out)
+    assert len(read_json(out)["missed_gates"]) == 1
 
 
 def test_bounds_include_their_ends():
     gates = StartGates(accuracy=(0.25, 0.5), gap=(0.2, 1.0))
-    assert not missed({"accuracy": 0.25, "gap": 1.0}, gates)
-    assert missed({"accuracy": 0.51, "gap": 0.19}, gates) == [
+    assert not missed_gates({"accuracy": 0.25, "gap": 1.0}, gates)
+    assert missed_gates({"accuracy": 0.51, "gap": 0.19}, gates) == [
         "gate accuracy: 0.510 is outside [0.25, 0.5]",
         "gate gap: 0.190 is outside [0.2, 1.0]",
     ]

@@ -291,14 +291,14 @@ def test_gates_of_a_primed_model_have_its_bounds(results: Path, tmp_path: Path) 
     sampled = {"temperature": 1.0, "max_response_tokens": 9}
     spec = {"study_seed": 1, "gates": {"accuracy": [0.1, 0.4]}, "batch_rows": 2, "decoding": sampled}
     figures = {"accuracy": 0.25, "gap": 0.125, "parts": {"pass": 0.375}}
-    gates = tmp_path / "primed/manifest.json"
+    gates = tmp_path / "priming/gates.json"
     gates.parent.mkdir()
     gates.write_text(json.dumps({"spec": spec, "gates": figures, "missed_gates": ["gate gap: 0.125 is too low"]}))
     write_page(report_spec(), results, tmp_path / "report.html", gates=gates)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     rows = re.findall(r"<code>(accuracy|gap|pass)</code></th><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", text)
     assert rows == [("accuracy", "0.250", "0.1", "0.4"), ("gap", "0.125", "0.2", "1")]
-    assert "Measured on <code>primed</code>" in text
+    assert "Measured on <code>priming</code>" in text
     assert "Start model: gate gap: 0.125 is too low" in text
 
 

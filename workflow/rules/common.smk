@@ -109,12 +109,13 @@ def spec_with_folder(values: dict) -> dict:
 
 
 BASE_MODEL = f"{RESULTS}/hub/models/{folder_name(STUDY.model)}" if STUDY.model_is_fetched else from_root(STUDY.model)
-PRIMED = f"{RESULTS}/primed"
-START_MODEL = f"{PRIMED}/model" if STUDY.priming else BASE_MODEL
+PRIMING_RUN = f"{RESULTS}/priming"
+PRIMING_MANIFEST = [f"{PRIMING_RUN}/manifest.json"] if STUDY.priming else []
+START_MODEL = f"{PRIMING_RUN}/model" if STUDY.priming else BASE_MODEL
 REPORTED = from_root("config/paper/reported.yaml")
 TUNING = [from_root(STUDY.settings.tuning.table)] if STUDY.settings.tuning and STUDY.settings.tuning.table else []
 if STUDY.priming:
-    GATES = [f"{PRIMED}/manifest.json"]
+    GATES = [f"{PRIMING_RUN}/gates.json"]
 else:
     GATES = [path for path in [from_root(f"{STUDY.model}/manifest.json")] if Path(path).exists()]
 # This is a parameter and not an input: an edit while the job runs must not be recorded as the code of the result.
@@ -197,9 +198,14 @@ def scores_of(methods: Iterable[str], benchmarks: Iterable[str]) -> list[str]:
     return expand(f"{RUN}/{{benchmark}}.scores.parquet", method=methods, seed=SEEDS, benchmark=benchmarks)
 
 
+def gates_of(start: str) -> list:
+    """The gates of the primed model, which must be there before a job starts from it; other gates rerun no such job."""
+    return [ancient(path) for path in GATES] if STUDY.priming and start == START_MODEL else []
+
+
 def responses_of(comparisons: list[str]) -> list[str]:
     """The files of which a report shows some responses: those of the first comparison, with the first seed."""
-    benchmark = STUDY.sampled_benchmark
+    benchmark = STUDY.sampled_benchmark(comparisons[0])
     names = expand(f"{benchmark}.{{kind}}.parquet", kind=["completions", "scores"])
     methods = STUDY.comparisons[comparisons[0]].methods
     runs = [run_folder(method, SEEDS[0]) for method in methods]

@@ -6,6 +6,7 @@ rule train:
     input:
         unpack(training_rows),
         start=lambda wildcards: as_input(start_of(wildcards)),
+        gates=lambda wildcards: gates_of(start_of(wildcards)),
         validation=f"{RESULTS}/data/validation.jsonl",
     output:
         model=directory(f"{RUN}/model"),
@@ -44,6 +45,7 @@ if STUDY.search:
         input:
             unpack(training_rows),
             start=lambda wildcards: as_input(trial_start(wildcards)),
+            gates=lambda wildcards: gates_of(trial_start(wildcards)),
             validation=rules.train.input.validation,
         output:
             model=directory(f"{TRIAL}/model"),
@@ -112,10 +114,9 @@ if STUDY.search:
             " --out {output.table:q} > {log:q} 2>&1"
 
 
-# Priming: a run like others, on rows of its own and a seed that no table shows. Methods start from it if it meets its gates.
+# Priming: a run like others, on rows of its own. Methods start from it if it meets its gates.
 if STUDY.priming:
     PRIMING = experts_with_folder(STUDY.priming_experts_spec())
-    PRIMING_RUN = f"{RESULTS}/priming"
 
     use rule experts as priming_experts with:
         input:
@@ -158,30 +159,28 @@ if STUDY.priming:
         message:
             "Prime the start model"
 
-    rule primed:
+    rule start_gates:
         input:
             model=rules.prime.output.model,
             validation=rules.train.input.validation,
         output:
-            model=directory(f"{PRIMED}/model"),
-            manifest=f"{PRIMED}/manifest.json",
+            gates=GATES[0],
         log:
-            f"{RESULTS}/logs/primed.log",
+            f"{RESULTS}/logs/start_gates.log",
         benchmark:
-            f"{RESULTS}/timings/primed.tsv"
+            f"{RESULTS}/timings/start_gates.tsv"
         conda:
-            conda_environment("primed")
-        threads: STUDY.resources("primed").threads
+            conda_environment("start_gates")
+        threads: STUDY.resources("start_gates").threads
         resources:
-            **requested_resources("primed"),
+            **requested_resources("start_gates"),
         params:
-            spec=spec(STUDY.primed_spec()),
-            folder=PRIMED,
+            spec=spec(STUDY.start_gates_spec()),
         message:
             "Check the gates of the primed model"
         shell:
-            "python -m chord primed --spec {params.spec:q} --model {input.model:q} --validation {input.validation:q}"
-            " --out {params.folder:q} > {log:q} 2>&1"
+            "python -m chord start_gates --spec {params.spec:q} --model {input.model:q} --validation {input.validation:q}"
+            " --out {output.gates:q} > {log:q} 2>&1"
 
 
 # A new base model also has to learn as the study needs it: SFT and pure RL start from it, on a seed that no table shows.

@@ -24,14 +24,14 @@ def quotation(question: str, value: Any, about: str) -> str | None:
 
 def _list_spans(question: str, items: list) -> list[tuple[int, int]]:
     """One span from the first item to the last, if all occur in their order."""
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     for item in items:
-        end = found[-1][1] if found else 0
+        end = spans[-1][1] if spans else 0
         span = next((span for span in _spans(question, item) if span[0] >= end), None)
         if span is None:
             return []
-        found.append(span)
-    return [(found[0][0], found[-1][1])] if found else []
+        spans.append(span)
+    return [(spans[0][0], spans[-1][1])] if spans else []
 
 
 def _spans(question: str, value: Any) -> list[tuple[int, int]]:
@@ -40,8 +40,8 @@ def _spans(question: str, value: Any) -> list[tuple[int, int]]:
         # 5 is in "5m" and "5.", but not in "15", "5.2" or "1,500"; other texts are whole words.
         after = r"(?!\d|[.,]\d)" if form[-1].isdigit() else r"(?!\w)"
         case = re.IGNORECASE if len(form) > 3 else re.NOFLAG  # "IN" is a state, "in" is not
-        found = re.finditer(rf"(?<!\w)(?<!\d[.,]){re.escape(form)}{after}", question, case)
-        if spans := [match.span() for match in found]:
+        matches = re.finditer(rf"(?<!\w)(?<!\d[.,]){re.escape(form)}{after}", question, case)
+        if spans := [match.span() for match in matches]:
             return spans
     return []
 

@@ -32,7 +32,7 @@ def estimated_minutes(
     elif job == "generate":
         row = study.benchmarks[benchmark]
         seconds += answering_seconds(study, questions(row) * row.k, response_tokens(study, method), row.batch_rows)
-    elif job == "primed":
+    elif job == "start_gates":
         completions, batch = study.data.validation * study.priming.gates.samples, study.settings.validation.batch_rows
         seconds += answering_seconds(study, completions, cost.response_tokens, batch)
     elif job == "pretrain" and study.pretrain is not None:
@@ -109,14 +109,16 @@ def _run_jobs(study: Study, evaluations: list[tuple[str, str]]) -> dict[str, lis
     if study.pretrain is not None and not (study.root / study.model).exists():
         pretrained.append(estimated_minutes(study, "pretrain"))  # otherwise it is in the repository or on the hub
     reads_traces = any("traces" in study.methods[method].stage.inputs for method in trained)
-    priming = {job: [estimated_minutes(study, job)] if study.priming else [] for job in ("experts", "train", "primed")}
+    priming = {
+        job: [estimated_minutes(study, job)] if study.priming else [] for job in ("experts", "train", "start_gates")
+    }
     return ({"pretrain": pretrained} if pretrained else {}) | {
         "prepare": [light],
         "benchmark": [light] * len({benchmark for _, benchmark in evaluations}),
         # For SFT and for RL prompts.
         "experts": [estimated_minutes(study, "experts")] * (2 if reads_traces else 1) + priming["experts"],
         "train": [estimated_minutes(study, "train", method) for method in sorted(trained)] * seeds + priming["train"],
-        **({"primed": priming["primed"]} if study.priming else {}),
+        **({"start_gates": priming["start_gates"]} if study.priming else {}),
         "generate": [estimated_minutes(study, "generate", *names) for names in evaluations] * seeds,
         "score": [light] * len(evaluations) * seeds,
     }

@@ -32,6 +32,10 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     header = ["", "stages", "steps", "rollouts", "expert rows", "passes", "weighted", "tokens at most"]
     rows = [_method_row(study, method) for method in planned_methods(study)]
     lines += _table([[*header, "GPU-hours*" if gpu else "minutes*"], *rows], right=range(2, 9))
+    if study.priming:
+        minutes = sum(estimated_minutes(study, job) for job in ("train", "start_gates"))
+        time = f"{_time(study, 'train', minutes)} {'GPU-hours' if gpu else 'minutes'}*"
+        lines += [f"  Priming, once: {study.data.priming:,} expert rows, {time} with its gates"]
     lines += ["", "Benchmarks: one run"]
     header = ["", "questions", "k", "samples", "tokens at most", "temperature", "top-p", "decoding"]
     lines += _table([header, *map(_benchmark_row, study.benchmarks.values())], right=range(1, 7))
@@ -90,8 +94,8 @@ def _scale_text(scale: Scale) -> str:
 
 def _method_row(study: Study, method: str) -> list[str]:
     if not study.trains(method):
-        return [method, "the start model", *[""] * 7]
-    chain = " > ".join(["base", *(step.stage.kind for step in study.chain(method))])
+        return [method, f"{study.first_start(method)}, as it is", *[""] * 7]
+    chain = " > ".join([study.first_start(method), *(step.stage.kind for step in study.chain(method))])
     counts = work(study, method)
     return [
         method,

@@ -7,7 +7,7 @@ study's own estimate (`cost`): one for a policy before it trains on expert rows,
 import math
 from dataclasses import dataclass
 
-from chord.data.rows_spec import Place
+from chord.data.rows_spec import BfclSource, Place
 from chord.study import Benchmark, Study
 from chord.training.train_spec import SftStage, Stage
 
@@ -74,11 +74,13 @@ def stage_work(study: Study, stage: Stage, expert_rows_there: int) -> Work:
 
 def questions(benchmark: Benchmark) -> int:
     """The number of questions; for a dataset the estimate in the benchmark's file, or 0 without one."""
-    source = benchmark.data.source
+    source, of_group = benchmark.data.source, benchmark.data.rows_per_group
+    if isinstance(source, BfclSource) and of_group:
+        return of_group * len(source.categories)
     if isinstance(source, Place):
         return benchmark.questions or 0
     groups = {"world": "k", "skills": "groups", "reasoning_gym": "datasets"}[source.kind]
-    return benchmark.data.rows_per_group * len(getattr(source, groups))
+    return of_group * len(getattr(source, groups))
 
 
 def response_tokens(study: Study, method: str) -> int:

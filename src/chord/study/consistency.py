@@ -7,9 +7,17 @@ from typing import Any
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.tables.reported import read_reported
 from chord.study.config_problems import Keys, Layer, Problems, unknown, validate, without_effect
+from chord.study.priming import UNPRIMED
 from chord.study.study import Benchmark, Method, Study
 from chord.study.study_file import BASE, StudyFile
 from chord.study.yaml_files import merge, nested
+
+
+def of_names(settings: StudyFile) -> Iterator[tuple[Keys, str]]:
+    """No method has the name of a start model."""
+    for name in (BASE, UNPRIMED):
+        if name in settings.methods:
+            yield ("methods", name), f"expected another name: {name} is a start model"
 
 
 def of_comparisons(settings: StudyFile) -> Iterator[tuple[Keys, str]]:
@@ -39,10 +47,10 @@ def of_comparisons(settings: StudyFile) -> Iterator[tuple[Keys, str]]:
 def of_experts(study: Study) -> Iterator[tuple[Keys, str]]:
     """Two sources of trajectories only answer prompts of one source. A study without expert rows uses neither."""
     reads = any({"experts", "traces"} & set(method.stage.inputs) for method in study.methods.values() if method.stage)
-    sections = {("experts",): study.experts} if reads else {}
-    sections |= {("priming", "experts"): study.priming.experts} if study.priming else {}
     prompts = study.data.source.kind
-    for place, experts in sections.items():
+    for place, experts in study.expert_sections.items():
+        if place == ("experts",) and not reads:
+            continue
         kind = experts.source.kind
         wanted = {"solver": "world", "official": "bfcl"}.get(kind, prompts)
         if prompts != wanted:

@@ -1,4 +1,4 @@
-"""Expands the abbreviations in a study's file: further base models, priming, the methods of a comparison over two axes.
+"""Expands what is short in a study's file: further base models, priming, methods over two axes, and their order.
 
 A further base model is the study's own, trained further with the settings of its entry in `bases`. All of that training
 is annealed (the rate falls to zero, with the mixture of the last part), and its gates are measured but not enforced.
@@ -8,7 +8,7 @@ are taken within a column. The methods are ordinary ones, named `<reference>@<co
 `rl@x0.02`, `chord_phi@x0.02-mu0.1`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -110,3 +110,19 @@ def _with_value(
 
 def _axis(axis: Axis) -> GridAxis:
     return GridAxis(title=axis.heading, labels=tuple(axis.label(value) for value in axis.values))
+
+
+def in_order(methods: Sequence[Method]) -> dict[str, Method]:
+    """Order the methods so that each comes after its start, and otherwise as given. There must be no cycle."""
+    by_name = {method.name: method for method in methods}
+    ordered: dict[str, Method] = {}
+
+    def add(method: Method) -> None:
+        if method.name not in ordered:
+            if method.start_from in by_name:
+                add(by_name[method.start_from])
+            ordered[method.name] = method
+
+    for method in methods:
+        add(method)
+    return ordered

@@ -1,7 +1,7 @@
 """The section `priming` of a study: a short SFT of its model, once, that all methods start from.
 
 A model that has never seen the format of an answer makes no right one, so that RL has nothing to reinforce. Priming
-gives the policy the format, and a style of its own. It is no part of any method: it has a seed that no table shows.
+gives the policy the format, and a style of its own. It is no part of any method, and the same for all seeds.
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chord.evaluation.primed_spec import StartGates
+from chord.evaluation.start_gates_spec import StartGates
 from chord.experts.experts_spec import ExpertsSpec
 from chord.settings import Settings
 from chord.study.yaml_values import DERIVED, Partial, Section
 from chord.training.train_spec import SftStage
 
 UNPRIMED = "unprimed"  # start_from of a method that starts from the model itself
+SEED_INDEX = 0  # of the SFT, which reads rows that no method reads
 
 
 class PrimingSection(Settings):

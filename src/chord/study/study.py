@@ -24,13 +24,13 @@ from chord.data.download_spec import is_wheel
 from chord.data.rows_spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.evaluation.generate_spec import GenerateSpec
-from chord.evaluation.primed_spec import PrimedSpec
+from chord.evaluation.start_gates_spec import StartGatesSpec
 from chord.experts.experts_spec import ExpertsSpec
 from chord.jobs import JOBS, SPECS
 from chord.rollouts import Decoding
 from chord.study.config_problems import unknown
 from chord.study.hardware import Gpu, ModelShape
-from chord.study.priming import Priming
+from chord.study.priming import SEED_INDEX, Priming
 from chord.study.study_file import BASE, Comparison, Resources, Search, StudyFile
 from chord.study.yaml_files import merge, nested
 from chord.training.train_spec import Stage, TrainSpec
@@ -125,6 +125,12 @@ class Study:
         return self.settings.tuning.search if self.settings.tuning else {}
 
     @property
+    def expert_sections(self) -> dict[tuple[str, ...], ExpertsSpec]:
+        """Keys in the study's file -> a section that says who answers prompts."""
+        priming = {("priming", "experts"): self.priming.experts} if self.priming else {}
+        return {("experts",): self.experts} | priming
+
+    @property
     def regular(self) -> list[str]:
         """The comparisons of the target `all`, the claims and the report, that is those that are not on demand."""
         return [name for name, comparison in self.comparisons.items() if not comparison.on_demand]
@@ -133,10 +139,10 @@ class Study:
         names = self.comparisons[comparison].benchmarks
         return list(self.benchmarks) if names is None else names
 
-    @property
-    def sampled_benchmark(self) -> str:
-        """The benchmark of which a report shows questions: the first with questions of its own."""
-        return next(name for name, benchmark in self.benchmarks.items() if benchmark.data.name == name)
+    def sampled_benchmark(self, comparison: str) -> str:
+        """The benchmark of which a report shows questions, whose first comparison this is."""
+        names = self.benchmarks_of(comparison)
+        return next((name for name in names if self.benchmarks[name].data.name == name), names[0])
 
     def resources(self, job: str) -> Resources:
         """The resources of one job, a key of chord.jobs.JOBS."""
@@ -156,6 +162,10 @@ class Study:
         start = self.start_of(method)
         return [*(self.chain(start) if start in self.methods else []), self.methods[method]]
 
+    def first_start(self, method: str) -> str:
+        """The start model at the beginning of a method's chain: BASE, UNPRIMED or one of `bases`."""
+        return self.chain(method)[0].start_from
+
     def prepare_spec(self) -> dict:
         return self.data.specification()
 
@@ -169,10 +179,10 @@ class Study:
         return self._priming().experts.specification()
 
     def prime_spec(self) -> dict:
-        return self._train_spec(self._priming().stage, self.hidden_seed)
+        return self._train_spec(self._priming().stage, SEED_INDEX)
 
-    def primed_spec(self) -> dict:
-        return PrimedSpec(
+    def start_gates_spec(self) -> dict:
+        return StartGatesSpec(
             study_seed=self.settings.seed,
             gates=self._priming().gates,
             decoding=self.settings.validation.decoding,
@@ -299,6 +309,7 @@ class Study:
 
     def report_spec(self, comparisons: Sequence[str] | None = None) -> dict:
         """The report of the given comparisons, or of all regular ones."""
+        names = self.regular if comparisons is None else comparisons
         notice = "A miniature that only shows that the chain works: its numbers mean nothing."
         return ReportSpec(
             study=self.name,
@@ -306,7 +317,7 @@ class Study:
             question=self.settings.question,
             notice=None if self.meaningful else notice,
             seeds=tuple(self.seed_indices),
-            sampled=self.sampled_benchmark,
+            sampled=self.sampled_benchmark(names[0]),
             comparisons=tuple(
                 ReportComparison(
                     name=name,
@@ -316,7 +327,7 @@ class Study:
                     tables=tuple(self.comparisons[name].tables),
                     figures=tuple(self.comparisons[name].figures),
                 )
-                for name in (self.regular if comparisons is None else comparisons)
+                for name in names
             ),
         ).specification()
 
@@ -384,19 +395,3 @@ class Study:
             save_every=self.settings.save_every,
             scale=self.settings.training.scale,
         ).specification()
-
-
-def in_order(methods: Sequence[Method]) -> dict[str, Method]:
-    """Order the methods so that each comes after its start, and otherwise as given. There must be no cycle."""
-    by_name = {method.name: method for method in methods}
-    ordered: dict[str, Method] = {}
-
-    def add(method: Method) -> None:
-        if method.name not in ordered:
-            if method.start_from in by_name:
-                add(by_name[method.start_from])
-            ordered[method.name] = method
-
-    for method in methods:
-        add(method)
-    return ordered

@@ -40,7 +40,8 @@ def precision_drift(
     ParityError beyond what rounding explains: this model does not bear bf16 on this machine.
     """
     in_fp32, in_bf16 = (own_engine(model, tokenizer, 1, precision).score(texts) for precision in ("fp32", "bf16"))
-    mean, maximum = check_parity(in_fp32, in_bf16, "bfloat16", "Train this model with scale.precision: fp32.")
+    hint, between = "Train this model with scale.precision: fp32.", "fp32 and bf16 of the start model"
+    mean, maximum = check_parity(in_fp32, in_bf16, "bfloat16", hint, between)
     return {"mean": mean, "maximum": maximum}
 
 

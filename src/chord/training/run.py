@@ -47,7 +47,7 @@ from chord.training.validation import Measure, OverRanks, Validate, accuracy, be
 # What decides a run's numbers; a run resumes only from a checkpoint in which all of it was the same.
 # Keys of its manifest, which has hashes of the tasks and of the plug-ins:
 DECISIVE_KEYS = ("spec", "inputs", "environment", "device", "precision", "ranks", "tasks_sha256", "plugins")
-DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "shared_prompts", "training", "io/seeds.py")
+DECISIVE_CODE = ("objectives", "rollouts", "shared_prompts", "training", "io/seeds.py")
 
 
 @dataclass(frozen=True)

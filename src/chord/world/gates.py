@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from chord.errors import UserError
-from chord.evaluation.gates import missed
+from chord.gates import missed_gates
 from chord.io.files import write_json
 from chord.io.provenance import manifest
 from chord.io.seeds import derive_seed
@@ -115,7 +115,7 @@ def run(spec: dict, sft: Path, rl: Path, out: Path) -> None:
     """
     gates = LearningGates.model_validate(spec)
     figures = measure_learning(_validation(sft), _validation(rl))
-    misses = missed(figures, gates)
+    misses = missed_gates(figures, gates)
     write_json(out, manifest(spec, {"sft": sft, "rl": rl}, gates=figures, missed_gates=misses))
     if misses and gates.enforce:
         raise UserError("\n".join(misses))

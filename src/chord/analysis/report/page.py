@@ -21,12 +21,12 @@ from chord.analysis.specs import ReportComparison, ReportSpec, ShownMethod
 from chord.analysis.tables.reported import PROVENANCE, read_reported
 from chord.analysis.tables.wording import count
 from chord.analysis.tuning import read_trials
-from chord.evaluation.primed_spec import PrimedSpec
+from chord.evaluation.start_gates_spec import StartGatesSpec
 from chord.io.files import read_json, write_text
 from chord.world.pretrain_spec import PretrainSpec
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
-START_MODEL = TypeAdapter(PretrainSpec | PrimedSpec)  # what a model that was measured by gates was made by
+START_MODEL = TypeAdapter(PretrainSpec | StartGatesSpec)  # what a model that was measured by gates was made by
 
 
 def run(
@@ -51,6 +51,7 @@ def run(
     runs = read_runs(folder, [ShownMethod(name=name, title=title) for name, title in titles.items()], settings.seeds)
     measured = _gates(gates) if gates else None
     sections, manifests = [], [record.manifest for record in runs if record.manifest]
+    priming = [read_json(path) for path in folder.glob("priming/manifest.json")]
     missing = _missing_runs(runs) + ([] if verdicts else ["No verdicts on claims."])
     analysis = []
     for comparison in settings.comparisons:
@@ -72,14 +73,14 @@ def run(
         warnings=[
             *(measured["missed"] if measured else []),
             *(verdicts["warnings"] if verdicts else []),
-            *_mixed(manifests),
+            *_mixed([*priming, *manifests]),
             *_hopeless(runs),
         ],
         gates=measured,
-        environments=environments([*manifests, *analysis]),
+        environments=environments([*priming, *manifests, *analysis]),
         fetched=fetched(folder),
         samples=read_samples(folder, settings.sampled, settings.comparisons[0].methods, settings.seeds[0]),
-        codes={"training": codes(manifests), "analysis": codes(analysis)},
+        codes={"training": codes([*priming, *manifests]), "analysis": codes(analysis)},
         paper=paper,
         provenance=PROVENANCE,
     )

@@ -7,7 +7,7 @@ from chord.settings import Settings
 log = logging.getLogger(__name__)
 
 
-def missed(figures: dict, gates: Settings) -> list[str]:
+def missed_gates(figures: dict, gates: Settings) -> list[str]:
     """Log all gates, and return one line per gate whose figure is outside its bounds.
 
     gates: a field (low, high) for each gate; fields without a figure are settings of how gates are measured.

@@ -1,14 +1,13 @@
-"""Command `primed`: the start model of a study that primes one, delivered if it meets the study's gates."""
+"""Command `start_gates`: whether a primed start model leaves room for what the study compares."""
 
-import shutil
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 from chord.errors import UserError
-from chord.evaluation.gates import missed
-from chord.evaluation.primed_spec import PrimedSpec
-from chord.io.files import atomic_folder, read_jsonl, write_json
+from chord.evaluation.start_gates_spec import StartGatesSpec
+from chord.gates import missed_gates
+from chord.io.files import read_jsonl, write_json
 from chord.io.locks import exclusive
 from chord.io.provenance import environment, manifest, source_sha256
 from chord.io.seeds import derive_seed
@@ -20,34 +19,32 @@ from chord.tasks import verdicts
 
 
 def run(spec: dict, model: Path, validation: Path, out: Path) -> None:
-    """Measure the gates of a model folder on the validation rows; copy it to `out`/model, with manifest.json beside it.
+    """Measure the gates of a model folder on the validation rows, and write them to `out` (json).
 
-    UserError if a gate is missed and the specification enforces them; nothing is delivered then.
+    UserError if a gate is missed and the specification enforces them; nothing is written then.
     """
-    settings = PrimedSpec.model_validate(spec)
+    settings = StartGatesSpec.model_validate(spec)
     record = manifest(settings.specification(), {"model": model, "validation": validation})
     parts = FinishedBatches(out)
     with exclusive(parts.lock, "measuring these gates") as check:
+        sampling = settings.specification() | {"gates": settings.gates.samples}  # no bound decides a sample
         code = {"code": source_sha256("rollouts", "evaluation"), "environment": environment()}
-        parts.claim({key: record[key] for key in ("spec", "inputs")} | code)
+        parts.claim({"sampling": sampling, "inputs": record["inputs"]} | code)
         figures = measure(settings, model, read_jsonl(validation), parts)
-        misses = missed(figures, settings.gates)
+        misses = missed_gates(figures, settings.gates)
         if misses and settings.gates.enforce:
             raise UserError("\n".join(misses))
         check()
-        with atomic_folder(out / "model") as folder:
-            shutil.copytree(model, folder, dirs_exist_ok=True)
-        files = {f"model/{name}": digest for name, digest in record["inputs"]["model"].items()}
-        write_json(out / "manifest.json", record | {"files": files, "gates": figures, "missed_gates": misses})
+        write_json(out, record | {"gates": figures, "missed_gates": misses})
         parts.remove()
 
 
-def measure(settings: PrimedSpec, model: Path, rows: list[dict], parts: FinishedBatches) -> dict:
+def measure(settings: StartGatesSpec, model: Path, rows: list[dict], parts: FinishedBatches) -> dict:
     """Figures of every gate (names as in `StartGates`), with the parts they are made of beside them."""
     samples = settings.gates.samples
     prompts = [ids for ids in encode_prompts(policy_tokenizer(model, rows), rows) for _ in range(samples)]
     every = [(row, sample) for row in rows for sample in range(samples)]
-    seeds = [derive_seed(settings.study_seed, "primed", row["id"], sample) for row, sample in every]
+    seeds = [derive_seed(settings.study_seed, "start_gates", row["id"], sample) for row, sample in every]
     complete = partial(complete_batches, settings.backend, model, settings.decoding)
     completions = stream(prompts, seeds, settings.batch_rows, parts, complete)
     texts, truncated = completions["text"].to_pylist(), completions["truncated"].to_pylist()

@@ -1,13 +1,20 @@
-"""What the command `primed` is told. Imports no torch."""
+"""What the command `start_gates` is told. Imports no torch."""
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend
 from chord.settings import Settings, Stated
 
-Bounds = tuple[float, float]
+
+def _check_order(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"expected the lower bound first, got {list(bounds)}")
+    return bounds
+
+
+Bounds = Annotated[tuple[float, float], AfterValidator(_check_order)]
 
 
 class StartGates(Settings):
@@ -22,7 +29,7 @@ class StartGates(Settings):
     gap: Bounds = Field((0.20, 1.0), description="pass@samples - avg@samples: what RL can find by itself")
 
 
-class PrimedSpec(Settings):
+class StartGatesSpec(Settings):
     """Gates of a primed model, measured on the validation prompts."""
 
     study_seed: NonNegativeInt
