@@ -26,6 +26,7 @@ onstart:
     if not WITH_CONDA:
         lock_study()
     show_time_left()
+    lift_rate_limit()
     if not workflow.touch:
         run_source_copy()
 

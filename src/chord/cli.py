@@ -56,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--input", required=True, type=Path, metavar="PATH", help="pairs, one JSON object per line")
     command.add_argument("--output", required=True, type=Path, metavar="PATH", help="the same lines with verdicts")
 
+    command = _command(commands, "gguf", "write a model folder as a GGUF file, for llama.cpp", _gguf)
+    command.add_argument("--model", required=True, type=Path, metavar="PATH", help="model folder")
+    command.add_argument("--out", required=True, type=Path, metavar="PATH", help="file (<name>.gguf)")
+
     command = _command(commands, "check", "check the YAML files of a study", _check)
     _add_study(command)
     command = _command(commands, "doctor", "report what a study needs and this machine or cluster lacks", _doctor)
@@ -125,6 +129,12 @@ def _grade(options: argparse.Namespace) -> None:
     if not options.input.is_file():
         raise UserError(f"{options.input}: no such file")
     grade.run(options.task, options.input, options.output)
+
+
+def _gguf(options: argparse.Namespace) -> None:
+    from chord.data.gguf_export import export
+
+    export(options.model, options.out)
 
 
 def _check(options: argparse.Namespace) -> None:

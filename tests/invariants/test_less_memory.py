@@ -5,9 +5,11 @@ import logging
 import pytest
 import torch
 
+from chord.io.files import read_json, write_jsonl
 from chord.io.models import load_weights
 from chord.rollouts import Decoding, encode_prompts
 from chord.training.build import build_trainer
+from chord.training.run import run
 from chord.training.scale.weights import save_full
 from chord.training.sequences import Sequence, encode_experts
 from chord.training.train_spec import TrainSpec
@@ -90,3 +92,34 @@ def test_rollouts_come_from_the_distribution_that_is_updated(build, engine_for, 
         sampled = torch.tensor([logp for sample in samples for logp in sample.logps])
         errors.append((outputs.logp[outputs.mask] - sampled).abs().mean())
     assert errors[0] < errors[1] / 4, errors
+
+
+def test_a_run_in_bf16_records_how_far_it_is_from_fp32(load, start, tokenizer, experts, tmp_path):
+    """By the log-probabilities of the first texts under the start model, computed here from its whole logits."""
+    for name in ("experts", "validation"):
+        write_jsonl(tmp_path / f"{name}.jsonl", experts)
+    parts = {"stage": sft_stage(**RATE), "validation": VALIDATION, "save_every": 100}
+    for precision in ("bf16", "fp32"):
+        spec = TrainSpec.model_validate(
+            {"study_seed": 1, "seed_index": 0, **parts, "scale": {"precision": precision}}
+        ).specification()
+        files = [tmp_path / f"{name}.jsonl" for name in ("validation", "experts")]
+        run(spec, start, files[0], tmp_path / precision, experts=files[1])
+    records = {precision: read_json(tmp_path / precision / "manifest.json") for precision in ("bf16", "fp32")}
+    assert "precision_drift" not in records["fp32"]
+
+    model = load().eval()
+    texts = dict.fromkeys(tuple(expert.input_ids) for expert in encode_experts(tokenizer, experts))
+    differences = []
+    for text in list(texts)[:4]:
+        ids = torch.tensor([text])
+        with torch.no_grad():
+            exact = model(ids).logits[0, :-1].log_softmax(-1)
+            with torch.autocast("cpu", torch.bfloat16):
+                rounded = model(ids).logits[0, :-1].float().log_softmax(-1)
+        differences.append((rounded - exact).gather(1, ids[0, 1:, None]).abs())
+    differences = torch.cat(differences)
+    drift = records["bf16"]["precision_drift"]
+    assert 1e-4 < drift["mean"] < 0.05
+    assert drift["mean"] == pytest.approx(differences.mean().item(), rel=1e-3)
+    assert drift["maximum"] == pytest.approx(differences.max().item(), rel=1e-3)

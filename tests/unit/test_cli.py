@@ -249,7 +249,7 @@ def check(root, capsys) -> list[str]:
             "config/methods/original.yaml",
             "start_from",
             "rl",
-            "config/methods/original.yaml: stage: missing; expected a stage, which only the base model itself lacks",
+            "config/methods/original.yaml: stage: missing; expected a stage, which only a start model itself lacks",
         ),
         (
             STUDY_FILE,

@@ -1,4 +1,4 @@
-"""Expert trajectories: three sources, one format; what is kept is right, what is not is counted by reason."""
+"""Expert trajectories: several sources, one format; what is kept is right, what is not is counted by reason."""
 
 import json
 import shutil
@@ -174,6 +174,40 @@ def test_a_dataset_that_was_not_fetched_is_told_plainly(prompts, letters, tmp_pa
         experts.run({"seed": 1, "max_response_tokens": 9, "source": source}, prompts, letters, tmp_path / "e.jsonl")
     with pytest.raises(ValidationError, match="files: missing"):
         ExpertsSpec.model_validate({"seed": 1, "max_response_tokens": 9, "source": source | {"files": []}})
+
+
+def call_prompts(path: Path, task: str) -> Path:
+    """Two rows of BFCL; the second has no right answer."""
+    parameters = {"type": "dict", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    meta = {"question": "Of 7?", "functions": [{"name": "f", "description": "Does it.", "parameters": parameters}]}
+    row = {"messages": [{"role": "user", "content": "Of 7?"}], "task": task, "group": "simple"}
+    row["meta"] = meta | {"category": "simple"}
+    write_jsonl(
+        path, [row | {"id": gold, "gold": json.dumps([{"f": {"a": json.loads(gold)}}])} for gold in ("[7]", "[]")]
+    )
+    return path
+
+
+def test_official_answers_of_bfcl(letters, tmp_path):
+    prompts, out = call_prompts(tmp_path / "sft.jsonl", "bfcl_call"), tmp_path / "e.jsonl"
+    spec = {"seed": 1, "max_response_tokens": 256, "source": {"kind": "official"}}
+    block = '<tool_call>[{"name": "f", "arguments": {"a": 7}}]</tool_call>'
+    thought = (
+        'The function to call is f: Does it.\na (integer): "Of 7", so 7\nOne call, all required parameters are there.'
+    )
+    for style, response in (("reasoned", f"<think>\n{thought}\n</think>\n{block}"), ("terse", block)):
+        spec["source"]["style"] = style
+        manifest = experts.run(spec, prompts, letters, out)
+        (row,) = read_jsonl(out)
+        assert (row["id"], row["response"], row["tokens"]) == ("[7]", response, len(response) + 1)
+        assert (row["source"], row["verdict"]["reason"]) == ("official", "correct")
+        assert manifest["prompts_without_trajectory"] == {"no_candidate": 1}
+    call_prompts(prompts, "bfcl_tool_call")  # which demands thinking
+    with pytest.raises(UserError, match=r"not one of 2 prompts has a right trajectory \(format: 1, no_candidate: 1\)$"):
+        experts.run(spec, prompts, letters, out)
+    call_prompts(prompts, "bfcl")
+    with pytest.raises(UserError, match=r"^row '\[7\]': official answers are only those of .*, got 'bfcl'$"):
+        experts.run(spec, prompts, letters, out)
 
 
 def test_choice_among_right_trajectories(letters, tmp_path):

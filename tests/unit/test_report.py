@@ -10,6 +10,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from chord.analysis.catalogue import FIGURES, TABLES
@@ -20,6 +22,8 @@ from chord.analysis.report.page import run as write_page
 from chord.analysis.report.summary import summarise
 from chord.analysis.specs import ReportComparison
 from chord.analysis.tables import tabulate
+from chord.io.files import write_jsonl
+from chord.io.seeds import derive_seed
 from tests.helpers import fake_study
 
 REPORTED = Path(__file__).parents[2] / "config" / "paper" / "reported.yaml"
@@ -48,6 +52,7 @@ def report_spec(**extra) -> dict:
         "figures": ["fig2", "fig9", "frontier"],
     }
     spec = {"study": "fake", "title": "A made-up study", "question": "Is it a page?", "seeds": [0, 1, 2]}
+    spec |= {"sampled": "world"}
     return spec | {"comparisons": [comparison]} | extra
 
 
@@ -280,6 +285,50 @@ def test_missed_gates_and_mixed_code_are_failures(results: Path, tmp_path: Path)
     failures = text[text.index('id="failures"') : text.index('id="provenance"')]
     assert "2 different states of the code" in failures
     assert "Start model: gate gap: 0.1" in failures
+
+
+def test_gates_of_a_primed_model_have_its_bounds(results: Path, tmp_path: Path) -> None:
+    sampled = {"temperature": 1.0, "max_response_tokens": 9}
+    spec = {"study_seed": 1, "gates": {"accuracy": [0.1, 0.4]}, "batch_rows": 2, "decoding": sampled}
+    figures = {"accuracy": 0.25, "gap": 0.125, "parts": {"pass": 0.375}}
+    gates = tmp_path / "priming/gates.json"
+    gates.parent.mkdir()
+    gates.write_text(json.dumps({"spec": spec, "gates": figures, "missed_gates": ["gate gap: 0.125 is too low"]}))
+    write_page(report_spec(), results, tmp_path / "report.html", gates=gates)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    rows = re.findall(r"<code>(accuracy|gap|pass)</code></th><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", text)
+    assert rows == [("accuracy", "0.250", "0.1", "0.4"), ("gap", "0.125", "0.2", "1")]
+    assert "Measured on <code>priming</code>" in text
+    assert "Start model: gate gap: 0.125 is too low" in text
+
+
+def test_five_questions_come_with_the_first_response_of_each_method(results: Path, tmp_path: Path) -> None:
+    study = shutil.copytree(results, tmp_path / "study")
+    assert "What the models say" not in page(study, tmp_path / "before.html")
+    scores = {name: pq.read_table(study / f"runs/{name}/seed-0/world.scores.parquet").to_pylist() for name in NAMES[:2]}
+    ids = list(dict.fromkeys(row["prompt_id"] for row in scores[NAMES[0]]))
+    message = {"role": "user", "content": "How <many> are " + "x" * 3_000}
+    write_jsonl(
+        study / "data/benchmarks/world.jsonl", [{"id": id_, "messages": [message], "gold": "<7>"} for id_ in ids]
+    )
+    for name, rows in scores.items():
+        texts = [f"<think>{name} {row['prompt_id']} {row['sample']}</think>" for row in rows]
+        table = pa.table({"prompt_id": [row["prompt_id"] for row in rows], "sample": [row["sample"] for row in rows]})
+        pq.write_table(
+            table.append_column("text", pa.array(texts)), study / f"runs/{name}/seed-0/world.completions.parquet"
+        )
+        for row in rows:  # as the table has it: the first sample and no other
+            row["text"] = f"&lt;think&gt;{name} {row['prompt_id']} {row['sample']}&lt;/think&gt;"
+    text = page(study, tmp_path / "after.html")
+    section = text[text.index('<section id="samples">') : text.index('<section id="tuning">')]
+    chosen = sorted(ids, key=lambda id_: derive_seed("samples", id_))[:5]
+    shown = re.findall(r"<td>(.*?)</td><td>(\d+)</td><td class=\"text said\">(.*?)</td>", section)
+    by_key = {(name, row["prompt_id"], row["sample"]): row for name, rows in scores.items() for row in rows}
+    wanted = [by_key[name, id_, 0] for id_ in chosen for name in scores]
+    assert shown == [("✓" if row["correct"] else row["reason"], str(row["tokens"]), row["text"]) for row in wanted]
+    assert section.count("<code>&lt;7&gt;</code>") == 5
+    assert "x" * 1_400 in section
+    assert "x" * 1_500 not in section
 
 
 def test_what_was_downloaded_comes_with_its_licence(results: Path, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def with_every_method(folder: Path) -> Study:
     lengths = {  # the steps of a schedule belong to the length of training
         "chord_mu": {"decay": 2},
         "chord_mu_tuned": {"decay": 2},
+        "chord_mu_unprimed": {"decay": 2},
         "sasr": {"warmup": 1},
         "chord_tune_both": {"warmup": 1, "decay": 2},
     }

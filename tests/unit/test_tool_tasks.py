@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from chord.tasks import verdict
 from chord.tasks.bfcl import BFCL as BFCL_TASK
+from chord.tasks.bfcl_training import BFCL_CALL
 from chord.tasks.task import Verdict
 from chord.tasks.tool_call import TOOL_CALL
 from tests.helpers.prompts import expected
@@ -33,6 +34,50 @@ BFCL = {"id": "b", "task": "bfcl", "gold": json.dumps(TRUTH), "meta": {"function
 
 def reply(calls, think="<think>why</think>"):
     return f"{think} <tool_call>{json.dumps(calls)}</tool_call>"
+
+
+RIGHT = [{"name": "weather.today", "arguments": {"city": "köln"}}]
+
+
+def test_short_prompt():
+    """One function a line; a system message of the question's own stays in front."""
+    asked = (
+        'Answer with a JSON list of calls: <tool_call>[{"name": ..., "arguments": {...}}, ...]</tool_call>\n'
+        "You may think before it: <think>...</think>\n"
+        "The functions, one per line:\n"
+        '{"name": "weather.today", "description": "Weather of a city.", "parameters": {"type": "dict", "properties": '
+        '{"city": {"type": "string"}, "days": {"type": "integer"}}, "required": ["city"]}}\n'
+        '{"name": "ping", "description": "Says hello.", "parameters": {"type": "dict", "properties": {}, '
+        '"required": []}}'
+    )
+    assert BFCL_CALL.render([ASKED], FUNCTIONS) == [{"role": "system", "content": asked}, ASKED]
+    system = {"role": "system", "content": "Be quick."}
+    assert BFCL_CALL.render([system, ASKED], FUNCTIONS)[0]["content"] == f"Be quick.\n{asked}"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (reply(RIGHT, think=""), "correct"),
+        (reply(RIGHT), "correct"),
+        (f"Sure! {reply(CALLS)} No: {reply(RIGHT)} Anything else?", "correct"),  # the last closed block counts
+        (reply(RIGHT, think="<think>Then I write <tool_call> and</think>"), "correct"),
+        (f"{reply(RIGHT)} <tool_call>[", "correct"),
+        (reply(RIGHT[0]), "correct"),
+        (f"{reply(RIGHT)}{reply([])}", "count"),
+        (reply([{"name": "weather.today", "arguments": {"city": "Rome"}}]), "value"),
+        (json.dumps(RIGHT), "unparsed"),
+        ("<think>why</think><tool_call>[{", "unparsed"),
+        (f"{reply(RIGHT)}<tool_call>}}</tool_call>", "unparsed"),
+        ("</tool_call><tool_call>", "unparsed"),
+        ("", "unparsed"),
+    ],
+)
+def test_calls_with_or_without_thinking(text, reason):
+    right = reason == "correct"
+    row = BFCL | {"task": "bfcl_call"}
+    assert verdict(row, text, False) == Verdict(float(right), right, reason != "unparsed", reason)
+    assert verdict(row, text, True).reason == reason.replace("unparsed", "truncated")
 
 
 def test_training_prompt_with_a_system_message_of_its_own():

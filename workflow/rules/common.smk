@@ -41,6 +41,7 @@ from chord.io.source import copy_source, read_copy
 from chord.jobs import JOB_OF_RULE, JOBS
 from chord.study import Study, load_study
 from chord.study.hub import download_spec, read_lock, repositories
+from chord.study.priming import UNPRIMED
 from chord.training.resume.finished import forget_recorded
 
 COPY = read_copy(SOURCE)
@@ -108,9 +109,15 @@ def spec_with_folder(values: dict) -> dict:
 
 
 BASE_MODEL = f"{RESULTS}/hub/models/{folder_name(STUDY.model)}" if STUDY.model_is_fetched else from_root(STUDY.model)
+PRIMING_RUN = f"{RESULTS}/priming"
+PRIMING_MANIFEST = [f"{PRIMING_RUN}/manifest.json"] if STUDY.priming else []
+START_MODEL = f"{PRIMING_RUN}/model" if STUDY.priming else BASE_MODEL
 REPORTED = from_root("config/paper/reported.yaml")
 TUNING = [from_root(STUDY.settings.tuning.table)] if STUDY.settings.tuning and STUDY.settings.tuning.table else []
-GATES = [path for path in [from_root(f"{STUDY.model}/manifest.json")] if Path(path).exists()]
+if STUDY.priming:
+    GATES = [f"{PRIMING_RUN}/gates.json"]
+else:
+    GATES = [path for path in [from_root(f"{STUDY.model}/manifest.json")] if Path(path).exists()]
 # This is a parameter and not an input: an edit while the job runs must not be recorded as the code of the result.
 ANALYSIS = source_sha256("analysis")
 
@@ -122,6 +129,16 @@ def run_source_copy() -> None:
     snakefile = Path(workflow.main_snakefile)
     if snakefile.is_relative_to(ROOT):  # otherwise it is a user's workflow that includes this one
         workflow.scheduler._executor.snakefile = str(copy / snakefile.relative_to(ROOT))
+
+
+def lift_rate_limit() -> None:
+    """Start jobs on this machine without a limit on their rate; a cluster keeps Snakemake's.
+
+    Snakemake 9.27 pays for the limit with a timer that every finished job leaves behind, and each timer evaluates all
+    ready jobs once a second: a third of a core after 80 jobs (findings/snakemake-scheduler-wakes-up-*.sh).
+    """
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
 
 
 def requested_resources(job: str) -> dict[str, int]:
@@ -167,15 +184,32 @@ def run_folder(method: str, seed: int) -> str:
 
 
 def result_of(method: str | None, seed: int) -> str:
-    """The model folder of a method's run or of another base model; otherwise the study's own model."""
+    """The model folder of a method's run, or the start model of this name; None: that of most methods."""
+    if method is None:
+        return START_MODEL
+    if method == UNPRIMED:
+        return BASE_MODEL
     if method in STUDY.bases:
         return f"{RESULTS}/bases/{method}"
-    trained = method is not None and STUDY.trains(method)
-    return f"{run_folder(method, seed)}/model" if trained else BASE_MODEL
+    return f"{run_folder(method, seed)}/model" if STUDY.trains(method) else result_of(STUDY.start_of(method), seed)
 
 
 def scores_of(methods: Iterable[str], benchmarks: Iterable[str]) -> list[str]:
     return expand(f"{RUN}/{{benchmark}}.scores.parquet", method=methods, seed=SEEDS, benchmark=benchmarks)
+
+
+def gates_of(start: str) -> list:
+    """The gates of the primed model, which must be there before a job starts from it; other gates rerun no such job."""
+    return [ancient(path) for path in GATES] if STUDY.priming and start == START_MODEL else []
+
+
+def responses_of(comparisons: list[str]) -> list[str]:
+    """The files of which a report shows some responses: those of the first comparison, with the first seed."""
+    benchmark = STUDY.sampled_benchmark(comparisons[0])
+    names = expand(f"{benchmark}.{{kind}}.parquet", kind=["completions", "scores"])
+    methods = STUDY.comparisons[comparisons[0]].methods
+    runs = [run_folder(method, SEEDS[0]) for method in methods]
+    return [f"{RESULTS}/data/benchmarks/{benchmark}.jsonl", *expand("{run}/{name}", run=runs, name=names)]
 
 
 def question_files() -> list[str]:

@@ -2,8 +2,9 @@
 # `content` of the jobs that read them; the times of their files do not (`as_input`).
 from functools import cache
 
-from chord.io.contents import content, model_files
 from chord.data.hub_folder import data_files
+from chord.experts.experts_spec import ExpertsSpec
+from chord.io.contents import content, model_files
 
 MANIFESTS = Path(".snakemake/contents")
 
@@ -61,11 +62,11 @@ def content_of_rows(source: dict, place):
     return join_contents(*contents)
 
 
-def content_of_experts(source: dict):
-    """The content of the source of trajectories."""
+def content_of_experts(source: dict, settings: ExpertsSpec):
+    """The content of the source of trajectories. settings: those of the study, which know its files."""
     if source["kind"] == "model":
         return content_of(source["folder"], "model")
-    return content_of_rows(source, STUDY.experts.source)
+    return content_of_rows(source, settings.source)
 
 
 def join_contents(*contents):

@@ -35,6 +35,7 @@ rule prepare:
         benchmarks=question_files() if OF_DATASET else [],
         policy=as_input(BASE_MODEL) if COUNTS_TOKENS else [],
     output:
+        **({"priming": f"{RESULTS}/data/priming.jsonl"} if STUDY.priming else {}),
         sft=f"{RESULTS}/data/sft.jsonl",
         rl=f"{RESULTS}/data/rl.jsonl",
         validation=f"{RESULTS}/data/validation.jsonl",

@@ -4,6 +4,7 @@
 rule generate:
     input:
         model=lambda wildcards: as_input(result_of(wildcards.method, wildcards.seed)),
+        gates=lambda wildcards: gates_of(result_of(wildcards.method, wildcards.seed)),
         rows=f"{RESULTS}/data/benchmarks/{{benchmark}}.jsonl",
     output:
         completions=f"{RUN}/{{benchmark}}.completions.parquet",

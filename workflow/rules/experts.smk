@@ -1,11 +1,15 @@
-# Expert trajectories, and the base model of the synthetic world.
+# Expert trajectories, the base model of the synthetic world, and the priming of a start model.
 
-EXPERTS = STUDY.experts_spec()
-# The trajectories come from this model or dataset; the solver needs none.
-if EXPERTS["source"]["kind"] == "dataset":
-    EXPERTS["source"] = with_folder(EXPERTS["source"])
-elif "folder" in EXPERTS["source"]:
-    EXPERTS["source"]["folder"] = from_root(EXPERTS["source"]["folder"])
+
+def experts_with_folder(values: dict) -> dict:
+    """The specification of trajectories with the folder of the model or dataset that they come from, if any."""
+    source = values["source"]
+    if source["kind"] == "dataset":
+        return values | {"source": with_folder(source)}
+    return values | {"source": source | ({"folder": from_root(source["folder"])} if "folder" in source else {})}
+
+
+EXPERTS = experts_with_folder(STUDY.experts_spec())
 
 
 rule experts:
@@ -28,7 +32,7 @@ rule experts:
     params:
         spec=spec(EXPERTS),
         content=lambda wildcards: join_contents(
-            content_of_experts(EXPERTS["source"]), content_of(BASE_MODEL, "tokenizer")
+            content_of_experts(EXPERTS["source"], STUDY.experts), content_of(BASE_MODEL, "tokenizer")
         ),
     message:
         "Collect the expert trajectories"

@@ -6,6 +6,7 @@ rule train:
     input:
         unpack(training_rows),
         start=lambda wildcards: as_input(start_of(wildcards)),
+        gates=lambda wildcards: gates_of(start_of(wildcards)),
         validation=f"{RESULTS}/data/validation.jsonl",
     output:
         model=directory(f"{RUN}/model"),
@@ -44,6 +45,7 @@ if STUDY.search:
         input:
             unpack(training_rows),
             start=lambda wildcards: as_input(trial_start(wildcards)),
+            gates=lambda wildcards: gates_of(trial_start(wildcards)),
             validation=rules.train.input.validation,
         output:
             model=directory(f"{TRIAL}/model"),
@@ -110,6 +112,75 @@ if STUDY.search:
         shell:
             "python -m chord tuning --spec {params.spec:q} --runs {input.manifests:q} --best {output.best:q}"
             " --out {output.table:q} > {log:q} 2>&1"
+
+
+# Priming: a run like others, on rows of its own. Methods start from it if it meets its gates.
+if STUDY.priming:
+    PRIMING = experts_with_folder(STUDY.priming_experts_spec())
+
+    use rule experts as priming_experts with:
+        input:
+            prompts=f"{RESULTS}/data/priming.jsonl",
+            policy=rules.experts.input.policy,
+            source=[as_input(folder) for folder in folders(PRIMING["source"])],
+        output:
+            experts=f"{RESULTS}/data/priming_experts.jsonl",
+            manifest=f"{RESULTS}/data/priming_experts.manifest.json",
+        log:
+            f"{RESULTS}/logs/priming_experts.log",
+        benchmark:
+            f"{RESULTS}/timings/priming_experts.tsv"
+        params:
+            spec=spec(PRIMING),
+            content=lambda wildcards: join_contents(
+                content_of_experts(PRIMING["source"], STUDY.priming.experts), content_of(BASE_MODEL, "tokenizer")
+            ),
+        message:
+            "Collect the answers for priming"
+
+    use rule train as prime with:
+        input:
+            experts=f"{RESULTS}/data/priming_experts.jsonl",
+            start=as_input(BASE_MODEL),
+            validation=rules.train.input.validation,
+        output:
+            model=directory(f"{PRIMING_RUN}/model"),
+            curves=f"{PRIMING_RUN}/curves.csv",
+            manifest=f"{PRIMING_RUN}/manifest.json",
+        log:
+            f"{RESULTS}/logs/priming.log",
+        benchmark:
+            f"{RESULTS}/timings/priming.tsv"
+        params:
+            spec=spec(STUDY.prime_spec()),
+            content=lambda wildcards: content_of(BASE_MODEL, "model"),
+            folder=lambda wildcards, output: Path(output.manifest).parent,
+            rows=lambda wildcards, input: options({"experts": input.experts}),
+        message:
+            "Prime the start model"
+
+    rule start_gates:
+        input:
+            model=rules.prime.output.model,
+            validation=rules.train.input.validation,
+        output:
+            gates=GATES[0],
+        log:
+            f"{RESULTS}/logs/start_gates.log",
+        benchmark:
+            f"{RESULTS}/timings/start_gates.tsv"
+        conda:
+            conda_environment("start_gates")
+        threads: STUDY.resources("start_gates").threads
+        resources:
+            **requested_resources("start_gates"),
+        params:
+            spec=spec(STUDY.start_gates_spec()),
+        message:
+            "Check the gates of the primed model"
+        shell:
+            "python -m chord start_gates --spec {params.spec:q} --model {input.model:q} --validation {input.validation:q}"
+            " --out {output.gates:q} > {log:q} 2>&1"
 
 
 # A new base model also has to learn as the study needs it: SFT and pure RL start from it, on a seed that no table shows.

@@ -144,6 +144,7 @@ class ReportSpec(Settings):
     question: str = Field(description="what the study asks, in one or two sentences")
     notice: str | None = Field(None, description="shown in a banner, e.g. that the numbers mean nothing")
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+    sampled: str = Field(description="the benchmark of which the page shows some questions, with responses")
     comparisons: Annotated[tuple[ReportComparison, ...], Field(min_length=1)]
 
 

@@ -1,4 +1,4 @@
-"""Draws SFT, RL and validation rows so that no function is on two sides, test questions included.
+"""Draws SFT, RL, validation and priming rows so that no function is on two sides, test questions included.
 
 Rows that offer the same function, or whose questions are near-duplicates (`chord.data.contamination`), belong to one
 family, and so do rows that are linked by others. A family is on one side, whole or in part. Two functions are the same
@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from chord.data.contamination import Report, TestQuestion, TestQuestions
 from chord.data.pool import Pool
 from chord.data.row_format import identity, question_of
-from chord.data.splits import VALIDATION, Draw, draw_order, take
+from chord.data.splits import PRIMING, VALIDATION, Draw, draw_order, take
 
 SAME_PARAMETERS = 2  # `city` alone makes no two functions the same
 
@@ -24,11 +24,12 @@ SAME_PARAMETERS = 2  # `city` alone makes no two functions the same
 def draw_by_function(
     pool: Pool, sizes: Mapping[str, int], benchmarks: Mapping[str, list[dict]], seed: int, draw: int
 ) -> Draw:
-    """Draw the three splits. benchmarks: name -> rows that no split may repeat, in question or function.
+    """Draw the splits that have a size. benchmarks: name -> rows that no split may repeat, in question or function.
 
-    Validation is drawn first and is the same in every draw; then SFT, then RL. Each takes the families in an order of
-    its own that still fit into it as a whole, and part of one where none fits: the rest of that family is then on no
-    side. So a large family goes to a split that has room for it, and fills none alone as long as there are others.
+    Validation is drawn first, then priming, and both are the same in every draw; then SFT, then RL. Each takes the
+    families in an order of its own that still fit into it as a whole, and part of one where none fits: the rest of that
+    family is then on no side. So a large family goes to a split that has room for it, and fills none alone as long as
+    there are others.
     """
     tests = list(chain.from_iterable(benchmarks.values()))
     report = Report([*benchmarks])
@@ -50,13 +51,15 @@ def draw_by_function(
     pool.drops["function_or_question_of_a_benchmark"] = len(rows) - sum(map(len, left.values()))
 
     splits, available = {}, {}
-    for split, purpose in ((VALIDATION, (VALIDATION,)), ("sft", ("sft", draw)), ("rl", ("rl", draw))):
+    for split, number in ((VALIDATION, ()), (PRIMING, ()), ("sft", (draw,)), ("rl", (draw,))):
+        if split not in sizes:
+            continue
         available[split] = sum(map(len, left.values()))
-        order = draw_order(seed, *purpose)
+        order = draw_order(seed, split, *number)
         chosen = choose_families(left, sizes[split], order)
         candidates = list(chain.from_iterable(left.pop(family) for family in chosen))
         splits[split] = take(split, candidates, sizes, order, pool)
-    return Draw({name: splits[name] for name in ("sft", "rl", VALIDATION)}, available, report)
+    return Draw({name: splits[name] for name in sizes}, available, report)
 
 
 def families(rows: Sequence[dict]) -> list[int]:

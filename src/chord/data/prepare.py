@@ -1,4 +1,4 @@
-"""Command `prepare`: the prompts of a study, as sft.jsonl, rl.jsonl and validation.jsonl with a manifest of hashes."""
+"""Command `prepare`: the prompts of a study, a file for each split (sft.jsonl, ...), with a manifest of hashes."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -19,18 +19,20 @@ from chord.data.rows_spec import (
     ToolAceSource,
     WorldSource,
 )
-from chord.data.splits import Draw, draw_splits
+from chord.data.splits import PRIMING, VALIDATION, Draw, draw_splits
 from chord.errors import UserError
 from chord.io.files import read_jsonl, write_json, write_jsonl
 from chord.io.provenance import file_sha256, manifest
 from chord.world.rows import world_rows
 
-SPLITS = ("sft", "rl", "validation")
+SPLITS = ("sft", "rl", VALIDATION)
 CONTAMINATION = "contamination.json"
 
 
 def run(spec: dict, out: Path, benchmarks: Iterable[Path] = (), policy: Path | None = None) -> dict:
-    """Write the three splits and manifest.json into the folder `out` (other files in it stay); returns the manifest.
+    """Write the splits and manifest.json into the folder `out` (other files in it stay); returns the manifest.
+
+    The splits are sft, rl, validation and, where the specification has a size for it, priming.
 
     Of a dataset there is contamination.json besides: which rows were dropped because of which test question.
     benchmarks: rows that no split may repeat (<benchmark>.jsonl); policy: model folder whose tokenizer counts tokens.
@@ -61,7 +63,7 @@ def run(spec: dict, out: Path, benchmarks: Iterable[Path] = (), policy: Path | N
     check_disjoint(splits)
     for name, rows in splits.items():
         write_jsonl(out / f"{name}.jsonl", rows)
-    files = [f"{name}.jsonl" for name in SPLITS]
+    files = [f"{name}.jsonl" for name in splits]
     if more:
         write_json(out / CONTAMINATION, {"dropped": drawn.contamination.counts(), "rows": drawn.contamination.pairs})
         files.append(CONTAMINATION)
@@ -112,6 +114,7 @@ def _draw(settings: PrepareSpec, tests: dict[str, list[dict]], policy: Path | No
     sizes = {name: getattr(settings, name) for name in SPLITS}
     in_order = list(pools.values())
     if isinstance(source, BfclPromptsSource):
+        sizes |= {PRIMING: settings.priming} if settings.priming else {}
         return pools, draw_by_function(*in_order, sizes, tests, settings.seed, source.draw)
     return pools, draw_splits(in_order[0], in_order[-1], sizes, tests, settings.seed, source.draw)
 

@@ -171,7 +171,7 @@ class BfclFiles(Place):
 class BfclSource(BfclFiles):
     """Questions of BFCL v3 as a test."""
 
-    task: Literal["bfcl", "bfcl_tool_call", "bfcl_terse"] = Field(
+    task: Literal["bfcl", "bfcl_tool_call", "bfcl_call"] = Field(
         default="bfcl", description="prompt and format. bfcl: those of the paper's evaluation; the others: of training"
     )
     choose: Literal["rows", "functions"] = Field(
@@ -219,9 +219,10 @@ class Draws(Settings):
 class BfclPromptsSource(BfclFiles, Draws):
     """Questions of BFCL v3 as training prompts, split by function (`chord.data.function_splits`)."""
 
-    task: Literal["bfcl_tool_call", "bfcl_terse"] = Field(
+    task: Literal["bfcl_tool_call", "bfcl_call"] = Field(
         default="bfcl_tool_call",
-        description="bfcl_tool_call: the paper's format and reward of tool use; bfcl_terse: a JSON list of calls",
+        description="bfcl_tool_call: the paper's format and reward of tool use; bfcl_call: a short prompt, and calls "
+        "with or without thinking",
     )
 
 
@@ -291,6 +292,15 @@ class PrepareSpec(Settings):
     sft: PositiveInt = Field(description="prompts for which expert trajectories are made")
     rl: PositiveInt = Field(description="prompts of RL")
     validation: PositiveInt = Field(description="prompts on which checkpoints and learning rates are chosen")
+    priming: PositiveInt | None = Field(
+        default=None, description="prompts on which the start model is primed, of a source that is split by function"
+    )
+
+    @model_validator(mode="after")
+    def _priming_is_split_by_function(self) -> "PrepareSpec":
+        if self.priming is not None and not isinstance(self.source, BfclPromptsSource):
+            raise ValueError("priming: expected none, as only the prompts of a source of kind bfcl are split for it")
+        return self
 
 
 class BenchmarkSpec(Settings):

@@ -14,6 +14,7 @@ from chord.errors import UserError
 from chord.io.seeds import derive_seed
 
 VALIDATION = "validation"
+PRIMING = "priming"
 
 
 @dataclass(frozen=True)

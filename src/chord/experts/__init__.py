@@ -1,4 +1,4 @@
-"""Collects expert trajectories from a dataset, a model or a solver: judges them, selects some, records their origin."""
+"""Collects expert trajectories from one source: judges them, selects some, records their origin."""
 
 from chord.experts.make import run
 

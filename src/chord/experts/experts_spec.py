@@ -18,6 +18,15 @@ class SolverSource(Settings):
     kind: Literal["solver"] = "solver"
 
 
+class OfficialSource(Settings):
+    """The official answers of BFCL, written out by rule (`chord.experts.written_calls`)."""
+
+    kind: Literal["official"] = "official"
+    style: Literal["reasoned", "terse"] = Field(
+        default="reasoned", description="reasoned: a reasoning by rule, then the calls; terse: the calls alone"
+    )
+
+
 class ModelSource(Settings):
     """Samples of a model, judged by the row's task."""
 
@@ -90,7 +99,9 @@ class DatasetSource(Place):
         return self
 
 
-Source = Annotated[SolverSource | ModelSource | ServerSource | DatasetSource, Field(discriminator="kind")]
+Source = Annotated[
+    SolverSource | OfficialSource | ModelSource | ServerSource | DatasetSource, Field(discriminator="kind")
+]
 
 
 class ExpertsSpec(Settings):

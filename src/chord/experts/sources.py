@@ -1,4 +1,6 @@
-"""Sources of expert trajectories with one interface: the world's solver, a model, a served model, a dataset.
+"""Sources of expert trajectories with one interface.
+
+They are the world's solver, BFCL's official answers, a model, a served model and a dataset.
 
 A source takes prompt rows and returns judged candidates for each. It does not select any (`chord.experts.make` does).
 """
@@ -17,7 +19,15 @@ from chord.data.hub_folder import read_folder, source_folder
 from chord.data.openr1_reader import read_openr1
 from chord.data.row_format import question_of
 from chord.errors import UserError
-from chord.experts.experts_spec import DatasetSource, ModelSource, ServerSource, SolverSource, Source
+from chord.experts.experts_spec import (
+    DatasetSource,
+    ModelSource,
+    OfficialSource,
+    ServerSource,
+    SolverSource,
+    Source,
+)
+from chord.experts.written_calls import write
 from chord.io.devices import claim_gpus
 from chord.io.provenance import environment, folder_sha256, json_hash, source_sha256
 from chord.io.seeds import derive_seed
@@ -46,6 +56,8 @@ def open_source(source: Source, seed: int, parts: "FinishedBatches") -> Candidat
     """Open a source. parts: where a source that generates stores its finished batches."""
     if isinstance(source, SolverSource):
         return Solver()
+    if isinstance(source, OfficialSource):
+        return Official(source)
     if isinstance(source, ModelSource):
         return Model(source, seed, parts)
     if isinstance(source, ServerSource):
@@ -62,6 +74,23 @@ class Solver:
                 raise UserError(f"row {row['id']!r}: the solver only solves task 'world', got {row['task']!r}")
             text = solutions.write_expert(problems.parse(row["messages"][-1]["content"]))
             yield [Candidate(text, tasks.verdict(row, text, truncated=False))]
+
+
+class Official:
+    """The official answer of every row of BFCL's training tasks."""
+
+    def __init__(self, source: OfficialSource):
+        self.style = source.style
+
+    def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
+        for row in rows:
+            if row["task"] not in ("bfcl_call", "bfcl_tool_call"):
+                raise UserError(
+                    f"row {row['id']!r}: official answers are only those of the tasks 'bfcl_call' and "
+                    f"'bfcl_tool_call', got {row['task']!r}"
+                )
+            text = write(row, self.style)
+            yield [] if text is None else [Candidate(text, tasks.verdict(row, text, truncated=False))]
 
 
 class Model:

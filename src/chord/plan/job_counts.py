@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from chord.jobs import JOBS
 from chord.plan.speed import Rows, answering_seconds, rollout_seconds, training_seconds
-from chord.plan.work import questions, response_tokens, work
+from chord.plan.work import Work, questions, response_tokens, stage_work, work
 from chord.study import Study
-from chord.training.train_spec import HybridStage
+from chord.training.train_spec import HybridStage, Stage
 
 
 def estimated_minutes(
@@ -20,17 +20,21 @@ def estimated_minutes(
 ) -> float:
     """Estimate the time of one job of chord.jobs.JOBS.
 
-    method: for train and generate. benchmark: for generate. base: for pretrain, a further base model of the study.
+    method: for train (None: priming) and generate. benchmark: for generate. base: for pretrain, a further base model of
+    the study.
     """
     cost = study.settings.cost
     if not JOBS[job].loads_model:
         return cost.light_seconds / 60
     seconds = cost.start_seconds
     if job == "train":
-        seconds += _train_seconds(study, method)
+        seconds += _train_seconds(study, method) if method else _priming_seconds(study)
     elif job == "generate":
         row = study.benchmarks[benchmark]
         seconds += answering_seconds(study, questions(row) * row.k, response_tokens(study, method), row.batch_rows)
+    elif job == "start_gates":
+        completions, batch = study.data.validation * study.priming.gates.samples, study.settings.validation.batch_rows
+        seconds += answering_seconds(study, completions, cost.response_tokens, batch)
     elif job == "pretrain" and study.pretrain is not None:
         pretrain = study.bases[base] if base else study.pretrain
         length = cost.prompt_tokens + cost.response_tokens
@@ -40,12 +44,23 @@ def estimated_minutes(
 
 
 def _train_seconds(study: Study, method: str) -> float:
-    cost, stage = study.settings.cost, study.methods[method].stage
-    counts, response = work(study, method), response_tokens(study, method)
+    stage, counts, response = study.methods[method].stage, work(study, method), response_tokens(study, method)
+    return _stage_seconds(study, stage, counts, response, study.settings.cost.expert_tokens)
+
+
+def _priming_seconds(study: Study) -> float:
+    """Priming teaches the style that the policy answers in: its rows are as long as its responses."""
+    stage, response = study.priming.stage, study.settings.cost.response_tokens
+    return _stage_seconds(study, stage, stage_work(study, stage, study.data.priming), response, response)
+
+
+def _stage_seconds(study: Study, stage: Stage, counts: Work, response: int, expert_response: int) -> float:
+    """response, expert_response: tokens of a response of the policy, and of one that it learns from."""
+    cost = study.settings.cost
     validation = study.settings.validation
     together = study.data.validation * validation.k
     seconds = rollout_seconds(study, counts.validated, response, validation.batch_rows, together)
-    expert = cost.prompt_tokens + cost.expert_tokens
+    expert = cost.prompt_tokens + expert_response
     kinds = [Rows(counts.expert_rows * expert, expert)]
     if stage.uses_rollouts:
         together = stage.prompts_per_step * stage.rollouts_per_prompt
@@ -94,11 +109,16 @@ def _run_jobs(study: Study, evaluations: list[tuple[str, str]]) -> dict[str, lis
     if study.pretrain is not None and not (study.root / study.model).exists():
         pretrained.append(estimated_minutes(study, "pretrain"))  # otherwise it is in the repository or on the hub
     reads_traces = any("traces" in study.methods[method].stage.inputs for method in trained)
+    priming = {
+        job: [estimated_minutes(study, job)] if study.priming else [] for job in ("experts", "train", "start_gates")
+    }
     return ({"pretrain": pretrained} if pretrained else {}) | {
         "prepare": [light],
         "benchmark": [light] * len({benchmark for _, benchmark in evaluations}),
-        "experts": [estimated_minutes(study, "experts")] * (2 if reads_traces else 1),  # for SFT and for RL prompts
-        "train": [estimated_minutes(study, "train", method) for method in sorted(trained)] * seeds,
+        # For SFT and for RL prompts.
+        "experts": [estimated_minutes(study, "experts")] * (2 if reads_traces else 1) + priming["experts"],
+        "train": [estimated_minutes(study, "train", method) for method in sorted(trained)] * seeds + priming["train"],
+        **({"start_gates": priming["start_gates"]} if study.priming else {}),
         "generate": [estimated_minutes(study, "generate", *names) for names in evaluations] * seeds,
         "score": [light] * len(evaluations) * seeds,
     }

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 
+from chord.data.rows_spec import PrepareSpec
 from chord.plan.disk_space import disk
 from chord.plan.job_counts import estimated_minutes, jobs
 from chord.plan.memory import Need, needs
@@ -23,7 +24,7 @@ def plan_text(study: Study, cores: int | None = None) -> str:
         [
             ["model", f"{study.model}{shape}"],
             ["seeds", f"{len(study.seed_indices)} (study seed {settings.seed})"],
-            ["prompts", f"SFT {study.data.sft:,}   RL {study.data.rl:,}   validation {study.data.validation:,}"],
+            ["prompts", _prompts_text(study.data)],
             *([] if settings.training.scale == Scale() else [["training", _scale_text(settings.training.scale)]]),
         ]
     )
@@ -31,6 +32,10 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     header = ["", "stages", "steps", "rollouts", "expert rows", "passes", "weighted", "tokens at most"]
     rows = [_method_row(study, method) for method in planned_methods(study)]
     lines += _table([[*header, "GPU-hours*" if gpu else "minutes*"], *rows], right=range(2, 9))
+    if study.priming:
+        minutes = sum(estimated_minutes(study, job) for job in ("train", "start_gates"))
+        time = f"{_time(study, 'train', minutes)} {'GPU-hours' if gpu else 'minutes'}*"
+        lines += [f"  Priming, once: {study.data.priming:,} expert rows, {time} with its gates"]
     lines += ["", "Benchmarks: one run"]
     header = ["", "questions", "k", "samples", "tokens at most", "temperature", "top-p", "decoding"]
     lines += _table([header, *map(_benchmark_row, study.benchmarks.values())], right=range(1, 7))
@@ -68,6 +73,11 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     return "\n".join(lines)
 
 
+def _prompts_text(data: PrepareSpec) -> str:
+    priming = f"   priming {data.priming:,}" if data.priming else ""
+    return f"SFT {data.sft:,}   RL {data.rl:,}   validation {data.validation:,}{priming}"
+
+
 def _scale_text(scale: Scale) -> str:
     """The scale of one training job in words."""
     engine = scale.rollouts
@@ -84,8 +94,8 @@ def _scale_text(scale: Scale) -> str:
 
 def _method_row(study: Study, method: str) -> list[str]:
     if not study.trains(method):
-        return [method, "the start model", *[""] * 7]
-    chain = " > ".join(["base", *(step.stage.kind for step in study.chain(method))])
+        return [method, f"{study.first_start(method)}, as it is", *[""] * 7]
+    chain = " > ".join([study.first_start(method), *(step.stage.kind for step in study.chain(method))])
     counts = work(study, method)
     return [
         method,

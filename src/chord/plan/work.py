@@ -7,9 +7,9 @@ study's own estimate (`cost`): one for a policy before it trains on expert rows,
 import math
 from dataclasses import dataclass
 
-from chord.data.rows_spec import Place
+from chord.data.rows_spec import BfclSource, Place
 from chord.study import Benchmark, Study
-from chord.training.train_spec import SftStage
+from chord.training.train_spec import SftStage, Stage
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,14 @@ def planned_methods(study: Study) -> list[str]:
 
 def work(study: Study, method: str) -> Work:
     """The work of one run of a method with a stage."""
-    stage = study.methods[method].stage
+    return stage_work(study, study.methods[method].stage, study.data.sft)
+
+
+def stage_work(study: Study, stage: Stage, expert_rows_there: int) -> Work:
+    """The work of one run of a stage. expert_rows_there: all rows of which a step reads some."""
     if isinstance(stage, SftStage):
         rollouts, rollout_tokens = 0, 0
-        expert_rows = stage.epochs * (stage.expert_set or study.data.sft)
+        expert_rows = stage.epochs * (stage.expert_set or expert_rows_there)
         expert_weight = float(expert_rows)
         steps = math.ceil(expert_rows / stage.expert_rows_per_step)
     else:
@@ -50,7 +54,7 @@ def work(study: Study, method: str) -> Work:
             rollout_tokens = stage.decoding.max_response_tokens
         expert_rows = sum(a_ex > 0 for _, a_ex in weights) * stage.expert_rows_of_a_step
         expert_weight = sum(a_ex for _, a_ex in weights) * stage.expert_rows_of_a_step
-    expert_set = study.data.rl if "traces" in stage.inputs else stage.expert_set or study.data.sft
+    expert_set = study.data.rl if "traces" in stage.inputs else stage.expert_set or expert_rows_there
     validation = study.settings.validation
     # Before the first step, every `validate_every` steps, and after the last one.
     validations = 1 + math.ceil(steps / stage.validate_every)
@@ -70,11 +74,13 @@ def work(study: Study, method: str) -> Work:
 
 def questions(benchmark: Benchmark) -> int:
     """The number of questions; for a dataset the estimate in the benchmark's file, or 0 without one."""
-    source = benchmark.data.source
+    source, of_group = benchmark.data.source, benchmark.data.rows_per_group
+    if isinstance(source, BfclSource) and of_group:
+        return of_group * len(source.categories)
     if isinstance(source, Place):
         return benchmark.questions or 0
     groups = {"world": "k", "skills": "groups", "reasoning_gym": "datasets"}[source.kind]
-    return benchmark.data.rows_per_group * len(getattr(source, groups))
+    return of_group * len(getattr(source, groups))
 
 
 def response_tokens(study: Study, method: str) -> int:

@@ -41,12 +41,17 @@ def probe_texts(prompt_ids: list[list[int]]) -> list[list[int]]:
 
 
 def check_parity(
-    model_logps: list[list[float]], engine_logps: list[list[float]], dtype: str, hint: str
+    model_logps: list[list[float]],
+    engine_logps: list[list[float]],
+    dtype: str,
+    hint: str,
+    between: str = "the model and the engine",
 ) -> tuple[float, float]:
     """Returns (mean, maximum) of |engine - model| over all tokens; raises ParityError beyond the dtype's tolerance.
 
     model_logps, engine_logps: log-probabilities of the same tokens by the model and by the engine (`Engine.score`).
-    hint: for the message: how the engine got its weights, and what to check if they are wrong.
+    hint: for the message: how the engine got its weights, and what to check if they are wrong. between: for the
+    message: the two that are compared.
     """
     pairs = [
         pair for one, other in zip(model_logps, engine_logps, strict=True) for pair in zip(one, other, strict=True)
@@ -57,7 +62,7 @@ def check_parity(
     # Written so that NaN fails.
     if not (mean <= tolerance.mean and maximum <= tolerance.maximum):
         raise ParityError(
-            f"log-probabilities of {len(pairs)} tokens differ between the model and the engine: mean |difference| "
+            f"log-probabilities of {len(pairs)} tokens differ between {between}: mean |difference| "
             f"{mean:.2g}, maximum {maximum:.2g} nats; expected at most {tolerance.mean:g} and {tolerance.maximum:g} "
             f"for {dtype}. {hint}"
         )

@@ -7,9 +7,17 @@ from typing import Any
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.tables.reported import read_reported
 from chord.study.config_problems import Keys, Layer, Problems, unknown, validate, without_effect
-from chord.study.study import Benchmark, Method
+from chord.study.priming import UNPRIMED
+from chord.study.study import Benchmark, Method, Study
 from chord.study.study_file import BASE, StudyFile
 from chord.study.yaml_files import merge, nested
+
+
+def of_names(settings: StudyFile) -> Iterator[tuple[Keys, str]]:
+    """No method has the name of a start model."""
+    for name in (BASE, UNPRIMED):
+        if name in settings.methods:
+            yield ("methods", name), f"expected another name: {name} is a start model"
 
 
 def of_comparisons(settings: StudyFile) -> Iterator[tuple[Keys, str]]:
@@ -34,6 +42,19 @@ def of_comparisons(settings: StudyFile) -> Iterator[tuple[Keys, str]]:
                 if method not in comparison.methods:
                     message = f"{figure} shows {method}, which is not among the methods of this comparison"
                     yield (*place, "figures"), message
+
+
+def of_experts(study: Study) -> Iterator[tuple[Keys, str]]:
+    """Two sources of trajectories only answer prompts of one source. A study without expert rows uses neither."""
+    reads = any({"experts", "traces"} & set(method.stage.inputs) for method in study.methods.values() if method.stage)
+    prompts = study.data.source.kind
+    for place, experts in study.expert_sections.items():
+        if place == ("experts",) and not reads:
+            continue
+        kind = experts.source.kind
+        wanted = {"solver": "world", "official": "bfcl"}.get(kind, prompts)
+        if prompts != wanted:
+            yield (*place, "source", "kind"), f"{kind}: expected data.source.kind {wanted}, got {prompts}"
 
 
 def of_parts(settings: StudyFile, benchmarks: Mapping[str, Benchmark | None]) -> Iterator[tuple[Keys, str]]:

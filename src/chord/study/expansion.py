@@ -1,4 +1,4 @@
-"""Expands the abbreviations in a study's file: further base models, and the methods of a comparison over two axes.
+"""Expands what is short in a study's file: further base models, priming, methods over two axes, and their order.
 
 A further base model is the study's own, trained further with the settings of its entry in `bases`. All of that training
 is annealed (the rate falls to zero, with the mixture of the last part), and its gates are measured but not enforced.
@@ -8,15 +8,18 @@ are taken within a column. The methods are ordinary ones, named `<reference>@<co
 `rl@x0.02`, `chord_phi@x0.02-mu0.1`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from chord.analysis.specs import Grid, GridAxis, GridReference
+from chord.experts.experts_spec import ExpertsSpec
 from chord.study.config_problems import Keys, Layer, Problems, complete, line, unknown, validate
+from chord.study.priming import UNPRIMED, Priming
 from chord.study.study import Method
 from chord.study.study_file import BASE, START, Axis, Comparison, StudyFile, Value, value_text
 from chord.study.yaml_files import merge, nested
+from chord.training.train_spec import SftStage
 from chord.world.pretrain_spec import PretrainSpec
 
 CONTINUED = {"anneal_share": 1.0, "gates": {"enforce": False}}
@@ -30,12 +33,22 @@ def further_bases(settings: StudyFile, layer_of: LayerOf) -> dict[str, PretrainS
     below = [layer_of(settings.base_model, ("base_model",)), Layer("", CONTINUED)]
     bases = {}
     for name, section in settings.bases.items():
-        if name == BASE or name in settings.methods:
-            message = f"expected a name that is neither {BASE} nor a method of this study"
+        if name in (BASE, UNPRIMED, *settings.methods):
+            message = f"expected a name that is neither {BASE} nor {UNPRIMED} nor a method of this study"
             raise Problems([line(layer_of(None, ()), ("bases", name), message)])
         layers = [*below, layer_of(section, ("bases", name))]
         bases[name] = complete(PretrainSpec, layers, {"seed": settings.seed})
     return bases
+
+
+def complete_priming(settings: StudyFile, layer_of: LayerOf) -> Priming | None:
+    """The section `priming`, its SFT over the settings of training.sft; raises Problems."""
+    section = settings.priming
+    if section is None:
+        return None
+    experts = complete(ExpertsSpec, [layer_of(section.experts, ("priming", "experts"))], {"seed": settings.seed})
+    layers = [layer_of(settings.training.sft, ("training", "sft")), layer_of(section.stage, ("priming", "stage"))]
+    return Priming(experts, complete(SftStage, layers, {}), section.gates)
 
 
 def expand(
@@ -97,3 +110,19 @@ def _with_value(
 
 def _axis(axis: Axis) -> GridAxis:
     return GridAxis(title=axis.heading, labels=tuple(axis.label(value) for value in axis.values))
+
+
+def in_order(methods: Sequence[Method]) -> dict[str, Method]:
+    """Order the methods so that each comes after its start, and otherwise as given. There must be no cycle."""
+    by_name = {method.name: method for method in methods}
+    ordered: dict[str, Method] = {}
+
+    def add(method: Method) -> None:
+        if method.name not in ordered:
+            if method.start_from in by_name:
+                add(by_name[method.start_from])
+            ordered[method.name] = method
+
+    for method in methods:
+        add(method)
+    return ordered

@@ -49,8 +49,7 @@ def repositories(study: Study) -> dict[str, Repository]:
     """Key -> repository, without those in whose place there is a local folder."""
     places = [benchmark.data.source for benchmark in study.benchmarks.values()]
     places += [study.data.source, getattr(study.data.source, "sft", None), getattr(study.data.source, "rl", None)]
-    if isinstance(study.experts.source, DatasetSource):
-        places.append(study.experts.source)
+    places += [one.source for one in study.expert_sections.values() if isinstance(one.source, DatasetSource)]
     needed = [
         Repository("dataset", place.dataset, place.revision, place.globs)
         for place in places

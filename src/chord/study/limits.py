@@ -5,12 +5,14 @@ Each check yields (keys, message) for every problem. methods: those without a pr
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from chord.data.rows_spec import PrepareSpec
 from chord.experts.experts_spec import ExpertsSpec, ModelSource
 from chord.rollouts import Decoding
 from chord.study.config_problems import Keys
 from chord.study.hardware import find_positions, model_folders
+from chord.study.priming import Priming
 from chord.study.study import Method, Study
 from chord.study.study_file import StudyFile
 from chord.training.train_spec import HybridStage, SftStage, Stage
@@ -18,14 +20,36 @@ from chord.training.train_spec import HybridStage, SftStage, Stage
 Problem = tuple[Keys, str]
 
 
+@dataclass(frozen=True)
+class ExpertPrompts:
+    """The prompts whose trajectories a stage reads: their key in the study and their number."""
+
+    key: str
+    count: int
+
+
 def of_rows(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
     """A step with more prompts or expert rows than there are would have some of them twice."""
-    yield from _once(settings, methods, lambda stage: _rows(stage, data))
+    yield from _once(settings, methods, lambda stage: _prompts(stage, data))
+    yield from _once(settings, methods, lambda stage: _rows_of_experts(stage, _of_sft(data)))
 
 
 def of_expert_sets(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
     """A method that states an expert set of 40,000 rows must not train on the 5,000 that there are."""
-    yield from _once(settings, methods, lambda stage: _expert_set(stage, data))
+    yield from _once(settings, methods, lambda stage: _expert_set(stage, _of_sft(data)))
+
+
+def of_priming(priming: Priming | None, data: PrepareSpec) -> Iterator[Problem]:
+    """Priming needs prompts, and prompts need priming; its stage has the limits of every stage."""
+    if priming is None and data.priming is not None:
+        yield ("data", "priming"), "expected none without a section priming"
+    elif priming is not None and data.priming is None:
+        yield ("data", "priming"), "missing; expected the number of prompts for the section priming"
+    elif priming is not None:
+        experts = ExpertPrompts("data.priming", data.priming)
+        for check in (_rows_of_experts, _expert_set, _warmup):
+            for keys, message in check(priming.stage, experts):
+                yield ("priming", "stage", *keys), message
 
 
 def of_warmup(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
@@ -34,7 +58,7 @@ def of_warmup(settings: StudyFile, methods: Mapping[str, Method], data: PrepareS
     Methods under a protocol are exempt, because a protocol may reduce the steps.
     """
     plain = {name: method for name, method in methods.items() if "@" not in name}
-    yield from _once(settings, plain, lambda stage: _warmup(stage, data))
+    yield from _once(settings, plain, lambda stage: _warmup(stage, _of_sft(data)))
 
 
 def of_positions(study: Study) -> Iterator[Problem]:
@@ -48,7 +72,7 @@ def of_positions(study: Study) -> Iterator[Problem]:
     if positions is None:
         return
     yield from _once(study.settings, study.methods, lambda stage: _responses(stage, positions))
-    limits = {("validation", "decoding"): study.settings.validation.decoding, ("experts",): study.experts}
+    limits = {("validation", "decoding"): study.settings.validation.decoding, **study.expert_sections}
     for name, benchmark in study.benchmarks.items():
         limits["benchmarks", name, "decodings", benchmark.decoding_name] = benchmark.decoding
     yield from _too_long(limits, positions)
@@ -56,32 +80,44 @@ def of_positions(study: Study) -> Iterator[Problem]:
 
 def of_expert_positions(study: Study) -> Iterator[Problem]:
     """The same for a local model that is the expert."""
-    source = study.experts.source
-    if isinstance(source, ModelSource):
-        positions = find_positions(study.root, source.folder, [study.root / source.folder])
-        if positions is not None:
-            yield from _too_long({("experts", "source", "decoding"): source.decoding}, positions)
+    sections = {("experts",): study.experts} | (
+        {("priming", "experts"): study.priming.experts} if study.priming else {}
+    )
+    for place, experts in sections.items():
+        source = experts.source
+        if isinstance(source, ModelSource):
+            positions = find_positions(study.root, source.folder, [study.root / source.folder])
+            if positions is not None:
+                yield from _too_long({(*place, "source", "decoding"): source.decoding}, positions)
 
 
-def _rows(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
+def _of_sft(data: PrepareSpec) -> ExpertPrompts:
+    return ExpertPrompts("data.sft", data.sft)
+
+
+def _prompts(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
     if isinstance(stage, HybridStage) and stage.prompts_per_step > data.rl:
         yield ("prompts_per_step",), f"expected at most the {data.rl} prompts of data.rl, got {stage.prompts_per_step}"
+
+
+def _rows_of_experts(stage: Stage, experts: ExpertPrompts) -> Iterator[Problem]:
     if not stage.reads_expert_rows:
         return
-    rows = min(stage.expert_set or data.sft, data.sft)
+    rows = min(stage.expert_set or experts.count, experts.count)
     if (count := stage.expert_rows_per_step) > rows:
-        source = "data.sft" if rows == data.sft else "expert_set"
+        source = experts.key if rows == experts.count else "expert_set"
         yield ("expert_rows_per_step",), f"expected at most the {rows} rows of {source}, got {count}"
 
 
-def _expert_set(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
-    if stage.reads_expert_rows and stage.expert_set and stage.expert_set > data.sft:
-        yield ("expert_set",), f"expected at most the {data.sft} prompts of data.sft, got {stage.expert_set}"
+def _expert_set(stage: Stage, experts: ExpertPrompts) -> Iterator[Problem]:
+    if stage.reads_expert_rows and stage.expert_set and stage.expert_set > experts.count:
+        message = f"expected at most the {experts.count} prompts of {experts.key}, got {stage.expert_set}"
+        yield ("expert_set",), message
 
 
-def _warmup(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
+def _warmup(stage: Stage, experts: ExpertPrompts) -> Iterator[Problem]:
     if isinstance(stage, SftStage):
-        steps = math.ceil(stage.epochs * (stage.expert_set or data.sft) / stage.expert_rows_per_step)
+        steps = math.ceil(stage.epochs * (stage.expert_set or experts.count) / stage.expert_rows_per_step)
         schedule = 0
     else:
         steps, schedule = stage.steps, getattr(stage.schedule, "warmup", 0)

@@ -18,7 +18,7 @@ from chord.experts.experts_spec import ExpertsSpec
 from chord.rollouts import Decoding
 from chord.study import consistency, limits, places
 from chord.study.config_problems import Keys, Layer, Problems, complete, line, unknown, validate, without_effect
-from chord.study.expansion import expand, further_bases
+from chord.study.expansion import complete_priming, expand, further_bases, in_order
 from chord.study.hardware import (
     MODEL_TYPES,
     MODELS,
@@ -28,7 +28,8 @@ from chord.study.hardware import (
     model_folders,
     world_shape,
 )
-from chord.study.study import Benchmark, Method, Study, in_order
+from chord.study.priming import UNPRIMED
+from chord.study.study import Benchmark, Method, Study
 from chord.study.study_file import BASE, BenchmarkFile, Comparison, MethodFile, MethodOverride, StudyFile
 from chord.study.yaml_files import merge, nested, overlay, read_yaml
 from chord.training.train_spec import HybridStage, SftStage
@@ -71,6 +72,11 @@ def _refuse_redefined(layers: list[Layer]) -> None:
             defined[name] = layer
 
 
+def start_models(settings: StudyFile) -> tuple[str, ...]:
+    """What a method may start from besides other methods."""
+    return (BASE, UNPRIMED, *settings.bases)
+
+
 class _StudyLoader:
     """Collects the problems of all files, so that a user can correct them all at once."""
 
@@ -89,6 +95,7 @@ class _StudyLoader:
         values = functools.reduce(overlay, [layer.value for layer in self.files]) | instead
         settings = validate(StudyFile, values, [self._layer(values)])
         methods = self._methods(settings)
+        self.say_all(consistency.of_names(settings))
         self.say_all(consistency.of_comparisons(settings))
         comparisons = {} if self.lines else self._under_protocols(settings, methods)
         benchmarks = {key: self._benchmark(key, settings) for key in settings.benchmarks}
@@ -108,6 +115,9 @@ class _StudyLoader:
         self.say_all(consistency.of_parts(settings, benchmarks))
         self.say_all(consistency.of_benchmarks(settings, benchmarks))
         bases = further_bases(settings, self._layer)
+        priming = complete_priming(settings, self._layer)
+        if data is not None:
+            self.say_all(limits.of_priming(priming, data))
         grids = self._grids(settings, methods, comparisons)
         return Study(
             name=name,
@@ -119,6 +129,7 @@ class _StudyLoader:
             benchmarks=benchmarks,
             data=data,
             experts=experts,
+            priming=priming,
             pretrain=pretrain,
             bases=bases,
             shape=None if self.lines else self._shape(name, settings, pretrain),
@@ -128,6 +139,7 @@ class _StudyLoader:
     def check_thoroughly(self, study: Study) -> None:
         """Check the folders of models and datasets, and settings that only some targets use."""
         self.say_all(places.problems(study))
+        self.say_all(consistency.of_experts(study))
         self.say_all(limits.of_positions(study))
         self.say_all(limits.of_expert_positions(study))
         self.say_all(limits.of_expert_sets(study.settings, study.methods, study.data))
@@ -214,7 +226,7 @@ class _StudyLoader:
                 self.lines += problems.lines
                 continue
             start = methods[name].start_from
-            if start not in (BASE, *settings.bases, *methods, *waiting):
+            if start not in (*start_models(settings), *methods, *waiting):
                 waiting[start] = f"{self._method_file(name)}: start_from: "
         self.lines += [
             f"{self._method_file(name)}: start_from: {message}" for name, message in consistency.circles(methods)
@@ -261,8 +273,8 @@ class _StudyLoader:
             stage = validate(STAGES[kind], merged, [layer for layer in layers if layer.value])
             if protocol is None:  # with the steps of a protocol, part of a schedule may have no effect
                 self.lines += without_effect(stage, layers[2:])
-        elif above.stage or start_from != BASE:
-            raise Problems([f"{file}: stage: missing; expected a stage, which only the base model itself lacks"])
+        elif above.stage or start_from not in start_models(settings):
+            raise Problems([f"{file}: stage: missing; expected a stage, which only a start model itself lacks"])
         return Method(name, above.title or below.title, below.paper, start_from, stage)
 
     def _chosen_stage(self, name: str, override: dict, settings: StudyFile) -> dict:

@@ -18,7 +18,8 @@ Source = Place | ModelSource
 def sources(study: Study) -> dict[Keys, Source]:
     """Keys of the study -> source of rows or model, for those that are local folders."""
     prompts = study.data.source
-    by_keys = {("data", "source"): prompts, ("experts", "source"): study.experts.source}
+    by_keys = {("data", "source"): prompts}
+    by_keys |= {(*keys, "source"): experts.source for keys, experts in study.expert_sections.items()}
     by_keys |= {("data", "source", part): getattr(prompts, part, None) for part in ("sft", "rl")}
     by_keys |= {("benchmarks", name, "data", "source"): row.data.source for name, row in study.benchmarks.items()}
     return {keys: one for keys, one in by_keys.items() if isinstance(one, Source) and one.folder is not None}

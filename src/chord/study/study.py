@@ -24,11 +24,13 @@ from chord.data.download_spec import is_wheel
 from chord.data.rows_spec import BenchmarkSpec, PrepareSpec
 from chord.errors import UserError
 from chord.evaluation.generate_spec import GenerateSpec
+from chord.evaluation.start_gates_spec import StartGatesSpec
 from chord.experts.experts_spec import ExpertsSpec
 from chord.jobs import JOBS, SPECS
 from chord.rollouts import Decoding
 from chord.study.config_problems import unknown
 from chord.study.hardware import Gpu, ModelShape
+from chord.study.priming import SEED_INDEX, Priming
 from chord.study.study_file import BASE, Comparison, Resources, Search, StudyFile
 from chord.study.yaml_files import merge, nested
 from chord.training.train_spec import Stage, TrainSpec
@@ -42,7 +44,7 @@ class Method:
     name: str
     title: str
     paper: str
-    start_from: str  # BASE, another base model, or the method whose result of the same seed is the start
+    start_from: str  # BASE, UNPRIMED, another base model, or the method whose result of the same seed is the start
     stage: Stage | None  # None: the result is the start model itself
 
 
@@ -82,6 +84,7 @@ class Study:
     benchmarks: dict[str, Benchmark]
     data: PrepareSpec
     experts: ExpertsSpec
+    priming: Priming | None
     pretrain: PretrainSpec | None
     bases: dict[str, PretrainSpec]  # further base models by name, trained from the study's own
     shape: ModelShape | None  # shape of the start model; None: unknown
@@ -122,6 +125,12 @@ class Study:
         return self.settings.tuning.search if self.settings.tuning else {}
 
     @property
+    def expert_sections(self) -> dict[tuple[str, ...], ExpertsSpec]:
+        """Keys in the study's file -> a section that says who answers prompts."""
+        priming = {("priming", "experts"): self.priming.experts} if self.priming else {}
+        return {("experts",): self.experts} | priming
+
+    @property
     def regular(self) -> list[str]:
         """The comparisons of the target `all`, the claims and the report, that is those that are not on demand."""
         return [name for name, comparison in self.comparisons.items() if not comparison.on_demand]
@@ -130,12 +139,17 @@ class Study:
         names = self.comparisons[comparison].benchmarks
         return list(self.benchmarks) if names is None else names
 
+    def sampled_benchmark(self, comparison: str) -> str:
+        """The benchmark of which a report shows questions, whose first comparison this is."""
+        names = self.benchmarks_of(comparison)
+        return next((name for name in names if self.benchmarks[name].data.name == name), names[0])
+
     def resources(self, job: str) -> Resources:
         """The resources of one job, a key of chord.jobs.JOBS."""
         return self.settings.resources.get(JOBS[job].resources or job, self.settings.resources["default"])
 
     def start_of(self, method: str) -> str | None:
-        """The method from whose result of the same seed this one starts, or one of `bases`; None: the study's model."""
+        """The method from whose result of the same seed this one starts, UNPRIMED, or one of `bases`; None: BASE."""
         start = self.methods[method].start_from
         return None if start == BASE else start
 
@@ -148,6 +162,10 @@ class Study:
         start = self.start_of(method)
         return [*(self.chain(start) if start in self.methods else []), self.methods[method]]
 
+    def first_start(self, method: str) -> str:
+        """The start model at the beginning of a method's chain: BASE, UNPRIMED or one of `bases`."""
+        return self.chain(method)[0].start_from
+
     def prepare_spec(self) -> dict:
         return self.data.specification()
 
@@ -156,6 +174,21 @@ class Study:
 
     def experts_spec(self) -> dict:
         return self.experts.specification()
+
+    def priming_experts_spec(self) -> dict:
+        return self._priming().experts.specification()
+
+    def prime_spec(self) -> dict:
+        return self._train_spec(self._priming().stage, SEED_INDEX)
+
+    def start_gates_spec(self) -> dict:
+        return StartGatesSpec(
+            study_seed=self.settings.seed,
+            gates=self._priming().gates,
+            decoding=self.settings.validation.decoding,
+            batch_rows=self.settings.validation.batch_rows,
+            backend=self.settings.generation,
+        ).specification()
 
     def generate_spec(self, method: str, seed_index: int, benchmark: str) -> dict:
         row = self.benchmarks[benchmark]
@@ -276,6 +309,7 @@ class Study:
 
     def report_spec(self, comparisons: Sequence[str] | None = None) -> dict:
         """The report of the given comparisons, or of all regular ones."""
+        names = self.regular if comparisons is None else comparisons
         notice = "A miniature that only shows that the chain works: its numbers mean nothing."
         return ReportSpec(
             study=self.name,
@@ -283,6 +317,7 @@ class Study:
             question=self.settings.question,
             notice=None if self.meaningful else notice,
             seeds=tuple(self.seed_indices),
+            sampled=self.sampled_benchmark(names[0]),
             comparisons=tuple(
                 ReportComparison(
                     name=name,
@@ -292,7 +327,7 @@ class Study:
                     tables=tuple(self.comparisons[name].tables),
                     figures=tuple(self.comparisons[name].figures),
                 )
-                for name in (self.regular if comparisons is None else comparisons)
+                for name in names
             ),
         ).specification()
 
@@ -335,6 +370,11 @@ class Study:
     def _shown(self, names: Sequence[str]) -> tuple[ShownMethod, ...]:
         return tuple(ShownMethod(name=name, title=self.methods[name].title) for name in names)
 
+    def _priming(self) -> Priming:
+        if self.priming is None:
+            raise UserError(f"study {self.name}: priming: missing; expected how {self.model} is primed")
+        return self.priming
+
     def _base_model(self) -> PretrainSpec:
         if self.pretrain is None:
             raise UserError(f"study {self.name}: base_model: missing; expected how {self.model} is trained")
@@ -355,19 +395,3 @@ class Study:
             save_every=self.settings.save_every,
             scale=self.settings.training.scale,
         ).specification()
-
-
-def in_order(methods: Sequence[Method]) -> dict[str, Method]:
-    """Order the methods so that each comes after its start, and otherwise as given. There must be no cycle."""
-    by_name = {method.name: method for method in methods}
-    ordered: dict[str, Method] = {}
-
-    def add(method: Method) -> None:
-        if method.name not in ordered:
-            if method.start_from in by_name:
-                add(by_name[method.start_from])
-            ordered[method.name] = method
-
-    for method in methods:
-        add(method)
-    return ordered

@@ -32,12 +32,12 @@ from chord.jobs import RESOURCE_KEYS
 from chord.rollouts import Backend, Decoding, HuggingFaceBackend
 from chord.settings import Distinct, Settings
 from chord.study.config_problems import unknown
-from chord.study.yaml_values import Minutes, Name, Partial, Section, Text
+from chord.study.priming import PrimingSection
+from chord.study.yaml_values import DERIVED, Minutes, Name, Partial, Section, Text
 from chord.training.scale.scale_spec import Scale
 from chord.training.train_spec import HybridStage, SftStage, Validation
 from chord.world.pretrain_spec import PretrainSpec
 
-DERIVED = ("seed", "name")  # keys that the study itself fills in
 BASE = "base"  # start_from of a method that starts from the study's model
 START = "start_from"
 ResourceKey = Literal["default", *RESOURCE_KEYS]
@@ -50,7 +50,8 @@ class MethodFile(Settings):
     paper: Text = Field(description="the cell or figure of the paper that it answers, with the paper's settings")
     start_from: str = Field(
         default=BASE,
-        description="base (the study's model), one of the study's bases, or the method whose result is the start",
+        description="base (the study's model, primed where the study primes it), unprimed (the model itself), one of "
+        "the study's bases, or the method whose result is the start",
     )
     stage: Annotated[Section, Partial(SftStage, HybridStage)] | None = Field(
         default=None, description="the kind of the stage, and where it differs from the study's training"
@@ -315,6 +316,9 @@ class StudyFile(Settings):
         default_factory=dict,
         description="further base models that methods may start from: the settings of base_model that change while "
         "each is trained further",
+    )
+    priming: PrimingSection | None = Field(
+        default=None, description="a short SFT of `model` that all methods start from, except those from `unprimed`"
     )
     seed: NonNegativeInt = Field(description="seed of the study, from which every other seed is derived")
     seeds: PositiveInt = Field(description="runs of each method; their indices count from 0")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, GetJsonSchemaHandler, PositiveI
 from pydantic_core import CoreSchema
 
 Section = dict[str, Any]
+DERIVED = ("seed", "name")  # keys of sections that the study itself fills in
 # Names become folders and wildcards; a dot is allowed for mu_0.02.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[0-9]+)?$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]

@@ -11,7 +11,7 @@ from chord.tasks.task import Task
 # Where each task is, or the task itself. Modules are imported on use: that of the world imports `chord.tasks.task`.
 TASKS: dict[str, str | Task] = {
     "bfcl": "chord.tasks.bfcl:BFCL",
-    "bfcl_terse": "chord.tasks.bfcl_training:BFCL_TERSE",
+    "bfcl_call": "chord.tasks.bfcl_training:BFCL_CALL",
     "bfcl_tool_call": "chord.tasks.bfcl_training:BFCL_TOOL_CALL",
     "choice": "chord.world.world_tasks:CHOICE",
     "math": "chord.tasks.math:MATH",

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from chord.io.seeds import derive_seed
 from chord.rollouts import Engine
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
+from chord.rollouts.parity import check_parity
 from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import sharding_arguments
@@ -29,6 +30,19 @@ def own_engine(
     """An engine in the precision of the training passes: it samples from the distribution that is updated."""
     autocast = torch.bfloat16 if precision == "bf16" else None
     return HuggingFaceEngine(model, *stop_tokens(model, tokenizer), rows, autocast)
+
+
+def precision_drift(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[list[int]]
+) -> dict[str, float]:
+    """How far bf16 moves the log-probabilities of the texts from fp32, in nats: mean and maximum.
+
+    ParityError beyond what rounding explains: this model does not bear bf16 on this machine.
+    """
+    in_fp32, in_bf16 = (own_engine(model, tokenizer, 1, precision).score(texts) for precision in ("fp32", "bf16"))
+    hint, between = "Train this model with scale.precision: fp32.", "fp32 and bf16 of the start model"
+    mean, maximum = check_parity(in_fp32, in_bf16, "bfloat16", hint, between)
+    return {"mean": mean, "maximum": maximum}
 
 
 def build_trainer(

@@ -21,9 +21,10 @@ from chord.io.provenance import manifest, source_sha256, utc_now
 from chord.plugins import plugin_records
 from chord.rollouts import encode_prompts
 from chord.rollouts.huggingface import stop_tokens
+from chord.rollouts.parity import probe_texts
 from chord.rollouts.policy import policy_tokenizer
 from chord.tasks import GROUP, task_hashes, tasks_of
-from chord.training.build import build_trainer, hardware, own_engine
+from chord.training.build import build_trainer, hardware, own_engine, precision_drift
 from chord.training.hopeless import Facts, WatchHopeless, diagnoses
 from chord.training.resume import finished
 from chord.training.resume.checkpoints import (
@@ -46,7 +47,7 @@ from chord.training.validation import Measure, OverRanks, Validate, accuracy, be
 # What decides a run's numbers; a run resumes only from a checkpoint in which all of it was the same.
 # Keys of its manifest, which has hashes of the tasks and of the plug-ins:
 DECISIVE_KEYS = ("spec", "inputs", "environment", "device", "precision", "ranks", "tasks_sha256", "plugins")
-DECISIVE_CODE = ("evaluation", "objectives", "rollouts", "shared_prompts", "training", "io/seeds.py")
+DECISIVE_CODE = ("objectives", "rollouts", "shared_prompts", "training", "io/seeds.py")
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ def _train(
     # Texts with answers, if there are any; any token shows an output layer that is not the model's.
     texts = [expert.input_ids for expert in experts] or encode_prompts(tokenizer, validation)
     stops, precision = stop_tokens(model, tokenizer), provenance["precision"]
+    if (provenance["device"], precision) == ("cpu", "bf16"):
+        provenance["precision_drift"] = precision_drift(model, tokenizer, probe_texts(texts))
     synced = open_synced(spec, model, inputs["start"], folder.path, stops, texts, precision)
     trainer = build_trainer(spec, model, tokenizer, prompts, experts, folder.checkpoints, synced)
     if synced:

@@ -5,7 +5,6 @@ of learning are read from the curves of an SFT and an RL run from it (command `g
 """
 
 import csv
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from chord.errors import UserError
+from chord.gates import missed_gates
 from chord.io.files import write_json
 from chord.io.provenance import manifest
 from chord.io.seeds import derive_seed
@@ -25,7 +25,6 @@ from chord.world.rows import skill_rows, world_rows
 if TYPE_CHECKING:  # the command `gates` needs no torch
     from chord.rollouts.huggingface import HuggingFaceEngine
 
-log = logging.getLogger(__name__)
 GUESS_PROBLEMS = 5000  # enough to tell 1 % from 2 %
 BATCH_ROWS = 200
 
@@ -73,19 +72,6 @@ def measure_gates(model, tokenizer, gates: Gates, seed: int) -> dict:
     }
 
 
-def missed(figures: dict, gates: Gates | LearningGates) -> list[str]:
-    """Log all gates, and return one line per gate whose figure is outside its bounds."""
-    lines = []
-    for name in type(gates).model_fields:
-        if name not in figures:  # a setting of how gates are measured
-            continue
-        low, high = getattr(gates, name)
-        log.info("gate %-12s %7.3f   wanted %g to %g", name, figures[name], low, high)
-        if not low <= figures[name] <= high:
-            lines.append(f"gate {name}: {figures[name]:.3f} is outside [{low}, {high}]")
-    return lines
-
-
 def guess_rate(ks: Sequence[int], seed: int) -> float:
     """Share of problems that the best constant answer solves: what a policy gets that reads nothing."""
     answers = Counter(
@@ -129,7 +115,7 @@ def run(spec: dict, sft: Path, rl: Path, out: Path) -> None:
     """
     gates = LearningGates.model_validate(spec)
     figures = measure_learning(_validation(sft), _validation(rl))
-    misses = missed(figures, gates)
+    misses = missed_gates(figures, gates)
     write_json(out, manifest(spec, {"sft": sft, "rl": rl}, gates=figures, missed_gates=misses))
     if misses and gates.enforce:
         raise UserError("\n".join(misses))

@@ -24,6 +24,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
 from chord.errors import UserError
+from chord.gates import missed_gates
 from chord.io.continuation import clear_unless_identical
 from chord.io.files import atomic_folder, atomic_path, remove_partials, write_json, write_text
 from chord.io.locks import exclusive
@@ -31,7 +32,7 @@ from chord.io.models import load_tokenizer, load_weights
 from chord.io.provenance import environment, file_sha256, folder_sha256, manifest, source_sha256
 from chord.io.seeds import derive_seed
 from chord.world import problems, skills, solutions
-from chord.world.gates import measure_gates, missed
+from chord.world.gates import measure_gates
 from chord.world.pretrain_spec import Architecture, Mixture, PretrainSpec
 from chord.world.tokenizer import build_tokenizer
 
@@ -244,7 +245,7 @@ def _pretrain(
     log.info("%d parameters, %d steps of %d rows", parameters, settings.steps, settings.rows_per_step)
     history = train(settings, model, tokenizer, checkpoints, folder_sha256(start) if start else None)
     figures = measure_gates(model, tokenizer, settings.gates, settings.seed)
-    failures = missed(figures, settings.gates)
+    failures = missed_gates(figures, settings.gates)
     rejected = bool(failures) and settings.gates.enforce
     target = out.with_name(out.name + ".rejected") if rejected else out
     check()

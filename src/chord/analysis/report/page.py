@@ -10,19 +10,23 @@ from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
+from pydantic import TypeAdapter
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.cells.cell_files import read
 from chord.analysis.report.run_records import RunRecord, codes, environments, fetched, read_runs
+from chord.analysis.report.samples import read_samples
 from chord.analysis.report.summary import summarise
 from chord.analysis.specs import ReportComparison, ReportSpec, ShownMethod
 from chord.analysis.tables.reported import PROVENANCE, read_reported
 from chord.analysis.tables.wording import count
 from chord.analysis.tuning import read_trials
+from chord.evaluation.start_gates_spec import StartGatesSpec
 from chord.io.files import read_json, write_text
-from chord.world.pretrain_spec import Gates, PretrainSpec
+from chord.world.pretrain_spec import PretrainSpec
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
+START_MODEL = TypeAdapter(PretrainSpec | StartGatesSpec)  # what a model that was measured by gates was made by
 
 
 def run(
@@ -47,6 +51,7 @@ def run(
     runs = read_runs(folder, [ShownMethod(name=name, title=title) for name, title in titles.items()], settings.seeds)
     measured = _gates(gates) if gates else None
     sections, manifests = [], [record.manifest for record in runs if record.manifest]
+    priming = [read_json(path) for path in folder.glob("priming/manifest.json")]
     missing = _missing_runs(runs) + ([] if verdicts else ["No verdicts on claims."])
     analysis = []
     for comparison in settings.comparisons:
@@ -68,13 +73,14 @@ def run(
         warnings=[
             *(measured["missed"] if measured else []),
             *(verdicts["warnings"] if verdicts else []),
-            *_mixed(manifests),
+            *_mixed([*priming, *manifests]),
             *_hopeless(runs),
         ],
         gates=measured,
-        environments=environments([*manifests, *analysis]),
+        environments=environments([*priming, *manifests, *analysis]),
         fetched=fetched(folder),
-        codes={"training": codes(manifests), "analysis": codes(analysis)},
+        samples=read_samples(folder, settings.sampled, settings.comparisons[0].methods, settings.seeds[0]),
+        codes={"training": codes([*priming, *manifests]), "analysis": codes(analysis)},
         paper=paper,
         provenance=PROVENANCE,
     )
@@ -115,8 +121,8 @@ def _gates(path: Path) -> dict | None:
     record = read_json(path)
     if "gates" not in record:
         return None
-    bounds = PretrainSpec.model_validate(record["spec"]).gates
-    measured = {name: value for name, value in record["gates"].items() if name in Gates.model_fields}
+    bounds = START_MODEL.validate_python(record["spec"]).gates
+    measured = {name: value for name, value in record["gates"].items() if name in type(bounds).model_fields}
     rows = [(name, value, *getattr(bounds, name)) for name, value in sorted(measured.items())]
     missed = [f"Start model: {line}" for line in record["missed_gates"]]
     return {"model": path.parent.name, "rows": rows, "missed": missed}

@@ -1,0 +1,65 @@
+"""Command `start_gates`: whether a primed start model leaves room for what the study compares."""
+
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+
+from chord.errors import UserError
+from chord.evaluation.start_gates_spec import StartGatesSpec
+from chord.gates import missed_gates
+from chord.io.files import read_jsonl, write_json
+from chord.io.locks import exclusive
+from chord.io.provenance import environment, manifest, source_sha256
+from chord.io.seeds import derive_seed
+from chord.rollouts import encode_prompts
+from chord.rollouts.completions import FinishedBatches, stream
+from chord.rollouts.policy import policy_tokenizer
+from chord.rollouts.workers import complete_batches
+from chord.tasks import verdicts
+
+
+def run(spec: dict, model: Path, validation: Path, out: Path) -> None:
+    """Measure the gates of a model folder on the validation rows, and write them to `out` (json).
+
+    UserError if a gate is missed and the specification enforces them; nothing is written then.
+    """
+    settings = StartGatesSpec.model_validate(spec)
+    record = manifest(settings.specification(), {"model": model, "validation": validation})
+    parts = FinishedBatches(out)
+    with exclusive(parts.lock, "measuring these gates") as check:
+        sampling = settings.specification() | {"gates": settings.gates.samples}  # no bound decides a sample
+        code = {"code": source_sha256("rollouts", "evaluation"), "environment": environment()}
+        parts.claim({"sampling": sampling, "inputs": record["inputs"]} | code)
+        figures = measure(settings, model, read_jsonl(validation), parts)
+        misses = missed_gates(figures, settings.gates)
+        if misses and settings.gates.enforce:
+            raise UserError("\n".join(misses))
+        check()
+        write_json(out, record | {"gates": figures, "missed_gates": misses})
+        parts.remove()
+
+
+def measure(settings: StartGatesSpec, model: Path, rows: list[dict], parts: FinishedBatches) -> dict:
+    """Figures of every gate (names as in `StartGates`), with the parts they are made of beside them."""
+    samples = settings.gates.samples
+    prompts = [ids for ids in encode_prompts(policy_tokenizer(model, rows), rows) for _ in range(samples)]
+    every = [(row, sample) for row in rows for sample in range(samples)]
+    seeds = [derive_seed(settings.study_seed, "start_gates", row["id"], sample) for row, sample in every]
+    complete = partial(complete_batches, settings.backend, model, settings.decoding)
+    completions = stream(prompts, seeds, settings.batch_rows, parts, complete)
+    texts, truncated = completions["text"].to_pylist(), completions["truncated"].to_pylist()
+    judged = list(verdicts(zip((row for row, _ in every), texts, truncated, strict=True)))
+    groups = [judged[place : place + samples] for place in range(0, len(judged), samples)]
+    accuracy = fmean(verdict.correct for verdict in judged)
+    solved = fmean(any(verdict.correct for verdict in group) for group in groups)
+    return {
+        "accuracy": accuracy,
+        "gap": solved - accuracy,
+        "parts": {
+            "pass": solved,
+            "response_tokens": fmean(completions["tokens"].to_pylist()),
+            "truncated": fmean(truncated),
+            "unparsed": fmean(not verdict.parsed for verdict in judged),
+            "questions": len(rows),
+        },
+    }
