@@ -31,7 +31,7 @@ def test_every_part_ran_and_the_report_shows_it(results):
         assert shown in report
     assert "missing: see" not in report
     methods = {path.parts[-3]: read_json(path) for path in results.glob("runs/*/seed-0/manifest.json")}
-    assert len(methods) == 7
+    assert methods.keys() == {"sft_best", "rl", "chord_mu", "chord_phi"}
     assert all(record["result"]["delivered_step"] >= 1 for record in methods.values())
 
 
