@@ -129,7 +129,7 @@ def test_jobs_of_a_comparison_train_what_a_method_starts_from_but_do_not_evaluat
 def test_text(root):
     lines = plan_text(load(root), cores=2).splitlines()
     assert lines[0] == "small: A study"
-    assert "  original  the start model" in lines
+    assert "  original  base, as it is" in lines
     (row,) = [line.split() for line in lines if line.startswith("  decay")]
     assert row == ["decay", "base", ">", "hybrid", "10", "120", "24", "0.6", "12", "4,400", "3.8"]
     (row,) = [line.split() for line in lines if line.startswith("  world")]

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2ForCausalLM
 
 from chord.errors import UserError
+from chord.gates import missed_gates
 from chord.io.files import read_json
 from chord.io.locks import exclusive
 from chord.io.provenance import file_sha256
 from chord.rollouts import encode_prompts
 from chord.world import pretrain, problems, skills, solutions
-from chord.world.gates import guess_rate, marker_logp, measure_gates, missed
+from chord.world.gates import guess_rate, marker_logp, measure_gates
 from chord.world.pretrain_spec import Gates, Mixture, PretrainSpec
 from chord.world.rows import skill_rows, world_rows
 from chord.world.tokenizer import build_tokenizer, words
@@ -299,8 +300,8 @@ def test_missed_gates_fail_and_keep_the_model_beside(tmp_path):
 
 def test_missed_names_only_what_is_out_of_bounds():
     good = {"guess_rate": 0.01, "accuracy": 0.4, "gap": 0.3, "entropy": 0.3, "marker_logp": -2.5, "skills": 0.95}
-    assert missed(good, Gates()) == []
-    assert missed(good | {"marker_logp": -0.5}, Gates()) == ["gate marker_logp: -0.500 is outside [-4.0, -1.0]"]
+    assert missed_gates(good, Gates()) == []
+    assert missed_gates(good | {"marker_logp": -0.5}, Gates()) == ["gate marker_logp: -0.500 is outside [-4.0, -1.0]"]
 
 
 def test_guess_rate_is_about_one_percent():

@@ -94,6 +94,14 @@ def with_folder(source: dict) -> dict:
     return source | {part: with_folder(source[part]) for part in ("sft", "rl") if part in source}
 
 
+def experts_with_folder(values: dict) -> dict:
+    """The specification of trajectories with the folder of the model or dataset that they come from, if any."""
+    source = values["source"]
+    if source["kind"] == "dataset":
+        return values | {"source": with_folder(source)}
+    return values | {"source": source | ({"folder": from_root(source["folder"])} if "folder" in source else {})}
+
+
 def folders(source: dict) -> list[str]:
     """The folders of a source: none for a generator, two if SFT and RL have separate datasets."""
     own = [source["folder"]] if "folder" in source else []

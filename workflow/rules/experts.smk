@@ -1,13 +1,4 @@
-# Expert trajectories, the base model of the synthetic world, and the priming of a start model.
-
-
-def experts_with_folder(values: dict) -> dict:
-    """The specification of trajectories with the folder of the model or dataset that they come from, if any."""
-    source = values["source"]
-    if source["kind"] == "dataset":
-        return values | {"source": with_folder(source)}
-    return values | {"source": source | ({"folder": from_root(source["folder"])} if "folder" in source else {})}
-
+# Expert trajectories, and the base model of the synthetic world.
 
 EXPERTS = experts_with_folder(STUDY.experts_spec())
 
