@@ -80,10 +80,7 @@ def of_positions(study: Study) -> Iterator[Problem]:
 
 def of_expert_positions(study: Study) -> Iterator[Problem]:
     """The same for a local model that is the expert."""
-    sections = {("experts",): study.experts} | (
-        {("priming", "experts"): study.priming.experts} if study.priming else {}
-    )
-    for place, experts in sections.items():
+    for place, experts in study.expert_sections.items():
         source = experts.source
         if isinstance(source, ModelSource):
             positions = find_positions(study.root, source.folder, [study.root / source.folder])
