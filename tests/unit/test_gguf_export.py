@@ -55,6 +55,8 @@ def test_tensors_have_the_layout_of_llama_cpp(folder, tmp_path):
     ("change", "message"),
     [
         ({"model_type": "qwen2"}, "model_type: expected llama, got qwen2"),
+        ({"hidden_act": "gelu"}, "hidden_act: expected silu, got gelu"),
+        ({"rope_parameters": {"rope_type": "linear", "rope_theta": 1.0, "factor": 2.0}}, "rope_type: expected default"),
         ({"pad_token_id": 2}, "pad_token_id: expected 2 in the tokenizer, got 0"),
     ],
 )
@@ -69,6 +71,9 @@ def test_another_model_is_one_line(folder, tmp_path, capsys, change, message):
 def test_no_model_and_another_tokenizer_are_one_line(tmp_path, capsys):
     assert export(tmp_path, tmp_path / "again.gguf") == 2
     assert "has no config.json; expected a model folder" in capsys.readouterr().err
+    (tmp_path / "config.json").write_text("{}")
+    assert export(tmp_path, tmp_path / "again.gguf") == 2
+    assert "has no tokenizer.json" in capsys.readouterr().err
     other = shutil.copytree(BASE, tmp_path / "other")
     config = read_json(other / "config.json") | {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
     (other / "config.json").write_text(json.dumps(config), encoding="utf-8")

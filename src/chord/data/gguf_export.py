@@ -19,11 +19,20 @@ def export(folder: Path, out: Path) -> None:
     """Write the model in `folder` to the file `out`; UserError for a model of another family."""
     from gguf import GGUFWriter
 
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: has no config.json; expected a model folder")
+    for name in ("config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{folder}: has no {name}; expected a model folder with a chat template and one weights file"
+            )
     config, tokenizer = read_json(folder / "config.json"), read_json(folder / "tokenizer.json")
-    if config["model_type"] != FAMILY["general.architecture"]:
-        raise UserError(f"{folder}: model_type: expected {FAMILY['general.architecture']}, got {config['model_type']}")
+    kinds = {
+        "model_type": (config["model_type"], FAMILY["general.architecture"]),
+        "hidden_act": (config["hidden_act"], "silu"),
+        "rope_type": (config["rope_parameters"]["rope_type"], "default"),
+    }
+    for key, (kind, known) in kinds.items():
+        if kind != known:  # the fields that are written say nothing of another one
+            raise UserError(f"{folder}: {key}: expected {known}, got {kind}")
     logging.getLogger("gguf").setLevel(logging.WARNING)  # it names the temporary file
     check(folder)  # among others, that numbers are split into digits
     with atomic_path(out) as path:
