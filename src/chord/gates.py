@@ -1,10 +1,17 @@
 """Gates: bounds on what is measured of a start model."""
 
 import logging
+from collections.abc import Sequence
+from statistics import fmean
 
 from chord.settings import Settings
 
 log = logging.getLogger(__name__)
+
+
+def solved_shares(correct: Sequence[Sequence[bool]]) -> tuple[float, float]:
+    """(avg@k, pass@k) over questions. correct: for each question whether each of its k samples is right."""
+    return fmean(map(fmean, correct)), fmean(map(any, correct))
 
 
 def missed_gates(figures: dict, gates: Settings) -> list[str]:

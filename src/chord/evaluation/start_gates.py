@@ -6,7 +6,7 @@ from statistics import fmean
 
 from chord.errors import UserError
 from chord.evaluation.start_gates_spec import StartGatesSpec
-from chord.gates import missed_gates
+from chord.gates import missed_gates, solved_shares
 from chord.io.files import read_jsonl, write_json
 from chord.io.locks import exclusive
 from chord.io.provenance import environment, manifest, source_sha256
@@ -49,9 +49,8 @@ def measure(settings: StartGatesSpec, model: Path, rows: list[dict], parts: Fini
     completions = stream(prompts, seeds, settings.batch_rows, parts, complete)
     texts, truncated = completions["text"].to_pylist(), completions["truncated"].to_pylist()
     judged = list(verdicts(zip((row for row, _ in every), texts, truncated, strict=True)))
-    groups = [judged[place : place + samples] for place in range(0, len(judged), samples)]
-    accuracy = fmean(verdict.correct for verdict in judged)
-    solved = fmean(any(verdict.correct for verdict in group) for group in groups)
+    correct = [verdict.correct for verdict in judged]
+    accuracy, solved = solved_shares([correct[place : place + samples] for place in range(0, len(correct), samples)])
     return {
         "accuracy": accuracy,
         "gap": solved - accuracy,

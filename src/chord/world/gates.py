@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from chord.errors import UserError
-from chord.gates import missed_gates
+from chord.gates import missed_gates, solved_shares
 from chord.io.files import write_json
 from chord.io.provenance import manifest
 from chord.io.seeds import derive_seed
@@ -48,7 +48,7 @@ def measure_gates(model, tokenizer, gates: Gates, seed: int) -> dict:
         str(k): fmean(fmean(row) for row, problem in zip(correct, problems, strict=True) if problem["meta"]["k"] == k)
         for k in gates.k
     }
-    accuracy, solved = fmean(map(fmean, correct)), fmean(map(any, correct))
+    accuracy, solved = solved_shares(correct)
     skill = {group: _skill_accuracy(engine, tokenizer, group, gates.questions, seed) for group in skills.GROUPS}
     markers = marker_logp(model, tokenizer, problems)
     return {
