@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "coverage", "write the page of the paper's parts, their targets and states", _coverage)
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="page (docs/coverage.md)")
+    command = _command(commands, "methods", "write the page of all methods: formula, source, YAML, result", _methods)
+    command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
+    command.add_argument("--out", required=True, type=Path, metavar="PATH", help="page (docs/methods.md)")
     command = _command(commands, "schema", "write the JSON schemas of studies, methods, benchmarks and claims", _schema)
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="folder (workflow/schemas)")
     command = _command(commands, "spec", "print the specification of one job of a study", _spec)
@@ -174,6 +177,13 @@ def _plan(options: argparse.Namespace) -> None:
 def _coverage(options: argparse.Namespace) -> None:
     from chord.io.files import write_text
     from chord.plan.paper_coverage import page
+
+    write_text(options.out, page(options.root))
+
+
+def _methods(options: argparse.Namespace) -> None:
+    from chord.io.files import write_text
+    from chord.plan.methods_page import page
 
     write_text(options.out, page(options.root))
 
