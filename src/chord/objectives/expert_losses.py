@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import NonNegativeFloat, PositiveFloat
 
-from chord.objectives.parts import OpenUnion, Part
-from chord.objectives.token_weights import ExpertTokens
+from chord.objectives.parts import OpenUnion
+from chord.objectives.token_weights import ExpertPart, ExpertTokens
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class ExpertLoss(Part):
+class ExpertLoss(ExpertPart):
     """A loss for each expert token."""
 
     needs_group: ClassVar[bool] = False  # whether it reads the advantage of a row in its group

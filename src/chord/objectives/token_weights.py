@@ -24,9 +24,18 @@ class ExpertTokens(NamedTuple):
     # Values of the token's row, if a router joins it to a group:
     advantage: Tensor | None = None
     row_entropy: Tensor | None = None  # mean entropy of its tokens
+    # (..., K): the policy's K largest log-probabilities at this token, descending; without gradient. K is the most that
+    # a part reads, so a part takes the first ones.
+    top_logps: Tensor | None = None
 
 
-class TokenWeight(Part):
+class ExpertPart(Part):
+    """A part that sees expert tokens. What it does not say that it reads is not computed for it."""
+
+    reads_top: ClassVar[int] = 0  # how many of the largest log-probabilities at each token; a property may say it
+
+
+class TokenWeight(ExpertPart):
     """A weight for each expert token."""
 
     # Whether a token's weight depends on the step's other expert tokens. Then it gets the tokens of all micro-batches

@@ -1,6 +1,6 @@
 """Models that compute packed rows, and the log-probabilities of responses that share prompts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from accelerate.utils import is_peft_model
@@ -90,6 +90,32 @@ def _difference(model: PreTrainedModel) -> str | None:
     return f"its log-probabilities differ by {difference:.2g} between packed and plain rows"
 
 
+class PackedBatch:
+    """Rows of (prompt token ids, response token ids) in one packed row, where equal prompts stand once."""
+
+    def __init__(self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]):
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for index, (prompt, _) in enumerate(sequences):
+            groups.setdefault(tuple(prompt), []).append(index)
+        self.row = pack([(prompt, [sequences[i][1] for i in members]) for prompt, members in groups.items()])
+        self.order = [index for members in groups.values() for index in members]  # of the rows in the packed one
+
+    def inputs(self, device: torch.device) -> dict:
+        """Arguments for a model that was given to `share_prompts`; labels are those of all responses."""
+        return self.row.inputs(device) | {"shift_labels": torch.tensor([self.row.labels], device=device)}
+
+    def at_rows(self, places: Iterable[int], device: torch.device) -> Tensor:
+        """Which labels belong to the rows at these places, (1, labels)."""
+        chosen = set(places)
+        flags = torch.tensor([index in chosen for index in self.order], device=device)
+        return flags.repeat_interleave(torch.tensor(self.row.lengths, device=device)).unsqueeze(0)
+
+    def by_row(self, values: Tensor) -> Tensor:
+        """(1, labels, ...) as (rows, longest response, ...), 0 behind the end of a response."""
+        by_index = dict(zip(self.order, values[0].split(self.row.lengths), strict=True))
+        return pad_sequence([by_index[index] for index in range(len(by_index))], batch_first=True)
+
+
 def response_values(
     model: nn.Module, sequences: Sequence[tuple[Sequence[int], Sequence[int]]], device: torch.device
 ) -> tuple[Tensor, Tensor]:
@@ -100,17 +126,9 @@ def response_values(
     model: given to `share_prompts` and to TRL's `add_fused_lm_head`, or a wrapper of such a model. sequences: (prompt
     token ids, response token ids) of each row.
     """
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for index, (prompt, _) in enumerate(sequences):
-        groups.setdefault(tuple(prompt), []).append(index)
-    row = pack([(prompt, [sequences[i][1] for i in members]) for prompt, members in groups.items()])
-    outputs = model(**row.inputs(device), shift_labels=torch.tensor([row.labels], device=device), fused_lm_head=True)
-    packed_order = [index for members in groups.values() for index in members]
-    values = []
-    for packed in (outputs.log_probs, outputs.entropy):
-        by_index = dict(zip(packed_order, packed[0].split(row.lengths), strict=True))
-        values.append(pad_sequence([by_index[index] for index in range(len(sequences))], batch_first=True))
-    return values[0], values[1]
+    batch = PackedBatch(sequences)
+    outputs = model(**batch.inputs(device), fused_lm_head=True)
+    return batch.by_row(outputs.log_probs), batch.by_row(outputs.entropy)
 
 
 def shared_prompt_logps(

@@ -19,11 +19,11 @@ from trl import GRPOConfig, GRPOTrainer
 
 from chord.errors import UserError
 from chord.io.seeds import derive_seed
-from chord.objectives import ExpertTokens, RunStatistics
+from chord.objectives import ExpertPart, ExpertTokens, RunStatistics
 from chord.rollouts import Engine, Sample, encode_prompts
 from chord.tasks import judge_samples
 from chord.training.micro_batches import Term, passes
-from chord.training.optimizer_step import OptimizerStep
+from chord.training.optimizer_step import OptimizerStep, expert_tokens
 from chord.training.scale.sharding import is_sharded
 from chord.training.sequences import Sequence, row_order
 from chord.training.train_spec import HybridStage
@@ -74,6 +74,7 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
                 reward_funcs=self._reward,
                 rollout_func=self._rollout,
             )
+        self.read_distributions()
 
     @staticmethod
     def config(stage: HybridStage, world_size: int, **common) -> GRPOConfig:
@@ -198,7 +199,7 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
         self.log_values(expert_rows=n, expert_tokens=sum(len(row.response_ids) for row in rows))
         term = joined or Term("expert", rows[self.accelerator.process_index :: self.accelerator.num_processes])
         if self.objective.token_weight.whole_batch:
-            term = replace(term, weights=self._whole_batch_weights(model, term.rows))
+            term = replace(term, weights=self._whole_batch_weights(model, term))
         return term
 
     def _row_entropies(self, model, rows: list[Sequence]) -> Tensor:
@@ -206,30 +207,32 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
         if not self.objective.router.reads_entropies:
             return torch.zeros(len(rows))
         if self._sampled_elsewhere:
-            return torch.tensor([entropies.mean().item() for _, entropies in self._token_values(model, rows)])
+            values = self._values_by_row(model, Term("rl", rows))
+            return torch.tensor([tokens.entropy.mean().item() for tokens in values])
         return torch.tensor([fmean(sample.entropies) for sample in self._samples])
 
-    def _whole_batch_weights(self, model, rows: list[Sequence]) -> list[Tensor]:
+    def _whole_batch_weights(self, model, term: Term) -> list[Tensor]:
         """For each of this rank's rows, (response tokens,) weights that depend on all expert tokens of the step."""
-        values = self._token_values(model, rows)
-        logps, entropies = (torch.cat(column).cpu() for column in zip(*values, strict=True))
-        ranks = gather_object([(logps, entropies)])
-        weights = self.objective.token_weight(ExpertTokens(*map(torch.cat, zip(*ranks, strict=True))))
-        own = weights.split([len(logps) for logps, _ in ranks])[self.accelerator.process_index]
-        return list(own.to(self.accelerator.device).split([len(row.response_ids) for row in rows]))
+        weight = self.objective.token_weight
+        rows = self._values_by_row(model, term, (weight,))
+        ranks = gather_object([ExpertTokens(*map(_joined, zip(*rows, strict=True)))])
+        weights = weight(ExpertTokens(*map(_joined, zip(*ranks, strict=True))))
+        own = weights.split([len(tokens.logp) for tokens in ranks])[self.accelerator.process_index]
+        return list(own.to(self.accelerator.device).split([len(row.response_ids) for row in term.rows]))
 
-    def _token_values(self, model, rows: list[Sequence]) -> list[tuple[Tensor, Tensor]]:
-        """(log-probabilities, entropies) of each row's response tokens, without gradient."""
-        values = {}
+    def _values_by_row(self, model, term: Term, readers: tuple[ExpertPart, ...] = ()) -> list[ExpertTokens]:
+        """What the readers see of each row's response tokens, (tokens,), without gradient."""
+        rows: dict[int, ExpertTokens] = {}
         with self.timed("weigh_seconds"), torch.no_grad():
-            split = passes(rows, self.stage.micro_batch_tokens, self.shares_prompts)
+            split = passes(term.rows, self.stage.micro_batch_tokens, self.shares_prompts)
             if is_sharded(self.accelerator):  # then all ranks take part in every pass
                 split += [[0]] * (max(gather_object([len(split)])) - len(split))
             for indices in split:
-                outputs = self.forward(model, [rows[i] for i in indices])
-                for i, logp, entropy, mask in zip(indices, *outputs, strict=True):
-                    values.setdefault(i, (logp[mask], entropy[mask]))
-        return [values[i] for i in range(len(rows))]
+                values = self.forward(model, [term.rows[i] for i in indices], range(len(indices)), readers)
+                tokens = expert_tokens(term, indices, values)
+                for place, (i, mask) in enumerate(zip(indices, values.mask, strict=True)):
+                    rows[i] = ExpertTokens(*(None if column is None else column[place][mask] for column in tokens))
+        return [rows[i] for i in range(len(term.rows))]
 
     @property
     def _sampled_elsewhere(self) -> bool:
@@ -246,6 +249,11 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
 def _entropies(sample: Sample) -> list[float]:
     """For each token, nats. If the engine does not give it: -log p of the token, whose expected value it is."""
     return [-logp for logp in sample.logps] if sample.entropies is None else sample.entropies
+
+
+def _joined(parts: tuple[Tensor | None, ...]) -> Tensor | None:
+    """One column of the tokens of several rows or ranks, in the machine's memory; None if nobody reads it."""
+    return None if parts[0] is None else torch.cat(parts).cpu()
 
 
 def _zeros(values: Tensor) -> frozenset[int]:

@@ -37,6 +37,10 @@ class MicroBatch:
     def sequences(self) -> list[Sequence]:
         return [term.rows[i] for term, i in self.rows] or [Sequence([0], [0])]
 
+    def places(self, name: str) -> list[int]:
+        """The places of the rows of the terms with this name."""
+        return [place for place, (term, _) in enumerate(self.rows) if term.name == name]
+
     def parts(self) -> list[tuple[Term, list[int], list[int], float]]:
         """(term, indices of rows in it, their places in the micro-batch, their count) for each term and count."""
         places = defaultdict(list)

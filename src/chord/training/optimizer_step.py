@@ -8,21 +8,23 @@ that cannot share prompts (`chord.shared_prompts`) get padded rows.
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import is_peft_model
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
-from chord.objectives import ExpertTokens, Objective, expert_loss, hybrid_loss, policy_loss
-from chord.shared_prompts import response_values, share_prompts
+from chord.objectives import ExpertPart, ExpertTokens, Objective, expert_loss, hybrid_loss, policy_loss
+from chord.shared_prompts import PackedBatch, share_prompts
+from chord.training.distributions import add_distributions
 from chord.training.micro_batches import Term, micro_batches
 from chord.training.scale.sharding import accumulating
-from chord.training.sequences import Sequence, collate
+from chord.training.sequences import PaddedBatch, Sequence
 from chord.training.train_spec import Stage
 
 log = logging.getLogger(__name__)
@@ -34,10 +36,11 @@ class ResponseValues(NamedTuple):
     logp: Tensor
     entropy: Tensor  # nats
     mask: Tensor  # False behind the end of a response
+    top_logps: Tensor | None = None  # (rows, longest response, K), without gradient
 
     def of(self, places: list[int]) -> "ResponseValues":
         """Of these rows."""
-        return ResponseValues(*(values[places] for values in self))
+        return ResponseValues(*(None if values is None else values[places] for values in self))
 
 
 class OptimizerStep:
@@ -59,11 +62,13 @@ class OptimizerStep:
 
         sums: terms that are divided by the same number.
         """
+        token_weight, expert_loss = self.objective.token_weight, self.objective.expert_loss
+        readers = (expert_loss,) if token_weight.whole_batch else (expert_loss, token_weight)
         batches = micro_batches(self.stage, sums, self.shares_prompts, self.accelerator)
         totals = _Totals(self.accelerator.device, [term for terms in sums for term in terms])
         for number, batch in enumerate(batches, start=1):
             with accumulating(self.accelerator, model, last=number == len(batches)):
-                values = self.forward(model, batch.sequences)
+                values = self.forward(model, batch.sequences, batch.places("expert"), readers)
                 losses = dict.fromkeys(("rl", "expert"), 0.0 * values.logp.sum())  # without rows the gradient is 0
                 for term, indices, places, count in batch.parts():
                     part = values.of(places)
@@ -78,23 +83,35 @@ class OptimizerStep:
         loss = hybrid_loss(logged.get("rl_loss", 0.0), logged.get("expert_loss", 0.0), a_rl, a_ex)
         return torch.tensor(loss, device=self.accelerator.device)
 
-    def forward(self, model, rows: list[Sequence]) -> ResponseValues:
-        """Log-probabilities, with gradient, and entropies of the rows' responses, without the whole logits (TRL)."""
+    def read_distributions(self) -> None:
+        """To be called after the trainer has given the model its output layer, where parts of the objective need it."""
+        if any(part.reads_top for part in (self.objective.token_weight, self.objective.expert_loss)):
+            add_distributions(self.model.get_base_model() if is_peft_model(self.model) else self.model)
+
+    def forward(
+        self, model, rows: list[Sequence], places: Iterable[int] = (), readers: Iterable[ExpertPart] = ()
+    ) -> ResponseValues:
+        """Log-probabilities, with gradient, and entropies of the rows' responses, without the whole logits (TRL).
+
+        The rows at `places` have in addition what `readers`, parts of the objective, read.
+        """
         device = self.accelerator.device
         lengths = torch.tensor([len(row.response_ids) for row in rows], device=device)
+        if self.shares_prompts:
+            batch = PackedBatch([(row.prompt_ids, row.response_ids) for row in rows])
+        else:
+            batch = PaddedBatch(rows, self._tokenizer.pad_token_id)
+        top = max((part.reads_top for part in readers), default=0)
+        reading = {"at": batch.at_rows(places, device), "top": top} if top and places else {}
         with self.accelerator.autocast():
-            if self.shares_prompts:
-                logp, entropy = response_values(model, [(row.prompt_ids, row.response_ids) for row in rows], device)
-            else:
-                padded = collate(rows, self._tokenizer.pad_token_id, device)
-                outputs = model(**padded, fused_lm_head=True)
-                logp, entropy = (
-                    pad_sequence(
-                        [row[mask] for row, mask in zip(values, outputs.label_mask, strict=True)], batch_first=True
-                    )
-                    for values in (outputs.log_probs, outputs.entropy)
-                )
-        return ResponseValues(logp, entropy.detach(), torch.arange(logp.shape[1], device=device) < lengths[:, None])
+            outputs = model(**batch.inputs(device), fused_lm_head=True, **reading)
+        logp = batch.by_row(outputs.log_probs)
+        return ResponseValues(
+            logp,
+            batch.by_row(outputs.entropy.detach()),
+            torch.arange(logp.shape[1], device=device) < lengths[:, None],
+            batch.by_row(outputs.top_logps) if reading else None,
+        )
 
     def _term_loss(
         self, term: Term, indices: list[int], values: ResponseValues, count: float
@@ -111,13 +128,7 @@ class OptimizerStep:
                 values.logp, values.logp.detach(), term.advantages[indices], values.mask, count, self.objective.clip
             )
             return loss, logged
-        tokens = ExpertTokens(values.logp, values.entropy)
-        if term.advantages is not None:
-            row_entropy = (values.entropy * values.mask).sum(1, keepdim=True) / values.mask.sum(1, keepdim=True)
-            tokens = tokens._replace(
-                advantage=term.advantages[indices, None].expand_as(tokens.logp),
-                row_entropy=row_entropy.expand_as(tokens.logp),
-            )
+        tokens = expert_tokens(term, indices, values)
         if term.weights is None:
             weight = self.objective.token_weight(tokens)
         else:
@@ -137,6 +148,18 @@ class OptimizerStep:
         started = time.perf_counter()
         yield
         self._seconds[name] += time.perf_counter() - started
+
+
+def expert_tokens(term: Term, indices: list[int], values: ResponseValues) -> ExpertTokens:
+    """What the parts of the objective see of these rows of the term, which have these values; (rows, tokens)."""
+    tokens = ExpertTokens(values.logp, values.entropy, top_logps=values.top_logps)
+    if term.advantages is None:
+        return tokens
+    row_entropy = (values.entropy * values.mask).sum(1, keepdim=True) / values.mask.sum(1, keepdim=True)
+    return tokens._replace(
+        advantage=term.advantages[indices, None].expand_as(tokens.logp),
+        row_entropy=row_entropy.expand_as(tokens.logp),
+    )
 
 
 class _Totals:

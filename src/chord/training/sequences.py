@@ -1,11 +1,13 @@
 """What an optimizer step reads: the choice of rows, their token sequences, and padded batches of these."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from chord.errors import UserError
@@ -101,3 +103,30 @@ def collate(sequences: list[Sequence], pad_token_id: int, device: torch.device) 
         "attention_mask": padded([[1] * len(sequence) for sequence in sequences], 0),
         "labels": padded([sequence.labels for sequence in sequences], IGNORED),
     }
+
+
+class PaddedBatch:
+    """Rows padded to the longest, with the methods of `chord.shared_prompts.PackedBatch`."""
+
+    def __init__(self, sequences: list[Sequence], pad_token_id: int):
+        self.sequences = sequences
+        self.pad_token_id = pad_token_id
+
+    def inputs(self, device: torch.device) -> dict[str, Tensor]:
+        """Arguments for a model; labels are those of all responses."""
+        return collate(self.sequences, self.pad_token_id, device)
+
+    def at_rows(self, places: Iterable[int], device: torch.device) -> Tensor:
+        """Which labels belong to the responses of the rows at these places, (rows, tokens - 1)."""
+        at = torch.zeros(len(self.sequences), max(map(len, self.sequences)) - 1, dtype=torch.bool, device=device)
+        for place in places:
+            row = self.sequences[place]
+            at[place, len(row.prompt_ids) - 1 : len(row) - 1] = True
+        return at
+
+    def by_row(self, values: Tensor) -> Tensor:
+        """(rows, tokens - 1, ...) as (rows, longest response, ...), 0 behind the end of a response."""
+        rows = [
+            of_row[len(row.prompt_ids) - 1 : len(row) - 1] for row, of_row in zip(self.sequences, values, strict=True)
+        ]
+        return pad_sequence(rows, batch_first=True)
