@@ -1,14 +1,15 @@
 """Token weights w_t of the expert loss, always without gradient.
 
-To add one, write the class and add it to `AnyTokenWeight`.
+To add one, write the class and add it to `AnyTokenWeight`, and to `PlainTokenWeight` for `equal_mass` to take it.
 """
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
-from pydantic import Field, NonNegativeFloat
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat
 
 from chord.objectives.parts import OpenUnion, Part
 
@@ -69,16 +70,46 @@ class Power(TokenWeight):
     """w = sg(p^a (1-p)^b). (1, 1) is CHORD-phi (paper, eq. 5); (1, 0) the importance weight of eq. 4, which is DFT.
 
     (0, gamma) is the focal weight. The paper's eq. 6 shows no stop-gradient; the authors' code detaches, and so do we.
+    `cutoff_prob` is Trinity-RFT's for phi: it clamps log p at log(cutoff_prob), so that tokens above have no gradient.
+    Here their weight is 0, which has the same gradient; the loss lacks Trinity's constant for these tokens.
     """
 
     name: Literal["power"] = "power"
     a: NonNegativeFloat
     b: NonNegativeFloat
+    cutoff_prob: float = Field(1.0, gt=0.0, le=1.0, description="w = 0 where p is above; 1: off")
 
     def __call__(self, tokens: ExpertTokens) -> Tensor:
         logp = tokens.logp.detach()
         # -expm1(logp) is 1-p without cancellation if p is close to 1.
-        return logp.exp().pow(self.a) * (-logp.expm1()).clamp(min=0.0).pow(self.b)
+        weights = logp.exp().pow(self.a) * (-logp.expm1()).clamp(min=0.0).pow(self.b)
+        return weights.where(logp <= math.log(self.cutoff_prob), 0.0) if self.cutoff_prob < 1.0 else weights
+
+
+class TrSft(TokenWeight):
+    """w = sg(min(1, p / alpha)): SFT within a trust region (TrSFT of TRAPO, arXiv 2512.17636), alpha 0.1 there.
+
+    From the formula, as the authors' code has no licence.
+    """
+
+    name: Literal["trsft"] = "trsft"
+    alpha: float = Field(gt=0.0, le=1.0)
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        return (tokens.logp.detach().exp() / self.alpha).clamp(max=1.0)
+
+
+class ScaledPower(TokenWeight):
+    """w = sg(k p^k), with which -log p has the gradient of the loss -p^k (arXiv 2510.00526).
+
+    The loss's value is another one. k = 1 is DFT. The authors take k = 10 for strong models, and -log p for weak ones.
+    """
+
+    name: Literal["scaled_power"] = "scaled_power"
+    k: PositiveFloat
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        return self.k * (self.k * tokens.logp.detach()).exp()
 
 
 class IsClip(TokenWeight):
@@ -129,6 +160,80 @@ class EntropyNorm(TokenWeight):
         return entropy / entropy.max().clamp(min=1e-8)  # all 0 if the policy is certain of every token
 
 
+class Eaft(TokenWeight):
+    """w = (H / norm)^a, H the entropy of the policy's `top` likeliest tokens, renormalised (EAFT, arXiv 2601.02151).
+
+    The norm is the paper's, ln(top), or that of LLaMA-Factory, 3.0, or of axolotl, none. The 20 likeliest tokens and
+    a = 1 are the defaults of the public codes.
+    """
+
+    name: Literal["eaft"] = "eaft"
+    normalisation: Literal["paper", "llama_factory", "axolotl"]
+    top: int = Field(20, ge=2)
+    a: PositiveFloat = 1.0
+
+    @property
+    def reads_top(self) -> int:
+        return self.top
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        logq = tokens.top_logps.detach()[..., : self.top].log_softmax(-1)
+        norm = {"paper": math.log(self.top), "llama_factory": 3.0, "axolotl": 1.0}[self.normalisation]
+        # Rounding can give less than 0. A probability of 0 adds 0, while 0 * -inf would be no number.
+        entropy = -(logq.exp() * logq).nan_to_num(nan=0.0).sum(-1)
+        return (entropy.clamp(min=0.0) / norm).pow(self.a)
+
+
+class Margin(TokenWeight):
+    """w = 1 - (p1 - p2), p1 and p2 the policy's two largest probabilities at the token.
+
+    Reviewers of the paper asked for a comparison with the margin; there is no published formula. This is our reading:
+    as with entropy weights, w is large where the policy wavers, as it is 1 at p1 = p2, and 0 where it is certain.
+    """
+
+    name: Literal["margin"] = "margin"
+
+    reads_top: ClassVar[int] = 2
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        first, second = tokens.top_logps.detach()[..., :2].exp().unbind(-1)
+        return 1.0 - (first - second)
+
+
+PlainTokenWeight = Annotated[
+    One | Power | TrSft | ScaledPower | IsClip | EntropyTop | EntropyNorm | Eaft | Margin,
+    OpenUnion("chord.token_weights", TokenWeight),
+]
+
+
+class EqualMass(TokenWeight):
+    """w = mean * v / (mean of v over the step's expert tokens), v another weight: all have the same mean weight.
+
+    Ours. It keeps the shape of v and takes away its size: p (1 - p) is at most 1/4, so that it also shrinks the expert
+    term, which a larger mu could undo. Where every v is 0, w is 0. A few tokens of v far above the others get large
+    weights: the largest possible one is mean times the number of tokens.
+    """
+
+    model_config = ConfigDict(defer_build=True)  # plug-ins, which import this module, can be the other weight
+
+    name: Literal["equal_mass"] = "equal_mass"
+    of: PlainTokenWeight
+    mean: PositiveFloat = Field(description="mean weight over the expert tokens of each step")
+
+    whole_batch: ClassVar[bool] = True
+
+    @property
+    def reads_top(self) -> int:
+        return self.of.reads_top
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        weights = self.of(tokens)
+        exact = weights.double()  # in fp32 the factor of weights below 1e-38 would be infinite
+        total = exact.sum()
+        return (exact * (self.mean * exact.numel() / total)).to(weights.dtype) if total > 0.0 else weights
+
+
 AnyTokenWeight = Annotated[
-    One | Power | IsClip | EntropyTop | EntropyNorm, OpenUnion("chord.token_weights", TokenWeight)
+    One | Power | TrSft | ScaledPower | IsClip | EntropyTop | EntropyNorm | Eaft | Margin | EqualMass,
+    OpenUnion("chord.token_weights", TokenWeight),
 ]
