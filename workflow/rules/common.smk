@@ -291,11 +291,11 @@ def table_inputs(wildcards) -> dict[str, str | list[str]]:
 
 def figure_inputs(wildcards) -> dict[str, str | list[str]]:
     """The inputs of a figure; a frontier also needs the runs from which others start, and each run's final step."""
-    kind = FIGURES[wildcards.figure].kind
-    if kind == "grid":
+    figure = FIGURES[wildcards.figure]
+    if figure.shows_cells:
         return estimates_of(wildcards.comparison)
     methods = STUDY.figure_methods(wildcards.comparison, wildcards.figure)
-    if kind == "curves":
+    if figure.kind == "curves":
         return {"curves": curves_of(methods)}
     methods = list(dict.fromkeys(link.name for method in methods for link in STUDY.chain(method)))
     return {"curves": curves_of(methods), "manifests": manifests_of(methods)}

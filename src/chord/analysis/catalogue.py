@@ -92,8 +92,8 @@ class Panel:
 
 
 # curves: over x. frontier: a curve over the tokens spent so far, those of the start's stages included. grid: estimates
-# of a comparison over two axes.
-FigureKind = Literal["curves", "frontier", "grid"]
+# of a comparison over two axes. token_weights: the weights of the methods, and their estimates.
+FigureKind = Literal["curves", "frontier", "grid", "token_weights"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,11 @@ class FigureDefinition:
     x: Literal["step", "epoch"] = "step"
     kind: FigureKind = "curves"
     smooth: bool = True  # running mean over training steps; validation points are never smoothed
+
+    @property
+    def shows_cells(self) -> bool:
+        """Whether it is drawn from estimates, and not from the curves of runs."""
+        return self.kind in ("grid", "token_weights")
 
 
 ACCURACY = Panel("validation_accuracy", "Validation accuracy (%)")
@@ -150,5 +155,13 @@ FIGURES = {
         ),
         FigureDefinition("frontier", None, "Accuracy against the tokens spent on it", (), (ACCURACY,), kind="frontier"),
         FigureDefinition("grid", None, "One method over two axes", (), (), kind="grid"),
+        FigureDefinition(
+            "token_weights",
+            None,
+            "Token weights: which tokens to damp",
+            (),
+            (),
+            kind="token_weights",
+        ),
     )
 }

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, model_validator
 
+from chord.objectives import AnyTokenWeight
 from chord.settings import Settings
 
 Metric = Literal["accuracy", "pass@k", "response_tokens", "truncated", "unparsed", "reward"]
@@ -123,7 +124,10 @@ class FigureSpec(_OfMethods):
     name: str
     chains: Chains = Field({}, description="of a frontier: the tokens of every run that leads to a result count")
     grid: Grid | None = Field(None, description="of a grid: which method stands where")
-    columns: tuple[Column, ...] = Field((), description="of a grid: the whole benchmarks, side by side")
+    columns: tuple[Column, ...] = Field((), description="of a grid or of token weights: whole benchmarks, side by side")
+    token_weights: dict[str, AnyTokenWeight] = Field(
+        {}, description="of token weights: that of each method which learns from expert rows"
+    )
 
 
 class ReportComparison(_OfMethods):

@@ -7,7 +7,18 @@ from chord.objectives.expert_losses import Shaped, SrftLoss
 from chord.objectives.hybrid import Objective
 from chord.objectives.routers import Joined, SrftRouter
 from chord.objectives.schedules import Constant, Cosine, Free, RewardDriven
-from chord.objectives.token_weights import EntropyNorm, EntropyTop, IsClip, Power
+from chord.objectives.token_weights import (
+    Eaft,
+    EntropyNorm,
+    EntropyTop,
+    EqualMass,
+    IsClip,
+    Margin,
+    One,
+    Power,
+    ScaledPower,
+    TrSft,
+)
 
 GRPO = Objective(Constant(mu=0.0))  # rl
 SFT = Objective(Constant(mu=1.0))  # eq. 1, one optimizer step of it; the stage `sft` counts epochs
@@ -22,6 +33,16 @@ PHI_FOCAL = Objective(Constant(mu=0.1), Power(a=0, b=2))
 PHI_IS_CLIP = Objective(Constant(mu=0.1), IsClip(limit=0.4))
 PHI_ENTROPY_TOP = Objective(Constant(mu=0.1), EntropyTop(share=0.05))
 PHI_ENTROPY_NORM = Objective(Constant(mu=0.1), EntropyNorm())
+PHI_CUTOFF = Objective(Constant(mu=0.1), Power(a=1, b=1, cutoff_prob=0.9))
+TRSFT = Objective(Constant(mu=0.1), TrSft(alpha=0.1))
+SCALED_POWER = Objective(Constant(mu=0.1), ScaledPower(k=10))
+EAFT = Objective(Constant(mu=0.1), Eaft(normalisation="paper"))
+MARGIN = Objective(Constant(mu=0.1), Margin())
+MIX_EQUAL_MASS = Objective(Constant(mu=0.1), EqualMass(of=One(), mean=0.1))
+MIX_IS_EQUAL_MASS = Objective(Constant(mu=0.1), EqualMass(of=Power(a=1, b=0), mean=0.1))
+CHORD_PHI_EQUAL_MASS = Objective(Constant(mu=0.1), EqualMass(of=Power(a=1, b=1), mean=0.1))
+PHI_FOCAL_EQUAL_MASS = Objective(Constant(mu=0.1), EqualMass(of=Power(a=0, b=2), mean=0.1))
+TRSFT_EQUAL_MASS = Objective(Constant(mu=0.1), EqualMass(of=TrSft(alpha=0.1), mean=0.1))
 LUFFY = Objective(Free(rl=1.0, expert=1.0), expert_loss=Shaped(gamma=0.1), router=Joined(scale="none"))
 SRFT = Objective(
     Free(rl=1.0, expert=1.0), expert_loss=SrftLoss(sft=0.5), router=SrftRouter(scale="group", positive=0.1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat
 
@@ -57,16 +57,28 @@ class TokenWeight(ExpertPart):
         return weights
 
 
-class One(TokenWeight):
+class ProbabilityWeight(TokenWeight):
+    """A weight that depends on the token's probability alone, w = sg(f(p))."""
+
+    @abstractmethod
+    def of_p(self, p: Any, q: Any) -> Any:
+        """f of an array of torch or of numpy, with what both have; q is 1 - p, without cancellation."""
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        logp = tokens.logp.detach()
+        return self.of_p(logp.exp(), (-logp.expm1()).clamp(min=0.0))
+
+
+class One(ProbabilityWeight):
     """w = 1: plain SFT and CHORD-mu (paper, eq. 1)."""
 
     name: Literal["one"] = "one"
 
-    def __call__(self, tokens: ExpertTokens) -> Tensor:
-        return tokens.logp.detach().new_ones(tokens.logp.shape)
+    def of_p(self, p: Any, q: Any) -> Any:
+        return p**0
 
 
-class Power(TokenWeight):
+class Power(ProbabilityWeight):
     """w = sg(p^a (1-p)^b). (1, 1) is CHORD-phi (paper, eq. 5); (1, 0) the importance weight of eq. 4, which is DFT.
 
     (0, gamma) is the focal weight. The paper's eq. 6 shows no stop-gradient; the authors' code detaches, and so do we.
@@ -79,14 +91,12 @@ class Power(TokenWeight):
     b: NonNegativeFloat
     cutoff_prob: float = Field(1.0, gt=0.0, le=1.0, description="w = 0 where p is above; 1: off")
 
-    def __call__(self, tokens: ExpertTokens) -> Tensor:
-        logp = tokens.logp.detach()
-        # -expm1(logp) is 1-p without cancellation if p is close to 1.
-        weights = logp.exp().pow(self.a) * (-logp.expm1()).clamp(min=0.0).pow(self.b)
-        return weights.where(logp <= math.log(self.cutoff_prob), 0.0) if self.cutoff_prob < 1.0 else weights
+    def of_p(self, p: Any, q: Any) -> Any:
+        weights = p**self.a * q**self.b
+        return weights * (p <= self.cutoff_prob) if self.cutoff_prob < 1.0 else weights
 
 
-class TrSft(TokenWeight):
+class TrSft(ProbabilityWeight):
     """w = sg(min(1, p / alpha)): SFT within a trust region (TrSFT of TRAPO, arXiv 2512.17636), alpha 0.1 there.
 
     From the formula, as the authors' code has no licence.
@@ -95,11 +105,11 @@ class TrSft(TokenWeight):
     name: Literal["trsft"] = "trsft"
     alpha: float = Field(gt=0.0, le=1.0)
 
-    def __call__(self, tokens: ExpertTokens) -> Tensor:
-        return (tokens.logp.detach().exp() / self.alpha).clamp(max=1.0)
+    def of_p(self, p: Any, q: Any) -> Any:
+        return (p / self.alpha).clip(max=1.0)
 
 
-class ScaledPower(TokenWeight):
+class ScaledPower(ProbabilityWeight):
     """w = sg(k p^k), with which -log p has the gradient of the loss -p^k (arXiv 2510.00526).
 
     The loss's value is another one. k = 1 is DFT. The authors take k = 10 for strong models, and -log p for weak ones.
@@ -108,11 +118,11 @@ class ScaledPower(TokenWeight):
     name: Literal["scaled_power"] = "scaled_power"
     k: PositiveFloat
 
-    def __call__(self, tokens: ExpertTokens) -> Tensor:
-        return self.k * (self.k * tokens.logp.detach()).exp()
+    def of_p(self, p: Any, q: Any) -> Any:
+        return self.k * p**self.k
 
 
-class IsClip(TokenWeight):
+class IsClip(ProbabilityWeight):
     """w = sg(p) up to a limit: "IS Clip" of the paper's Tables 4 and 5, whose limit is 0.4.
 
     Whether tokens above the limit are dropped (w = 0) or clamped (w = limit) is not stated; dropped is our reading.
@@ -122,9 +132,8 @@ class IsClip(TokenWeight):
     limit: float = Field(gt=0.0, le=1.0)
     above: Literal["drop", "clamp"] = "drop"
 
-    def __call__(self, tokens: ExpertTokens) -> Tensor:
-        p = tokens.logp.detach().exp()
-        return p.clamp(max=self.limit) if self.above == "clamp" else p.where(p <= self.limit, 0.0)
+    def of_p(self, p: Any, q: Any) -> Any:
+        return p.clip(max=self.limit) if self.above == "clamp" else p * (p <= self.limit)
 
 
 class EntropyTop(TokenWeight):

@@ -1,6 +1,6 @@
 """A checked study: its methods in order, and the specification of every job."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from chord.study.hardware import Gpu, ModelShape
 from chord.study.priming import SEED_INDEX, Priming
 from chord.study.study_file import BASE, Comparison, Resources, Search, StudyFile
 from chord.study.yaml_files import merge, nested
-from chord.training.train_spec import Stage, TrainSpec
+from chord.training.train_spec import HybridStage, Stage, TrainSpec
 from chord.world.pretrain_spec import LearningGates, PretrainSpec
 
 
@@ -288,6 +288,15 @@ class Study:
             columns = self._whole_benchmarks(comparison)
             shown = FigureSpec(name=figure, methods=methods, grid=self.grids[comparison], columns=columns)
             return shown.specification()
+        if FIGURES[figure].kind == "token_weights":
+            stages = {name: self.methods[name].stage for name in self.comparisons[comparison].methods}
+            weights = {
+                name: stage.token_weight
+                for name, stage in stages.items()
+                if isinstance(stage, HybridStage) and stage.uses_experts
+            }
+            methods, columns = self._shown(stages), self._whole_benchmarks(comparison)
+            return FigureSpec(name=figure, methods=methods, columns=columns, token_weights=weights).specification()
         names = self.figure_methods(comparison, figure)
         chains = self._chains(names) if FIGURES[figure].kind == "frontier" else {}
         return FigureSpec(name=figure, methods=self._shown(names), chains=chains).specification()
@@ -367,7 +376,7 @@ class Study:
         """For each method, the methods whose training leads to its result."""
         return {name: tuple(link.name for link in self.chain(name) if self.trains(link.name)) for name in names}
 
-    def _shown(self, names: Sequence[str]) -> tuple[ShownMethod, ...]:
+    def _shown(self, names: Iterable[str]) -> tuple[ShownMethod, ...]:
         return tuple(ShownMethod(name=name, title=self.methods[name].title) for name in names)
 
     def _priming(self) -> Priming:

@@ -1,7 +1,8 @@
 """Command `figure`: one figure of the catalogue as png and pdf. The same data give the same bytes.
 
 In a figure of curves a line is the mean over seeds, its band one standard deviation over seeds to each side, and thin
-lines are single seeds (up to five). `frontier` and `grid` draw the other kinds; `looks` says how a method looks.
+lines are single seeds (up to five). `frontier`, `grid` and `token_weights` draw the other kinds; `looks` says how a
+method looks.
 """
 
 import logging
@@ -19,6 +20,7 @@ from chord.analysis.figures.frontier import draw_frontier
 from chord.analysis.figures.grid import draw_grid
 from chord.analysis.figures.looks import STYLE, Drawing, band, line, looks, seeds_note, title_of
 from chord.analysis.figures.run_curves import Curve, RunCurves, curve, read_curves, running_mean
+from chord.analysis.figures.token_weights import draw_token_weights
 from chord.analysis.report.run_records import run_name
 from chord.analysis.specs import FigureSpec
 from chord.analysis.tables.costs import RUN_FILES, by_method, read_run
@@ -43,16 +45,19 @@ def run(
     """Write <name>.png, .pdf and .manifest.json into the folder `out`.
 
     runs: the folders `runs/<method>/seed-<n>` from which curves and a frontier are drawn. cells, differences: the files
-    from which a grid is drawn.
+    from which a grid and token weights are drawn.
     """
     settings = FigureSpec.model_validate(spec)
     if settings.name not in FIGURES:
         raise UserError(f"unknown figure {settings.name!r}; expected one of {', '.join(FIGURES)}")
     definition = FIGURES[settings.name]
-    if definition.kind == "grid":
+    if definition.shows_cells:
         if cells is None or differences is None:
             raise UserError(f"{settings.name}: needs the files of cells and of differences")
-        drawing = draw_grid(settings, read(cells)[0], read(differences)[0])
+        if definition.kind == "grid":
+            drawing = draw_grid(settings, read(cells)[0], read(differences)[0])
+        else:
+            drawing = draw_token_weights(settings, read(cells)[0])
         inputs = {"cells": cells, "differences": differences}
     else:
         drawing, inputs = _draw_runs(definition, settings, sorted(map(Path, runs)))
