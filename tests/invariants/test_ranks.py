@@ -19,6 +19,10 @@ STAGES = {
     "trinity": hybrid_stage(steps=2, normalisation="trinity", micro_batch_rows=1),
     "reward driven": hybrid_stage(schedule={"name": "reward_driven", "threshold": 0.8}),
     "entropy top": hybrid_stage(steps=2, token_weight={"name": "entropy_top", "share": 0.05}),
+    "eaft at equal mass": hybrid_stage(
+        steps=2, token_weight={"name": "equal_mass", "of": {"name": "eaft", "normalisation": "paper"}, "mean": 0.1}
+    ),
+    "eaft": hybrid_stage(steps=2, token_weight={"name": "eaft", "normalisation": "paper"}),
     "luffy": hybrid_stage(**LUFFY),
     # likewise, while its traces have one
     "few joined groups": hybrid_stage(steps=6, prompts_per_step=2, rollouts_per_prompt=2, **LUFFY),
@@ -26,7 +30,7 @@ STAGES = {
     "sasr": hybrid_stage(steps=4, schedule={"name": "sasr", "warmup": 1, "gamma": 1.0}),
     "sft, partial last step": sft_stage(expert_rows_per_step=10),  # 24 rows: 10, 10, 4
 }
-SHARDED = ("hybrid", "few groups", "entropy top", "sft, partial last step")
+SHARDED = ("hybrid", "few groups", "eaft at equal mass", "eaft", "sft, partial last step")
 
 
 @pytest.fixture(scope="module")

@@ -82,11 +82,11 @@ def test_they_are_those_of_the_whole_logits_at_the_rows_that_are_read(config, ch
 
 def test_with_adapters_and_recomputed_layers():
     settings = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+    plain, model = small_model(), with_distributions(small_model())
     torch.manual_seed(1)
-    plain = get_peft_model(small_model(), settings)
-    base = with_distributions(small_model())
+    plain = get_peft_model(plain, settings)
     torch.manual_seed(1)
-    model = get_peft_model(base, settings).train()
+    model = get_peft_model(model, settings).train()
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     batch = PaddedBatch(ROWS, pad_token_id=0)
     outputs = model(**batch.inputs(CPU), fused_lm_head=True, at=batch.at_rows(READ, CPU), top=2)

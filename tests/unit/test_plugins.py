@@ -98,15 +98,28 @@ def read(site: Path, *token_weights: dict) -> subprocess.CompletedProcess:
 def test_an_installed_token_weight_is_validated_like_our_own(tmp_path):
     (tmp_path / "doubtful.py").write_text(WEIGHT)
     install(tmp_path, "doubtful", "chord.token_weights", "doubt = doubtful:Doubt")
-    weights = ({"name": "doubt"}, {"name": "daubt"}, {"name": "doubt", "limit": 1})
-    installed, misspelt, unknown_key, in_schema = read(tmp_path, *weights).stdout.splitlines()
+    doubt = {"name": "doubt"}
+    equal = {"name": "equal_mass", "of": doubt, "mean": 0.1}
+    weights = (
+        doubt,
+        {"name": "daubt"},
+        {"name": "doubt", "limit": 1},
+        equal,
+        {"name": "equal_mass", "of": equal, "mean": 1},
+    )
+    installed, misspelt, unknown_key, wrapped, twice, in_schema = read(tmp_path, *weights).stdout.splitlines()
     stage, records = json.loads(installed)
     assert stage["token_weight"] == {"name": "doubt"}
     assert records["chord.token_weights:doubt"]["version"] == "1.2"
     assert misspelt.startswith("method.yaml: token_weight.name: ")
-    assert "doubt, entropy_norm" in misspelt
+    assert "doubt, eaft" in misspelt
     assert "did you mean 'doubt'" in misspelt
     assert unknown_key == "method.yaml: token_weight.limit: unknown key; expected one of name"
+    stage, records = json.loads(wrapped)
+    assert stage["token_weight"] == equal
+    assert records["chord.token_weights:doubt"]["version"] == "1.2"
+    assert twice.startswith("method.yaml: token_weight.of.name: ")
+    assert "'equal_mass'" in twice
     assert in_schema == "False", "committed schemas must not depend on what is installed"
 
 

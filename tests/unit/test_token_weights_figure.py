@@ -76,7 +76,7 @@ def test_a_weight_and_its_equal_mass_share_a_row_and_have_their_cells():
     assert vertical.get_xdata()[0] == levels["rl"]
     assert "(here 0.1)" in caption
     assert "no functions of p: eaft" in caption
-    assert "World, trsft: 55.0." in alt
+    assert "World, trsft: 50.0." in alt
 
 
 def test_a_cell_that_is_missing_leaves_its_place_empty():

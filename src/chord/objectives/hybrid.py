@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from chord.objectives.expert_losses import ExpertLoss, Nll
 from chord.objectives.routers import Router, Separate
 from chord.objectives.schedules import NO_STATISTICS, RunStatistics, Schedule
-from chord.objectives.token_weights import ExpertTokens, One, TokenWeight
+from chord.objectives.token_weights import EqualMass, ExpertTokens, One, TokenWeight
 
 if TYPE_CHECKING:  # tensors bring their own methods, so a configuration is checked without torch
     from torch import Tensor
@@ -116,7 +116,9 @@ class Objective:
             "chord.expert_losses": self.expert_loss,
             "chord.routers": self.router,
         }
-        return [(group, part.name) for group, part in parts.items()]
+        names = [(group, part.name) for group, part in parts.items()]
+        inner = [self.token_weight.of] if isinstance(self.token_weight, EqualMass) else []
+        return names + [("chord.token_weights", weight.name) for weight in inner]
 
     def weights(self, step: int, statistics: RunStatistics = NO_STATISTICS) -> tuple[float, float]:
         """(a_rl, a_ex) for the update number `step`, counted from 1."""

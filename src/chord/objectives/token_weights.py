@@ -1,6 +1,6 @@
 """Token weights w_t of the expert loss, always without gradient.
 
-To add one, write the class and add it to `AnyTokenWeight`, and to `PlainTokenWeight` for `equal_mass` to take it.
+To add one, write the class and add it to `OwnTokenWeight`.
 """
 
 from __future__ import annotations
@@ -209,10 +209,7 @@ class Margin(TokenWeight):
         return 1.0 - (first - second)
 
 
-PlainTokenWeight = Annotated[
-    One | Power | TrSft | ScaledPower | IsClip | EntropyTop | EntropyNorm | Eaft | Margin,
-    OpenUnion("chord.token_weights", TokenWeight),
-]
+OwnTokenWeight = One | Power | TrSft | ScaledPower | IsClip | EntropyTop | EntropyNorm | Eaft | Margin
 
 
 class EqualMass(TokenWeight):
@@ -226,7 +223,7 @@ class EqualMass(TokenWeight):
     model_config = ConfigDict(defer_build=True)  # plug-ins, which import this module, can be the other weight
 
     name: Literal["equal_mass"] = "equal_mass"
-    of: PlainTokenWeight
+    of: Annotated[OwnTokenWeight, OpenUnion("chord.token_weights", TokenWeight)]
     mean: PositiveFloat = Field(description="mean weight over the expert tokens of each step")
 
     whole_batch: ClassVar[bool] = True
@@ -242,7 +239,4 @@ class EqualMass(TokenWeight):
         return (exact * (self.mean * exact.numel() / total)).to(weights.dtype) if total > 0.0 else weights
 
 
-AnyTokenWeight = Annotated[
-    One | Power | TrSft | ScaledPower | IsClip | EntropyTop | EntropyNorm | Eaft | Margin | EqualMass,
-    OpenUnion("chord.token_weights", TokenWeight),
-]
+AnyTokenWeight = Annotated[OwnTokenWeight | EqualMass, OpenUnion("chord.token_weights", TokenWeight)]
