@@ -21,7 +21,14 @@ from typing import Any
 
 from chord.errors import UserError
 
-GROUPS = ("chord.schedules", "chord.token_weights", "chord.expert_losses", "chord.routers", "chord.tasks")
+GROUPS = (
+    "chord.schedules",
+    "chord.token_weights",
+    "chord.expert_losses",
+    "chord.routers",
+    "chord.distillations",
+    "chord.tasks",
+)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,17 @@ A part is a frozen settings class with the formula as a method: no model, no opt
 imported here, as tensors bring their own methods: so a configuration is checked without it.
 """
 
-from chord.objectives.expert_losses import AnyExpertLoss, ExpertLoss, Nll, Shaped, SrftLoss
-from chord.objectives.hybrid import Normalisation, Objective, divisors, expert_loss, hybrid_loss, policy_loss
+from chord.objectives.distillation import AnyDistillation, Distillation, ForwardKl, ReverseKl, SampledTokens
+from chord.objectives.expert_losses import AnyExpertLoss, Asft, ExpertLoss, Gift, Nll, Psft, Shaped, SrftLoss
+from chord.objectives.hybrid import (
+    Normalisation,
+    Objective,
+    distilled_policy_loss,
+    divisors,
+    expert_loss,
+    hybrid_loss,
+    policy_loss,
+)
 from chord.objectives.named import (
     CHORD_MU,
     CHORD_PHI,
@@ -60,6 +69,7 @@ from chord.objectives.token_weights import (
     One,
     Power,
     ProbabilityWeight,
+    ReferenceRatio,
     ScaledPower,
     TokenWeight,
     TrSft,
@@ -91,12 +101,15 @@ __all__ = [
     "SRFT",
     "TRSFT",
     "TRSFT_EQUAL_MASS",
+    "AnyDistillation",
     "AnyExpertLoss",
     "AnyRouter",
     "AnySchedule",
     "AnyTokenWeight",
+    "Asft",
     "Constant",
     "Cosine",
+    "Distillation",
     "Eaft",
     "EntropyNorm",
     "EntropyTop",
@@ -104,7 +117,9 @@ __all__ = [
     "ExpertLoss",
     "ExpertPart",
     "ExpertTokens",
+    "ForwardKl",
     "Free",
+    "Gift",
     "IsClip",
     "Joined",
     "Linear",
@@ -116,9 +131,13 @@ __all__ = [
     "One",
     "Power",
     "ProbabilityWeight",
+    "Psft",
+    "ReferenceRatio",
+    "ReverseKl",
     "RewardDriven",
     "Router",
     "RunStatistics",
+    "SampledTokens",
     "Sasr",
     "ScaledPower",
     "Schedule",
@@ -129,6 +148,7 @@ __all__ = [
     "Step",
     "TokenWeight",
     "TrSft",
+    "distilled_policy_loss",
     "divisors",
     "expert_loss",
     "hybrid_loss",

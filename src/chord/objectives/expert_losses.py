@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from chord.objectives.parts import OpenUnion
 from chord.objectives.token_weights import ExpertPart, ExpertTokens
@@ -21,6 +21,11 @@ class ExpertLoss(ExpertPart):
     """A loss for each expert token."""
 
     needs_group: ClassVar[bool] = False  # whether it reads the advantage of a row in its group
+
+    @property
+    def inner_updates(self) -> int | None:
+        """How many successive optimizer steps share one old policy, if it reads that policy's log-probabilities."""
+        return None
 
     @abstractmethod
     def __call__(self, tokens: ExpertTokens) -> Tensor:
@@ -69,4 +74,62 @@ class SrftLoss(ExpertLoss):
         return -self.sft * (-tokens.row_entropy).exp() * tokens.logp - tokens.advantage * tokens.logp.exp()
 
 
-AnyExpertLoss = Annotated[Nll | Shaped | SrftLoss, OpenUnion("chord.expert_losses", ExpertLoss)]
+class Psft(ExpertLoss):
+    """l = -min(r, clip(r, 1 - 0.2, 1 + high)), r = p / p_old: the proximal SFT of PSFT, which is PPO with A = 1.
+
+    A token whose probability has grown by more than `high` since p_old has no gradient. The lower limit and the dual
+    clip (10) of the authors' recipe never act where A is positive, so neither is a setting. p_old is that of the policy
+    before the first of `updates` successive steps: 8 there, with batches of 64 and mini-batches of 8. With 1 step r is
+    always 1, and the gradient is that of -log p.
+    """
+
+    name: Literal["psft"] = "psft"
+    high: PositiveFloat
+    updates: PositiveInt
+
+    @property
+    def inner_updates(self) -> int:
+        return self.updates
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        ratio = (tokens.logp - tokens.old_logp).exp()
+        return -ratio.minimum(ratio.clamp(0.8, 1.0 + self.high))
+
+
+class Asft(ExpertLoss):
+    """l = -sg(p) log p + kl KL(p_ref || p): anchored SFT, DFT with a forward KL to the stage's start model.
+
+    The KL is over the whole vocabulary at each expert token. kl is 0.05 in the authors' README and 0.1 in their code.
+    """
+
+    name: Literal["asft"] = "asft"
+    kl: PositiveFloat
+
+    @property
+    def soft_target(self) -> float:
+        return 0.0
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        dft = -tokens.logp.detach().exp() * tokens.logp
+        return dft + self.kl * (tokens.soft_nll - tokens.soft_entropy)
+
+
+class Gift(ExpertLoss):
+    """l = -sum_v q(v) log p(v), q = softmax(log p_ref + beta onehot(y*)): the initialiser of GIFT (arXiv 2601.09233).
+
+    The larger beta, the closer to -log p: with beta 20 (theirs) q differs from one-hot only where p_ref(y*) is below
+    about 2e-9.
+    """
+
+    name: Literal["gift"] = "gift"
+    beta: NonNegativeFloat
+
+    @property
+    def soft_target(self) -> float:
+        return self.beta
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        return tokens.soft_nll
+
+
+AnyExpertLoss = Annotated[Nll | Shaped | SrftLoss | Psft | Asft | Gift, OpenUnion("chord.expert_losses", ExpertLoss)]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from chord.objectives.distillation import Distillation, SampledTokens
 from chord.objectives.expert_losses import ExpertLoss, Nll
 from chord.objectives.routers import Router, Separate
 from chord.objectives.schedules import NO_STATISTICS, RunStatistics, Schedule
@@ -30,15 +31,34 @@ def policy_loss(
     (strict on-policy) r is 1 and the gradient is -A grad log pi. The paper does not state clip; the public code has
     0.2.
 
-    logp, old_logp: (rows, tokens), natural log; old_logp without gradient. advantages: (rows,), normalised in groups.
-    mask: (rows, tokens), 1 or True at response tokens. count: response tokens of all rollouts of the optimizer step.
+    logp, old_logp: (rows, tokens), natural log; old_logp without gradient. advantages: (rows,), normalised in groups, or
+    (rows, tokens), if each token has its own. mask: (rows, tokens), 1 or True at response tokens. count: response tokens of all rollouts of the optimizer step.
     Returns a scalar.
     """
     ratio = (logp - old_logp).exp()
-    advantages = advantages.unsqueeze(-1)
+    if advantages.ndim < logp.ndim:
+        advantages = advantages.unsqueeze(-1)
     unclipped = ratio * advantages
     clipped = ratio.clamp(1.0 - clip, 1.0 + clip) * advantages
     return _share(-unclipped.minimum(clipped), mask, count)
+
+
+def distilled_policy_loss(
+    tokens: SampledTokens,
+    advantages: Tensor,
+    mask: Tensor,
+    count: float | Tensor,
+    distillation: Distillation,
+    clip: float = 0.2,
+) -> Tensor:
+    """`policy_loss` of a strictly on-policy step whose tokens also learn from a teacher.
+
+    tokens: fields of (rows, tokens). advantages: (rows,), of the rewards. mask, count: as in `policy_loss`. Returns a
+    scalar.
+    """
+    by_token = distillation.advantages(advantages, tokens)
+    rewarded = policy_loss(tokens.logp, tokens.logp.detach(), by_token, mask, count, clip)
+    return rewarded + _share(distillation.loss(tokens), mask, count)
 
 
 def expert_loss(
@@ -101,11 +121,20 @@ class Objective:
     expert_loss: ExpertLoss = Nll()
     router: Router = Separate()
     clip: float = 0.2
+    distillation: Distillation | None = None
 
     def __post_init__(self):
         if self.expert_loss.needs_group and not self.router.joins:
             name = self.expert_loss.name
             raise ValueError(f"router: expected joined, as the expert loss {name} takes advantages of expert rows")
+        if self.expert_loss.inner_updates is not None and not isinstance(self.router, Separate):
+            name = self.expert_loss.name
+            raise ValueError(f"router: expected separate, as the expert loss {name} reads the rows of later steps")
+
+    @property
+    def reads_reference(self) -> bool:
+        """Whether a part reads the stage's start model, frozen."""
+        return self.token_weight.reads_reference or self.expert_loss.soft_target is not None
 
     @property
     def plugin_names(self) -> list[tuple[str, str]]:
@@ -115,8 +144,9 @@ class Objective:
             "chord.token_weights": self.token_weight,
             "chord.expert_losses": self.expert_loss,
             "chord.routers": self.router,
+            "chord.distillations": self.distillation,
         }
-        names = [(group, part.name) for group, part in parts.items()]
+        names = [(group, part.name) for group, part in parts.items() if part is not None]
         inner = [self.token_weight.of] if isinstance(self.token_weight, EqualMass) else []
         return names + [("chord.token_weights", weight.name) for weight in inner]
 

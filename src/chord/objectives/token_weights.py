@@ -28,12 +28,29 @@ class ExpertTokens(NamedTuple):
     # (..., K): the policy's K largest log-probabilities at this token, descending; without gradient. K is the most that
     # a part reads, so a part takes the first ones.
     top_logps: Tensor | None = None
+    # What a part reads of a second model, without gradient, if it says so (`reads_reference`):
+    reference_logp: Tensor | None = None  # log-probability of the token under the stage's frozen start model
+    row_log_ratio: Tensor | None = None  # logp - reference_logp, the mean over the tokens of the row
+    # What an expert loss reads of a distribution q over the next token, if it names q (`soft_target`):
+    soft_nll: Tensor | None = None  # -sum_v q(v) log p(v), the policy's cross-entropy to q; with gradient
+    soft_entropy: Tensor | None = None  # of q, nats
+    # If an expert loss takes several updates with the same old policy (`inner_updates`):
+    old_logp: Tensor | None = None  # log-probability of the token before the first of these updates
 
 
 class ExpertPart(Part):
     """A part that sees expert tokens. What it does not say that it reads is not computed for it."""
 
     reads_top: ClassVar[int] = 0  # how many of the largest log-probabilities at each token; a property may say it
+    reads_reference: ClassVar[bool] = False  # whether it reads the log-probabilities of the stage's start model
+
+    @property
+    def soft_target(self) -> float | None:
+        """beta, if it reads the distribution q = softmax(log p_ref + beta onehot(y*)) of the stage's start model.
+
+        y* is the expert's token; with beta 0 q is the start model's own distribution.
+        """
+        return None
 
 
 class TokenWeight(ExpertPart):
@@ -209,7 +226,28 @@ class Margin(TokenWeight):
         return 1.0 - (first - second)
 
 
-OwnTokenWeight = One | Power | TrSft | ScaledPower | IsClip | EntropyTop | EntropyNorm | Eaft | Margin
+class ReferenceRatio(TokenWeight):
+    """w = sg(clamp(exp(tau (log p - log p_ref)), low, high)): iw-SFT. p_ref is of the stage's start model.
+
+    per row: the difference is its mean over the tokens of the row, so these have one weight; the authors' code
+    (`bounding_trainers.py`) has 0 and 16, and calls it with tau 1, while its class has 2.
+    per token: each has its own; that code has the limits 0.2 and 1.8. At the first step all weights are 1.
+    """
+
+    name: Literal["reference_ratio"] = "reference_ratio"
+    tau: PositiveFloat
+    per: Literal["row", "token"] = "row"
+    low: NonNegativeFloat = 0.0
+    high: PositiveFloat = 16.0
+
+    reads_reference: ClassVar[bool] = True
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        difference = tokens.row_log_ratio if self.per == "row" else tokens.logp.detach() - tokens.reference_logp
+        return (self.tau * difference).exp().clamp(self.low, self.high)
+
+
+OwnTokenWeight = One | Power | TrSft | ScaledPower | IsClip | EntropyTop | EntropyNorm | Eaft | Margin | ReferenceRatio
 
 
 class EqualMass(TokenWeight):
@@ -231,6 +269,10 @@ class EqualMass(TokenWeight):
     @property
     def reads_top(self) -> int:
         return self.of.reads_top
+
+    @property
+    def reads_reference(self) -> bool:
+        return self.of.reads_reference
 
     def __call__(self, tokens: ExpertTokens) -> Tensor:
         weights = self.of(tokens)
