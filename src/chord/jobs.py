@@ -100,6 +100,7 @@ JOBS = {
             "prompts": "prompts of RL (rl.jsonl), for a hybrid stage",
             "experts": "expert trajectories (experts.jsonl), for SFT and for mu above 0",
             "traces": "expert trajectories for the RL prompts (traces.jsonl), if they join the groups of rollouts",
+            "teacher": "model folder of the teacher, with the same tokenizer, if the stage has a distillation",
         },
         flags={"stop_when_hopeless": "end with an error if training cannot learn anything"},
         out="run folder",

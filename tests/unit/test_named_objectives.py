@@ -12,7 +12,7 @@ from chord.objectives import named
 from chord.objectives.hybrid import Objective
 from chord.study.loading import load_study
 from chord.study.yaml_files import merge, read_yaml
-from chord.training.train_spec import HybridStage
+from chord.training.train_spec import HybridStage, SftStage
 
 CONFIG = Path(__file__).parents[2] / "config"
 METHODS = {
@@ -39,7 +39,11 @@ METHODS = {
     "TRSFT_EQUAL_MASS": "trsft_equal_mass",
     "LUFFY": "luffy",
     "SRFT": "srft",
+    "OPD": "opd",
+    "RL_OPD": "rl_opd",
+    "DAGGER": "dagger",
 }
+SFT_METHODS = {"IW_SFT": "iw_sft", "PSFT": "psft", "ASFT": "asft", "GIFT": "gift"}
 FORMULAS = {"SFT": lambda p: -p.log(), "DFT": lambda p: -p * p.log()}  # arXiv 2508.05629 for DFT
 
 
@@ -50,7 +54,7 @@ def rl_stage():
 
 def test_each_name_is_held_to_a_method_or_a_formula():
     objectives = {name for name, value in vars(named).items() if isinstance(value, Objective)}
-    assert objectives == METHODS.keys() | FORMULAS.keys()
+    assert objectives == METHODS.keys() | SFT_METHODS.keys() | FORMULAS.keys()
 
 
 @pytest.mark.parametrize(("name", "method"), METHODS.items())
@@ -60,6 +64,13 @@ def test_a_named_objective_is_its_methods(name, method, rl_stage):
     own = merge(shipped, {"schedule": study.get("stage", {}).get("schedule", {})})
     stage = HybridStage.model_validate(merge(rl_stage | {"expert_rows_per_step": 1}, own))
     assert getattr(chord, name) == stage.objective
+
+
+@pytest.mark.parametrize(("name", "method"), SFT_METHODS.items())
+def test_a_named_objective_is_its_method_of_sft(name, method):
+    shipped = read_yaml(CONFIG / "methods" / f"{method}.yaml", method)["stage"]
+    study = load_study("paper-math", CONFIG.parent).methods["sft_best"].stage.model_dump(mode="json")
+    assert getattr(chord, name) == SftStage.model_validate(merge(study, shipped)).objective
 
 
 @pytest.mark.parametrize(("name", "loss"), FORMULAS.items())

@@ -136,7 +136,7 @@ def test_asft_by_hand():
     found = asft(tokens)
     assert found.item() == pytest.approx(0.25 * math.log(4.0) + 0.1 * math.log(2.0 / math.sqrt(3.0)))
     found.sum().backward()
-    # DFT: -sg(p) (onehot - p); KL: p - p_ref
+    # The gradient of DFT is p (p - onehot), that of the KL is p - p_ref.
     assert logits.grad.tolist() == [pytest.approx([-0.25 * 0.75 - 0.1 * 0.25, 0.25 * 0.75 + 0.1 * 0.25])]
 
 

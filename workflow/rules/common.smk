@@ -321,15 +321,21 @@ def options(files: dict[str, str | list]) -> str:
     return " ".join(f"--{name} {shlex.join(map(str, paths))}" for name, paths in lists.items() if paths)
 
 
-def training_rows(wildcards) -> dict[str, str]:
-    """The files of rows that the method's stage reads: pure RL does not wait for experts, nor SFT for prompts."""
+def training_inputs(wildcards) -> dict[str, str]:
+    """The files of rows that the method's stage reads, and the model of its teacher, with the same seed.
+
+    Pure RL does not wait for experts, nor SFT for prompts.
+    """
     files = {
         "prompts": f"{RESULTS}/data/rl.jsonl",
         "experts": f"{RESULTS}/data/experts.jsonl",
         "traces": f"{RESULTS}/data/traces.jsonl",
     }
-    return {name: files[name] for name in STUDY.methods[wildcards.method].stage.inputs}
+    method = STUDY.methods[wildcards.method]
+    seed = wildcards.get("seed", STUDY.hidden_seed)  # trials of a search have none
+    teacher = {"teacher": result_of(method.teacher, seed)} if method.teacher else {}
+    return {name: files[name] for name in method.stage.inputs} | teacher
 
 
-def row_options(wildcards) -> str:
-    return " ".join(f"--{name} {shlex.quote(path)}" for name, path in training_rows(wildcards).items())
+def input_options(wildcards) -> str:
+    return " ".join(f"--{name} {shlex.quote(path)}" for name, path in training_inputs(wildcards).items())

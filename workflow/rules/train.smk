@@ -4,7 +4,7 @@
 
 rule train:
     input:
-        unpack(training_rows),
+        unpack(training_inputs),
         start=lambda wildcards: as_input(start_of(wildcards)),
         gates=lambda wildcards: gates_of(start_of(wildcards)),
         validation=f"{RESULTS}/data/validation.jsonl",
@@ -28,7 +28,7 @@ rule train:
         spec=lambda wildcards: spec(STUDY.train_spec(wildcards.method, int(wildcards.seed))),
         content=lambda wildcards: content_of(start_of(wildcards), "model"),
         folder=lambda wildcards, output: Path(output.manifest).parent,
-        rows=lambda wildcards: row_options(wildcards),
+        rows=lambda wildcards: input_options(wildcards),
         stop=Unrecorded("--stop-when-hopeless" if STUDY.settings.training.stop_when_hopeless else ""),
     message:
         "Train {wildcards.method}, seed {wildcards.seed}"
@@ -43,7 +43,7 @@ if STUDY.search:
 
     use rule train as trial with:
         input:
-            unpack(training_rows),
+            unpack(training_inputs),
             start=lambda wildcards: as_input(trial_start(wildcards)),
             gates=lambda wildcards: gates_of(trial_start(wildcards)),
             validation=rules.train.input.validation,
@@ -59,7 +59,7 @@ if STUDY.search:
             spec=lambda wildcards: spec(STUDY.tune_spec(wildcards.method, int(wildcards.trial))),
             content=lambda wildcards: content_of(trial_start(wildcards), "model"),
             folder=lambda wildcards, output: Path(output.manifest).parent,
-            rows=lambda wildcards: row_options(wildcards),
+            rows=lambda wildcards: input_options(wildcards),
         message:
             "Train {wildcards.method} with value number {wildcards.trial} of its search"
 
@@ -189,7 +189,7 @@ if STUDY.pretrain:
 
     use rule train as probe with:
         input:
-            unpack(training_rows),
+            unpack(training_inputs),
             start=NEW_BASE,
             validation=rules.train.input.validation,
         output:
@@ -204,7 +204,7 @@ if STUDY.pretrain:
             spec=lambda wildcards: spec(STUDY.train_spec(wildcards.method, STUDY.hidden_seed)),
             content=NOTHING_LOCAL,
             folder=lambda wildcards, output: Path(output.manifest).parent,
-            rows=lambda wildcards: row_options(wildcards),
+            rows=lambda wildcards: input_options(wildcards),
         message:
             "Train {wildcards.method} from the new base model, for its gates"
 

@@ -43,8 +43,8 @@ class Distillation(Part):
 class ReverseKl(Distillation):
     """A_t = reward A - coef (log p - log p_teacher): on-policy distillation, whose discount is 0.
 
-    The gradient is that of the reverse KL at each token's own prefix. reward 0 and coef 1 are tinker-cookbook's; reward 1
-    and coef 1 those of RL with distillation in slime and verl.
+    The gradient is that of the reverse KL at each token's own prefix. reward 0 and coef 1 are tinker-cookbook's; reward
+    1 and coef 1 those of RL with distillation in slime and verl.
     """
 
     name: Literal["reverse_kl"] = "reverse_kl"

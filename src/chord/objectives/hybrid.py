@@ -31,9 +31,9 @@ def policy_loss(
     (strict on-policy) r is 1 and the gradient is -A grad log pi. The paper does not state clip; the public code has
     0.2.
 
-    logp, old_logp: (rows, tokens), natural log; old_logp without gradient. advantages: (rows,), normalised in groups, or
-    (rows, tokens), if each token has its own. mask: (rows, tokens), 1 or True at response tokens. count: response tokens of all rollouts of the optimizer step.
-    Returns a scalar.
+    logp, old_logp: (rows, tokens), natural log; old_logp without gradient. advantages: (rows,), normalised in groups,
+    or (rows, tokens) if each token has its own. mask: (rows, tokens), 1 or True at response tokens. count: response
+    tokens of all rollouts of the optimizer step. Returns a scalar.
     """
     ratio = (logp - old_logp).exp()
     if advantages.ndim < logp.ndim:

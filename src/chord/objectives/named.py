@@ -3,7 +3,8 @@
 A comment names the method's file if it has another name, and the source if there is no file.
 """
 
-from chord.objectives.expert_losses import Shaped, SrftLoss
+from chord.objectives.distillation import ForwardKl, ReverseKl
+from chord.objectives.expert_losses import Asft, Gift, Psft, Shaped, SrftLoss
 from chord.objectives.hybrid import Objective
 from chord.objectives.routers import Joined, SrftRouter
 from chord.objectives.schedules import Constant, Cosine, Free, RewardDriven
@@ -16,6 +17,7 @@ from chord.objectives.token_weights import (
     Margin,
     One,
     Power,
+    ReferenceRatio,
     ScaledPower,
     TrSft,
 )
@@ -47,3 +49,10 @@ LUFFY = Objective(Free(rl=1.0, expert=1.0), expert_loss=Shaped(gamma=0.1), route
 SRFT = Objective(
     Free(rl=1.0, expert=1.0), expert_loss=SrftLoss(sft=0.5), router=SrftRouter(scale="group", positive=0.1)
 )
+IW_SFT = Objective(Constant(mu=1.0), ReferenceRatio(tau=1.0))
+PSFT = Objective(Constant(mu=1.0), expert_loss=Psft(high=0.28, updates=8))
+ASFT = Objective(Constant(mu=1.0), expert_loss=Asft(kl=0.05))
+GIFT = Objective(Constant(mu=1.0), expert_loss=Gift(beta=20.0))
+OPD = Objective(Constant(mu=0.0), distillation=ReverseKl(coef=1.0, reward=0.0))
+RL_OPD = Objective(Constant(mu=0.0), distillation=ReverseKl(coef=1.0, reward=1.0))
+DAGGER = Objective(Constant(mu=0.0), distillation=ForwardKl(coef=1.0, reward=0.0))

@@ -101,7 +101,7 @@ def jobs(study: Study, comparisons: Iterable[str]) -> dict[str, list[float]]:
 
 def _run_jobs(study: Study, evaluations: list[tuple[str, str]]) -> dict[str, list[float]]:
     """The jobs that lead to the scores of these pairs of method and benchmark."""
-    trained = {step.name for method, _ in evaluations for step in study.chain(method) if step.stage is not None}
+    trained = {step.name for method, _ in evaluations for step in study.needed(method) if step.stage is not None}
     bases = [base for base in study.bases if base in {study.start_of(method) for method in trained}]
     seeds = len(study.seed_indices)
     light = estimated_minutes(study, "table")

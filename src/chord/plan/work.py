@@ -28,7 +28,7 @@ class Work:
 def planned_methods(study: Study) -> list[str]:
     """The methods that the target `all` needs, in the study's order."""
     shown = [method for name in study.regular for method in study.comparisons[name].methods]
-    needed = {step.name for method in shown for step in study.chain(method)}
+    needed = {step.name for method in shown for step in study.needed(method)}
     return [method for method in study.methods if method in needed]
 
 

@@ -79,11 +79,36 @@ def of_benchmarks(settings: StudyFile, benchmarks: Mapping[str, Benchmark | None
 
 
 def of_sharding(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tuple[Keys, str]]:
-    """Adapters cannot be sharded. methods: those without a problem of their own, here and below."""
+    """Adapters and frozen models cannot be sharded. methods: those without a problem of their own, here and below."""
     sharding = settings.training.scale.sharding
-    with_lora = [name for name, method in methods.items() if method.stage and method.stage.lora]
-    if with_lora and sharding != "none":
-        yield ("training", "scale", "sharding"), f"expected none with lora ({', '.join(with_lora)}), got {sharding}"
+    if sharding == "none":
+        return
+    stages = {name: method.stage for name, method in methods.items() if method.stage}
+    unshardable = {
+        "lora": [name for name, stage in stages.items() if stage.lora],
+        "a frozen reference or teacher": [name for name, stage in stages.items() if stage.frozen_models],
+    }
+    for what, names in unshardable.items():
+        if names:
+            yield ("training", "scale", "sharding"), f"expected none with {what} ({', '.join(names)}), got {sharding}"
+
+
+def of_teachers(methods: Mapping[str, Method]) -> Iterator[tuple[str, str]]:
+    """Yield (method, message): a teacher is a trained method of the study that needs no teacher itself."""
+    for name, method in methods.items():
+        reads = method.stage is not None and method.stage.reads_teacher
+        if reads and method.teacher is None:
+            yield name, "missing; expected the method whose result is the teacher, as the stage has a distillation"
+        elif method.teacher is not None and not reads:
+            yield name, "expected none, as the stage has no distillation of rollouts"
+        elif method.teacher is not None and method.teacher in methods:
+            link = methods[method.teacher]
+            if link.stage is None:
+                yield name, f"{link.name} trains nothing; expected a method with a stage"
+            while link is not None:
+                if link.teacher is not None:
+                    yield name, f"expected a method that itself needs no teacher, as {link.name} does"
+                link = methods.get(link.start_from)
 
 
 def of_paper_setting(settings: StudyFile, reported: Path) -> Iterator[tuple[Keys, str]]:

@@ -113,14 +113,15 @@ def _axis(axis: Axis) -> GridAxis:
 
 
 def in_order(methods: Sequence[Method]) -> dict[str, Method]:
-    """Order the methods so that each comes after its start, and otherwise as given. There must be no cycle."""
+    """Order the methods so that each comes after its start and its teacher, otherwise as given; without a cycle."""
     by_name = {method.name: method for method in methods}
     ordered: dict[str, Method] = {}
 
     def add(method: Method) -> None:
         if method.name not in ordered:
-            if method.start_from in by_name:
-                add(by_name[method.start_from])
+            for earlier in (method.start_from, method.teacher):
+                if earlier in by_name:
+                    add(by_name[earlier])
             ordered[method.name] = method
 
     for method in methods:

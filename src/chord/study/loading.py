@@ -225,12 +225,19 @@ class _StudyLoader:
             except Problems as problems:
                 self.lines += problems.lines
                 continue
-            start = methods[name].start_from
+            start, teacher = methods[name].start_from, methods[name].teacher
             if start not in (*start_models(settings), *methods, *waiting):
                 waiting[start] = f"{self._method_file(name)}: start_from: "
+            if teacher is not None and teacher not in (*methods, *waiting):
+                waiting[teacher] = f"{self._method_file(name)}: teacher_from: "
         self.lines += [
             f"{self._method_file(name)}: start_from: {message}" for name, message in consistency.circles(methods)
         ]
+        if not self.lines:  # a circle has no end
+            self.lines += [
+                f"{self._method_file(name)}: teacher_from: {message}"
+                for name, message in consistency.of_teachers(methods)
+            ]
         return methods
 
     def _method_file(self, name: str) -> str:
@@ -275,7 +282,8 @@ class _StudyLoader:
                 self.lines += without_effect(stage, layers[2:])
         elif above.stage or start_from not in start_models(settings):
             raise Problems([f"{file}: stage: missing; expected a stage, which only a start model itself lacks"])
-        return Method(name, above.title or below.title, below.paper, start_from, stage)
+        teacher = above.teacher_from or below.teacher_from
+        return Method(name, above.title or below.title, below.paper, start_from, stage, teacher)
 
     def _chosen_stage(self, name: str, override: dict, settings: StudyFile) -> dict:
         """The value that the committed search chose for a method's stage; {} if there is none."""
@@ -301,11 +309,13 @@ class _StudyLoader:
             if method.stage is None:
                 return name
             start = under(protocol, method.start_from) if method.start_from in methods else method.start_from
+            teacher = method.teacher and under(protocol, method.teacher)
             stage = self._method(name, settings, "", protocol).stage
-            if start == method.start_from and stage.specification() == method.stage.specification():
+            same = (start, teacher) == (method.start_from, method.teacher)
+            if same and stage.specification() == method.stage.specification():
                 return name
             changed = f"{name}@{protocol}"
-            methods[changed] = replace(method, name=changed, start_from=start, stage=stage)
+            methods[changed] = replace(method, name=changed, start_from=start, stage=stage, teacher=teacher)
             return changed
 
         comparisons = {}

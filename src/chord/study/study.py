@@ -46,6 +46,7 @@ class Method:
     paper: str
     start_from: str  # BASE, UNPRIMED, another base model, or the method whose result of the same seed is the start
     stage: Stage | None  # None: the result is the start model itself
+    teacher: str | None = None  # the method whose result of the same seed teaches, where the stage has a distillation
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,12 @@ class Study:
         """The method and those that it starts from, in the order of training."""
         start = self.start_of(method)
         return [*(self.chain(start) if start in self.methods else []), self.methods[method]]
+
+    def needed(self, method: str) -> list[Method]:
+        """The methods that must be trained for this one, in order: its chain, and the chains of their teachers."""
+        links = self.chain(method)
+        teachers = [link for one in links if one.teacher for link in self.chain(one.teacher)]
+        return list({link.name: link for link in [*teachers, *links]}.values())
 
     def first_start(self, method: str) -> str:
         """The start model at the beginning of a method's chain: BASE, UNPRIMED or one of `bases`."""

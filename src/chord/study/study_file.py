@@ -53,6 +53,10 @@ class MethodFile(Settings):
         description="base (the study's model, primed where the study primes it), unprimed (the model itself), one of "
         "the study's bases, or the method whose result is the start",
     )
+    teacher_from: str | None = Field(
+        default=None,
+        description="the trained method whose result, with the same seed, is the teacher of stage.distillation",
+    )
     stage: Annotated[Section, Partial(SftStage, HybridStage)] | None = Field(
         default=None, description="the kind of the stage, and where it differs from the study's training"
     )
@@ -63,6 +67,7 @@ class MethodOverride(Settings):
 
     title: Text | None = None
     start_from: str | None = None
+    teacher_from: str | None = None
     stage: Annotated[Section, Partial(SftStage, HybridStage)] = Field(default_factory=dict)
 
 

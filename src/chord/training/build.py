@@ -9,6 +9,7 @@ from chord.io.seeds import derive_seed
 from chord.rollouts import Engine
 from chord.rollouts.huggingface import HuggingFaceEngine, stop_tokens
 from chord.rollouts.parity import check_parity
+from chord.training.frozen_model import FrozenModel
 from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import sharding_arguments
@@ -53,10 +54,11 @@ def build_trainer(
     experts: list[Sequence],
     checkpoints: Path,
     engine: Engine | None = None,
+    teacher: FrozenModel | None = None,
 ) -> Trainer:
     """The stage's trainer, with the optimizer and the checkpoints of the spec. Adapters are put into `model`.
 
-    engine: samples the rollouts; by default an engine over `model` itself.
+    engine: samples the rollouts; by default an engine over `model` itself. teacher: of a stage with a distillation.
     """
     stage = spec.stage
     optimizer = stage.optimizer
@@ -89,4 +91,4 @@ def build_trainer(
         return SftTrainer(trained, tokenizer, args, stage, experts, seed_parts)
     args = HybridTrainer.config(stage, spec.scale.ranks, **common)
     engine = engine or own_engine(model, tokenizer, stage.generate_batch_rows or 1, precision)
-    return HybridTrainer(trained, tokenizer, args, stage, engine, prompts, experts, seed_parts)
+    return HybridTrainer(trained, tokenizer, args, stage, engine, prompts, experts, seed_parts, teacher)

@@ -25,6 +25,7 @@ from chord.rollouts.parity import probe_texts
 from chord.rollouts.policy import policy_tokenizer
 from chord.tasks import GROUP, task_hashes, tasks_of
 from chord.training.build import build_trainer, hardware, own_engine, precision_drift
+from chord.training.frozen_model import load_teacher
 from chord.training.hopeless import Facts, WatchHopeless, diagnoses
 from chord.training.resume import finished
 from chord.training.resume.checkpoints import (
@@ -71,12 +72,14 @@ def run(
     prompts: Path | None = None,
     experts: Path | None = None,
     traces: Path | None = None,
+    teacher: Path | None = None,
     stop_when_hopeless: bool = False,
 ) -> None:
     """Train `spec` (a TrainSpec) from the model folder `start` into the run folder `out` (docs/architecture.md).
 
     prompts, experts and traces (expert trajectories for the prompts) are needed if the stage reads them (its `inputs`),
-    and ignored otherwise. Each of the spec's ranks calls this (chord.training.scale.launch).
+    and ignored otherwise; so is teacher, a model folder, where the stage has a distillation. Each of the spec's ranks
+    calls this (chord.training.scale.launch).
 
     stop_when_hopeless: end with a UserError if nothing can be learnt (chord.training.hopeless). It is not in the spec,
     as it does not decide any weights.
@@ -86,13 +89,16 @@ def run(
     rows = {name: options[name] for name in settings.stage.inputs}
     if missing := [name for name, path in rows.items() if path is None]:
         raise UserError(f"train: --{missing[0]}: missing; expected the rows that a {settings.stage.kind} stage reads")
+    if settings.stage.reads_teacher and teacher is None:
+        raise UserError("train: --teacher: missing; expected a model folder, as the stage has a distillation")
+    models = {"start": start} | ({"teacher": teacher} if settings.stage.reads_teacher else {})
     ranks = start_ranks(settings.scale, hardware(settings.scale)[1])
     with ExitStack() as closing:
         with exclusive(out / "lock", "training into this folder") if ranks.is_main_process else nullcontext() as check:
             folder = RunFolder(out, ranks, check)
             try:
                 with explain_disk_errors(out):
-                    inputs = {"start": start, "validation": validation, **rows}
+                    inputs = {**models, "validation": validation, **rows}
                     _train(settings, inputs, folder, closing, stop_when_hopeless)
             except Exception:
                 if ranks.is_main_process:
@@ -108,7 +114,7 @@ def _train(
 ) -> None:
     """closing: gets what is to be closed when all ranks are done."""
     started = utc_now()
-    rows = {name: read_jsonl(path) for name, path in inputs.items() if name != "start"}
+    rows = {name: read_jsonl(path) for name, path in inputs.items() if name not in ("start", "teacher")}
     provenance = _provenance(spec, inputs, rows, folder.ranks)
     if _deliver_finished(folder, {key: provenance[key] for key in DECISIVE_KEYS}):
         return
@@ -117,6 +123,7 @@ def _train(
     prompts, validation, expert_rows = rows.get("prompts", []), rows["validation"], _expert_rows(spec, rows, inputs)
     tokenizer = policy_tokenizer(inputs["start"], [*prompts, *expert_rows, *validation])
     model = load_weights(inputs["start"], torch.float32)
+    teacher = load_teacher(inputs["teacher"], tokenizer) if "teacher" in inputs else None
     experts = encode_experts(tokenizer, expert_rows)
     check_lengths(experts, expert_rows, model.config.max_position_embeddings)
 
@@ -126,7 +133,7 @@ def _train(
     if (provenance["device"], precision) == ("cpu", "bf16"):
         provenance["precision_drift"] = precision_drift(model, tokenizer, probe_texts(texts))
     synced = open_synced(spec, model, inputs["start"], folder.path, stops, texts, precision)
-    trainer = build_trainer(spec, model, tokenizer, prompts, experts, folder.checkpoints, synced)
+    trainer = build_trainer(spec, model, tokenizer, prompts, experts, folder.checkpoints, synced, teacher)
     if synced:
         closing.callback(synced.close)
         synced.follow(trainer)
@@ -173,7 +180,6 @@ def _provenance(spec: TrainSpec, inputs: dict[str, Path], rows: dict[str, list[d
     """What the manifest says before there is a result."""
     device, precision = hardware(spec.scale)
     tasks = tasks_of(row for name in ("prompts", "validation") for row in rows.get(name, []))
-    parts = [] if isinstance(spec.stage, SftStage) else spec.stage.objective.plugin_names
     return manifest(
         spec.specification(),
         inputs,
@@ -181,7 +187,7 @@ def _provenance(spec: TrainSpec, inputs: dict[str, Path], rows: dict[str, list[d
         precision=precision,
         ranks=ranks.num_processes,
         tasks_sha256=task_hashes(tasks),
-        plugins=plugin_records([*parts, *((GROUP, task) for task in tasks)]),
+        plugins=plugin_records([*spec.stage.objective.plugin_names, *((GROUP, task) for task in tasks)]),
     )
 
 

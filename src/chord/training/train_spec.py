@@ -13,10 +13,12 @@ from pydantic import (
 )
 
 from chord.objectives import (
+    AnyDistillation,
     AnyExpertLoss,
     AnyRouter,
     AnySchedule,
     AnyTokenWeight,
+    Constant,
     Nll,
     Normalisation,
     Objective,
@@ -70,6 +72,11 @@ class StageSettings(Settings, ABC):
 
     @property
     @abstractmethod
+    def objective(self) -> Objective:
+        """The loss of the stage."""
+
+    @property
+    @abstractmethod
     def uses_rollouts(self) -> bool:
         """Whether the RL term has weight at any step."""
 
@@ -78,15 +85,35 @@ class StageSettings(Settings, ABC):
     def reads_expert_rows(self) -> bool:
         """Whether steps read a pool of expert rows; a router that joins reads one row for each prompt instead."""
 
+    @property
+    def frozen_models(self) -> list[str]:
+        """The models beside the one in training: reference (the start model), teacher."""
+        reads = {"reference": self.objective.reads_reference, "teacher": self.reads_teacher}
+        return [name for name, needed in reads.items() if needed]
+
+    @property
+    def reads_teacher(self) -> bool:
+        """Whether rollouts learn from a teacher."""
+        return self.uses_rollouts and self.objective.distillation is not None
+
 
 class SftStage(StageSettings):
-    """Supervised fine-tuning on the expert trajectories (paper, eq. 1): token mean over the whole batch."""
+    """Supervised fine-tuning on the expert trajectories (paper, eq. 1): token mean over the whole batch.
+
+    A token weight or another expert loss makes it one of the variants of SFT: DFT, iw-SFT, PSFT, ASFT, GIFT.
+    """
 
     kind: Literal["sft"] = "sft"
     normalisation: ClassVar[Normalisation] = "global"
     micro_batch_rows: ClassVar[None] = None
     epochs: PositiveInt
     expert_rows_per_step: PositiveInt
+    token_weight: AnyTokenWeight = One()
+    expert_loss: AnyExpertLoss = Nll()
+
+    @property
+    def objective(self) -> Objective:
+        return Objective(Constant(mu=1.0), self.token_weight, self.expert_loss)
 
     @property
     def uses_rollouts(self) -> bool:
@@ -106,6 +133,12 @@ class SftStage(StageSettings):
         if self.expert_rows_per_step % ranks == 0:
             return None
         return f"expert_rows_per_step: {self.expert_rows_per_step} rows cannot be shared equally by {ranks} ranks"
+
+    @model_validator(mode="after")
+    def _has_no_groups(self) -> "SftStage":
+        if self.expert_loss.needs_group:
+            raise ValueError(f"expert_loss: {self.expert_loss.name} reads advantages, which only a hybrid stage has")
+        return self
 
 
 class HybridStage(StageSettings):
@@ -134,6 +167,9 @@ class HybridStage(StageSettings):
     clip: Annotated[float, OfRollouts] = Field(
         0.2, gt=0.0, lt=1.0, description="inactive: with one update per batch the ratio is 1"
     )
+    distillation: Annotated[AnyDistillation | None, OfRollouts] = Field(
+        None, description="what rollouts learn from a teacher, the method's teacher_from; null: from rewards alone"
+    )
     decoding: Annotated[Decoding | None, OfRollouts] = Field(None, description="needed where mu is ever below 1")
     generate_batch_rows: Annotated[PositiveInt | None, OfRollouts] = Field(
         None, description="completions sampled at a time; needed where mu is ever below 1"
@@ -145,8 +181,8 @@ class HybridStage(StageSettings):
 
     @property
     def objective(self) -> Objective:
-        """The loss of the stage."""
-        return Objective(self.schedule, self.token_weight, self.expert_loss, self.router, self.clip)
+        parts = (self.schedule, self.token_weight, self.expert_loss, self.router)
+        return Objective(*parts, self.clip, self.distillation)
 
     @property
     def uses_experts(self) -> bool:
@@ -239,4 +275,11 @@ class TrainSpec(Settings):
     def _adapters_are_not_sharded(self) -> "TrainSpec":
         if self.stage.lora and self.scale.sharding != "none":
             raise ValueError(f"scale.sharding: expected none beside lora, got {self.scale.sharding}")
+        return self
+
+    @model_validator(mode="after")
+    def _frozen_models_are_not_sharded(self) -> "TrainSpec":
+        if self.stage.frozen_models and self.scale.sharding != "none":
+            beside = " and ".join(self.stage.frozen_models)
+            raise ValueError(f"scale.sharding: expected none beside a frozen {beside}, got {self.scale.sharding}")
         return self
