@@ -58,6 +58,7 @@ def test_a_chain_costs_what_all_its_runs_cost(folders: list[Path]) -> None:
             "weighted_expert_rows": 6.1,
             "trained_tokens": 60 + 150,
             "generated_tokens": 8 + 10,
+            "frozen_tokens": 0,
             "tokens": 228,
             "minutes": 0.8,
         }

@@ -6,13 +6,14 @@ and are part of its output, which is what sharding watches for the backward pass
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MethodType
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from trl.trainer.utils import FusedCausalLMOutput
 
@@ -21,32 +22,56 @@ from chord.errors import UserError
 CHUNK_VALUES = 2**24  # logits at a time: 64 MiB in fp32
 
 
+@dataclass(frozen=True)
+class SoftTarget:
+    """q = softmax(logits of another model + beta onehot(label)) at some of the labels, by that model's last states."""
+
+    at: Tensor  # which labels, True or False, in the shape of the output's `log_probs`
+    states: Tensor  # (labels that are read, hidden size), in their order; without gradient
+    head: nn.Linear  # the other model's output layer, with the same vocabulary
+    beta: float
+
+
 @dataclass
 class DistributionOutput(FusedCausalLMOutput):
     """TRL's output with more values of each label, which are 0 at labels that were not asked for."""
 
     top_logps: Tensor | None = None  # (*labels, top)
+    soft_nll: Tensor | None = None  # (*labels,), cross-entropy of the model to q, with gradient
+    soft_entropy: Tensor | None = None  # (*labels,), entropy of q, nats
 
 
 def add_distributions(model: PreTrainedModel) -> None:
-    """Let `model(..., fused_lm_head=True, at=mask, top=K)` return a `DistributionOutput`.
+    """Let `model(..., fused_lm_head=True, at=mask, top=K, targets=[...])` return a `DistributionOutput`.
 
-    at: which labels are read, True or False, in the shape of the output's `log_probs`. Without it calls stay as they
-    were. To be called after TRL's `add_fused_lm_head`, and before the model is sharded or wrapped. UserError if the
-    model's logits are not the plain output of its output layer.
+    at: which labels' `top_logps` are read, True or False, in the shape of the output's `log_probs`. targets: each is a
+    `SoftTarget`, at labels of its own. Without either, calls stay as they were. To be called after TRL's
+    `add_fused_lm_head`, and before the model is sharded or wrapped. UserError if the model's logits are not the plain
+    output of its output layer.
     """
     _check_logits(model)
     fused_forward = model.forward
 
     @functools.wraps(type(model).forward)  # `generate` validates its arguments against this signature
-    def forward(self, *args, at: Tensor | None = None, top: int = 0, **kwargs):
-        if at is None:
+    def forward(self, *args, at: Tensor | None = None, top: int = 0, targets: Sequence[SoftTarget] = (), **kwargs):
+        if at is None and not targets:
             return fused_forward(*args, **kwargs)
-        with _last_states(self) as states:
+        with last_states(self) as states:
             outputs = fused_forward(*args, **kwargs)
-        read = states[0][:, : at.shape[1]][at]  # labels are those of the first tokens; unshifted ones lack the last's
-        values = top_logps(read, self.get_output_embeddings(), top)
-        return DistributionOutput(**outputs, top_logps=_placed(values, at))
+        # Labels are those of the first tokens; unshifted ones lack the last's.
+        read = states[0][:, : outputs.log_probs.shape[1]]
+        head = self.get_output_embeddings()
+        more = {}
+        if at is not None:
+            more["top_logps"] = _placed(top_logps(read[at], head, top), at)
+        if targets:
+            labels = kwargs["shift_labels"] if "shift_labels" in kwargs else kwargs["labels"][:, 1:]
+            placed = [
+                [_placed(values, target.at) for values in soft_values(read[target.at], head, labels[target.at], target)]
+                for target in targets
+            ]
+            more["soft_nll"], more["soft_entropy"] = (sum(values) for values in zip(*placed, strict=True))
+        return DistributionOutput(**outputs, **more)
 
     model.forward = MethodType(forward, model)
 
@@ -63,6 +88,30 @@ def top_logps(states: Tensor, head: nn.Linear, top: int) -> Tensor:
     return torch.cat(parts)
 
 
+def soft_values(states: Tensor, head: nn.Linear, labels: Tensor, target: SoftTarget) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of the model to q, with gradient, and entropy of q, nats; each (tokens,).
+
+    states: (tokens, hidden size), what the output layer `head` reads. labels: (tokens,). A chunk's logits are computed
+    again in the backward pass.
+    """
+    size = max(1, CHUNK_VALUES // head.weight.shape[0])
+    chunks = zip(states.split(size), target.states.split(size), labels.split(size), strict=True)
+    values = [checkpoint(_soft_chunk, head, target, *chunk, use_reentrant=False) for chunk in chunks]
+    return tuple(torch.cat(parts) for parts in zip(*values, strict=True))
+
+
+def _soft_chunk(
+    head: nn.Linear, target: SoftTarget, states: Tensor, others: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    logp = nn.functional.linear(states, head.weight, head.bias).float().log_softmax(-1)
+    with torch.no_grad():
+        logits = nn.functional.linear(others, target.head.weight, target.head.bias).float()
+        log_q = logits.scatter_add(1, labels[:, None], torch.full_like(logits[:, :1], target.beta)).log_softmax(-1)
+        q = log_q.exp()
+        entropy = -(q * log_q).sum(-1)
+    return -(q * logp).sum(-1), entropy
+
+
 def _logits_by_chunk(states: Tensor, head: nn.Linear) -> Iterator[Tensor]:
     """(tokens of the chunk, vocabulary), fp32. At least one chunk, which may be empty."""
     for chunk in states.split(max(1, CHUNK_VALUES // head.weight.shape[0])):
@@ -77,7 +126,7 @@ def _placed(values: Tensor, at: Tensor) -> Tensor:
 
 
 @contextmanager
-def _last_states(model: PreTrainedModel) -> Iterator[list[Tensor]]:
+def last_states(model: PreTrainedModel) -> Iterator[list[Tensor]]:
     """A list that gets the last hidden states of the forward pass in the context, (rows, tokens, hidden size)."""
     states: list[Tensor] = []
     hook = model.base_model.register_forward_hook(lambda _, __, output: states.append(output.last_hidden_state))
@@ -89,7 +138,7 @@ def _last_states(model: PreTrainedModel) -> Iterator[list[Tensor]]:
 
 @torch.no_grad()
 def _check_logits(model: PreTrainedModel) -> None:
-    with _last_states(model) as states:
+    with last_states(model) as states:
         logits = model(torch.arange(8, device=model.device)[None]).logits  # padding alone may have states of 0
     if not torch.allclose(model.get_output_embeddings()(states[0]), logits):
         raise UserError(

@@ -1,26 +1,61 @@
-"""A frozen model beside the one in training: the stage's start model, or a teacher."""
+"""A frozen model beside the one in training: the stage's start model, or a teacher. Each rank has all of it."""
 
 import copy
+from collections.abc import Sequence as Places
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import is_peft_model
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl.trainer.utils import add_fused_lm_head
 
 from chord.errors import UserError
 from chord.io.models import load_tokenizer, load_weights
 from chord.shared_prompts import share_prompts
+from chord.training.distributions import SoftTarget, last_states
+from chord.training.sequences import Batch, Sequence, batch_of
+
+
+@dataclass(frozen=True)
+class FrozenValues:
+    """What a frozen model says of the response tokens of some rows of a batch."""
+
+    places: Places[int]  # of the rows in the batch
+    logp: Tensor  # (rows, longest of these responses)
+    states: Tensor | None  # (rows, longest of these responses, hidden size), if its distributions are read
+    head: nn.Linear
+    beta: float | None
+
+    def soft_target(self, batch: Batch, device: torch.device) -> SoftTarget:
+        """The target at the labels of these rows in the batch, which may have other rows before and between them."""
+        at = batch.at_rows(self.places, device)
+        labels = batch.by_row(torch.arange(at.numel(), device=device).view(at.shape) + 1)[self.places] - 1
+        read = labels[:, : self.states.shape[1]]  # -1 behind the end of a response
+        states = self.states.new_zeros(at.numel(), self.states.shape[2])
+        states[read[read >= 0]] = self.states[read >= 0]
+        return SoftTarget(at, states[at.flatten()], self.head, self.beta)
 
 
 @dataclass(frozen=True)
 class FrozenModel:
-    """It has TRL's fused output layer, and each rank has all of it."""
+    """A model with TRL's fused output layer."""
 
     model: PreTrainedModel
     shares_prompts: bool  # whether it was given to `chord.shared_prompts`
+
+    @torch.no_grad()
+    def values(
+        self, rows: list[Sequence], places: Places[int], beta: float | None, pad_token_id: int, device: torch.device
+    ) -> FrozenValues:
+        """Its values of the rows at these places. beta: of the soft target; None: its distributions are not read."""
+        batch = batch_of([rows[place] for place in places], self.shares_prompts, pad_token_id)
+        with last_states(self.model) as states:
+            logp = self.model(**batch.inputs(device), fused_lm_head=True).log_probs
+        read = None if beta is None else batch.by_row(states[0][:, : logp.shape[1]])
+        return FrozenValues(places, batch.by_row(logp), read, self.model.get_output_embeddings(), beta)
 
 
 def frozen_copy(model: PreTrainedModel) -> FrozenModel:
@@ -43,5 +78,5 @@ def load_teacher(folder: Path, tokenizer: PreTrainedTokenizerBase) -> FrozenMode
 
 def _freeze(model: PreTrainedModel) -> FrozenModel:
     shares = share_prompts(model) is None
-    add_fused_lm_head(model, outputs=("log_probs", "entropy"))
+    add_fused_lm_head(model, outputs=("log_probs",))
     return FrozenModel(model.requires_grad_(False).eval().to(PartialState().device), shares)

@@ -6,7 +6,6 @@ out: no rollouts where a_rl = 0, no expert rows where a_ex = 0, no pass through 
 """
 
 import warnings
-from dataclasses import replace
 from random import Random
 from statistics import fmean
 
@@ -19,12 +18,12 @@ from trl import GRPOConfig, GRPOTrainer
 
 from chord.errors import UserError
 from chord.io.seeds import derive_seed
-from chord.objectives import ExpertPart, ExpertTokens, RunStatistics
+from chord.objectives import RunStatistics
 from chord.rollouts import Engine, Sample, encode_prompts
 from chord.tasks import judge_samples
-from chord.training.micro_batches import Term, passes
-from chord.training.optimizer_step import OptimizerStep, expert_tokens
-from chord.training.scale.sharding import is_sharded
+from chord.training.frozen_model import FrozenModel
+from chord.training.micro_batches import Term
+from chord.training.optimizer_step import OptimizerStep
 from chord.training.sequences import Sequence, row_order
 from chord.training.train_spec import HybridStage
 
@@ -42,11 +41,14 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
         prompts: list[dict],
         experts: list[Sequence],
         seed_parts: tuple[int, int],
+        teacher: FrozenModel | None = None,
     ):
         """prompts: RL rows (docs/architecture.md). experts: encoded expert rows; if the router joins them, one for each
-        prompt, in the order of the prompts and with its reward. seed_parts: (study seed, seed index).
+        prompt, in the order of the prompts and with its reward. seed_parts: (study seed, seed index). teacher:
+        of a stage with a distillation.
         """
         self.stage = stage
+        self.teacher = teacher
         self.objective = stage.objective
         self.engine = engine
         self.prompt_rows = prompts
@@ -74,7 +76,7 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
                 reward_funcs=self._reward,
                 rollout_func=self._rollout,
             )
-        self.read_distributions()
+        self.equip()
 
     @staticmethod
     def config(stage: HybridStage, world_size: int, **common) -> GRPOConfig:
@@ -180,7 +182,7 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
             # Equal rewards mean advantage 0, but the rounding of TRL's group mean leaves 1e-4 of it.
             mixed = (rewards != rewards[:, :1]).any(1).repeat_interleave(k)
             advantages = scored["advantages"] * mixed.to(scored["advantages"].device)
-            return Term("rl", rows, advantages, _zeros(mixed), engine_logps=engine_logps), None
+            return Term("rl", rows, advantages, self._flat(mixed), engine_logps=engine_logps), None
         traces = [self.experts[prompt["row"]] for prompt in inputs[::k]]
         trace_rewards = torch.tensor([trace.reward for trace in traces])
         advantages, trace_advantages = self.objective.router.advantages(
@@ -188,7 +190,7 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
         )
         advantages, device = advantages.flatten(), self.accelerator.device
         return (
-            Term("rl", rows, advantages.to(device), _zeros(advantages), engine_logps=engine_logps),
+            Term("rl", rows, advantages.to(device), self._flat(advantages), engine_logps=engine_logps),
             Term("expert", traces, trace_advantages.to(device)),
         )
 
@@ -198,41 +200,20 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
         rows = [self.experts[i] for i in self.expert_order[(step - 1) * n : step * n]]
         self.log_values(expert_rows=n, expert_tokens=sum(len(row.response_ids) for row in rows))
         term = joined or Term("expert", rows[self.accelerator.process_index :: self.accelerator.num_processes])
-        if self.objective.token_weight.whole_batch:
-            term = replace(term, weights=self._whole_batch_weights(model, term))
-        return term
+        return self.expert_term(model, term)
 
     def _row_entropies(self, model, rows: list[Sequence]) -> Tensor:
         """Mean token entropy of each rollout, nats, (rows,); zeros if the router does not read it."""
         if not self.objective.router.reads_entropies:
             return torch.zeros(len(rows))
         if self._sampled_elsewhere:
-            values = self._values_by_row(model, Term("rl", rows))
+            values = self.values_by_row(model, Term("rl", rows))
             return torch.tensor([tokens.entropy.mean().item() for tokens in values])
         return torch.tensor([fmean(sample.entropies) for sample in self._samples])
 
-    def _whole_batch_weights(self, model, term: Term) -> list[Tensor]:
-        """For each of this rank's rows, (response tokens,) weights that depend on all expert tokens of the step."""
-        weight = self.objective.token_weight
-        rows = self._values_by_row(model, term, (weight,))
-        ranks = gather_object([ExpertTokens(*map(_joined, zip(*rows, strict=True)))])
-        weights = weight(ExpertTokens(*map(_joined, zip(*ranks, strict=True))))
-        own = weights.split([len(tokens.logp) for tokens in ranks])[self.accelerator.process_index]
-        return list(own.to(self.accelerator.device).split([len(row.response_ids) for row in term.rows]))
-
-    def _values_by_row(self, model, term: Term, readers: tuple[ExpertPart, ...] = ()) -> list[ExpertTokens]:
-        """What the readers see of each row's response tokens, (tokens,), without gradient."""
-        rows: dict[int, ExpertTokens] = {}
-        with self.timed("weigh_seconds"), torch.no_grad():
-            split = passes(term.rows, self.stage.micro_batch_tokens, self.shares_prompts)
-            if is_sharded(self.accelerator):  # then all ranks take part in every pass
-                split += [[0]] * (max(gather_object([len(split)])) - len(split))
-            for indices in split:
-                values = self.forward(model, [term.rows[i] for i in indices], range(len(indices)), readers)
-                tokens = expert_tokens(term, indices, values)
-                for place, (i, mask) in enumerate(zip(indices, values.mask, strict=True)):
-                    rows[i] = ExpertTokens(*(None if column is None else column[place][mask] for column in tokens))
-        return [rows[i] for i in range(len(term.rows))]
+    def _flat(self, values: Tensor) -> frozenset[int]:
+        """The rollouts without a gradient: where values, (rows,), are 0 or False. A teacher teaches each of them."""
+        return frozenset() if self.teacher else frozenset((values == 0).nonzero().flatten().tolist())
 
     @property
     def _sampled_elsewhere(self) -> bool:
@@ -249,13 +230,3 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
 def _entropies(sample: Sample) -> list[float]:
     """For each token, nats. If the engine does not give it: -log p of the token, whose expected value it is."""
     return [-logp for logp in sample.logps] if sample.entropies is None else sample.entropies
-
-
-def _joined(parts: tuple[Tensor | None, ...]) -> Tensor | None:
-    """One column of the tokens of several rows or ranks, in the machine's memory; None if nobody reads it."""
-    return None if parts[0] is None else torch.cat(parts).cpu()
-
-
-def _zeros(values: Tensor) -> frozenset[int]:
-    """The indices where values, (rows,), are 0 or False."""
-    return frozenset((values == 0).nonzero().flatten().tolist())

@@ -23,6 +23,7 @@ class Term:
     advantages: Tensor | None = None  # (rows,): of rollouts, and of expert rows that join their groups
     flat: frozenset[int] = frozenset()  # rows without a gradient: their tokens count, but no pass computes them
     weights: list[Tensor] | None = None  # (response tokens,) of each row, where they depend on other expert rows
+    old_logps: list[Tensor] | None = None  # (response tokens,) of each row, if the expert loss has an old policy
     engine_logps: list[list[float]] | None = None  # of each row, if an engine with weights of its own sampled it
 
 

@@ -5,39 +5,45 @@ known beforehand, so what the policy says of them before the first of these step
 all that is needed of the old policy, and far smaller than a copy of it. A checkpoint holds what later steps need.
 """
 
+import math
 from typing import TYPE_CHECKING
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import Module
 from transformers import TrainerCallback
 
 if TYPE_CHECKING:
-    from chord.training.optimizer_step import OptimizerStep
+    from chord.training.response_passes import ResponsePasses
 
 FILE = "old_logps.safetensors"  # in a checkpoint
 
 
 class OldPolicy(TrainerCallback):
-    """Takes the log-probabilities before the first step and then every `updates` steps. Add it before MarkComplete."""
+    """Keeps the log-probabilities of the rows of `updates` successive steps. Add it before MarkComplete."""
 
-    def __init__(self, trainer: "OptimizerStep", updates: int):
+    def __init__(self, trainer: "ResponsePasses", updates: int):
         self.trainer = trainer
         self.updates = updates
         self.logps: dict[int, Tensor] = {}  # place in the order of expert rows -> (response tokens,)
 
-    def on_train_begin(self, args, state, control, **_):
-        if state.global_step % self.updates:
-            stored = load_file(f"{args.output_dir}/checkpoint-{state.global_step}/{FILE}", str(args.device))
-            self.logps = {int(place): logp for place, logp in stored.items()}
+    def own_logps(self, model: Module, step: int) -> list[Tensor]:
+        """Those of this rank's expert rows of the step, in their order, (response tokens,) each."""
+        trainer, accelerator, n = self.trainer, self.trainer.accelerator, self.trainer.stage.expert_rows_per_step
+        first = (step - 1) * n
+        if first not in self.logps:
+            order = trainer.expert_order[first : math.ceil(step / self.updates) * self.updates * n]
+            logps = trainer.logps_of_ranks(model, [trainer.experts[i] for i in order])
+            self.logps = dict(enumerate(logps, start=first))
+        places = range(first, first + n)[accelerator.process_index :: accelerator.num_processes]
+        return [self.logps[place].to(accelerator.device) for place in places if place in self.logps]
 
-    def on_step_begin(self, args, state, control, **_):
-        if state.global_step % self.updates == 0:
-            n = self.trainer.stage.expert_rows_per_step
-            order = self.trainer.expert_order[state.global_step * n : (state.global_step + self.updates) * n]
-            logps = self.trainer.logps_of_ranks([self.trainer.experts[i] for i in order])
-            self.logps = dict(enumerate(logps, start=state.global_step * n))
+    def on_train_begin(self, args, state, control, **_):
+        if state.global_step:
+            stored = load_file(f"{args.output_dir}/checkpoint-{state.global_step}/{FILE}")
+            self.logps = {int(place): logp for place, logp in stored.items()}
 
     def on_save(self, args, state, control, **_):
         if state.is_world_process_zero:
-            values = {str(place): logp.contiguous() for place, logp in self.logps.items()}
+            values = {str(place): logp for place, logp in self.logps.items()}
             save_file(values, f"{args.output_dir}/checkpoint-{state.global_step}/{FILE}")

@@ -1,61 +1,35 @@
 """One optimizer step over all of its rows: what the trainers of both stages have in common.
 
 Both know all rows of a step before the first backward pass, so each sum is divided by its global token count, however
-the rows are split into passes or over ranks. A pass holds rows of both terms, without padding, each prompt once; models
-that cannot share prompts (`chord.shared_prompts`) get padded rows.
+the rows are split into passes or over ranks. A pass holds rows of both terms (`chord.training.response_passes`).
 """
 
-import logging
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from dataclasses import replace
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import is_peft_model
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PreTrainedModel
 
-from chord.objectives import ExpertPart, ExpertTokens, Objective, expert_loss, hybrid_loss, policy_loss
-from chord.shared_prompts import PackedBatch, share_prompts
-from chord.training.distributions import add_distributions
+from chord.objectives import SampledTokens, distilled_policy_loss, expert_loss, hybrid_loss, policy_loss
 from chord.training.micro_batches import Term, micro_batches
+from chord.training.response_passes import ResponsePasses, ResponseValues, expert_tokens
 from chord.training.scale.sharding import accumulating
-from chord.training.sequences import PaddedBatch, Sequence
-from chord.training.train_spec import Stage
-
-log = logging.getLogger(__name__)
 
 
-class ResponseValues(NamedTuple):
-    """Values of response tokens, (rows, longest response)."""
-
-    logp: Tensor
-    entropy: Tensor  # nats
-    mask: Tensor  # False behind the end of a response
-    top_logps: Tensor | None = None  # (rows, longest response, K), without gradient
-
-    def of(self, places: list[int]) -> "ResponseValues":
-        """Of these rows."""
-        return ResponseValues(*(None if values is None else values[places] for values in self))
-
-
-class OptimizerStep:
+class OptimizerStep(ResponsePasses):
     """Mixed into a trainer of TRL, whose model has TRL's fused output layer."""
 
-    stage: Stage
-    objective: Objective
-
-    def prepare(self, model: PreTrainedModel) -> None:
-        """To be called before the trainer wraps the model."""
-        self._seconds: dict[str, float] = defaultdict(float)
-        reason = share_prompts(model)
-        self.shares_prompts = reason is None
-        if reason:
-            log.warning("prompts are computed once for each response, as this model cannot share them: %s", reason)
+    def expert_term(self, model, term: Term) -> Term:
+        """This rank's expert rows of the step, with what has to be known of them before the first backward pass."""
+        if self.old_policy:
+            term = replace(term, old_logps=self.old_policy.own_logps(model, self.state.global_step + 1))
+        if self.objective.token_weight.whole_batch:
+            term = replace(term, weights=self.whole_batch_weights(model, term))
+        return term
 
     def accumulate(self, model, sums: list[list[Term]], a_rl: float, a_ex: float) -> Tensor:
         """Run the forward and backward passes of a step. Returns the step's loss over all ranks, detached.
@@ -65,10 +39,11 @@ class OptimizerStep:
         token_weight, expert_loss = self.objective.token_weight, self.objective.expert_loss
         readers = (expert_loss,) if token_weight.whole_batch else (expert_loss, token_weight)
         batches = micro_batches(self.stage, sums, self.shares_prompts, self.accelerator)
-        totals = _Totals(self.accelerator.device, [term for terms in sums for term in terms])
+        learning = {name for name, frozen in (("rl", self.teacher), ("expert", self.reference)) if frozen}
+        totals = _Totals(self.accelerator.device, [term for terms in sums for term in terms], learning)
         for number, batch in enumerate(batches, start=1):
             with accumulating(self.accelerator, model, last=number == len(batches)):
-                values = self.forward(model, batch.sequences, batch.places("expert"), readers)
+                values = self.forward(model, batch.sequences, batch.places("expert"), readers, batch.places("rl"))
                 losses = dict.fromkeys(("rl", "expert"), 0.0 * values.logp.sum())  # without rows the gradient is 0
                 for term, indices, places, count in batch.parts():
                     part = values.of(places)
@@ -83,36 +58,6 @@ class OptimizerStep:
         loss = hybrid_loss(logged.get("rl_loss", 0.0), logged.get("expert_loss", 0.0), a_rl, a_ex)
         return torch.tensor(loss, device=self.accelerator.device)
 
-    def read_distributions(self) -> None:
-        """To be called after the trainer has given the model its output layer, where parts of the objective need it."""
-        if any(part.reads_top for part in (self.objective.token_weight, self.objective.expert_loss)):
-            add_distributions(self.model.get_base_model() if is_peft_model(self.model) else self.model)
-
-    def forward(
-        self, model, rows: list[Sequence], places: Iterable[int] = (), readers: Iterable[ExpertPart] = ()
-    ) -> ResponseValues:
-        """Log-probabilities, with gradient, and entropies of the rows' responses, without the whole logits (TRL).
-
-        The rows at `places` have in addition what `readers`, parts of the objective, read.
-        """
-        device = self.accelerator.device
-        lengths = torch.tensor([len(row.response_ids) for row in rows], device=device)
-        if self.shares_prompts:
-            batch = PackedBatch([(row.prompt_ids, row.response_ids) for row in rows])
-        else:
-            batch = PaddedBatch(rows, self._tokenizer.pad_token_id)
-        top = max((part.reads_top for part in readers), default=0)
-        reading = {"at": batch.at_rows(places, device), "top": top} if top and places else {}
-        with self.accelerator.autocast():
-            outputs = model(**batch.inputs(device), fused_lm_head=True, **reading)
-        logp = batch.by_row(outputs.log_probs)
-        return ResponseValues(
-            logp,
-            batch.by_row(outputs.entropy.detach()),
-            torch.arange(logp.shape[1], device=device) < lengths[:, None],
-            batch.by_row(outputs.top_logps) if reading else None,
-        )
-
     def _term_loss(
         self, term: Term, indices: list[int], values: ResponseValues, count: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -124,10 +69,14 @@ class OptimizerStep:
                 width = values.logp.shape[1]
                 engine = torch.nn.functional.pad(engine, (0, width - engine.shape[1]))
                 logged["rollout_drift"] = (values.logp.detach() - engine).abs()
-            loss = policy_loss(
-                values.logp, values.logp.detach(), term.advantages[indices], values.mask, count, self.objective.clip
-            )
-            return loss, logged
+            advantages, clip = term.advantages[indices], self.objective.clip
+            if self.teacher is None:
+                return policy_loss(values.logp, values.logp.detach(), advantages, values.mask, count, clip), logged
+            logged["teacher_gap"] = values.logp.detach() - values.frozen_logp
+            kl = None if values.soft_nll is None else values.soft_nll - values.soft_entropy
+            tokens = SampledTokens(values.logp, values.frozen_logp, kl)
+            distillation = self.objective.distillation
+            return distilled_policy_loss(tokens, advantages, values.mask, count, distillation, clip), logged
         tokens = expert_tokens(term, indices, values)
         if term.weights is None:
             weight = self.objective.token_weight(tokens)
@@ -150,31 +99,25 @@ class OptimizerStep:
         self._seconds[name] += time.perf_counter() - started
 
 
-def expert_tokens(term: Term, indices: list[int], values: ResponseValues) -> ExpertTokens:
-    """What the parts of the objective see of these rows of the term, which have these values; (rows, tokens)."""
-    tokens = ExpertTokens(values.logp, values.entropy, top_logps=values.top_logps)
-    if term.advantages is None:
-        return tokens
-    row_entropy = (values.entropy * values.mask).sum(1, keepdim=True) / values.mask.sum(1, keepdim=True)
-    return tokens._replace(
-        advantage=term.advantages[indices, None].expand_as(tokens.logp),
-        row_entropy=row_entropy.expand_as(tokens.logp),
-    )
-
-
 class _Totals:
     """Sums over the passes of a step. All ranks have the same columns, also those without a row of a term."""
 
-    def __init__(self, device: torch.device, terms: list[Term]):
+    def __init__(self, device: torch.device, terms: list[Term], learning: set[str]):
+        """learning: the names of terms that learn from a frozen model."""
+        self.learning = learning
         self.means: dict[str, str] = {}  # column of token values -> name of their term
         for term in terms:
             columns = ["token_weight_mean", "expert_nll"] if term.name == "expert" else []
-            self.means |= dict.fromkeys([*columns, *(["rollout_drift"] if term.engine_logps else [])], term.name)
-        sums = ["train_tokens", *(f"{term.name}_{kind}" for term in terms for kind in ("loss", "tokens")), *self.means]
+            columns += ["rollout_drift"] if term.engine_logps else []
+            columns += ["teacher_gap"] if term.name == "rl" and "rl" in learning else []
+            self.means |= dict.fromkeys(columns, term.name)
+        self.tokens = ["train_tokens", *(["frozen_tokens"] if learning else [])]
+        sums = [*self.tokens, *(f"{term.name}_{kind}" for term in terms for kind in ("loss", "tokens")), *self.means]
         self.sums = {name: torch.zeros((), dtype=torch.float64, device=device) for name in sums}
 
     def add(self, term: Term, indices: list[int], mask: Tensor, loss: Tensor, token_values: dict[str, Tensor]) -> None:
-        self.sums["train_tokens"] += sum(len(term.rows[i]) for i in indices)
+        for name in self.tokens if term.name in self.learning else self.tokens[:1]:
+            self.sums[name] += sum(len(term.rows[i]) for i in indices)
         self.sums[f"{term.name}_loss"] += loss.detach()
         self.sums[f"{term.name}_tokens"] += mask.sum()
         for name, values in token_values.items():
@@ -184,7 +127,7 @@ class _Totals:
         """The sums and means of all ranks; no mean if no rank has a row of its term."""
         reduced = accelerator.reduce(torch.stack(list(self.sums.values())), "sum").tolist()
         total = dict(zip(self.sums, reduced, strict=True))
-        values = {name: value for name, value in total.items() if name == "train_tokens" or name.endswith("_loss")}
+        values = {name: value for name, value in total.items() if name in self.tokens or name.endswith("_loss")}
         return values | {
             name: total[name] / total[f"{term}_tokens"] for name, term in self.means.items() if total[f"{term}_tokens"]
         }

@@ -41,7 +41,7 @@ from chord.training.scale.sharding import start_ranks
 from chord.training.scale.sync import open_synced
 from chord.training.scale.weights import save_full
 from chord.training.sequences import Sequence, check_lengths, encode_experts, first_rows, traces_of
-from chord.training.step_log import SYNC_COLUMNS, Clock, curve_rows, run_result, write_curves
+from chord.training.step_log import FROZEN_COLUMNS, SYNC_COLUMNS, Clock, curve_rows, run_result, write_curves
 from chord.training.train_spec import SftStage, TrainSpec
 from chord.training.validation import Measure, OverRanks, Validate, accuracy, best_step
 
@@ -158,7 +158,8 @@ def _train(
         if isinstance(spec.stage, SftStage)
         else (spec.stage.prompts_per_step, len(prompts))
     )
-    curves = curve_rows(trainer.state.log_history, *counts, SYNC_COLUMNS if synced else ())
+    more = (*(SYNC_COLUMNS if synced else ()), *(FROZEN_COLUMNS if spec.stage.frozen_models else ()))
+    curves = curve_rows(trainer.state.log_history, *counts, more)
     best = best_step(curves) if spec.stage.keep == "best" else None
     _save_model(folder, model, tokenizer, best)
     if folder.ranks.is_main_process:

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from chord.errors import UserError
 from chord.rollouts import encode_prompts
 from chord.rollouts.chat import response_ids
+from chord.shared_prompts import PackedBatch
 
 IGNORED = -100  # the label of tokens without loss in torch and transformers
 
@@ -105,6 +106,13 @@ def collate(sequences: list[Sequence], pad_token_id: int, device: torch.device) 
     }
 
 
+def batch_of(sequences: list[Sequence], shares_prompts: bool, pad_token_id: int) -> "Batch":
+    """The batch of a forward pass. shares_prompts: whether the model can compute equal prompts once."""
+    if shares_prompts:
+        return PackedBatch([(sequence.prompt_ids, sequence.response_ids) for sequence in sequences])
+    return PaddedBatch(sequences, pad_token_id)
+
+
 class PaddedBatch:
     """Rows padded to the longest, with the methods of `chord.shared_prompts.PackedBatch`."""
 
@@ -130,3 +138,6 @@ class PaddedBatch:
             of_row[len(row.prompt_ids) - 1 : len(row) - 1] for row, of_row in zip(self.sequences, values, strict=True)
         ]
         return pad_sequence(rows, batch_first=True)
+
+
+Batch = PackedBatch | PaddedBatch

@@ -1,4 +1,4 @@
-"""The SFT stage on TRL's SFTTrainer: -log p of the expert tokens, divided by the step's token count (paper, eq. 1).
+"""The SFT stage on TRL's SFTTrainer: a loss of the expert tokens, divided by the step's token count (paper, eq. 1).
 
 TRL gives the loop, optimizer, checkpoints and distribution; the passes are those of `chord.training.optimizer_step`.
 """
@@ -10,7 +10,6 @@ from trl import SFTConfig, SFTTrainer
 
 from chord.errors import UserError
 from chord.io.seeds import derive_seed
-from chord.objectives import Constant, Objective
 from chord.training.micro_batches import Term
 from chord.training.optimizer_step import OptimizerStep
 from chord.training.sequences import Sequence, row_order
@@ -31,7 +30,7 @@ class SftTrainer(OptimizerStep, SFTTrainer):
     ):
         """experts: encoded expert rows. seed_parts: (study seed, seed index)."""
         self.stage = stage
-        self.objective = Objective(Constant(mu=1.0))
+        self.objective = stage.objective
         self.experts = experts
         self.expert_order = row_order(
             len(experts), stage.epochs * len(experts), derive_seed(*seed_parts, "expert order")
@@ -45,6 +44,7 @@ class SftTrainer(OptimizerStep, SFTTrainer):
             # The whole stage is one pass over this list, so that resuming is skipping.
             train_dataset=Dataset.from_list([{"row": i} for i in self.expert_order]),
         )
+        self.equip()
 
     @staticmethod
     def config(stage: SftStage, world_size: int, **common) -> SFTConfig:
@@ -72,8 +72,9 @@ class SftTrainer(OptimizerStep, SFTTrainer):
         self.log_values(a_rl=0.0, a_ex=1.0, mu=1.0)
         self.log_values(expert_rows=len(rows), expert_tokens=sum(len(row.response_ids) for row in rows))
         self._seconds.clear()
+        own = rows[self.accelerator.process_index :: self.accelerator.num_processes]
+        term = self.expert_term(model, Term("expert", own))
         with self.timed("backward_seconds"):
-            own = rows[self.accelerator.process_index :: self.accelerator.num_processes]
-            loss = self.accumulate(model, [[Term("expert", own)]], 0.0, 1.0)
+            loss = self.accumulate(model, [[term]], 0.0, 1.0)
         self.log_values(**self._seconds)
         return loss

@@ -19,6 +19,9 @@ COLUMNS = (
 ).split()
 # Additional columns if an engine with weights of its own samples (chord.training.scale.sync).
 SYNC_COLUMNS = ("parity_mean", "parity_max", "rollout_drift", "sync_seconds")
+# Additional columns if a part of the objective reads a frozen model: its prompt and response tokens, and the mean of
+# log p - log p_teacher over the tokens of rollouts.
+FROZEN_COLUMNS = ("frozen_tokens", "teacher_gap")
 # Measured in time: the only columns that differ between a resumed and a straight run.
 CLOCK = tuple(column for column in (*COLUMNS, *SYNC_COLUMNS) if column.endswith("_seconds"))
 
@@ -74,6 +77,7 @@ def run_result(curves: list[dict], delivered: int, expert_set: int) -> dict:
         "delivered_step": delivered,
         "validation_accuracy": next(row["validation_accuracy"] for row in curves if row["step"] == delivered),
         **{column: round(total(column)) for column in ("rollouts", "expert_rows", "expert_tokens", "train_tokens")},
+        **({"frozen_tokens": round(total("frozen_tokens"))} if "frozen_tokens" in curves[0] else {}),
         "expert_set": expert_set,
         # An expert row counts by the weight its loss had: sum over steps of a_ex * mean w.
         "weighted_expert_rows": sum(

@@ -1,9 +1,11 @@
 """What training has cost (rollouts, expert rows, tokens, minutes): a step, a run, all runs that lead to a result.
 
-Tokens are counted in two ways that add up to `tokens`:
+Tokens are counted in ways that add up to `tokens`:
 
     trained    prompt and response tokens through a forward and a backward pass; rollouts of groups whose rewards
                are all equal have no gradient, are not computed and do not count
+    frozen     prompt and response tokens through a forward pass of a second, frozen model: the start model that a
+               loss compares with, or a teacher
     generated  response tokens sampled in rollouts, with the end token; reading the prompts before them is not counted
 
 Validation costs extra, the same for every method per validation, and is left out; so are the expert's own tokens, which
@@ -29,7 +31,16 @@ from chord.io.provenance import json_hash
 
 Array = NDArray[np.float64]
 RUN_FILES = ("curves.csv", "manifest.json")
-COSTS = ("rollouts", "expert_rows", "weighted_expert_rows", "trained_tokens", "generated_tokens", "tokens", "minutes")
+COSTS = (
+    "rollouts",
+    "expert_rows",
+    "weighted_expert_rows",
+    "trained_tokens",
+    "generated_tokens",
+    "frozen_tokens",
+    "tokens",
+    "minutes",
+)
 TITLES = {
     "rollouts": "Rollouts",
     "expert_rows": "Expert rows",
@@ -37,6 +48,7 @@ TITLES = {
     "expert_passes": "passes",
     "trained_tokens": "Tokens trained",
     "generated_tokens": "generated",
+    "frozen_tokens": "read by a frozen model",
     "tokens": "in total",
     "minutes": "Minutes",
 }
@@ -89,6 +101,7 @@ def step_costs(curves: RunCurves) -> dict[str, Array]:
         return np.nan_to_num(curves.column(name))
 
     trained = column("train_tokens")
+    frozen = column("frozen_tokens") if "frozen_tokens" in curves.columns else np.zeros_like(trained)
     generated = column("rollouts") * column("response_tokens_mean")
     return {
         "rollouts": column("rollouts"),
@@ -96,7 +109,8 @@ def step_costs(curves: RunCurves) -> dict[str, Array]:
         "weighted_expert_rows": column("expert_rows") * column("a_ex") * column("token_weight_mean"),
         "trained_tokens": trained,
         "generated_tokens": generated,
-        "tokens": trained + generated,
+        "frozen_tokens": frozen,
+        "tokens": trained + generated + frozen,
         "minutes": column("step_seconds") / 60.0,
     }
 
@@ -128,7 +142,10 @@ def costs_table(spec: TableSpec, runs: Sequence[Run], expert_set: int | None) ->
     """
     runs_of = by_method(runs)
     rows, records, seeds_used, sets_used = [], [], set(), set()
-    metrics = [name for name in TITLES if name != "expert_passes" or expert_set]
+    hidden = {"expert_passes"} if not expert_set else set()
+    if not any(chain_costs([run])["frozen_tokens"] for run in runs):
+        hidden.add("frozen_tokens")
+    metrics = [name for name in TITLES if name not in hidden]
     for method in spec.methods:
         chain = spec.chains[method.name]
         chains = chains_of_runs(runs_of, chain)
@@ -166,6 +183,10 @@ def costs_table(spec: TableSpec, runs: Sequence[Run], expert_set: int | None) ->
         f"Passes: expert rows over the {_list(sets_used)} of the expert set." if expert_set and sets_used else "",
         "Tokens trained: prompt and response through a forward and a backward pass (groups of equal rewards have no"
         " gradient and are not computed); generated: response tokens of rollouts.",
+        "Read by a frozen model: prompt and response tokens of which a loss also asks the start model or a teacher. The"
+        " training of a teacher is left out, as the making of the expert rows is."
+        if "frozen_tokens" in metrics
+        else "",
         "Minutes: wall time of the steps on the machine that ran them, other jobs beside them.",
         f"Seeds: {span(seeds_used)}." if seeds_used else "",
     ]
