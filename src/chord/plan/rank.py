@@ -87,6 +87,7 @@ class Rank:
     scale: Scale = ALONE
     lora: Lora | None = None
     on_gpu: bool = False
+    frozen: int = 0  # further models beside the one in training: a copy of the start model, a teacher of its size
 
     @property
     def precision(self) -> str:
@@ -113,7 +114,7 @@ class Rank:
     @cached_property
     def state(self) -> Memory:
         """Weights, gradients and moments, on the GPU or in the machine's memory."""
-        values = self.shape.parameters() + (self.trained if self.lora else 0)
+        values = (1 + self.frozen) * self.shape.parameters() + (self.trained if self.lora else 0)
         share = self.scale.ranks if self.scale.shards_weights else 1
         return Memory(
             weights=FP32 * values / share,
@@ -213,7 +214,7 @@ class Rank:
         """
         ranks, parameters = self.scale.ranks, self.shape.parameters()
         has_replica = self.scale.shards_weights and isinstance(self.scale.rollouts, OwnRollouts)
-        loading = Memory(weights=ranks * FP32 * parameters * (1 + has_replica), process=ranks * CPU_PROCESS)
+        loading = Memory(weights=ranks * FP32 * parameters * (1 + has_replica + self.frozen), process=ranks * CPU_PROCESS)
         gathered = {"weights": parameters, "optimizer": 2 * self.trained} if self.scale.sharding == "fsdp2" else {}
         later = {
             part: FP32 * gathered.get(part, 0) + (ranks * getattr(self.state, part) if part in self.offloaded else 0)

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 # Steps of pure RL in a row. A step without two different rewards has no gradient, so all their rollouts (1,280 at the
 # paper's size) come from one policy. A policy that is right once in 300 tries is called hopeless once in 70 times.
 STEPS = 5
-# The weight of a step that also learns from experts, which may yet teach what no rollout shows.
+# The weight of a step that also learns from experts or a teacher, which may yet teach what no rollout shows.
 WITH_EXPERTS = 0.25
 VALIDATIONS = 5  # in a row, of a run without rollouts; the start model's does not count
 NEARLY_ALL = 0.99
@@ -57,7 +57,7 @@ def diagnoses(history: list[dict], facts: Facts) -> list[Diagnosis]:
         Diagnosis(name, streak[0]["step"], streak[-1]["step"], tell(streak, facts), name != "solved")
         for name, (shows, tell) in SYMPTOMS.items()
         for streak in _streaks(rollouts, shows)
-        if sum(WITH_EXPERTS if line["a_ex"] else 1.0 for line in streak) >= STEPS
+        if sum(WITH_EXPERTS if line["a_ex"] or "teacher_gap" in line else 1.0 for line in streak) >= STEPS
     ]
     if not rollouts:
         candidates += _endless_validations(history, facts)
