@@ -3,7 +3,7 @@
 The jobs are in chord.jobs; the other commands, which inspect a study or files, are below. A command imports its code
 when it runs, so that help is immediate and a table never waits for torch.
 Bad input ends a command with one line per problem and exit code 2; any other error is our fault and shows its
-traceback. `chord doctor` ends with 1 if something is missing.
+traceback. `chord doctor` ends with 1 if something is missing, `chord probe` if the gradient has another mu.
 """
 
 import argparse
@@ -78,6 +78,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
     command = _command(commands, "plan", "list what a study will run, and estimate its time, memory and disk", _plan)
     _add_study(command)
+    command = _command(
+        commands, "probe", "measure which mu a method's gradient has, over micro-batches and ranks", _probe
+    )
+    _add_study(command)
+    command.add_argument("method", help="one with a hybrid stage")
+    command.add_argument(
+        "--splits", type=int, nargs="+", default=[1, 2, 4, 8], help="micro-batches of a rank (default: 1 2 4 8)"
+    )
+    command.add_argument("--ranks", type=int, nargs="+", default=[1], help="processes (default: 1)")
     command = _command(commands, "coverage", "write the page of the paper's parts, their targets and states", _coverage)
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="page (docs/coverage.md)")
@@ -172,6 +181,13 @@ def _plan(options: argparse.Namespace) -> None:
     print(plan_text(study))
     if lines := refusals(study):
         raise UserError("\n".join(lines))
+
+
+def _probe(options: argparse.Namespace) -> int:
+    from chord.probe.measure import probe
+
+    study = _load(options)
+    return probe(study.spec("train", [options.method, "0"]), options.splits, options.ranks, print)
 
 
 def _coverage(options: argparse.Namespace) -> None:

@@ -19,7 +19,9 @@ from tests.helpers import run_worker
 
 # Its server imports torch and TRL once; each run is a fork of it, which saves the seconds of the imports.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.helpers.run_worker", "tests.helpers.ranks_worker"])
+FORKS.set_forkserver_preload(
+    ["tests.helpers.run_worker", "tests.helpers.ranks_worker", "tests.helpers.gradient_ranks_worker"]
+)
 
 
 class ForkedRun:

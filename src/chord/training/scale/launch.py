@@ -10,10 +10,14 @@ import os
 import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import psutil
 
 from chord.io.children import end_with
+
+if TYPE_CHECKING:
+    from torch.distributed.launcher.api import LaunchConfig
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # Snakemake sets them to the `threads` of a job
 LAUNCHER = "CHORD_LAUNCHER"  # the id of the process that started this rank
@@ -31,7 +35,7 @@ def launch(ranks: int, arguments: list[str]) -> int:
     The message of the first rank that fails is on standard error.
     """
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    from torch.distributed.launcher.api import elastic_launch
 
     for name in THREADS:
         threads = int(os.environ.get(name) or os.cpu_count())
@@ -39,7 +43,18 @@ def launch(ranks: int, arguments: list[str]) -> int:
     os.environ[LAUNCHER] = str(os.getpid())
     signal.signal(signal.SIGTERM, _pass_on)
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it repeats what the ranks say
-    config = LaunchConfig(
+    try:
+        elastic_launch(local_ranks(ranks), sys.executable)("-m", "chord", *arguments)
+    except ChildFailedError as error:
+        return _exit_code({rank: failure.exitcode for rank, failure in error.failures.items()}, ranks)
+    return 0
+
+
+def local_ranks(ranks: int) -> "LaunchConfig":
+    """So many processes of this machine, for `elastic_launch`."""
+    from torch.distributed.launcher.api import LaunchConfig
+
+    return LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=ranks,
@@ -50,11 +65,6 @@ def launch(ranks: int, arguments: list[str]) -> int:
         max_restarts=0,  # that is up to the scheduler
         signals_to_handle="SIGINT,SIGHUP,SIGQUIT",  # at SIGTERM the agent would kill after 30 s; a step takes longer
     )
-    try:
-        elastic_launch(config, sys.executable)("-m", "chord", *arguments)
-    except ChildFailedError as error:
-        return _exit_code({rank: failure.exitcode for rank, failure in error.failures.items()}, ranks)
-    return 0
 
 
 def end_with_launcher() -> None:

@@ -1,0 +1,152 @@
+"""The effective mu of our own step: no split and no rank changes it, and planted bugs of public trainers show."""
+
+import json
+
+import pytest
+import torch
+
+from chord.errors import UserError
+from chord.probe import effective_mu
+from chord.probe.measure import measure, pure_gradients
+from chord.probe.own_step import probe_spec, take_step
+from chord.training.train_spec import TrainSpec
+from tests.helpers import gradient_ranks_worker, planted_bugs
+from tests.helpers.probed_step import distance, probed, written_out
+from tests.helpers.small_training import LUFFY, NEVER, SRFT, VALIDATION, hybrid_stage, sft_stage
+from tests.helpers.training_runs import finish, start_ranks
+
+TOP = {"token_weight": {"name": "entropy_top", "share": 0.05}}
+MU = 0.4  # of `hybrid_stage`
+
+
+@pytest.fixture(scope="module")
+def pure():
+    """The pure gradients of CHORD-phi."""
+    return pure_gradients(probed())
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """The same, written out."""
+    return written_out(1)
+
+
+def test_no_split_changes_mu(pure):
+    found = measure(probed(), [1, 2, 4, 8], 1, pure)
+    assert [one.step.passes for one in found] == [1, 2, 4, 8]
+    for one in found:
+        assert one.mu == pytest.approx(MU)
+        assert one.effective.mu == pytest.approx(MU, abs=1e-5)
+        assert (one.effective.a_rl, one.effective.a_ex) == pytest.approx((1 - MU, MU), abs=1e-5)
+        assert one.effective.residual < 1e-5
+        assert one.is_right
+        assert distance(one.step.gradient, found[0].step.gradient) < 1e-5
+
+
+@pytest.mark.parametrize("changes", [LUFFY, LUFFY | SRFT, TOP], ids=["luffy", "srft", "entropy top"])
+def test_no_split_changes_mu_of_groups_with_traces_or_weights_of_the_batch(changes):
+    spec = probed(**changes)
+    (found,) = measure(spec, [8], 1, pure_gradients(spec))
+    assert found.step.passes > 3
+    assert found.is_right
+    assert found.effective.residual < 1e-5
+
+
+def test_pure_gradients_are_those_of_the_formulas(pure, reference):
+    for ours, expected in zip(pure, reference, strict=True):
+        assert distance(ours, expected) < 1e-4
+
+
+@pytest.mark.parametrize("rule", ["trinity", "ms_swift"])
+def test_compat_rules_have_the_mu_that_their_formula_gives(rule, pure, reference):
+    """Four micro-batches, each divided by its own tokens; as all have 8 rows, both rules weight them alike."""
+    one, four = measure(probed(normalisation=rule, micro_batch_rows=1), [1, 4], 1, pure)
+    assert one.is_right
+    parts = written_out(4)
+    mixed = {name: (1 - MU) * parts[0][name] + MU * parts[1][name] for name in parts[0]}
+    expected = effective_mu(mixed, *reference)
+    assert abs(expected.mu - MU) > 1e-3
+    assert four.effective.mu == pytest.approx(expected.mu, abs=1e-4)
+    assert four.effective.residual == pytest.approx(expected.residual, abs=1e-3)
+    assert not four.is_right
+
+
+# The audit: what catches each planted bug, and what does not.
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        planted_bugs.mean_per_micro_batch,
+        planted_bugs.only_last_pass_is_kept,
+        planted_bugs.one_term_is_divided_by_the_passes,
+    ],
+)
+def test_a_bug_of_accumulation_shows_in_mu_and_in_the_gradient_of_several_passes(bug, pure, monkeypatch):
+    bug(monkeypatch)
+    one, four = measure(probed(), [1, 4], 1, pure)
+    assert one.is_right  # in one pass the bug is invisible
+    assert not four.is_right
+    assert distance(four.step.gradient, one.step.gradient) > 0.01
+
+
+def test_a_divisor_for_each_pass_gives_the_mu_worked_out_by_hand(pure, monkeypatch):
+    """(1 - mu) / 4 against mu: 0.4 / (0.15 + 0.4) = 8 / 11."""
+    planted_bugs.one_term_is_divided_by_the_passes(monkeypatch)
+    (four,) = measure(probed(), [4], 1, pure)
+    assert four.effective.mu == pytest.approx(8 / 11, abs=1e-4)
+    assert four.effective.residual < 1e-5
+
+
+def test_a_divisor_that_counts_masked_tokens_shows_beside_the_formula(reference, monkeypatch):
+    """It does so in every split alike: only an independent gradient can tell."""
+    planted_bugs.masked_tokens_count(monkeypatch)
+    steps = [take_step(probed(), split) for split in (1, 4)]
+    assert distance(steps[1].gradient, steps[0].gradient) < 1e-5
+    assert (
+        distance(steps[0].gradient, {k: (1 - MU) * reference[0][k] + MU * reference[1][k] for k in reference[0]}) > 0.1
+    )
+    assert abs(effective_mu(steps[0].gradient, *reference).mu - MU) > 0.01
+
+
+PATHS = {
+    "packed": {},
+    "padded": {},  # as for a model that cannot share prompts
+    "luffy": LUFFY,
+    "srft": LUFFY | SRFT,
+    "entropy top": TOP,
+    "adapters": {"lora": {"rank": 4, "alpha": 8}},
+    "not reduced": {},  # with this bug planted
+}
+
+
+@pytest.fixture(scope="module")
+def rank_gradients(tmp_path_factory) -> dict[str, list[dict]]:
+    """For each path the gradients of two ranks behind the last backward pass of a step."""
+    folder = tmp_path_factory.mktemp("ranks")
+    job = {name: probed(**changes).specification() for name, changes in PATHS.items()}
+    (folder / "job.json").write_text(json.dumps(job))
+    for rank in start_ranks(2, gradient_ranks_worker.main, [str(folder)], folder):
+        finish(rank)
+    return {name: [torch.load(folder / f"{name}-{rank}.pt") for rank in range(2)] for name in PATHS}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [name for name in PATHS if name != "not reduced"])
+def test_ranks_have_one_gradient_which_is_that_of_one_rank(path, rank_gradients):
+    first, second = rank_gradients[path]
+    assert distance(second, first) == 0.0
+    assert distance(first, take_step(probed(**PATHS[path]), 1).gradient) < 1e-5
+
+
+@pytest.mark.slow
+def test_ranks_that_are_not_reduced_show(rank_gradients):
+    first, second = rank_gradients["not reduced"]
+    assert distance(second, first) > 0.1
+
+
+def test_a_job_with_nothing_to_mix_is_refused():
+    for stage in (sft_stage(), hybrid_stage(schedule=NEVER)):
+        spec = TrainSpec(study_seed=1, seed_index=0, stage=stage, validation=VALIDATION, save_every=9)
+        with pytest.raises(UserError, match="probe: expected a method with a hybrid stage"):
+            probe_spec(spec)
