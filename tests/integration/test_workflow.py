@@ -39,12 +39,13 @@ def test_a_comparison_plans_its_own_methods(checkout):
 
 
 def test_a_figure_and_a_run_by_their_paths_plan_what_they_need(checkout):
-    """A figure needs its runs and no scores; a run needs those that it starts from."""
+    """A figure needs its runs and no scores; a run needs those that it starts from, and its teacher."""
     figure, run = "results/tiny/main/figures/fig4.png", "results/tiny/runs/sft_best_rl/seed-1/manifest.json"
-    outputs = planned(checkout, figure, run)
+    outputs = planned(checkout, figure, run, "results/tiny/runs/opd/seed-2/manifest.json")
     runs = {tuple(output.split("/")[1:3]) for output in outputs if output.startswith("runs/")}
     of_figure = {("chord_mu", f"seed-{seed}") for seed in range(3)}
-    assert runs == of_figure | {("sft_best", "seed-1"), ("sft_best_rl", "seed-1")}
+    behind = {("sft_best", "seed-1"), ("sft_best_rl", "seed-1"), ("sft_best", "seed-2"), ("opd", "seed-2")}
+    assert runs == of_figure | behind
     assert not {output for output in outputs if output.endswith(".parquet")}
 
 

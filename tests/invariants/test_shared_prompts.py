@@ -259,7 +259,7 @@ def test_the_block_mask_of_gpus_allows_what_the_two_parts_compute():
 
 def test_a_model_that_cannot_share_trains_the_same_from_padded_rows(train_hybrid, monkeypatch):
     shared = train_hybrid(hybrid_stage())
-    monkeypatch.setattr("chord.training.optimizer_step.share_prompts", lambda model: "asked not to")
+    monkeypatch.setattr("chord.training.response_passes.share_prompts", lambda model: "asked not to")
     padded = train_hybrid(hybrid_stage())
     assert shared.shares_prompts
     assert not padded.shares_prompts

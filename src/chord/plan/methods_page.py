@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from chord.analysis.tables.wording import plural
 from chord.io.parquet import read
-from chord.objectives import AnyExpertLoss, AnyRouter, AnySchedule, AnyTokenWeight
+from chord.objectives import AnyDistillation, AnyExpertLoss, AnyRouter, AnySchedule, AnyTokenWeight
 from chord.study.yaml_files import read_yaml
 
 PARTS = {
@@ -22,6 +22,7 @@ PARTS = {
     "token_weight": AnyTokenWeight,
     "expert_loss": AnyExpertLoss,
     "router": AnyRouter,
+    "distillation": AnyDistillation,
 }
 INTRODUCTION = """# Methods
 

@@ -209,12 +209,14 @@ class Rank:
     def in_machine(self) -> Memory:
         """The machine's memory that all ranks need if they have GPUs: the larger of two peaks.
 
-        At the start each rank loads the complete model, twice if it samples from a replica. Later there are the
-        offloaded parts, and with fsdp2 a checkpoint, which the first rank gathers to write it.
+        At the start each rank loads the complete model, twice if it samples from a replica, and the frozen models.
+        Later there are the offloaded parts, and with fsdp2 a checkpoint, which the first rank gathers to write it.
         """
         ranks, parameters = self.scale.ranks, self.shape.parameters()
         has_replica = self.scale.shards_weights and isinstance(self.scale.rollouts, OwnRollouts)
-        loading = Memory(weights=ranks * FP32 * parameters * (1 + has_replica + self.frozen), process=ranks * CPU_PROCESS)
+        loading = Memory(
+            weights=ranks * FP32 * parameters * (1 + has_replica + self.frozen), process=ranks * CPU_PROCESS
+        )
         gathered = {"weights": parameters, "optimizer": 2 * self.trained} if self.scale.sharding == "fsdp2" else {}
         later = {
             part: FP32 * gathered.get(part, 0) + (ranks * getattr(self.state, part) if part in self.offloaded else 0)

@@ -1,7 +1,7 @@
 """The hybrid stage: one optimizer step of a_rl * L_rl + a_ex * L_ex (arXiv 2508.11408, eq. 3) on TRL's GRPOTrainer.
 
 TRL gives the loop, rewards, group-normalised advantages, optimizer, checkpoints and distribution; the loss stands in
-`chord.objectives.hybrid`, its passes in `chord.training.optimizer_step`. Work that cannot change the gradient is left
+`chord.objectives.hybrid`, its passes in `chord.training.response_passes`. Work that cannot change the gradient is left
 out: no rollouts where a_rl = 0, no expert rows where a_ex = 0, no pass through groups whose rewards are equal.
 """
 

@@ -1,6 +1,6 @@
 """The SFT stage on TRL's SFTTrainer: a loss of the expert tokens, divided by the step's token count (paper, eq. 1).
 
-TRL gives the loop, optimizer, checkpoints and distribution; the passes are those of `chord.training.optimizer_step`.
+TRL gives the loop, optimizer, checkpoints and distribution; the passes are those of `chord.training.response_passes`.
 """
 
 from datasets import Dataset
