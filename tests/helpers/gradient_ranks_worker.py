@@ -9,9 +9,8 @@ import torch
 from accelerate import PartialState
 from accelerate.state import AcceleratorState
 
-from chord.probe.own_step import take_step
+from chord.probe.own_step import on_ranks, take_step
 from chord.training import optimizer_step
-from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import start_ranks
 from chord.training.train_spec import TrainSpec
 from tests.helpers import planted_bugs
@@ -21,9 +20,8 @@ def main(folder: str) -> None:
     torch.set_num_threads(1)
     for name, specification in json.loads(Path(folder, "job.json").read_text()).items():
         AcceleratorState._reset_state(reset_partial_state=True)  # of the job before
-        scale = Scale(ranks=int(os.environ["WORLD_SIZE"]))
-        start_ranks(scale, "fp32")
-        spec = TrainSpec.model_validate(specification).model_copy(update={"scale": scale})
+        spec = on_ranks(TrainSpec.model_validate(specification), int(os.environ["WORLD_SIZE"]))
+        start_ranks(spec.scale, "fp32")
         with pytest.MonkeyPatch.context() as patch:
             if name == "padded":
                 patch.setattr(optimizer_step, "share_prompts", lambda model: "a test wants padded rows")

@@ -1,10 +1,12 @@
 """The effective mu of our own step: no split and no rank changes it, and planted bugs of public trainers show."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
+from chord.cli import main
 from chord.errors import UserError
 from chord.probe import effective_mu
 from chord.probe.measure import measure, pure_gradients
@@ -16,6 +18,7 @@ from tests.helpers.small_training import LUFFY, NEVER, SRFT, VALIDATION, hybrid_
 from tests.helpers.training_runs import finish, start_ranks
 
 TOP = {"token_weight": {"name": "entropy_top", "share": 0.05}}
+ROOT = Path(__file__).parents[2]
 MU = 0.4  # of `hybrid_stage`
 
 
@@ -150,3 +153,17 @@ def test_a_job_with_nothing_to_mix_is_refused():
         spec = TrainSpec(study_seed=1, seed_index=0, stage=stage, validation=VALIDATION, save_every=9)
         with pytest.raises(UserError, match="probe: expected a method with a hybrid stage"):
             probe_spec(spec)
+
+
+@pytest.mark.slow
+def test_the_command_prints_a_line_for_each_split_and_number_of_ranks(capsys):
+    assert main(["probe", "tiny", "chord_phi", "--splits", "4", "--ranks", "1", "2", "--root", str(ROOT)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [line[:2] for line in lines] == [["1", "4"], ["2", "4"]]
+    for line in lines:
+        assert line[3:5] == ["0.10000", "0.10000"]
+
+
+def test_numbers_that_rows_cannot_be_split_into_are_one_clear_line(capsys):
+    assert main(["probe", "tiny", "chord_phi", "--splits", "3", "--root", str(ROOT)]) == 2
+    assert "--splits: expected numbers out of 1, 2, 4 and 8, got 3" in capsys.readouterr().err

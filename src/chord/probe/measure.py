@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from chord.errors import UserError
-from chord.probe.own_step import StepGradient, probe_spec, take_step, with_weights
+from chord.probe.own_step import StepGradient, on_ranks, probe_spec, take_step, with_weights
 from chord.probe.projection import EffectiveWeights, effective_mu
 from chord.training.scale.launch import local_ranks
-from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import start_ranks
 from chord.training.train_spec import TrainSpec
 
@@ -90,7 +89,7 @@ def measure(
     spec: of `probe_spec`. splits: numbers of micro-batches of a rank. ranks: processes of this machine. pure: of
     `pure_gradients`.
     """
-    spec = spec.model_copy(update={"scale": Scale(ranks=ranks)})
+    spec = on_ranks(spec, ranks)
     steps = [_steps(spec, splits)] if ranks == 1 else _on_ranks(spec, splits, ranks)
     found = []
     for place, split in enumerate(splits):
@@ -119,7 +118,9 @@ def _rank(specification: dict, splits: list[int]) -> list[StepGradient]:
     steps = _steps(spec, splits)
     state.wait_for_everyone()  # a rank that ends early makes the others fail
     state.destroy_process_group()
-    return [replace(step, gradient={name: part.numpy() for name, part in step.gradient.items()}) for step in steps]
+    return [
+        replace(step, gradient={name: part.cpu().numpy() for name, part in step.gradient.items()}) for step in steps
+    ]
 
 
 def _from_arrays(step: StepGradient) -> StepGradient:

@@ -13,6 +13,7 @@ from chord.objectives import Free
 from chord.probe.fixed_batch import DECODING, EXPERTS, PROMPTS, ROLLOUTS, FixedBatch, random_model
 from chord.probe.keeper import GradientKeeper
 from chord.training.build import build_trainer
+from chord.training.scale.scale_spec import Scale
 from chord.training.sequences import encode_experts
 from chord.training.train_spec import HybridStage, TrainSpec
 
@@ -46,7 +47,12 @@ def probe_spec(spec: TrainSpec) -> TrainSpec:
         "decoding": DECODING,
         "optimizer": stage.optimizer.model_copy(update={"max_grad_norm": NO_CLIP}),
     }
-    return spec.model_copy(update={"stage": stage.model_copy(update=changes)})
+    return on_ranks(_with_stage(spec, **changes), 1)
+
+
+def on_ranks(spec: TrainSpec, ranks: int) -> TrainSpec:
+    """The job on so many ranks, each with a full model in float32; rounding of bf16 would hide what is measured."""
+    return spec.model_copy(update={"scale": Scale(ranks=ranks, precision="fp32")})
 
 
 def with_weights(spec: TrainSpec, rl: float, expert: float) -> TrainSpec:
