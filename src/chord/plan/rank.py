@@ -214,7 +214,9 @@ class Rank:
         """
         ranks, parameters = self.scale.ranks, self.shape.parameters()
         has_replica = self.scale.shards_weights and isinstance(self.scale.rollouts, OwnRollouts)
-        loading = Memory(weights=ranks * FP32 * parameters * (1 + has_replica + self.frozen), process=ranks * CPU_PROCESS)
+        loading = Memory(
+            weights=ranks * FP32 * parameters * (1 + has_replica + self.frozen), process=ranks * CPU_PROCESS
+        )
         gathered = {"weights": parameters, "optimizer": 2 * self.trained} if self.scale.sharding == "fsdp2" else {}
         later = {
             part: FP32 * gathered.get(part, 0) + (ranks * getattr(self.state, part) if part in self.offloaded else 0)
