@@ -44,7 +44,7 @@ def train(job: dict, name: str, settings: dict) -> None:
         trainer = SftTrainer(model, tokenizer, args, stage, experts, SEED_PARTS)
     else:
         stage = HybridStage.model_validate(settings)
-        if stage.router.joins:
+        if "traces" in stage.inputs:
             experts = encode_experts(tokenizer, job["traces"])
         engine = engine_of(model, tokenizer, stage, scale, [one.input_ids for one in experts[:2]])
         args = HybridTrainer.config(stage, world_size, **common)

@@ -36,6 +36,24 @@ SRFT = {  # the changes to LUFFY
     "router": {"name": "srft", "scale": "group", "positive": 0.1},
     "expert_loss": {"name": "srft", "sft": 0.5},
 }
+# Routers that decide by what the rollouts are worth, and those whose rollouts continue a trace. With these numbers
+# some steps learn from rollouts and from traces.
+GATE = {
+    "schedule": {"name": "free", "rl": 1.0, "expert": 1.0},
+    "router": {"name": "gate", "success": "right", "gamma": 0.25, "scale": "none"},
+    "token_weight": {"name": "one"},
+    "expert_rows_per_step": None,
+}
+BUFFERED = GATE | {"router": {"name": "buffered", "scale": "none"}, "rollouts_per_prompt": 2, "expert_rows_per_step": 2}
+HINT = GATE | {
+    "schedule": {"name": "free", "rl": 1.0, "expert": 0.5},
+    "router": {"name": "hint", "chunks": 5, "start": 0.8, "end": 0.2, "steps": 3},
+}
+PREFIX = GATE | {
+    "router": {"name": "prefix", "start": 0.9, "end": 0.2, "high": 0.9, "steps": 3},
+    "token_weight": {"name": "entropy_top", "share": 0.2},
+    "expert_loss": {"name": "policy_gradient"},
+}
 VALIDATION = {"k": 1, "decoding": {"temperature": 1.0, "max_response_tokens": 8}, "batch_rows": 16}
 
 

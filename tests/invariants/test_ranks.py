@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.helpers import ranks_worker
-from tests.helpers.small_training import LUFFY, SRFT, hybrid_stage, sft_stage
+from tests.helpers.small_training import BUFFERED, GATE, LUFFY, PREFIX, SRFT, hybrid_stage, sft_stage
 from tests.helpers.training_runs import finish, start_ranks
 
 STAGES = {
@@ -27,6 +27,10 @@ STAGES = {
     # likewise, while its traces have one
     "few joined groups": hybrid_stage(steps=6, prompts_per_step=2, rollouts_per_prompt=2, **LUFFY),
     "srft": hybrid_stage(**LUFFY | SRFT),
+    # a rank may keep no rollouts, or have no trace to learn
+    "gate": hybrid_stage(**GATE | {"steps": 4, "prompts_per_step": 2, "rollouts_per_prompt": 2}),
+    "buffered": hybrid_stage(**BUFFERED | {"steps": 5}),
+    "prefix": hybrid_stage(**PREFIX | {"steps": 2, "prompts_per_step": 2}),
     "sasr": hybrid_stage(steps=4, schedule={"name": "sasr", "warmup": 1, "gamma": 1.0}),
     "sft, partial last step": sft_stage(expert_rows_per_step=10),  # 24 rows: 10, 10, 4
 }

@@ -45,7 +45,7 @@ def second(load, tokenizer) -> SecondModel:
 def train(load, tokenizer, prompts, experts, traces, tmp_path):
     def train(stage, engine) -> HybridTrainer:
         args = HybridTrainer.config(stage, 1, output_dir=str(tmp_path), **COMMON)
-        rows = encode_experts(tokenizer, traces[::-1] if stage.router.joins else experts)
+        rows = encode_experts(tokenizer, traces[::-1] if "traces" in stage.inputs else experts)
         synced = SyncedEngine(engine, [row.input_ids for row in rows[:4]], "float32")
         trainer = HybridTrainer(load(), tokenizer, args, stage, synced, prompts, rows, SEED_PARTS)
         synced.follow(trainer)

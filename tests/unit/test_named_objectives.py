@@ -42,6 +42,11 @@ METHODS = {
     "OPD": "opd",
     "RL_OPD": "rl_opd",
     "DAGGER": "dagger",
+    "HPT": "hpt",
+    "SUPERRL": "superrl",
+    "RELIFT": "relift",
+    "UFT": "uft",
+    "PREFIX_RFT": "prefix_rft",
 }
 SFT_METHODS = {"IW_SFT": "iw_sft", "PSFT": "psft", "ASFT": "asft", "GIFT": "gift"}
 FORMULAS = {"SFT": lambda p: -p.log(), "DFT": lambda p: -p * p.log()}  # arXiv 2508.05629 for DFT

@@ -10,7 +10,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from chord.objectives import (
     AnyExpertLoss,
-    AnyRouter,
     AnySchedule,
     AnyTokenWeight,
     EntropyTop,
@@ -39,10 +38,6 @@ def tokens(logp: torch.Tensor, entropy: torch.Tensor | None = None) -> ExpertTok
 
 def loss_of_tokens(**settings):
     return TypeAdapter(AnyExpertLoss).validate_python(settings)
-
-
-def router(**settings):
-    return TypeAdapter(AnyRouter).validate_python(settings)
 
 
 # Schedules
@@ -222,7 +217,7 @@ def test_focal_is_a_power():
     torch.testing.assert_close(weight(name="power", a=0, b=2)(tokens(P.log())), (1 - P) ** 2)
 
 
-# Expert losses and routers
+# Expert losses
 
 
 def test_shaped_loss_and_its_slope_by_hand():
@@ -244,32 +239,6 @@ def test_shaped_loss_gradient_equals_finite_differences():
     assert torch.autograd.gradcheck(lambda x: loss(tokens(x)._replace(advantage=advantage)), logp)
 
 
-def test_a_trace_counts_in_the_mean_of_its_group():
-    rewards, traces = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]), torch.tensor([1.0, 1.0, 1.0])
-    own, of_traces = router(name="joined", scale="none").advantages(rewards, traces, rewards)
-    torch.testing.assert_close(own, torch.tensor([[0.5, -0.5, -0.5], [0.0] * 3, [-0.25] * 3]))
-    torch.testing.assert_close(of_traces, torch.tensor([0.5, 0.0, 0.75]))
-    scaled, scaled_traces = router(name="joined", scale="group").advantages(rewards, traces, rewards)
-    deviations = torch.tensor([1 / 3, 0.0, 0.25]).sqrt() + 1e-4  # with n - 1
-    torch.testing.assert_close(scaled, own / deviations[:, None])
-    torch.testing.assert_close(scaled_traces, of_traces / deviations)
-
-
-def test_equal_rewards_leave_no_advantage_of_rounding():
-    rewards = torch.full((1, 8), -0.1)
-    own, of_traces = router(name="joined", scale="group").advantages(rewards, torch.tensor([-0.1]), rewards)
-    assert not own.any()
-    assert not of_traces.any()
-
-
-def test_srft_pulls_right_rollouts_by_their_entropy_and_pushes_wrong_ones():
-    rewards, traces = torch.tensor([[1.0, 0.0, -0.1]]), torch.tensor([1.0])
-    entropies = torch.tensor([[math.log(2.0), 5.0, 5.0]])
-    found = router(name="srft", scale="group", positive=0.1).advantages(rewards, traces, entropies)
-    torch.testing.assert_close(found[0], torch.tensor([[0.2, -1.0, -1.0]]))
-    torch.testing.assert_close(found[1], router(name="joined", scale="group").advantages(rewards, traces, entropies)[1])
-
-
 def test_srft_loss_by_hand():
     """Row entropy log 2, so e^-H = 0.5: l = 0.5 * 0.5 * -log p - A p, and d l / d log p = -0.25 - A p."""
     logp = torch.tensor([[0.5, 0.2]], dtype=torch.float64).log().requires_grad_()
@@ -279,6 +248,14 @@ def test_srft_loss_by_hand():
     torch.testing.assert_close(found, -0.25 * logp - torch.tensor([[1.0, 0.4]], dtype=torch.float64))
     found.sum().backward()
     torch.testing.assert_close(logp.grad, torch.tensor([[-1.25, -0.65]], dtype=torch.float64))
+
+
+def test_policy_gradient_loss_is_linear_in_log_p():
+    logp = torch.tensor([[0.5, 0.2]], dtype=torch.float64).log().requires_grad_()
+    found = loss_of_tokens(name="policy_gradient")(tokens(logp)._replace(advantage=torch.full_like(logp, -2.0)))
+    torch.testing.assert_close(found, 2.0 * logp)
+    found.sum().backward()
+    torch.testing.assert_close(logp.grad, torch.full_like(logp, 2.0))
 
 
 # Policy loss

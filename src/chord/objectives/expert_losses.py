@@ -132,4 +132,17 @@ class Gift(ExpertLoss):
         return tokens.soft_nll
 
 
-AnyExpertLoss = Annotated[Nll | Shaped | SrftLoss | Psft | Asft | Gift, OpenUnion("chord.expert_losses", ExpertLoss)]
+class PolicyGradient(ExpertLoss):
+    """l = -A log p: an expert token counts as if the policy had sampled it (the prefixes of Prefix-RFT, 2507.01679)."""
+
+    name: Literal["policy_gradient"] = "policy_gradient"
+
+    needs_group: ClassVar[bool] = True
+
+    def __call__(self, tokens: ExpertTokens) -> Tensor:
+        return -tokens.advantage * tokens.logp
+
+
+AnyExpertLoss = Annotated[
+    Nll | Shaped | SrftLoss | PolicyGradient | Psft | Asft | Gift, OpenUnion("chord.expert_losses", ExpertLoss)
+]

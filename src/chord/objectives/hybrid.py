@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 from chord.objectives.distillation import Distillation, SampledTokens
 from chord.objectives.expert_losses import ExpertLoss, Nll
-from chord.objectives.routers import Router, Separate
+from chord.objectives.routers import Separate
+from chord.objectives.routing import Router
 from chord.objectives.schedules import NO_STATISTICS, RunStatistics, Schedule
 from chord.objectives.token_weights import EqualMass, ExpertTokens, One, TokenWeight
 

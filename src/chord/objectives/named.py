@@ -4,9 +4,10 @@ A comment names the method's file if it has another name, and the source if ther
 """
 
 from chord.objectives.distillation import ForwardKl, ReverseKl
-from chord.objectives.expert_losses import Asft, Gift, Psft, Shaped, SrftLoss
+from chord.objectives.expert_losses import Asft, Gift, PolicyGradient, Psft, Shaped, SrftLoss
 from chord.objectives.hybrid import Objective
-from chord.objectives.routers import Joined, SrftRouter
+from chord.objectives.prefixes import Hint, Prefix
+from chord.objectives.routers import Buffered, Gate, Joined, SrftRouter
 from chord.objectives.schedules import Constant, Cosine, Free, RewardDriven
 from chord.objectives.token_weights import (
     Eaft,
@@ -63,3 +64,13 @@ GIFT = Objective(Constant(mu=1.0), expert_loss=Gift(beta=20.0))
 OPD = Objective(Constant(mu=0.0), distillation=ReverseKl(coef=1.0, reward=0.0))
 RL_OPD = Objective(Constant(mu=0.0), distillation=ReverseKl(coef=1.0, reward=1.0))
 DAGGER = Objective(Constant(mu=0.0), distillation=ForwardKl(coef=1.0, reward=0.0))
+HPT = Objective(Free(rl=1.0, expert=1.0), router=Gate(success="right", gamma=0.0, scale="none"))
+SUPERRL = Objective(Free(rl=1.0, expert=1.0), router=Gate(success="rewarded", gamma=0.0, scale="group"))
+RELIFT = Objective(Free(rl=1.0, expert=1.0), router=Buffered(scale="none"))
+UFT = Objective(Free(rl=1.0, expert=0.001), router=Hint(chunks=5, start=0.95, end=0.05, steps=300))
+PREFIX_RFT = Objective(
+    Free(rl=1.0, expert=1.0),
+    EntropyTop(share=0.2),
+    PolicyGradient(),
+    Prefix(start=0.95, end=0.05, high=0.95, steps=500),
+)

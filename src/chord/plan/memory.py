@@ -23,8 +23,14 @@ def longest(study: Study, stage: Stage) -> int:
     """Tokens of the longest row on which a stage trains."""
     lengths = [study.experts.max_response_tokens] if reads_experts(stage) else []
     if stage.uses_rollouts:
-        lengths.append(stage.decoding.max_response_tokens)
+        lengths.append(rollout_tokens(study, stage))
     return study.settings.cost.prompt_tokens + max(lengths)
+
+
+def rollout_tokens(study: Study, stage: Stage) -> int:
+    """Tokens of the longest rollout, with what it continues of an expert's trace."""
+    prefix = study.experts.max_response_tokens if stage.uses_experts and stage.router.prefixes else 0
+    return prefix + stage.decoding.max_response_tokens
 
 
 def largest_pass(study: Study, stage: Stage) -> int:
@@ -46,7 +52,7 @@ def validation(study: Study, stage: Stage, rows: int | None = None, scale: Scale
 
 def rollouts(study: Study, stage: Stage, rows: int | None = None, scale: Scale | None = None) -> Memory:
     """Memory while a hybrid stage samples rollouts. rows: number sampled together (default: the stage's)."""
-    tokens = study.settings.cost.prompt_tokens + stage.decoding.max_response_tokens
+    tokens = study.settings.cost.prompt_tokens + rollout_tokens(study, stage)
     return rank(study, stage, scale).sampling(rows or stage.generate_batch_rows, tokens)
 
 
@@ -54,7 +60,7 @@ def server(study: Study, stage: Stage) -> Memory:
     """Memory of each GPU of a vLLM server that samples for a training job."""
     limits = [study.settings.validation.decoding.max_response_tokens]
     if stage.uses_rollouts:
-        limits.append(stage.decoding.max_response_tokens)
+        limits.append(rollout_tokens(study, stage))
     return vllm(study.shape, study.settings.training.scale.rollouts, study.settings.cost.prompt_tokens + max(limits))
 
 

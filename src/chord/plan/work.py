@@ -1,7 +1,8 @@
 """Counts the work of a run from the configuration: steps, rollouts, expert rows, tokens at most.
 
-The counts are exact if nothing is rejected, and the tokens are upper bounds. The typical length of responses is the
-study's own estimate (`cost`): one for a policy before it trains on expert rows, and the expert's afterwards.
+The counts are exact if nothing is rejected, and the tokens are upper bounds. A router that chooses its traces
+has at most the expert rows that are counted. The typical length of responses is the study's own estimate (`cost`): one
+for a policy before it trains on expert rows, and the expert's afterwards.
 """
 
 import math

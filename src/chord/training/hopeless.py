@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 # Steps of pure RL in a row. A step without two different rewards has no gradient, so all their rollouts (1,280 at the
 # paper's size) come from one policy. A policy that is right once in 300 tries is called hopeless once in 70 times.
 STEPS = 5
-# The weight of a step that also learns from experts or a teacher, which may yet teach what no rollout shows.
+# The weight of a step that also learns from experts or a teacher, or after which traces wait for an SFT step (router
+# buffered): these may yet teach what no rollout shows.
 WITH_EXPERTS = 0.25
 VALIDATIONS = 5  # in a row, of a run without rollouts; the start model's does not count
 NEARLY_ALL = 0.99
@@ -57,13 +58,18 @@ def diagnoses(history: list[dict], facts: Facts) -> list[Diagnosis]:
         Diagnosis(name, streak[0]["step"], streak[-1]["step"], tell(streak, facts), name != "solved")
         for name, (shows, tell) in SYMPTOMS.items()
         for streak in _streaks(rollouts, shows)
-        if sum(WITH_EXPERTS if line["a_ex"] or "teacher_gap" in line else 1.0 for line in streak) >= STEPS
+        if sum(WITH_EXPERTS if _is_taught(line) else 1.0 for line in streak) >= STEPS
     ]
     if not rollouts:
         candidates += _endless_validations(history, facts)
     explained = {step for one in candidates if one.symptom != "equal" for step in range(one.first, one.last + 1)}
     distinct = [one for one in candidates if one.symptom != "equal" or not {one.first, one.last} <= explained]
     return sorted(distinct, key=lambda one: one.first)
+
+
+def _is_taught(line: dict) -> bool:
+    """Whether the step learns from more than its rewards, or its prompts will be taught later."""
+    return bool(line["a_ex"] or "teacher_gap" in line or line.get("waiting"))
 
 
 def _streaks(lines: list[dict], shows: Callable[[dict, dict], bool]) -> Iterator[Streak]:

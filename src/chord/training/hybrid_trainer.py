@@ -6,6 +6,7 @@ out: no rollouts where a_rl = 0, no expert rows where a_ex = 0, no pass through 
 """
 
 import warnings
+from dataclasses import replace
 from random import Random
 from statistics import fmean
 
@@ -18,14 +19,15 @@ from trl import GRPOConfig, GRPOTrainer
 
 from chord.errors import UserError
 from chord.io.seeds import derive_seed
-from chord.objectives import RunStatistics
+from chord.objectives import Judged, RunStatistics, Separate
 from chord.rollouts import Engine, Sample, encode_prompts
-from chord.tasks import judge_samples
+from chord.tasks import Verdict, judge_samples
 from chord.training.frozen_model import FrozenModel
 from chord.training.micro_batches import Term
 from chord.training.optimizer_step import OptimizerStep
 from chord.training.sequences import Sequence, row_order
 from chord.training.train_spec import HybridStage
+from chord.training.waiting import Waiting
 
 
 class HybridTrainer(OptimizerStep, GRPOTrainer):
@@ -43,8 +45,8 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
         seed_parts: tuple[int, int],
         teacher: FrozenModel | None = None,
     ):
-        """prompts: RL rows (docs/architecture.md). experts: encoded expert rows; if the router joins them, one for each
-        prompt, in the order of the prompts and with its reward. seed_parts: (study seed, seed index). teacher:
+        """prompts: RL rows (docs/architecture.md). experts: encoded expert rows; if the router reads traces, one for
+        each prompt, in the order of the prompts and with its reward. seed_parts: (study seed, seed index). teacher:
         of a stage with a distillation.
         """
         self.stage = stage
@@ -54,15 +56,15 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
         self.prompt_rows = prompts
         self.experts = experts
         self.seed_parts = seed_parts
-        self.joins = stage.uses_experts and self.objective.router.joins
-        self._samples: list[Sample] = []  # of this rank and step
-        self._rewards: list[float] = []  # of these samples
+        self.router = self.objective.router if stage.uses_experts else Separate()
+        self.waiting = Waiting()
+        # Of this rank and step: the samples, what each of them continues (tokens of the trace), and their verdicts.
+        self._samples: list[Sample] = []
+        self._prefixes: list[list[int]] = []
+        self._verdicts: list[Verdict] = []
         order = row_order(len(prompts), stage.steps * stage.prompts_per_step, derive_seed(*seed_parts, "prompt order"))
-        # Expert rows that join a group are those of the step's prompts.
-        n_experts = stage.steps * stage.expert_rows_of_a_step
-        self.expert_order = (
-            order if self.joins else row_order(len(experts), n_experts, derive_seed(*seed_parts, "expert order"))
-        )
+        n_experts = stage.steps * stage.expert_rows_per_step if stage.reads_expert_rows else 0
+        self.expert_order = row_order(len(experts), n_experts, derive_seed(*seed_parts, "expert order"))
         self.prepare(model)
         with warnings.catch_warnings():
             # TRL marks the hook as experimental; its version is pinned and tests compare with stock TRL.
@@ -77,6 +79,8 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
                 rollout_func=self._rollout,
             )
         self.equip()
+        if self.router.waits:
+            self.add_callback(self.waiting)
 
     @staticmethod
     def config(stage: HybridStage, world_size: int, **common) -> GRPOConfig:
@@ -106,22 +110,30 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
             sft_norms=[line["grad_norm"] for line in self.state.log_history if line.get("a_rl") == 0.0],
             draw=Random(derive_seed(*self.seed_parts, "schedule", step)).random(),
         )
-        a_rl, a_ex = self.objective.weights(step, statistics)
-        sampled = joined = None
+        sft_step = self.router.waits and len(self.waiting.prompts) >= self.stage.expert_rows_per_step
+        a_rl, a_ex = self._weights(step, statistics, sft_step)
+        sampled = taught = None
         if a_rl:
-            sampled, joined = self._sampled_terms(model, inputs)
+            sampled, taught = self._sampled_terms(model, inputs)
             reward = self._metrics["train"]["reward"][-1]
-            a_rl, a_ex = self.objective.weights(step, statistics._replace(reward=reward))
+            a_rl, a_ex = self._weights(step, statistics._replace(reward=reward), sft_step)
         self.log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
         terms = [sampled] if a_rl else []
         if a_ex:
-            terms.append(self._expert_term(model, step, joined))
+            terms.append(self._expert_term(model, taught or Term("expert", self._own_rows(step))))
         # Rows of the same groups are one batch: each term is divided by the tokens of both.
-        sums = [terms] if self.joins else [[term] for term in terms]
+        sums = [terms] if self.router.joins else [[term] for term in terms]
         with self.timed("backward_seconds"):
             loss = self.accumulate(model, sums, a_rl, a_ex)
         self.log_values(**self._seconds)
         return loss
+
+    def _weights(self, step: int, statistics: RunStatistics, sft_step: bool) -> tuple[float, float]:
+        """(a_rl, a_ex): those of the schedule, but one of them is 0 if the router has SFT steps of their own."""
+        a_rl, a_ex = self.objective.weights(step, statistics)
+        if not self.router.waits:
+            return a_rl, a_ex
+        return (0.0, a_ex) if sft_step else (a_rl, 0.0)
 
     # Rollouts and rewards: TRL calls these two from `_generate_and_score_completions`.
 
@@ -130,7 +142,7 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
         with self.timed("generate_seconds"):
             k = self.stage.rollouts_per_prompt
             rendered = encode_prompts(self.processing_class, [{"messages": messages} for messages in prompts[::k]])
-            prompt_ids = [ids for ids in rendered for _ in range(k)]
+            prompt_ids = [rendered[i // k] + prefix for i, prefix in enumerate(self._prefixes)]
             step = self.state.global_step + 1
             first = self.accelerator.process_index * len(prompts)
             seeds = [derive_seed(*self.seed_parts, "rollout", step, first + i) for i in range(len(prompts))]
@@ -147,22 +159,33 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
     def _reward(self, row: list[int], **_) -> list[float]:
         """Judge this rank's samples as evaluation does, not the text that TRL parses with some templates.
 
-        row: the index of each sample's prompt.
+        row: the index of each sample's prompt. A sample that continues a prefix is judged together with it.
         """
         with self.timed("score_seconds"):
-            judged = judge_samples(self._tokenizer, [self.prompt_rows[i] for i in row], self._samples)
-            self._rewards = [verdict.reward for _, verdict in judged]
+            responses = [
+                replace(sample, token_ids=prefix + sample.token_ids)
+                for prefix, sample in zip(self._prefixes, self._samples, strict=True)
+            ]
+            judged = judge_samples(self._tokenizer, [self.prompt_rows[i] for i in row], responses)
+            self._verdicts = [verdict for _, verdict in judged]
         # chord.training.hopeless reads these four, which are of all ranks.
-        self._log_mean("unparsed", [not verdict.parsed for _, verdict in judged])
-        self._log_mean("right", [verdict.correct for _, verdict in judged])
-        rewards = gather_object(self._rewards)
+        self._log_mean("unparsed", [not verdict.parsed for verdict in self._verdicts])
+        self._log_mean("right", [verdict.correct for verdict in self._verdicts])
+        own = [verdict.reward for verdict in self._verdicts]
+        rewards = gather_object(own)
         self.log_values(reward_low=min(rewards), reward_high=max(rewards))
-        return self._rewards
+        return own
 
     # The two terms.
 
     def _sampled_terms(self, model, inputs: list[dict]) -> tuple[Term, Term | None]:
-        """Rollouts of this rank's share of the step's prompts, and the expert rows that the router joins to them."""
+        """What the router makes of this rank's share of the step's prompts: rollouts, and traces or prefixes of them.
+
+        The second term is None if the step's expert rows, if it has any, do not belong to its prompts.
+        """
+        k = self.stage.rollouts_per_prompt
+        groups = [prompt["row"] for prompt in inputs[::k]]
+        self._prefixes = self._draw_prefixes(groups)
         scored = self._generate_and_score_completions(inputs)
         metrics = self._metrics["train"]
         self.log_values(
@@ -175,45 +198,87 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
             Sequence(prompt[is_prompt.bool()].tolist(), response[is_response.bool()].tolist())
             for prompt, is_prompt, response, is_response in zip(*(scored[key] for key in keys), strict=True)
         ]
-        engine_logps = [sample.logps for sample in self._samples] if self._sampled_elsewhere else None
-        k = self.stage.rollouts_per_prompt
-        rewards = torch.tensor(self._rewards).view(-1, k)
-        if not self.joins:
-            # Equal rewards mean advantage 0, but the rounding of TRL's group mean leaves 1e-4 of it.
-            mixed = (rewards != rewards[:, :1]).any(1).repeat_interleave(k)
-            advantages = scored["advantages"] * mixed.to(scored["advantages"].device)
-            return Term("rl", rows, advantages, self._flat(mixed), engine_logps=engine_logps), None
-        traces = [self.experts[prompt["row"]] for prompt in inputs[::k]]
-        trace_rewards = torch.tensor([trace.reward for trace in traces])
-        advantages, trace_advantages = self.objective.router.advantages(
-            rewards, trace_rewards, self._row_entropies(model, rows).view_as(rewards)
+        routes = self.router.route(self._judged(model, groups, rows, scored["advantages"]))
+        kept = [i for i in range(len(rows)) if routes.kept[i // k]]
+        advantages = routes.advantages.flatten()[kept]
+        sampled = Term(
+            "rl",
+            [rows[i] for i in kept],
+            advantages.to(self.accelerator.device),
+            # A teacher teaches each of them.
+            flat=frozenset() if self.teacher else frozenset((advantages == 0).nonzero().flatten().tolist()),
+            engine_logps=[self._samples[i].logps for i in kept] if self._sampled_elsewhere else None,
         )
-        advantages, device = advantages.flatten(), self.accelerator.device
-        return (
-            Term("rl", rows, advantages.to(device), self._flat(advantages), engine_logps=engine_logps),
-            Term("expert", traces, trace_advantages.to(device)),
+        taught = routes.taught.nonzero().flatten().tolist()
+        if self.router.waits:
+            self.waiting.prompts += gather_object([groups[group] for group in taught])
+            self.log_values(waiting=len(self.waiting.prompts))
+        if self.router.waits or self.router.reads == "experts":
+            return sampled, None
+        return sampled, self._taught_term(groups, taught, routes.trace_advantages)
+
+    def _draw_prefixes(self, groups: list[int]) -> list[list[int]]:
+        """The tokens of the trace that each rollout of this rank continues. groups: indices of prompts."""
+        k, step = self.stage.rollouts_per_prompt, self.state.global_step + 1
+        prefixes = []
+        for place, row in enumerate(groups, start=self.accelerator.process_index * len(groups)):
+            # Without its end token, after which there is nothing to continue.
+            trace = self.experts[row].response_ids[:-1] if self.router.prefixes else []
+            draws = Random(derive_seed(*self.seed_parts, "prefix", step, place))
+            prefixes += [trace[:length] for length in self.router.prefix_tokens(step, len(trace), k, draws)]
+        return prefixes
+
+    def _judged(self, model, groups: list[int], rows: list[Sequence], advantages: Tensor) -> Judged:
+        """What the router is shown. groups: indices of prompts. rows, advantages: of the rollouts, these by TRL."""
+        shape = (len(groups), self.stage.rollouts_per_prompt)
+        rewards = torch.tensor([verdict.reward for verdict in self._verdicts]).view(shape)
+        # Equal rewards mean advantage 0, but the rounding of TRL's group mean leaves 1e-4 of it.
+        mixed = (rewards != rewards[:, :1]).any(1, keepdim=True)
+        traces = [self.experts[row] for row in groups] if self.router.reads == "traces" else []
+        return Judged(
+            rewards=rewards,
+            right=torch.tensor([verdict.correct for verdict in self._verdicts]).view(shape),
+            advantages=advantages.cpu().view(shape) * mixed,
+            entropies=self._row_entropies(model, rows).view(shape),
+            trace_rewards=torch.tensor([trace.reward for trace in traces]),
+            prefix_tokens=torch.tensor([len(prefix) for prefix in self._prefixes]).view(shape),
         )
 
-    def _expert_term(self, model, step: int, joined: Term | None) -> Term:
-        """This rank's share of the step's expert rows: those that joined its rollouts, or rows of their own."""
-        n = self.stage.expert_rows_of_a_step
-        rows = [self.experts[i] for i in self.expert_order[(step - 1) * n : step * n]]
-        self.log_values(expert_rows=n, expert_tokens=sum(len(row.response_ids) for row in rows))
-        term = joined or Term("expert", rows[self.accelerator.process_index :: self.accelerator.num_processes])
-        return self.expert_term(model, term)
+    def _taught_term(self, groups: list[int], taught: list[int], advantages: Tensor | None) -> Term:
+        """The traces of this rank's taught groups, or the prefixes of them that their rollouts continued.
+
+        groups: indices of prompts. taught: places in groups. advantages: of all groups.
+        """
+        rows = [self.experts[groups[group]] for group in taught]
+        if self.router.prefixes:  # of the group's last rollout, which has one if any has
+            k = self.stage.rollouts_per_prompt
+            rows = [
+                Sequence(row.prompt_ids, self._prefixes[group * k + k - 1])
+                for row, group in zip(rows, taught, strict=True)
+            ]
+        return Term("expert", rows, None if advantages is None else advantages[taught].to(self.accelerator.device))
+
+    def _own_rows(self, step: int) -> list[Sequence]:
+        """This rank's share of a step's expert rows that do not belong to its prompts."""
+        n = self.stage.expert_rows_per_step
+        chosen = self.waiting.take(n) if self.router.waits else self.expert_order[(step - 1) * n : step * n]
+        return [self.experts[i] for i in chosen[self.accelerator.process_index :: self.accelerator.num_processes]]
+
+    def _expert_term(self, model, term: Term) -> Term:
+        """The term, with what has to be known before the first backward pass. Its rows on all ranks are logged."""
+        ranks = gather_object([(len(term.rows), sum(len(row.response_ids) for row in term.rows))])
+        rows, tokens = map(sum, zip(*ranks, strict=True))
+        self.log_values(expert_rows=rows, expert_tokens=tokens)
+        return self.expert_term(model, term) if rows else term
 
     def _row_entropies(self, model, rows: list[Sequence]) -> Tensor:
         """Mean token entropy of each rollout, nats, (rows,); zeros if the router does not read it."""
-        if not self.objective.router.reads_entropies:
+        if not self.router.reads_entropies:
             return torch.zeros(len(rows))
         if self._sampled_elsewhere:
             values = self.values_by_row(model, Term("rl", rows))
             return torch.tensor([tokens.entropy.mean().item() for tokens in values])
         return torch.tensor([fmean(sample.entropies) for sample in self._samples])
-
-    def _flat(self, values: Tensor) -> frozenset[int]:
-        """The rollouts without a gradient: where values, (rows,), are 0 or False. A teacher teaches each of them."""
-        return frozenset() if self.teacher else frozenset((values == 0).nonzero().flatten().tolist())
 
     @property
     def _sampled_elsewhere(self) -> bool:

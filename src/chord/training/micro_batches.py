@@ -82,7 +82,8 @@ def _counts(stage: Stage, terms: list[Term], accelerator: Accelerator) -> list[l
     ]
     sizes = [(sum(len(row.response_ids) for row in rows), len(rows)) for _, rows in chunks]
     ranks = gather_object([sizes])
-    divided = divisors(*zip(*(size for own in ranks for size in own), strict=True), stage.normalisation)
+    every = [size for own in ranks for size in own]
+    divided = divisors([tokens for tokens, _ in every], [rows for _, rows in every], stage.normalisation)
     first = sum(map(len, ranks[: accelerator.process_index]))
     counts: list[list[float]] = [[] for _ in terms]
     for (number, rows), count in zip(chunks, divided[first : first + len(chunks)], strict=True):

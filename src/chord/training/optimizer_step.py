@@ -64,7 +64,7 @@ class OptimizerStep(ResponsePasses):
         """The share of L_rl or L_ex that these rows of the term have, and token values whose means are logged."""
         if term.name == "rl":
             logged = {}
-            if term.engine_logps:
+            if term.engine_logps is not None:
                 engine = pad_sequence([values.logp.new_tensor(term.engine_logps[i]) for i in indices], batch_first=True)
                 width = values.logp.shape[1]
                 engine = torch.nn.functional.pad(engine, (0, width - engine.shape[1]))
@@ -108,7 +108,7 @@ class _Totals:
         self.means: dict[str, str] = {}  # column of token values -> name of their term
         for term in terms:
             columns = ["token_weight_mean", "expert_nll"] if term.name == "expert" else []
-            columns += ["rollout_drift"] if term.engine_logps else []
+            columns += [] if term.engine_logps is None else ["rollout_drift"]
             columns += ["teacher_gap"] if term.name == "rl" and "rl" in learning else []
             self.means |= dict.fromkeys(columns, term.name)
         self.tokens = ["train_tokens", *(["frozen_tokens"] if learning else [])]

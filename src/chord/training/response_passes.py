@@ -140,9 +140,11 @@ class ResponsePasses:
         """For each of this rank's rows, (response tokens,) weights that depend on all expert tokens of the step."""
         weight = self.objective.token_weight
         rows = self.values_by_row(model, term, (weight,))
-        ranks = gather_object([ExpertTokens(*map(_joined, zip(*rows, strict=True)))])
-        weights = weight(ExpertTokens(*map(_joined, zip(*ranks, strict=True))))
-        own = weights.split([len(tokens.logp) for tokens in ranks])[self.accelerator.process_index]
+        # A rank may have no rows, if the router chooses them.
+        ranks = gather_object([ExpertTokens(*map(_joined, zip(*rows, strict=True))) if rows else None])
+        weights = weight(ExpertTokens(*map(_joined, zip(*(one for one in ranks if one is not None), strict=True))))
+        lengths = [0 if tokens is None else len(tokens.logp) for tokens in ranks]
+        own = weights.split(lengths)[self.accelerator.process_index]
         return list(own.to(self.accelerator.device).split([len(row.response_ids) for row in term.rows]))
 
     def values_by_row(self, model, term: Term, readers: tuple[ExpertPart, ...] = ()) -> list[ExpertTokens]:
@@ -151,9 +153,12 @@ class ResponsePasses:
         with self.timed("weigh_seconds"), torch.no_grad():
             split = passes(term.rows, self.stage.micro_batch_tokens, self.shares_prompts)
             if is_sharded(self.accelerator):  # then all ranks take part in every pass
-                split += [[0]] * (max(gather_object([len(split)])) - len(split))
+                split += [[]] * (max(gather_object([len(split)])) - len(split))
             for indices in split:
-                values = self.forward(model, [term.rows[i] for i in indices], range(len(indices)), readers)
+                rows_of_pass = [term.rows[i] for i in indices] or [Sequence([0], [0])]
+                values = self.forward(model, rows_of_pass, range(len(indices)), readers)
+                if not indices:
+                    continue
                 tokens = expert_tokens(term, indices, values)
                 for place, (i, mask) in enumerate(zip(indices, values.mask, strict=True)):
                     rows[i] = ExpertTokens(*(None if column is None else column[place][mask] for column in tokens))

@@ -33,7 +33,8 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 OfRollouts = Needs("uses_rollouts", "mu below 1 at some step")
 OfExperts = Needs("uses_experts", "mu above 0 at some step")
 OfCompatRules = Needs("divides_by_micro_batch", "normalisation other than global")
-OfExpertRows = Needs("reads_expert_rows", "mu above 0 at some step, and a router that does not join")
+OfExpertRows = Needs("reads_expert_rows", "mu above 0 at some step, and a router that reads no traces")
+OfRowCount = Needs("counts_expert_rows", "mu above 0 at some step, and the router separate or buffered")
 
 
 class Optimizer(Settings):
@@ -83,7 +84,7 @@ class StageSettings(Settings, ABC):
     @property
     @abstractmethod
     def reads_expert_rows(self) -> bool:
-        """Whether steps read a pool of expert rows; a router that joins reads one row for each prompt instead."""
+        """Whether steps read a pool of expert rows; most routers read the traces of the step's prompts instead."""
 
     @property
     def frozen_models(self) -> list[str]:
@@ -153,8 +154,10 @@ class HybridStage(StageSettings):
     rollouts_per_prompt: Annotated[Annotated[int, Field(ge=2)] | None, OfRollouts] = Field(
         None, description="needed where mu is ever below 1"
     )
-    expert_rows_per_step: Annotated[PositiveInt | None, OfExpertRows] = Field(
-        None, description="needed where mu is ever above 0; a router that joins reads one for each prompt instead"
+    expert_rows_per_step: Annotated[PositiveInt | None, OfRowCount] = Field(
+        None,
+        description="of a step that reads some; needed where mu is ever above 0, unless the router takes the traces of "
+        "the step's prompts",
     )
     schedule: AnySchedule
     token_weight: Annotated[AnyTokenWeight, OfExperts] = One()
@@ -195,7 +198,12 @@ class HybridStage(StageSettings):
 
     @property
     def reads_expert_rows(self) -> bool:
-        return self.uses_experts and not self.router.joins
+        return self.uses_experts and self.router.reads == "experts"
+
+    @property
+    def counts_expert_rows(self) -> bool:
+        """Whether it is the configuration that says how many expert rows a step reads, not its prompts."""
+        return self.reads_expert_rows or (self.uses_experts and self.router.waits)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -211,14 +219,17 @@ class HybridStage(StageSettings):
 
     @property
     def expert_rows_of_a_step(self) -> int:
-        """Expert rows of all ranks in a step in which they have weight; 0 if they never have."""
+        """Expert rows of all ranks in a step in which they have weight; 0 if they never have.
+
+        A router that reads traces may take fewer. If its traces wait, this is at most their mean over the steps.
+        """
         if not self.uses_experts:
             return 0
-        return self.prompts_per_step if self.router.joins else self.expert_rows_per_step
+        return self.prompts_per_step if self.router.reads == "traces" else self.expert_rows_per_step
 
     @model_validator(mode="after")
     def _has_what_it_uses(self) -> "HybridStage":
-        if self.reads_expert_rows and self.expert_rows_per_step is None:
+        if self.counts_expert_rows and self.expert_rows_per_step is None:
             raise ValueError("expert_rows_per_step: missing; expected a number, because the schedule has mu above 0")
         if self.divides_by_micro_batch and self.micro_batch_rows is None:
             raise ValueError(f"micro_batch_rows: missing; expected a number for normalisation {self.normalisation}")
@@ -231,8 +242,16 @@ class HybridStage(StageSettings):
     @model_validator(mode="after")
     def _parts_fit(self) -> "HybridStage":
         weights = [self.objective.weights(step) for step in range(1, self.steps + 1)]
-        if self.router.joins and any(a_ex for _, a_ex in weights) and not all(a_rl for a_rl, _ in weights):
-            raise ValueError("schedule: expected rollouts (mu below 1) at every step, as expert rows join their groups")
+        if not self.uses_experts or self.router.reads == "experts":
+            return self
+        if not all(a_rl for a_rl, _ in weights):
+            raise ValueError(
+                f"schedule: expected rollouts (mu below 1) at every step, as the router {self.router.name} needs them"
+            )
+        if self.router.waits and not all(a_ex for _, a_ex in weights):
+            raise ValueError(
+                f"schedule: expected mu above 0 at every step, as the router {self.router.name} decides which are SFT"
+            )
         return self
 
     @model_validator(mode="after")
