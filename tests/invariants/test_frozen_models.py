@@ -14,6 +14,7 @@ from chord.io.seeds import derive_seed
 from chord.rollouts import encode_prompts
 from chord.training import distributions, frozen_model, response_passes
 from chord.training.frozen_model import frozen_copy, load_teacher
+from chord.training.run import run
 from chord.training.sequences import Sequence, encode_experts, row_order
 from chord.training.train_spec import TrainSpec
 from chord.world.tokenizer import build_tokenizer
@@ -247,6 +248,21 @@ def test_a_run_cut_between_the_updates_of_an_old_policy_ends_as_a_straight_one(
     files = [tmp_path / run / "model" / "model.safetensors" for run in ("cut", "straight")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert json.loads((tmp_path / "cut" / "manifest.json").read_text())["resumed_after_step"] == 2
+
+
+def test_a_run_reads_its_teacher_and_counts_what_it_reads(start, prompts, experts, tmp_path):
+    stage = hybrid_stage(steps=1, schedule=NEVER, distillation=OPD)
+    spec, _, files, *_ = job(stage, start, prompts, experts, tmp_path)
+    spec, rows = json.loads(spec), Path(files)
+    with pytest.raises(UserError, match="--teacher: missing; expected a model folder"):
+        run(spec, start, rows, tmp_path / "run", rows)
+    torch.set_num_threads(1)
+    run(spec, start, rows, tmp_path / "run", rows, teacher=start)
+    record = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert record["inputs"]["teacher"] == record["inputs"]["start"]
+    _, line = curves(tmp_path / "run")
+    assert float(line["teacher_gap"]) == pytest.approx(0.0, abs=1e-5)
+    assert record["result"]["frozen_tokens"] == float(line["frozen_tokens"]) > 0.0
 
 
 def test_frozen_models_are_not_sharded(start, prompts, experts, tmp_path):
