@@ -10,7 +10,8 @@ import yaml
 
 from chord.data.rows_spec import Place
 from chord.errors import UserError
-from chord.objectives.schedules import Constant, Cosine, RewardDriven
+from chord.objectives.adaptive_schedules import RewardDriven
+from chord.objectives.schedules import Constant, Cosine
 from chord.objectives.token_weights import One, Power
 from chord.plan import plan_text, work
 from chord.study import Study, load_study

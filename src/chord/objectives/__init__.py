@@ -4,7 +4,9 @@ A part is a frozen settings class with the formula as a method: no model, no opt
 imported here, as tensors bring their own methods: so a configuration is checked without it.
 """
 
+from chord.objectives.adaptive_schedules import AnySchedule, Plateau, RewardDriven, Sasr, Uncertainty
 from chord.objectives.expert_losses import AnyExpertLoss, ExpertLoss, Nll, Shaped, SrftLoss
+from chord.objectives.gradient_schedules import GradientNoise, GradientNorms
 from chord.objectives.hybrid import Normalisation, Objective, divisors, expert_loss, hybrid_loss, policy_loss
 from chord.objectives.named import (
     CHORD_MU,
@@ -35,15 +37,13 @@ from chord.objectives.named import (
 )
 from chord.objectives.routers import AnyRouter, Joined, Router, Separate, SrftRouter
 from chord.objectives.schedules import (
-    AnySchedule,
     Constant,
     Cosine,
     Free,
+    Gradients,
     Linear,
     MuSchedule,
-    RewardDriven,
     RunStatistics,
-    Sasr,
     Schedule,
     Step,
 )
@@ -105,6 +105,9 @@ __all__ = [
     "ExpertPart",
     "ExpertTokens",
     "Free",
+    "GradientNoise",
+    "GradientNorms",
+    "Gradients",
     "IsClip",
     "Joined",
     "Linear",
@@ -114,6 +117,7 @@ __all__ = [
     "Normalisation",
     "Objective",
     "One",
+    "Plateau",
     "Power",
     "ProbabilityWeight",
     "RewardDriven",
@@ -129,6 +133,7 @@ __all__ = [
     "Step",
     "TokenWeight",
     "TrSft",
+    "Uncertainty",
     "divisors",
     "expert_loss",
     "hybrid_loss",

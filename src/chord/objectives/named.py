@@ -3,10 +3,11 @@
 A comment names the method's file if it has another name, and the source if there is no file.
 """
 
+from chord.objectives.adaptive_schedules import RewardDriven
 from chord.objectives.expert_losses import Shaped, SrftLoss
 from chord.objectives.hybrid import Objective
 from chord.objectives.routers import Joined, SrftRouter
-from chord.objectives.schedules import Constant, Cosine, Free, RewardDriven
+from chord.objectives.schedules import Constant, Cosine, Free
 from chord.objectives.token_weights import (
     Eaft,
     EntropyNorm,

@@ -19,11 +19,12 @@ from trl import GRPOConfig, GRPOTrainer
 
 from chord.errors import UserError
 from chord.io.seeds import derive_seed
-from chord.objectives import ExpertPart, ExpertTokens, RunStatistics
+from chord.objectives import ExpertPart, ExpertTokens
 from chord.rollouts import Engine, Sample, encode_prompts
 from chord.tasks import judge_samples
 from chord.training.micro_batches import Term, passes
 from chord.training.optimizer_step import OptimizerStep, expert_tokens
+from chord.training.run_statistics import run_statistics
 from chord.training.scale.sharding import is_sharded
 from chord.training.sequences import Sequence, row_order
 from chord.training.train_spec import HybridStage
@@ -45,12 +46,14 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
     ):
         """prompts: RL rows (docs/architecture.md). experts: encoded expert rows; if the router joins them, one for each
         prompt, in the order of the prompts and with its reward. seed_parts: (study seed, seed index).
+
+        UserError if the schedule holds all expert rows out.
         """
         self.stage = stage
         self.objective = stage.objective
         self.engine = engine
         self.prompt_rows = prompts
-        self.experts = experts
+        self.experts, self.held_out = _split(experts, self.objective.schedule.held_out_rows)
         self.seed_parts = seed_parts
         self.joins = stage.uses_experts and self.objective.router.joins
         self._samples: list[Sample] = []  # of this rank and step
@@ -59,7 +62,7 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
         # Expert rows that join a group are those of the step's prompts.
         n_experts = stage.steps * stage.expert_rows_of_a_step
         self.expert_order = (
-            order if self.joins else row_order(len(experts), n_experts, derive_seed(*seed_parts, "expert order"))
+            order if self.joins else row_order(len(self.experts), n_experts, derive_seed(*seed_parts, "expert order"))
         )
         self.prepare(model)
         with warnings.catch_warnings():
@@ -100,24 +103,31 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
         self._seconds.clear()
         model.train()
         step = self.state.global_step + 1
-        statistics = RunStatistics(
-            sft_norms=[line["grad_norm"] for line in self.state.log_history if line.get("a_rl") == 0.0],
-            draw=Random(derive_seed(*self.seed_parts, "schedule", step)).random(),
-        )
+        draw = Random(derive_seed(*self.seed_parts, "schedule", step)).random()
+        statistics = run_statistics(self.state.log_history, draw)
+        if self.objective.schedule.measures(step, statistics):
+            nlls = [*statistics.held_out_nlls, self._held_out_nll(model)]
+            statistics = statistics._replace(held_out_nlls=nlls)
         a_rl, a_ex = self.objective.weights(step, statistics)
         sampled = joined = None
         if a_rl:
             sampled, joined = self._sampled_terms(model, inputs)
-            reward = self._metrics["train"]["reward"][-1]
-            a_rl, a_ex = self.objective.weights(step, statistics._replace(reward=reward))
-        self.log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
+            statistics = statistics._replace(reward=self._metrics["train"]["reward"][-1])
+            a_rl, a_ex = self.objective.weights(step, statistics)
         terms = [sampled] if a_rl else []
         if a_ex:
             terms.append(self._expert_term(model, step, joined))
         # Rows of the same groups are one batch: each term is divided by the tokens of both.
         sums = [terms] if self.joins else [[term] for term in terms]
         with self.timed("backward_seconds"):
-            loss = self.accumulate(model, sums, a_rl, a_ex)
+            if len(terms) == 2 and self.objective.schedule.separates != "nothing":
+                loss = self.accumulate_apart(
+                    model,
+                    sums,
+                    lambda gradients: self.objective.weights(step, statistics._replace(gradients=gradients)),
+                )
+            else:
+                loss = self.accumulate(model, sums, a_rl, a_ex)
         self.log_values(**self._seconds)
         return loss
 
@@ -234,16 +244,23 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
                     rows[i] = ExpertTokens(*(None if column is None else column[place][mask] for column in tokens))
         return [rows[i] for i in range(len(term.rows))]
 
+    def _held_out_nll(self, model) -> float:
+        """Mean -log p over the tokens of the held-out expert rows. Logs it."""
+        own = self.held_out[self.accelerator.process_index :: self.accelerator.num_processes]
+        rows = self._values_by_row(model, Term("expert", own))
+        return self._log_mean("held_out_nll", [-logp for tokens in rows for logp in tokens.logp.tolist()])
+
     @property
     def _sampled_elsewhere(self) -> bool:
         """Whether an engine with weights of its own sampled: it gives no entropies, and its log-probs may differ."""
         return any(sample.entropies is None for sample in self._samples)
 
-    def _log_mean(self, name: str, values: list) -> None:
-        """Log the mean over the values of all ranks."""
+    def _log_mean(self, name: str, values: list) -> float:
+        """Log and return the mean over the values of all ranks."""
         local = torch.tensor([float(sum(values)), len(values)], dtype=torch.float64, device=self.accelerator.device)
         total, count = self.accelerator.reduce(local, "sum").tolist()
         self.log_values(**{name: total / count})
+        return total / count
 
 
 def _entropies(sample: Sample) -> list[float]:
@@ -254,6 +271,14 @@ def _entropies(sample: Sample) -> list[float]:
 def _joined(parts: tuple[Tensor | None, ...]) -> Tensor | None:
     """One column of the tokens of several rows or ranks, in the machine's memory; None if nobody reads it."""
     return None if parts[0] is None else torch.cat(parts).cpu()
+
+
+def _split(experts: list[Sequence], held_out: int) -> tuple[list[Sequence], list[Sequence]]:
+    """(the rows to train on, the last rows, which are held out)."""
+    n_trained = len(experts) - held_out
+    if held_out and n_trained < 1:
+        raise UserError(f"schedule.held_out: expected fewer than the {len(experts)} expert rows, got {held_out}")
+    return experts[:n_trained], experts[n_trained:]
 
 
 def _zeros(values: Tensor) -> frozenset[int]:

@@ -8,7 +8,7 @@ that cannot share prompts (`chord.shared_prompts`) get padded rows.
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
-from chord.objectives import ExpertPart, ExpertTokens, Objective, expert_loss, hybrid_loss, policy_loss
+from chord.objectives import ExpertPart, ExpertTokens, Gradients, Objective, expert_loss, hybrid_loss, policy_loss
 from chord.shared_prompts import PackedBatch, share_prompts
 from chord.training.distributions import add_distributions
+from chord.training.gradients_apart import TermGradient, compare, parts_of, put_gradient, take_gradient
 from chord.training.micro_batches import Term, micro_batches
 from chord.training.scale.sharding import accumulating
 from chord.training.sequences import PaddedBatch, Sequence
@@ -62,10 +63,35 @@ class OptimizerStep:
 
         sums: terms that are divided by the same number.
         """
+        totals = _Totals(self.accelerator.device, [term for terms in sums for term in terms])
+        self._add_gradient(model, sums, a_rl, a_ex, totals)
+        return self._log_step(totals, a_rl, a_ex)
+
+    def accumulate_apart(
+        self, model, sums: list[list[Term]], weigh: Callable[[Gradients], tuple[float, float]]
+    ) -> Tensor:
+        """As `accumulate`, but each term has passes of its own, and (a_rl, a_ex) follow from the gradients of both."""
+        halves = self.objective.schedule.separates == "halves"
+        totals = _Totals(self.accelerator.device, [term for terms in sums for term in terms])
+        measured = {}
+        for name in ("rl", "expert"):
+            parts = []
+            for part in parts_of(sums, name, halves, self.accelerator):
+                self._add_gradient(model, part.sums, 1.0, 1.0, totals)
+                parts.append((part.prompts, take_gradient(model)))
+            measured[name] = TermGradient.of_parts(parts, self.accelerator)
+        rl, expert = measured["rl"], measured["expert"]
+        gradients = compare(rl, expert, self.accelerator)
+        a_rl, a_ex = weigh(gradients)
+        put_gradient(model, rl.values, expert.values, a_rl, a_ex)
+        self.log_values(**{name: value for name, value in gradients._asdict().items() if value is not None})
+        return self._log_step(totals, a_rl, a_ex)
+
+    def _add_gradient(self, model, sums: list[list[Term]], a_rl: float, a_ex: float, totals: "_Totals") -> None:
+        """Add the gradient of these terms to what the parameters have, and their values to the totals."""
         token_weight, expert_loss = self.objective.token_weight, self.objective.expert_loss
         readers = (expert_loss,) if token_weight.whole_batch else (expert_loss, token_weight)
         batches = micro_batches(self.stage, sums, self.shares_prompts, self.accelerator)
-        totals = _Totals(self.accelerator.device, [term for terms in sums for term in terms])
         for number, batch in enumerate(batches, start=1):
             with accumulating(self.accelerator, model, last=number == len(batches)):
                 values = self.forward(model, batch.sequences, batch.places("expert"), readers)
@@ -78,6 +104,10 @@ class OptimizerStep:
                 loss = hybrid_loss(losses["rl"], losses["expert"], a_rl, a_ex)
                 # Gradients are averaged over ranks; the count is already global.
                 self.accelerator.backward(loss * self.accelerator.num_processes)
+
+    def _log_step(self, totals: "_Totals", a_rl: float, a_ex: float) -> Tensor:
+        """Log the step's weights and totals. Returns its loss over all ranks."""
+        self.log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
         logged = totals.over_ranks(self.accelerator)
         self.log_values(**logged)
         loss = hybrid_loss(logged.get("rl_loss", 0.0), logged.get("expert_loss", 0.0), a_rl, a_ex)

@@ -78,6 +78,11 @@ class StageSettings(Settings, ABC):
     def reads_expert_rows(self) -> bool:
         """Whether steps read a pool of expert rows; a router that joins reads one row for each prompt instead."""
 
+    @property
+    def held_out_rows(self) -> int:
+        """How many rows of this pool no step trains on."""
+        return 0
+
 
 class SftStage(StageSettings):
     """Supervised fine-tuning on the expert trajectories (paper, eq. 1): token mean over the whole batch."""
@@ -162,15 +167,20 @@ class HybridStage(StageSettings):
         return self.uses_experts and not self.router.joins
 
     @property
+    def held_out_rows(self) -> int:
+        return self.schedule.held_out_rows
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The training rows that the stage reads."""
         return ("prompts", self.router.reads) if self.uses_experts else ("prompts",)
 
     def divisibility_error(self, ranks: int) -> str | None:
         """See `SftStage`."""
-        for key in ("prompts_per_step", "expert_rows_per_step"):
-            if (getattr(self, key) or 0) % ranks:
-                return f"{key}: {getattr(self, key)} rows cannot be shared equally by {ranks} ranks"
+        rows = {key: getattr(self, key) or 0 for key in ("prompts_per_step", "expert_rows_per_step")}
+        for key, count in {**rows, "schedule.held_out": self.held_out_rows}.items():
+            if count % ranks:
+                return f"{key}: {count} rows cannot be shared equally by {ranks} ranks"
         return None
 
     @property
@@ -197,6 +207,12 @@ class HybridStage(StageSettings):
         weights = [self.objective.weights(step) for step in range(1, self.steps + 1)]
         if self.router.joins and any(a_ex for _, a_ex in weights) and not all(a_rl for a_rl, _ in weights):
             raise ValueError("schedule: expected rollouts (mu below 1) at every step, as expert rows join their groups")
+        if self.schedule.separates == "halves":
+            for key in ("prompts_per_step", "expert_rows_per_step"):
+                if getattr(self, key) == 1:
+                    raise ValueError(
+                        f"{key}: expected at least 2, as the schedule {self.schedule.name} compares halves"
+                    )
         return self
 
     @model_validator(mode="after")
