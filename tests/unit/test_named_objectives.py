@@ -37,6 +37,11 @@ METHODS = {
     "CHORD_PHI_EQUAL_MASS": "chord_phi_equal_mass",
     "PHI_FOCAL_EQUAL_MASS": "phi_focal_equal_mass",
     "TRSFT_EQUAL_MASS": "trsft_equal_mass",
+    "MIX_LINEAR": "mu_linear",
+    "MIX_BALANCED": "balanced_norms",
+    "MIX_LEARNT": "learnt_weights",
+    "SFT_PLATEAU_RL": "sft_plateau_rl",
+    "GAC": "gac",
     "LUFFY": "luffy",
     "SRFT": "srft",
 }

@@ -60,6 +60,8 @@ def with_every_method(folder: Path) -> Study:
         "chord_mu_unprimed": {"decay": 2},
         "sasr": {"warmup": 1},
         "chord_tune_both": {"warmup": 1, "decay": 2},
+        "gac": {"warmup": 1, "decay": 2},
+        "sft_plateau_rl": {"held_out": 4, "every": 1},
     }
     study["methods"] = {
         name(path): {"stage": {"schedule": lengths[name(path)]}} if name(path) in lengths else {}

@@ -11,7 +11,8 @@ from chord.training.train_spec import Stage
 
 def rank(study: Study, stage: Stage, scale: Scale | None = None) -> Rank:
     """A rank of a training job. scale: default: the study's, here and below."""
-    return Rank(study.shape, scale or study.settings.training.scale, stage.lora, study.gpu is not None)
+    scale = scale or study.settings.training.scale
+    return Rank(study.shape, scale, stage.lora, study.gpu is not None, stage.kept_gradients)
 
 
 def reads_experts(stage: Stage) -> bool:

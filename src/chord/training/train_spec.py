@@ -83,6 +83,11 @@ class StageSettings(Settings, ABC):
         """How many rows of this pool no step trains on."""
         return 0
 
+    @property
+    def kept_gradients(self) -> int:
+        """How many gradients are in memory beside the usual one."""
+        return 0
+
 
 class SftStage(StageSettings):
     """Supervised fine-tuning on the expert trajectories (paper, eq. 1): token mean over the whole batch."""
@@ -169,6 +174,10 @@ class HybridStage(StageSettings):
     @property
     def held_out_rows(self) -> int:
         return self.schedule.held_out_rows
+
+    @property
+    def kept_gradients(self) -> int:
+        return {"nothing": 0, "terms": 1, "halves": 2}[self.schedule.separates]
 
     @property
     def inputs(self) -> tuple[str, ...]:
