@@ -18,15 +18,16 @@ class GradientNoise(Cosine):
     cosine of the inherited settings.
 
     Only the formula, the prior's numbers, "EMA 0.99" and "change at most 0.01 a step" are known; GAC's code was not
-    seen. Our reading of the rest:
+    seen. The rest is our reading.
 
-    - The step's prompts are divided into two halves of n1 and n2, whose gradients h1 and h2 add up to g. As prompts are
-      independent, n1 n2 |h1/n1 - h2/n2|^2 = (n2/n1) |h1|^2 + (n1/n2) |h2|^2 - 2 h1.h2 has the expected value s^2. (The
-      division by the step's tokens is taken as a constant, and prompts as drawn with replacement.)
-    - |g_ex - g_rl|^2 has the expected value d^2 + s_s^2 + s_r^2, so d^2 is the excess over s_s^2 + s_r^2, at least 0.
-    - These three are averaged over the steps up to this one, with weights that fall by `memory` from step to step.
-    - After n steps a moving average still gives its start value the weight memory^n. The prior takes that place:
-      mu moves towards memory^n * prior + (1 - memory^n) * mu*, by at most `cap` a step.
+    Noise: the step's prompts are divided into two halves of n1 and n2, whose gradients h1 and h2 add up to g. As
+    prompts are independent, n1 n2 |h1/n1 - h2/n2|^2 = (n2/n1) |h1|^2 + (n1/n2) |h2|^2 - 2 h1.h2 has the expected value
+    s^2. (The division by the step's tokens is taken as a constant, and prompts as drawn with replacement.) Distance:
+    |g_ex - g_rl|^2 has the expected value d^2 + s_s^2 + s_r^2, so d^2 is the excess over s_s^2 + s_r^2, at least 0.
+    These three are averaged over the steps up to this one, with weights that fall by `memory` from step to step.
+
+    Prior: after n steps a moving average still gives its start value the weight memory^n, and the prior takes that
+    place. So mu moves towards memory^n * prior + (1 - memory^n) * mu*, by at most `cap` a step.
     """
 
     name: Literal["gradient_noise"] = "gradient_noise"
