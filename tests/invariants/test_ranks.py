@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.helpers import ranks_worker
-from tests.helpers.small_training import LUFFY, SRFT, hybrid_stage, sft_stage
+from tests.helpers.small_training import GRADIENT_NOISE, LUFFY, PLATEAU, SRFT, hybrid_stage, sft_stage
 from tests.helpers.training_runs import finish, start_ranks
 
 STAGES = {
@@ -28,9 +28,12 @@ STAGES = {
     "few joined groups": hybrid_stage(steps=6, prompts_per_step=2, rollouts_per_prompt=2, **LUFFY),
     "srft": hybrid_stage(**LUFFY | SRFT),
     "sasr": hybrid_stage(steps=4, schedule={"name": "sasr", "warmup": 1, "gamma": 1.0}),
+    "gradient noise": hybrid_stage(steps=2, schedule=GRADIENT_NOISE),
+    "gradient norms, joined": hybrid_stage(steps=2, **LUFFY | {"schedule": {"name": "gradient_norms"}}),
+    "plateau": hybrid_stage(schedule=PLATEAU),
     "sft, partial last step": sft_stage(expert_rows_per_step=10),  # 24 rows: 10, 10, 4
 }
-SHARDED = ("hybrid", "few groups", "eaft at equal mass", "eaft", "sft, partial last step")
+SHARDED = ("hybrid", "few groups", "eaft at equal mass", "eaft", "gradient noise", "plateau", "sft, partial last step")
 
 
 @pytest.fixture(scope="module")
