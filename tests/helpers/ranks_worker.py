@@ -10,6 +10,7 @@ from accelerate.state import AcceleratorState
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from chord import tasks
+from chord.objectives import Gradients
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.scale.scale_spec import Scale
@@ -56,7 +57,7 @@ def train(job: dict, name: str, settings: dict) -> None:
     save_full(model, Path(job["out"], name) if trainer.is_world_process_zero() else None)
     if trainer.is_world_process_zero():
         keys = ("loss", "mu", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
-        keys += ("rollouts", "expert_rows", "expert_tokens")
+        keys += ("rollouts", "expert_rows", "expert_tokens", "held_out_nll", *Gradients._fields)
         lines = [{key: line[key] for key in keys if key in line} for line in trainer.state.log_history]
         Path(f"{job['out']}/{name}.json").write_text(json.dumps(lines))
 

@@ -54,6 +54,11 @@ PREFIX = GATE | {
     "token_weight": {"name": "entropy_top", "share": 0.2},
     "expert_loss": {"name": "policy_gradient"},
 }
+GRADIENT_NOISE = {
+    **{"name": "gradient_noise", "warmup": 0, "decay": 0, "peak": 0.4, "valley": 0.4},
+    **{"alpha": 0.2, "memory": 0.5, "cap": 0.2},
+}
+PLATEAU = {"name": "plateau", "held_out": 6, "every": 1, "patience": 1, "threshold": 0.2}
 VALIDATION = {"k": 1, "decoding": {"temperature": 1.0, "max_response_tokens": 8}, "batch_rows": 16}
 
 

@@ -9,7 +9,17 @@ import torch
 from safetensors.torch import load_file
 
 from tests.helpers import ranks_worker
-from tests.helpers.small_training import BUFFERED, GATE, LUFFY, PREFIX, SRFT, hybrid_stage, sft_stage
+from tests.helpers.small_training import (
+    BUFFERED,
+    GATE,
+    GRADIENT_NOISE,
+    LUFFY,
+    PLATEAU,
+    PREFIX,
+    SRFT,
+    hybrid_stage,
+    sft_stage,
+)
 from tests.helpers.training_runs import finish, start_ranks
 
 STAGES = {
@@ -32,9 +42,12 @@ STAGES = {
     "buffered": hybrid_stage(**BUFFERED | {"steps": 5}),
     "prefix": hybrid_stage(**PREFIX | {"steps": 2, "prompts_per_step": 2}),
     "sasr": hybrid_stage(steps=4, schedule={"name": "sasr", "warmup": 1, "gamma": 1.0}),
+    "gradient noise": hybrid_stage(steps=2, schedule=GRADIENT_NOISE),
+    "gradient norms, joined": hybrid_stage(steps=2, **LUFFY | {"schedule": {"name": "gradient_norms"}}),
+    "plateau": hybrid_stage(schedule=PLATEAU),
     "sft, partial last step": sft_stage(expert_rows_per_step=10),  # 24 rows: 10, 10, 4
 }
-SHARDED = ("hybrid", "few groups", "eaft at equal mass", "eaft", "sft, partial last step")
+SHARDED = ("hybrid", "few groups", "eaft at equal mass", "eaft", "gradient noise", "plateau", "sft, partial last step")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import yaml
 
 from chord.data.rows_spec import Place
 from chord.errors import UserError
-from chord.objectives.schedules import Constant, Cosine, RewardDriven
+from chord.objectives.adaptive_schedules import RewardDriven
+from chord.objectives.schedules import Constant, Cosine
 from chord.objectives.token_weights import One, Power
 from chord.plan import plan_text, work
 from chord.study import Study, load_study
@@ -59,6 +60,8 @@ def with_every_method(folder: Path) -> Study:
         "chord_mu_unprimed": {"decay": 2},
         "sasr": {"warmup": 1},
         "chord_tune_both": {"warmup": 1, "decay": 2},
+        "gac": {"warmup": 1, "decay": 2},
+        "sft_plateau_rl": {"held_out": 4, "every": 1},
     }
     study["methods"] = {
         name(path): {"stage": {"schedule": lengths[name(path)]}} if name(path) in lengths else {}

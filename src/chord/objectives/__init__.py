@@ -4,6 +4,7 @@ A part is a frozen settings class with the formula as a method: no model, no opt
 imported here, as tensors bring their own methods: so a configuration is checked without it.
 """
 
+from chord.objectives.adaptive_schedules import AnySchedule, Plateau, RewardDriven, Sasr, Uncertainty
 from chord.objectives.distillation import AnyDistillation, Distillation, ForwardKl, ReverseKl, SampledTokens
 from chord.objectives.expert_losses import (
     AnyExpertLoss,
@@ -16,6 +17,7 @@ from chord.objectives.expert_losses import (
     Shaped,
     SrftLoss,
 )
+from chord.objectives.gradient_schedules import GradientNoise, GradientNorms
 from chord.objectives.hybrid import (
     Normalisation,
     Objective,
@@ -34,6 +36,7 @@ from chord.objectives.named import (
     DAGGER,
     DFT,
     EAFT,
+    GAC,
     GIFT,
     GRPO,
     HPT,
@@ -42,9 +45,12 @@ from chord.objectives.named import (
     MARGIN,
     MIX,
     MIX_ADAPTIVE,
+    MIX_BALANCED,
     MIX_EQUAL_MASS,
     MIX_IS,
     MIX_IS_EQUAL_MASS,
+    MIX_LEARNT,
+    MIX_LINEAR,
     OPD,
     PHI_CUTOFF,
     PHI_ENTROPY_NORM,
@@ -58,6 +64,7 @@ from chord.objectives.named import (
     RL_OPD,
     SCALED_POWER,
     SFT,
+    SFT_PLATEAU_RL,
     SRFT,
     SUPERRL,
     TRSFT,
@@ -68,15 +75,13 @@ from chord.objectives.prefixes import Hint, Prefix
 from chord.objectives.routers import AnyRouter, Buffered, Gate, Joined, Separate, SrftRouter
 from chord.objectives.routing import Judged, Router, Routes
 from chord.objectives.schedules import (
-    AnySchedule,
     Constant,
     Cosine,
     Free,
+    Gradients,
     Linear,
     MuSchedule,
-    RewardDriven,
     RunStatistics,
-    Sasr,
     Schedule,
     Step,
 )
@@ -108,6 +113,7 @@ __all__ = [
     "DAGGER",
     "DFT",
     "EAFT",
+    "GAC",
     "GIFT",
     "GRPO",
     "HPT",
@@ -116,9 +122,12 @@ __all__ = [
     "MARGIN",
     "MIX",
     "MIX_ADAPTIVE",
+    "MIX_BALANCED",
     "MIX_EQUAL_MASS",
     "MIX_IS",
     "MIX_IS_EQUAL_MASS",
+    "MIX_LEARNT",
+    "MIX_LINEAR",
     "OPD",
     "PHI_CUTOFF",
     "PHI_ENTROPY_NORM",
@@ -132,6 +141,7 @@ __all__ = [
     "RL_OPD",
     "SCALED_POWER",
     "SFT",
+    "SFT_PLATEAU_RL",
     "SRFT",
     "SUPERRL",
     "TRSFT",
@@ -158,6 +168,9 @@ __all__ = [
     "Free",
     "Gate",
     "Gift",
+    "GradientNoise",
+    "GradientNorms",
+    "Gradients",
     "Hint",
     "IsClip",
     "Joined",
@@ -169,6 +182,7 @@ __all__ = [
     "Normalisation",
     "Objective",
     "One",
+    "Plateau",
     "PolicyGradient",
     "Power",
     "Prefix",
@@ -191,6 +205,7 @@ __all__ = [
     "Step",
     "TokenWeight",
     "TrSft",
+    "Uncertainty",
     "distilled_policy_loss",
     "divisors",
     "expert_loss",

@@ -3,12 +3,14 @@
 A comment names the method's file if it has another name, and the source if there is no file.
 """
 
+from chord.objectives.adaptive_schedules import Plateau, RewardDriven, Uncertainty
 from chord.objectives.distillation import ForwardKl, ReverseKl
 from chord.objectives.expert_losses import Asft, Gift, PolicyGradient, Psft, Shaped, SrftLoss
+from chord.objectives.gradient_schedules import GradientNoise, GradientNorms
 from chord.objectives.hybrid import Objective
 from chord.objectives.prefixes import Hint, Prefix
 from chord.objectives.routers import Buffered, Gate, Joined, SrftRouter
-from chord.objectives.schedules import Constant, Cosine, Free, RewardDriven
+from chord.objectives.schedules import Constant, Cosine, Free, Linear
 from chord.objectives.token_weights import (
     Eaft,
     EntropyNorm,
@@ -36,6 +38,13 @@ DFT = Objective(Constant(mu=1.0), Power(a=1, b=0))  # arXiv 2508.05629
 MIX = Objective(Constant(mu=0.1))  # mu_0.1
 MIX_IS = Objective(Constant(mu=0.1), Power(a=1, b=0))  # eq. 4
 MIX_ADAPTIVE = Objective(RewardDriven(threshold=0.5))  # mu_adaptive_0.5
+MIX_LINEAR = Objective(Linear(start=0.9, end=0.05, steps=200))  # mu_linear
+MIX_BALANCED = Objective(GradientNorms())  # balanced_norms
+MIX_LEARNT = Objective(Uncertainty(lr=0.1, limit=2.0))  # learnt_weights
+SFT_PLATEAU_RL = Objective(Plateau(held_out=128, every=10, patience=2, threshold=0.01))
+GAC = Objective(
+    GradientNoise(warmup=200, decay=800, peak=0.85, valley=0.15, alpha=0.0, memory=0.99, cap=0.01), Power(a=1, b=1)
+)
 CHORD_MU = Objective(Cosine(warmup=0, decay=200, peak=0.9, valley=0.05))
 CHORD_PHI = Objective(Constant(mu=0.1), Power(a=1, b=1))  # eq. 5
 CHORD_TUNE_BOTH = Objective(Cosine(warmup=200, decay=400, peak=0.3, valley=0.05), Power(a=1, b=1))

@@ -1,20 +1,33 @@
 """Schedules: the weights (a_rl, a_ex) of the two losses, from the optimizer step and from statistics of the run.
 
 `step` counts optimizer updates from 1, as the authors' code does (Trinity-RFT; ms-swift counts from 0). The trainer
-reads the weights of a step twice: before it, to decide whether to sample rollouts, and again when these are judged. A
-plan reads them before there is a run: then a schedule that depends on statistics gives its best guess.
-To add one, write the class and add it to `AnySchedule`.
+reads the weights of a step again whenever it knows more: before it, to decide which terms to compute; when its rollouts
+are judged; and when its gradients are known, if the schedule reads them. A plan reads them before there is a run: then
+a schedule that depends on statistics gives its best guess.
+This module has those that read the step alone. To add one, write the class and add it to `AnySchedule`, which is in
+`chord.objectives.adaptive_schedules`.
 """
 
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from chord.objectives.parts import OpenUnion, Part
+from chord.objectives.parts import Part
 from chord.settings import Needs
+
+
+class Gradients(NamedTuple):
+    """The gradients of L_rl and L_ex at one step, before their weights, over all ranks. Columns of `curves.csv`."""
+
+    rl_grad_norm: float
+    expert_grad_norm: float
+    grad_dot: float  # their dot product
+    # E |g - E g|^2, estimated from two halves of the step's prompts; None with fewer than two, or if nothing reads it
+    rl_grad_variance: float | None = None
+    expert_grad_variance: float | None = None
 
 
 class RunStatistics(NamedTuple):
@@ -23,6 +36,11 @@ class RunStatistics(NamedTuple):
     reward: float | None = None  # mean reward of the step's rollouts, over all ranks; None before there are any
     sft_norms: Sequence[float] = ()  # gradient norms, before clipping, of the earlier steps with a_rl = 0
     draw: float | None = None  # uniform in [0, 1), from the seed and the step; None before there is a run
+    mus: Sequence[float] = ()  # of the earlier steps
+    losses: Sequence[tuple[float, float]] = ()  # (mean reward, L_ex) of the earlier steps that had both terms
+    past_gradients: Sequence[Gradients] = ()  # of the earlier steps at which they were measured
+    gradients: Gradients | None = None  # of this step; None before they are known
+    held_out_nlls: Sequence[float] = ()  # mean -log p of the held-out expert rows, whenever it was measured
 
 
 NO_STATISTICS = RunStatistics()
@@ -32,9 +50,22 @@ Mu = Annotated[float, Field(ge=0.0, le=1.0)]
 class Schedule(Part):
     """The weights of the two losses at each step."""
 
+    # What of the step's gradient is measured apart, at each step whose first guess has weight on both terms: the two
+    # terms, or also two halves of each. A step then has more passes, and memory for one or two more gradients.
+    separates: ClassVar[Literal["nothing", "terms", "halves"]] = "nothing"
+
     @abstractmethod
     def weights(self, step: int, statistics: RunStatistics = NO_STATISTICS) -> tuple[float, float]:
         """(a_rl, a_ex) for the update number `step`, counted from 1."""
+
+    @property
+    def held_out_rows(self) -> int:
+        """How many expert rows, the last ones, are kept from training, to measure -log p on them."""
+        return 0
+
+    def measures(self, step: int, statistics: RunStatistics) -> bool:
+        """Whether -log p of the held-out rows is measured before the update number `step`."""
+        return False
 
 
 class MuSchedule(Schedule):
@@ -142,44 +173,3 @@ class Free(Schedule):
     def weights(self, step: int, statistics: RunStatistics = NO_STATISTICS) -> tuple[float, float]:
         """(a_rl, a_ex), the same at every step."""
         return self.rl, self.expert
-
-
-class RewardDriven(Schedule):
-    """mu = threshold - mean reward of the step's rollouts, within [0, 1] (paper, appendix B.1 and Table 3).
-
-    The paper writes max(0, threshold - mean reward), which is above 1 if rewards reach -1: we cut it off.
-    """
-
-    name: Literal["reward_driven"] = "reward_driven"
-    threshold: float = Field(gt=0.0, lt=1.0)
-
-    def weights(self, step: int, statistics: RunStatistics = NO_STATISTICS) -> tuple[float, float]:
-        """(a_rl, a_ex). Without a reward: those of mean reward 0, the largest mu unless rewards are negative."""
-        mu = min(max(0.0, self.threshold - (statistics.reward or 0.0)), 1.0)
-        return 1.0 - mu, mu
-
-
-class Sasr(Schedule):
-    """SFT for `warmup` steps; from then on each step is SFT with probability p, else GRPO (SASR, arXiv 2505.13026).
-
-    p = G / (G + gamma * G_warm). G is the gradient norm of the last SFT step, G_warm that of the last warm-up step.
-    The formula is second-hand; it was not checked against SASR's own text or code.
-    """
-
-    name: Literal["sasr"] = "sasr"
-    warmup: PositiveInt
-    gamma: PositiveFloat
-
-    def weights(self, step: int, statistics: RunStatistics = NO_STATISTICS) -> tuple[float, float]:
-        """(a_rl, a_ex): (0, 1) or (1, 0). Before there is a run, their expected values with G = G_warm."""
-        if step <= self.warmup:
-            return 0.0, 1.0
-        if statistics.draw is None:
-            return self.gamma / (1.0 + self.gamma), 1.0 / (1.0 + self.gamma)
-        last, warm = statistics.sft_norms[-1], statistics.sft_norms[self.warmup - 1]
-        return (0.0, 1.0) if statistics.draw < last / (last + self.gamma * warm) else (1.0, 0.0)
-
-
-AnySchedule = Annotated[
-    Constant | Linear | Cosine | Step | Free | RewardDriven | Sasr, OpenUnion("chord.schedules", Schedule)
-]

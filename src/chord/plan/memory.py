@@ -12,7 +12,7 @@ from chord.training.train_spec import Stage
 def rank(study: Study, stage: Stage, scale: Scale | None = None) -> Rank:
     """A rank of a training job. scale: default: the study's, here and below."""
     scale = scale or study.settings.training.scale
-    return Rank(study.shape, scale, stage.lora, study.gpu is not None, len(stage.frozen_models))
+    return Rank(study.shape, scale, stage.lora, study.gpu is not None, len(stage.frozen_models), stage.kept_gradients)
 
 
 def reads_experts(stage: Stage) -> bool:

@@ -88,6 +88,7 @@ class Rank:
     lora: Lora | None = None
     on_gpu: bool = False
     frozen: int = 0  # further models beside the one in training: a copy of the start model, a teacher of its size
+    kept_gradients: int = 0  # in addition to the usual one, of a stage that measures parts of it apart
 
     @property
     def precision(self) -> str:
@@ -118,7 +119,7 @@ class Rank:
         share = self.scale.ranks if self.scale.shards_weights else 1
         return Memory(
             weights=FP32 * values / share,
-            gradients=FP32 * self.trained / share + self._buckets,
+            gradients=FP32 * self.trained * (1 + self.kept_gradients) / share + self._buckets,
             optimizer=2 * FP32 * self.trained / share,
         )
 

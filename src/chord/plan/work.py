@@ -55,7 +55,9 @@ def stage_work(study: Study, stage: Stage, expert_rows_there: int) -> Work:
             rollout_tokens = stage.decoding.max_response_tokens
         expert_rows = sum(a_ex > 0 for _, a_ex in weights) * stage.expert_rows_of_a_step
         expert_weight = sum(a_ex for _, a_ex in weights) * stage.expert_rows_of_a_step
-    expert_set = study.data.rl if "traces" in stage.inputs else stage.expert_set or expert_rows_there
+    expert_set = (
+        study.data.rl if "traces" in stage.inputs else (stage.expert_set or expert_rows_there) - stage.held_out_rows
+    )
     validation = study.settings.validation
     # Before the first step, every `validate_every` steps, and after the last one.
     validations = 1 + math.ceil(steps / stage.validate_every)

@@ -100,9 +100,11 @@ def _prompts(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:
 def _rows_of_experts(stage: Stage, experts: ExpertPrompts) -> Iterator[Problem]:
     if not stage.reads_expert_rows:
         return
-    rows = min(stage.expert_set or experts.count, experts.count)
+    there = min(stage.expert_set or experts.count, experts.count)
+    rows = there - stage.held_out_rows
     if (count := stage.expert_rows_per_step) > rows:
-        source = experts.key if rows == experts.count else "expert_set"
+        source = experts.key if there == experts.count else "expert_set"
+        source += " that are not held out" if stage.held_out_rows else ""
         yield ("expert_rows_per_step",), f"expected at most the {rows} rows of {source}, got {count}"
 
 

@@ -25,6 +25,7 @@ from chord.tasks import Verdict, judge_samples
 from chord.training.frozen_model import FrozenModel
 from chord.training.micro_batches import Term
 from chord.training.optimizer_step import OptimizerStep
+from chord.training.run_statistics import run_statistics
 from chord.training.sequences import Sequence, row_order
 from chord.training.train_spec import HybridStage
 from chord.training.waiting import Waiting
@@ -48,13 +49,15 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
         """prompts: RL rows (docs/architecture.md). experts: encoded expert rows; if the router reads traces, one for
         each prompt, in the order of the prompts and with its reward. seed_parts: (study seed, seed index). teacher:
         of a stage with a distillation.
+
+        UserError if the schedule holds all expert rows out.
         """
         self.stage = stage
         self.teacher = teacher
         self.objective = stage.objective
         self.engine = engine
         self.prompt_rows = prompts
-        self.experts = experts
+        self.experts, self.held_out = _split(experts, self.objective.schedule.held_out_rows)
         self.seed_parts = seed_parts
         self.router = self.objective.router if stage.uses_experts else Separate()
         self.waiting = Waiting()
@@ -64,7 +67,7 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
         self._verdicts: list[Verdict] = []
         order = row_order(len(prompts), stage.steps * stage.prompts_per_step, derive_seed(*seed_parts, "prompt order"))
         n_experts = stage.steps * stage.expert_rows_per_step if stage.reads_expert_rows else 0
-        self.expert_order = row_order(len(experts), n_experts, derive_seed(*seed_parts, "expert order"))
+        self.expert_order = row_order(len(self.experts), n_experts, derive_seed(*seed_parts, "expert order"))
         self.prepare(model)
         with warnings.catch_warnings():
             # TRL marks the hook as experimental; its version is pinned and tests compare with stock TRL.
@@ -106,25 +109,32 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
         self._seconds.clear()
         model.train()
         step = self.state.global_step + 1
-        statistics = RunStatistics(
-            sft_norms=[line["grad_norm"] for line in self.state.log_history if line.get("a_rl") == 0.0],
-            draw=Random(derive_seed(*self.seed_parts, "schedule", step)).random(),
-        )
+        draw = Random(derive_seed(*self.seed_parts, "schedule", step)).random()
+        statistics = run_statistics(self.state.log_history, draw)
+        if self.objective.schedule.measures(step, statistics):
+            nlls = [*statistics.held_out_nlls, self._held_out_nll(model)]
+            statistics = statistics._replace(held_out_nlls=nlls)
         sft_step = self.router.waits and len(self.waiting.prompts) >= self.stage.expert_rows_per_step
         a_rl, a_ex = self._weights(step, statistics, sft_step)
         sampled = taught = None
         if a_rl:
             sampled, taught = self._sampled_terms(model, inputs)
-            reward = self._metrics["train"]["reward"][-1]
-            a_rl, a_ex = self._weights(step, statistics._replace(reward=reward), sft_step)
-        self.log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
+            statistics = statistics._replace(reward=self._metrics["train"]["reward"][-1])
+            a_rl, a_ex = self._weights(step, statistics, sft_step)
         terms = [sampled] if a_rl else []
         if a_ex:
             terms.append(self._expert_term(model, taught or Term("expert", self._own_rows(step))))
         # Rows of the same groups are one batch: each term is divided by the tokens of both.
         sums = [terms] if self.router.joins else [[term] for term in terms]
         with self.timed("backward_seconds"):
-            loss = self.accumulate(model, sums, a_rl, a_ex)
+            if len(terms) == 2 and self.objective.schedule.separates != "nothing":
+                loss = self.accumulate_apart(
+                    model,
+                    sums,
+                    lambda gradients: self.objective.weights(step, statistics._replace(gradients=gradients)),
+                )
+            else:
+                loss = self.accumulate(model, sums, a_rl, a_ex)
         self.log_values(**self._seconds)
         return loss
 
@@ -280,18 +290,33 @@ class HybridTrainer(OptimizerStep, GRPOTrainer):
             return torch.tensor([tokens.entropy.mean().item() for tokens in values])
         return torch.tensor([fmean(sample.entropies) for sample in self._samples])
 
+    def _held_out_nll(self, model) -> float:
+        """Mean -log p over the tokens of the held-out expert rows. Logs it."""
+        own = self.held_out[self.accelerator.process_index :: self.accelerator.num_processes]
+        rows = self.values_by_row(model, Term("expert", own))
+        return self._log_mean("held_out_nll", [-logp for tokens in rows for logp in tokens.logp.tolist()])
+
     @property
     def _sampled_elsewhere(self) -> bool:
         """Whether an engine with weights of its own sampled: it gives no entropies, and its log-probs may differ."""
         return any(sample.entropies is None for sample in self._samples)
 
-    def _log_mean(self, name: str, values: list) -> None:
-        """Log the mean over the values of all ranks."""
+    def _log_mean(self, name: str, values: list) -> float:
+        """Log and return the mean over the values of all ranks."""
         local = torch.tensor([float(sum(values)), len(values)], dtype=torch.float64, device=self.accelerator.device)
         total, count = self.accelerator.reduce(local, "sum").tolist()
         self.log_values(**{name: total / count})
+        return total / count
 
 
 def _entropies(sample: Sample) -> list[float]:
     """For each token, nats. If the engine does not give it: -log p of the token, whose expected value it is."""
     return [-logp for logp in sample.logps] if sample.entropies is None else sample.entropies
+
+
+def _split(experts: list[Sequence], held_out: int) -> tuple[list[Sequence], list[Sequence]]:
+    """(the rows to train on, the last rows, which are held out)."""
+    n_trained = len(experts) - held_out
+    if held_out and n_trained < 1:
+        raise UserError(f"schedule.held_out: expected fewer than the {len(experts)} expert rows, got {held_out}")
+    return experts[:n_trained], experts[n_trained:]

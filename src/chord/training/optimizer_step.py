@@ -5,7 +5,7 @@ the rows are split into passes or over ranks. A pass holds rows of both terms (`
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -14,7 +14,8 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from chord.objectives import SampledTokens, distilled_policy_loss, expert_loss, hybrid_loss, policy_loss
+from chord.objectives import Gradients, SampledTokens, distilled_policy_loss, expert_loss, hybrid_loss, policy_loss
+from chord.training.gradients_apart import TermGradient, compare, parts_of, put_gradient, take_gradient
 from chord.training.micro_batches import Term, micro_batches
 from chord.training.response_passes import ResponsePasses, ResponseValues, expert_tokens
 from chord.training.scale.sharding import accumulating
@@ -36,11 +37,39 @@ class OptimizerStep(ResponsePasses):
 
         sums: terms that are divided by the same number.
         """
+        totals = self._totals(sums)
+        self._add_gradient(model, sums, a_rl, a_ex, totals)
+        return self._log_step(totals, a_rl, a_ex)
+
+    def accumulate_apart(
+        self, model, sums: list[list[Term]], weigh: Callable[[Gradients], tuple[float, float]]
+    ) -> Tensor:
+        """As `accumulate`, but each term has passes of its own, and (a_rl, a_ex) follow from the gradients of both."""
+        halves = self.objective.schedule.separates == "halves"
+        totals = self._totals(sums)
+        measured = {}
+        for name in ("rl", "expert"):
+            parts = []
+            for part in parts_of(sums, name, halves, self.accelerator):
+                self._add_gradient(model, part.sums, 1.0, 1.0, totals)
+                parts.append((part.prompts, take_gradient(model)))
+            measured[name] = TermGradient.of_parts(parts, self.accelerator)
+        rl, expert = measured["rl"], measured["expert"]
+        gradients = compare(rl, expert, self.accelerator)
+        a_rl, a_ex = weigh(gradients)
+        put_gradient(model, rl.values, expert.values, a_rl, a_ex)
+        self.log_values(**{name: value for name, value in gradients._asdict().items() if value is not None})
+        return self._log_step(totals, a_rl, a_ex)
+
+    def _totals(self, sums: list[list[Term]]) -> "_Totals":
+        learning = {name for name, frozen in (("rl", self.teacher), ("expert", self.reference)) if frozen}
+        return _Totals(self.accelerator.device, [term for terms in sums for term in terms], learning)
+
+    def _add_gradient(self, model, sums: list[list[Term]], a_rl: float, a_ex: float, totals: "_Totals") -> None:
+        """Add the gradient of these terms to what the parameters have, and their values to the totals."""
         token_weight, expert_loss = self.objective.token_weight, self.objective.expert_loss
         readers = (expert_loss,) if token_weight.whole_batch else (expert_loss, token_weight)
         batches = micro_batches(self.stage, sums, self.shares_prompts, self.accelerator)
-        learning = {name for name, frozen in (("rl", self.teacher), ("expert", self.reference)) if frozen}
-        totals = _Totals(self.accelerator.device, [term for terms in sums for term in terms], learning)
         for number, batch in enumerate(batches, start=1):
             with accumulating(self.accelerator, model, last=number == len(batches)):
                 values = self.forward(model, batch.sequences, batch.places("expert"), readers, batch.places("rl"))
@@ -53,6 +82,10 @@ class OptimizerStep(ResponsePasses):
                 loss = hybrid_loss(losses["rl"], losses["expert"], a_rl, a_ex)
                 # Gradients are averaged over ranks; the count is already global.
                 self.accelerator.backward(loss * self.accelerator.num_processes)
+
+    def _log_step(self, totals: "_Totals", a_rl: float, a_ex: float) -> Tensor:
+        """Log the step's weights and totals. Returns its loss over all ranks."""
+        self.log_values(a_rl=a_rl, a_ex=a_ex, mu=a_ex / (a_rl + a_ex))
         logged = totals.over_ranks(self.accelerator)
         self.log_values(**logged)
         loss = hybrid_loss(logged.get("rl_loss", 0.0), logged.get("expert_loss", 0.0), a_rl, a_ex)

@@ -154,7 +154,7 @@ def _train(
     _refuse_unfinished(trainer, folder, watch, stop)
 
     counts = (
-        (spec.stage.expert_rows_per_step, len(experts))
+        (spec.stage.expert_rows_per_step, len(trainer.experts))
         if isinstance(spec.stage, SftStage)
         else (spec.stage.prompts_per_step, len(prompts))
     )
@@ -169,7 +169,7 @@ def _train(
             "resumed_after_step": step_of(resumed) if resumed else None,
             "finished": utc_now(),
             "files": finished.result_hashes(folder.path),
-            "result": run_result(curves, best or trainer.state.global_step, len(experts)),
+            "result": run_result(curves, best or trainer.state.global_step, len(trainer.experts)),
         }
         if warnings := [diagnosis.values() for diagnosis in diagnoses(trainer.state.log_history, facts)]:
             record["warnings"] = warnings

@@ -69,7 +69,6 @@ class SftTrainer(OptimizerStep, SFTTrainer):
         model.train()
         n, step = self.stage.expert_rows_per_step, self.state.global_step + 1
         rows = [self.experts[i] for i in self.expert_order[(step - 1) * n : step * n]]
-        self.log_values(a_rl=0.0, a_ex=1.0, mu=1.0)
         self.log_values(expert_rows=len(rows), expert_tokens=sum(len(row.response_ids) for row in rows))
         self._seconds.clear()
         own = rows[self.accelerator.process_index :: self.accelerator.num_processes]

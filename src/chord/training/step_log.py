@@ -13,7 +13,8 @@ from chord.io.files import atomic_path
 RENAMED = {"learning_rate": "lr"}
 COLUMNS = (
     "step epoch mu a_rl a_ex rl_loss expert_loss reward_mean reward_std zero_variance_groups entropy token_weight_mean "
-    "expert_nll response_tokens_mean truncated grad_norm lr rollouts expert_rows expert_tokens train_tokens "
+    "expert_nll held_out_nll response_tokens_mean truncated grad_norm rl_grad_norm expert_grad_norm grad_dot "
+    "rl_grad_variance expert_grad_variance lr rollouts expert_rows expert_tokens train_tokens "
     "validation_accuracy validation_response_tokens generate_seconds score_seconds weigh_seconds "
     "backward_seconds step_seconds validation_seconds"
 ).split()

@@ -97,6 +97,16 @@ class StageSettings(Settings, ABC):
         """Whether rollouts learn from a teacher."""
         return self.uses_rollouts and self.objective.distillation is not None
 
+    @property
+    def held_out_rows(self) -> int:
+        """How many rows of this pool no step trains on."""
+        return 0
+
+    @property
+    def kept_gradients(self) -> int:
+        """How many gradients are in memory beside the usual one."""
+        return 0
+
 
 class SftStage(StageSettings):
     """Supervised fine-tuning on the expert trajectories (paper, eq. 1): token mean over the whole batch.
@@ -206,15 +216,24 @@ class HybridStage(StageSettings):
         return self.reads_expert_rows or (self.uses_experts and self.router.waits)
 
     @property
+    def held_out_rows(self) -> int:
+        return self.schedule.held_out_rows
+
+    @property
+    def kept_gradients(self) -> int:
+        return {"nothing": 0, "terms": 1, "halves": 2}[self.schedule.separates]
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The training rows that the stage reads."""
         return ("prompts", self.router.reads) if self.uses_experts else ("prompts",)
 
     def divisibility_error(self, ranks: int) -> str | None:
         """See `SftStage`."""
-        for key in ("prompts_per_step", "expert_rows_per_step"):
-            if (getattr(self, key) or 0) % ranks:
-                return f"{key}: {getattr(self, key)} rows cannot be shared equally by {ranks} ranks"
+        rows = {key: getattr(self, key) or 0 for key in ("prompts_per_step", "expert_rows_per_step")}
+        for key, count in {**rows, "schedule.held_out": self.held_out_rows}.items():
+            if count % ranks:
+                return f"{key}: {count} rows cannot be shared equally by {ranks} ranks"
         return None
 
     @property
@@ -242,6 +261,12 @@ class HybridStage(StageSettings):
     @model_validator(mode="after")
     def _parts_fit(self) -> "HybridStage":
         weights = [self.objective.weights(step) for step in range(1, self.steps + 1)]
+        if self.schedule.separates == "halves":
+            for key in ("prompts_per_step", "expert_rows_per_step"):
+                if getattr(self, key) == 1:
+                    raise ValueError(
+                        f"{key}: expected at least 2, as the schedule {self.schedule.name} compares halves"
+                    )
         if not self.uses_experts or self.router.reads == "experts":
             return self
         if not all(a_rl for a_rl, _ in weights):
