@@ -19,8 +19,15 @@ from chord.objectives.token_weights import (
     Power,
     ReferenceRatio,
     ScaledPower,
+    TokenWeight,
     TrSft,
 )
+
+
+def _equal_mass(weight: TokenWeight) -> EqualMass:
+    """Without validation: it would import the plug-ins, which import this package."""
+    return EqualMass.model_construct(of=weight, mean=0.1)
+
 
 GRPO = Objective(Constant(mu=0.0))  # rl
 SFT = Objective(Constant(mu=1.0))  # eq. 1, one optimizer step of it; the stage `sft` counts epochs
@@ -40,11 +47,11 @@ TRSFT = Objective(Constant(mu=0.1), TrSft(alpha=0.1))
 SCALED_POWER = Objective(Constant(mu=0.1), ScaledPower(k=10))
 EAFT = Objective(Constant(mu=0.1), Eaft(normalisation="paper"))
 MARGIN = Objective(Constant(mu=0.1), Margin())
-MIX_EQUAL_MASS = Objective(Constant(mu=0.1), EqualMass(of=One(), mean=0.1))
-MIX_IS_EQUAL_MASS = Objective(Constant(mu=0.1), EqualMass(of=Power(a=1, b=0), mean=0.1))
-CHORD_PHI_EQUAL_MASS = Objective(Constant(mu=0.1), EqualMass(of=Power(a=1, b=1), mean=0.1))
-PHI_FOCAL_EQUAL_MASS = Objective(Constant(mu=0.1), EqualMass(of=Power(a=0, b=2), mean=0.1))
-TRSFT_EQUAL_MASS = Objective(Constant(mu=0.1), EqualMass(of=TrSft(alpha=0.1), mean=0.1))
+MIX_EQUAL_MASS = Objective(Constant(mu=0.1), _equal_mass(One()))
+MIX_IS_EQUAL_MASS = Objective(Constant(mu=0.1), _equal_mass(Power(a=1, b=0)))
+CHORD_PHI_EQUAL_MASS = Objective(Constant(mu=0.1), _equal_mass(Power(a=1, b=1)))
+PHI_FOCAL_EQUAL_MASS = Objective(Constant(mu=0.1), _equal_mass(Power(a=0, b=2)))
+TRSFT_EQUAL_MASS = Objective(Constant(mu=0.1), _equal_mass(TrSft(alpha=0.1)))
 LUFFY = Objective(Free(rl=1.0, expert=1.0), expert_loss=Shaped(gamma=0.1), router=Joined(scale="none"))
 SRFT = Objective(
     Free(rl=1.0, expert=1.0), expert_loss=SrftLoss(sft=0.5), router=SrftRouter(scale="group", positive=0.1)
