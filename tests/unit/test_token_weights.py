@@ -1,6 +1,7 @@
 """Token weights that read more than p, or are made from others, by hand; and what holds for every token weight."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from chord.objectives import AnyTokenWeight, EqualMass, ExpertTokens, Nll, One, Power, TokenWeight
-from chord.objectives.token_weights import ExpertPart
+from chord.objectives.token_weights import ExpertPart, OwnTokenWeight
 
 PLAIN = [
     {"name": "one"},
@@ -22,6 +23,7 @@ PLAIN = [
     {"name": "entropy_norm"},
     *({"name": "eaft", "normalisation": norm} for norm in ("paper", "llama_factory", "axolotl")),
     {"name": "margin"},
+    {"name": "reference_ratio", "tau": 1, "per": "token", "low": 0.2, "high": 1.8},
 ]
 EVERY = [*PLAIN, *({"name": "equal_mass", "of": of, "mean": 0.1} for of in PLAIN)]
 NAMES = ["-".join(str(part) for part in (value["name"], *value.get("of", {}).values())) for value in EVERY]
@@ -46,7 +48,9 @@ def of_logits(logits: torch.Tensor) -> ExpertTokens:
     """Everything that weights read of distributions (tokens, vocabulary), whose first entries are the expert's."""
     logps = logits.log_softmax(-1)
     entropy = -(logps.exp() * logps).nan_to_num(nan=0.0).sum(-1)
-    return ExpertTokens(logps[..., 0], entropy, top_logps=logps.sort(descending=True).values[..., :20])
+    reference = (logits.detach() / 2).log_softmax(-1)[..., 0]  # of a model that is less certain
+    top = logps.sort(descending=True).values[..., :20]
+    return ExpertTokens(logps[..., 0], entropy, top_logps=top, reference_logp=reference)
 
 
 # By hand
@@ -153,6 +157,12 @@ def test_equal_mass_says_that_it_reads_what_the_other_weight_reads():
 
 
 # Of every weight
+
+
+def test_the_list_has_every_weight():
+    assert {value["name"] for value in PLAIN} == {
+        part.model_fields["name"].default for part in get_args(OwnTokenWeight)
+    }
 
 
 @pytest.mark.parametrize("value", EVERY, ids=NAMES)
