@@ -23,7 +23,7 @@ from chord.training.sequences import Batch, Sequence, batch_of
 class FrozenValues:
     """What a frozen model says of the response tokens of some rows of a batch."""
 
-    places: Places[int]  # of the rows in the batch
+    places: list[int]  # of the rows in the batch
     logp: Tensor  # (rows, longest of these responses)
     states: Tensor | None  # (rows, longest of these responses, hidden size), if its distributions are read
     head: nn.Linear
@@ -51,6 +51,7 @@ class FrozenModel:
         self, rows: list[Sequence], places: Places[int], beta: float | None, pad_token_id: int, device: torch.device
     ) -> FrozenValues:
         """Its values of the rows at these places. beta: of the soft target; None: its distributions are not read."""
+        places = list(places)  # tensors are indexed with it
         batch = batch_of([rows[place] for place in places], self.shares_prompts, pad_token_id)
         with last_states(self.model) as states:
             logp = self.model(**batch.inputs(device), fused_lm_head=True).log_probs
