@@ -72,7 +72,7 @@ def test_a_named_objective_is_its_methods(name, method, rl_stage):
     shipped = read_yaml(CONFIG / "methods" / f"{method}.yaml", method)["stage"]
     study = read_yaml(CONFIG / "studies" / "paper-math.yaml", "paper-math")["methods"].get(method) or {}
     own = merge(shipped, {"schedule": study.get("stage", {}).get("schedule", {})})
-    stage = HybridStage.model_validate(merge(rl_stage | {"expert_rows_per_step": 1}, own))
+    stage = HybridStage.model_validate(merge(rl_stage | {"expert_rows_per_step": 2}, own))
     assert getattr(chord, name) == stage.objective
 
 
