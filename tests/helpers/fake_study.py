@@ -145,6 +145,10 @@ def write_manifest(path: Path, method: str, seed: int, steps: int) -> None:
         "inputs": {"start": {"model.safetensors": "ef" * 32}, "prompts": "ab" * 32, "experts": "cd" * 32},
         "code": {"git_commit": "0123456789abcdef0123456789abcdef01234567", "source_sha256": "fedcba9876543210"},
         "environment": {"python": "3.12.3", "platform": "Linux", "torch": "2.13.0", "numpy": "2.4.6"},
+        "device": "cpu",
+        "ranks": 1,
+        "threads": 1,
+        "learns_from": ["reward", "expert text"],
         "finished": "2026-01-01T00:00:00+00:00",
         "result": {
             "steps": steps,

@@ -113,7 +113,7 @@ def without_clock(path: Path) -> str:
     if path.stem != "costs":
         return text
     if path.suffix == ".csv":
-        return "".join(line for line in text.splitlines(keepends=True) if line.split(",")[2] != "minutes")
+        return "".join(line for line in text.splitlines(keepends=True) if line.split(",")[2] != "processor_minutes")
     return re.sub(r"[|&] [\d.]+ (\||\\\\)$", "", text, flags=re.MULTILINE)
 
 

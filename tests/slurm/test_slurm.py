@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 def rows_of(path: Path) -> list[dict]:
     """Lines of a table or of curves, without what is measured on the clock."""
     with open(path, newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("metric") != "minutes"]
+        rows = [row for row in csv.DictReader(file) if row.get("metric") != "processor_minutes"]
     return [{name: value for name, value in row.items() if name not in CLOCK} for row in rows]
 
 

@@ -34,7 +34,15 @@ def write(root: Path, method: str, seed: int, text: str, delivered: int, expert_
     folder.mkdir(parents=True)
     (folder / "curves.csv").write_text(COLUMNS.replace(" ", ",") + "\n" + text)
     spec = {"stage": {"expert_set": expert_set}}
-    record = {"spec": spec, "spec_hash": f"{method}{seed}", "result": {"delivered_step": delivered}}
+    record = {
+        "spec": spec,
+        "spec_hash": f"{method}{seed}",
+        "device": "cpu",
+        "ranks": 2,
+        "threads": 3,
+        "learns_from": ["expert text"] if method == "sft" else ["reward", "expert text"],
+        "result": {"delivered_step": delivered},
+    }
     (folder / "manifest.json").write_text(json.dumps(record))
     return folder
 
@@ -60,7 +68,7 @@ def test_a_chain_costs_what_all_its_runs_cost(folders: list[Path]) -> None:
             "generated_tokens": 8 + 10,
             "frozen_tokens": 0,
             "tokens": 228,
-            "minutes": 0.8,
+            "processor_minutes": 6 * 0.8,
         }
     )
 
@@ -85,8 +93,8 @@ def test_the_table_has_means_over_seeds_and_a_way_back_to_every_run(folders: lis
     assert row["n_seeds"] == "2"
     assert len(row["config_hash"]) == 16
     lines = (tmp_path / "costs.md").read_text().splitlines()
-    assert "| SFT\\_RL | 4 | 7 | 6.1 | 1.8 | 220 | 18 | 238 | 0.8 |" in lines
-    assert "| BASE | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |" in lines
+    assert "| SFT\\_RL | 4 | 7 | 6.1 | 1.8 | 220 | 18 | 238 | 4.8 | expert text, reward |" in lines
+    assert "| BASE | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | nothing |" in lines
     inputs = json.loads((tmp_path / "costs.manifest.json").read_text())["inputs"]
     assert {"runs/sft/seed-1/curves.csv", "runs/sft_rl/seed-0/manifest.json", "experts"} <= set(inputs)
 

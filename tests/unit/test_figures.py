@@ -43,7 +43,7 @@ def curves_file(root: Path, method: str, seed: int, text: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", [name for name, figure in FIGURES.items() if figure.kind != "grid"])
+@pytest.mark.parametrize("name", [name for name, figure in FIGURES.items() if not figure.shows_cells])
 def test_every_figure(root: Path, tmp_path: Path, name: str) -> None:
     runs = folders(root, *shown(name))
     plot.run(spec(name), tmp_path / "one", runs)

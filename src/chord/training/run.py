@@ -169,6 +169,7 @@ def _train(
             "resumed_after_step": step_of(resumed) if resumed else None,
             "finished": utc_now(),
             "files": finished.result_hashes(folder.path),
+            "learns_from": spec.stage.learns_from,
             "result": run_result(curves, best or trainer.state.global_step, len(trainer.experts)),
         }
         if warnings := [diagnosis.values() for diagnosis in diagnoses(trainer.state.log_history, facts)]:
@@ -187,6 +188,7 @@ def _provenance(spec: TrainSpec, inputs: dict[str, Path], rows: dict[str, list[d
         device=device,
         precision=precision,
         ranks=ranks.num_processes,
+        threads=torch.get_num_threads(),
         tasks_sha256=task_hashes(tasks),
         plugins=plugin_records([*spec.stage.objective.plugin_names, *((GROUP, task) for task in tasks)]),
     )

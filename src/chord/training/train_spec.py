@@ -98,6 +98,23 @@ class StageSettings(Settings, ABC):
         return self.uses_rollouts and self.objective.distillation is not None
 
     @property
+    @abstractmethod
+    def uses_experts(self) -> bool:
+        """Whether the expert term has weight at any step."""
+
+    @property
+    def learns_from(self) -> list[str]:
+        """What the stage is told beyond its prompts: rewards, the expert's text, what a teacher says of rollouts."""
+        distillation = self.objective.distillation if self.uses_rollouts else None
+        sources = {
+            "reward": self.uses_rollouts and (distillation is None or distillation.reward > 0),
+            "expert text": self.uses_experts,
+            "teacher's log-probabilities of own samples": distillation is not None,
+            "teacher's logits": distillation is not None and distillation.reads_distribution,
+        }
+        return [source for source, is_read in sources.items() if is_read]
+
+    @property
     def held_out_rows(self) -> int:
         """How many rows of this pool no step trains on."""
         return 0
@@ -129,6 +146,10 @@ class SftStage(StageSettings):
     @property
     def uses_rollouts(self) -> bool:
         return False
+
+    @property
+    def uses_experts(self) -> bool:
+        return True
 
     @property
     def reads_expert_rows(self) -> bool:
@@ -199,7 +220,6 @@ class HybridStage(StageSettings):
 
     @property
     def uses_experts(self) -> bool:
-        """Whether the schedule gives the expert term weight at any step."""
         return any(self.schedule.weights(step)[1] for step in range(1, self.steps + 1))
 
     @property

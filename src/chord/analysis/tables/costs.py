@@ -39,7 +39,7 @@ COSTS = (
     "generated_tokens",
     "frozen_tokens",
     "tokens",
-    "minutes",
+    "processor_minutes",
 )
 TITLES = {
     "rollouts": "Rollouts",
@@ -50,7 +50,7 @@ TITLES = {
     "generated_tokens": "generated",
     "frozen_tokens": "read by a frozen model",
     "tokens": "in total",
-    "minutes": "Minutes",
+    "processor_minutes": "Core minutes",
 }
 
 
@@ -62,6 +62,9 @@ class Run:
     delivered_step: int  # the optimizer step whose weights are its result
     spec_hash: str
     expert_set: int | None  # how many expert rows it may read, if not all of the study's
+    learns_from: tuple[str, ...]  # what it is told beyond its prompts
+    processors: int  # cores, or GPUs where it trains on these
+    on_gpus: bool
 
     @property
     def seed_index(self) -> int:
@@ -74,7 +77,16 @@ def read_run(folder: Path) -> Run:
     stage, result = manifest["spec"]["stage"], manifest["result"]
     # Manifests of older runs have it only in the stage, and only if the stage reads a part.
     expert_set = result.get("expert_set", stage.get("expert_set"))
-    return Run(read_curves(folder), result["delivered_step"], manifest["spec_hash"], expert_set)
+    on_gpus = manifest["device"] != "cpu"
+    return Run(
+        read_curves(folder),
+        result["delivered_step"],
+        manifest["spec_hash"],
+        expert_set,
+        tuple(manifest["learns_from"]),
+        processors=manifest["ranks"] * (1 if on_gpus else manifest["threads"]),
+        on_gpus=on_gpus,
+    )
 
 
 def by_method(runs: Sequence[Run]) -> dict[str, dict[int, Run]]:
@@ -91,11 +103,13 @@ def chains_of_runs(runs: dict[str, dict[int, Run]], chain: Sequence[str]) -> dic
     return {seed: [runs[method][seed] for method in chain] for seed in sorted(seeds)}
 
 
-def step_costs(curves: RunCurves) -> dict[str, Array]:
+def step_costs(run: Run) -> dict[str, Array]:
     """Every cost of COSTS for each line of the curves; 0 if the step had none of it.
 
     Expert rows count once each time they are read, and weighted as their loss was: by a_ex times the mean token weight.
     """
+
+    curves = run.curves
 
     def column(name: str) -> Array:
         return np.nan_to_num(curves.column(name))
@@ -111,7 +125,7 @@ def step_costs(curves: RunCurves) -> dict[str, Array]:
         "generated_tokens": generated,
         "frozen_tokens": frozen,
         "tokens": trained + generated + frozen,
-        "minutes": column("step_seconds") / 60.0,
+        "processor_minutes": run.processors * column("step_seconds") / 60.0,
     }
 
 
@@ -119,14 +133,14 @@ def chain_costs(chain: Sequence[Run]) -> dict[str, float]:
     """The cost of these runs, including steps after the delivered ones."""
     totals = dict.fromkeys(COSTS, 0.0)
     for run in chain:
-        for name, values in step_costs(run.curves).items():
+        for name, values in step_costs(run).items():
             totals[name] += float(values.sum())
     return totals
 
 
 def tokens_so_far(run: Run) -> Array:
     """Tokens spent by the run itself, up to and including each line of its curves."""
-    return np.cumsum(step_costs(run.curves)["tokens"])
+    return np.cumsum(step_costs(run)["tokens"])
 
 
 def tokens_before(chain: Sequence[Run]) -> float:
@@ -173,9 +187,14 @@ def costs_table(spec: TableSpec, runs: Sequence[Run], expert_set: int | None) ->
             )
             sizes = f"{plural(len(chains), 'seed')}: {' + '.join(chain)}" if chains else ""
             entries.append(Entry(count(fmean(values)), sizes=sizes) if values else Entry())
-        rows.append((method.title, *entries))
+        learns_from = ", ".join(sorted({source for run in behind for source in run.learns_from})) or "nothing"
+        for record in records[-len(metrics) :]:
+            record["learns_from"] = learns_from
+        rows.append((method.title, *entries, Entry(learns_from)))
     definition = TABLES[spec.name]
-    header = ("Method", *(TITLES[name] for name in metrics))
+    on_gpus = {run.on_gpus for run in runs}
+    titles = TITLES | ({"processor_minutes": "GPU minutes"} if on_gpus == {True} else {})
+    header = ("Method", *(titles[name] for name in metrics), "Learns from")
     notes = [
         "Means over seeds of everything spent on a method's result: SFT-then-RL rows hold their SFT run too, and steps"
         " after the delivered one count. Validation and the making of the expert rows are left out.",
@@ -187,7 +206,9 @@ def costs_table(spec: TableSpec, runs: Sequence[Run], expert_set: int | None) ->
         " training of a teacher is left out, as the making of the expert rows is."
         if "frozen_tokens" in metrics
         else "",
-        "Minutes: wall time of the steps on the machine that ran them, other jobs beside them.",
+        f"{titles['processor_minutes']}: wall time of the steps on the machine that ran them, other jobs beside them,"
+        " times the run's ranks and threads (on GPUs: its ranks).",
+        "Learns from: what training is told beyond its prompts.",
         f"Seeds: {span(seeds_used)}." if seeds_used else "",
     ]
     return Table(spec.name, definition.heading, header, tuple(rows), tuple(filter(None, notes)), tuple(records))

@@ -12,7 +12,7 @@ from chord.io.files import write_json, write_text
 COLUMNS = (
     "claim claim_verdict test verdict missing rule margin unit"
     " method reference title benchmark group metric estimate low high p p_holm detectable"
-    " sd_decoding sd_questions sd_seeds n_questions n_seeds k seeds seed_estimates runs config_hash"
+    " sd_decoding sd_questions sd_seeds n_questions n_seeds k seeds seed_estimates learns_from runs config_hash"
     " reported reported_provenance reported_source"
 ).split()
 
