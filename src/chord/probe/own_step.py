@@ -69,7 +69,7 @@ def take_step(spec: TrainSpec, micro_batches: int) -> StepGradient:
     model, tokenizer = random_model()
     batch = FixedBatch(tokenizer)
     stage = spec.stage
-    experts = encode_experts(tokenizer, batch.traces if stage.router.joins else batch.experts)
+    experts = encode_experts(tokenizer, batch.traces if "traces" in stage.inputs else batch.experts)
     shares = micro_batches * spec.scale.ranks
     # On one rank all rows go into one pass. Ranks share the rows, so that one of them may have more than its share.
     limit = batch.tokens(experts) if micro_batches == 1 else ceil(batch.tokens(experts) / shares)
