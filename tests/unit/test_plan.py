@@ -77,6 +77,17 @@ def test_work_of_a_mu_that_depends_on_the_run_is_an_upper_bound(root):
     assert (found.rollouts, found.expert_rows, found.expert_weight) == (120, 80, 40.0)
 
 
+def test_held_out_rows_are_not_of_the_expert_set(root):
+    """10 steps; the earliest plateau is before step 5, and 32 of the 40 expert rows are trained on."""
+    schedule = {"name": "plateau", "held_out": 8, "every": 2, "patience": 2, "threshold": 0.01}
+    root.set(STUDY_FILE, "methods", "decay", value={"stage": {"schedule": schedule}})
+    found = work(load(root), "decay")
+    assert (found.rollouts, found.expert_rows, found.expert_passes) == (6 * 12, 4 * 8, 1.0)
+    root.set(STUDY_FILE, "methods", "decay", value={"stage": {"schedule": schedule | {"held_out": 33}}})
+    with pytest.raises(UserError, match=r"expected at most the 7 rows of data\.sft that are not held out, got 8"):
+        load(root)
+
+
 def test_questions(root):
     study = load(root)
     assert questions(study.benchmarks["world"]) == 2 * 5
@@ -213,6 +224,16 @@ def test_memory_of_an_update(on_gpu):
     saved = 300 * (26 * 64 + 8 * 128 + 10 * 64 + 8 * 32) * 2 + 300 * (3 * 128 + 2 * 64) * 2
     assert memory.activations == saved
     assert memory.head == 100 * 64 * 4 + 300 * 100 * 4
+
+
+@pytest.mark.parametrize(("name", "gradients"), [("gradient_norms", 2), ("gradient_noise", 3)])
+def test_gradients_that_are_measured_apart_are_kept(on_gpu, name, gradients):
+    settings = {"warmup": 0, "decay": 10, "peak": 0.9, "valley": 0.1, "alpha": 0.0, "memory": 0.9, "cap": 0.1}
+    schedule = {"name": name} | (settings if name == "gradient_noise" else {})
+    on_gpu.set(STUDY_FILE, "methods", "decay", value={"stage": {"schedule": schedule}})
+    study = load(on_gpu)
+    assert update(study, study.methods["decay"].stage).gradients == PARAMETERS * 4 * gradients
+    assert rollouts(study, study.methods["decay"].stage).gradients == 0
 
 
 def test_a_row_longer_than_a_micro_batch_has_one_of_its_own(on_gpu):
