@@ -10,7 +10,7 @@ from accelerate import PartialState
 from accelerate.state import AcceleratorState
 
 from chord.probe.own_step import on_ranks, take_step
-from chord.training import optimizer_step
+from chord.training import response_passes
 from chord.training.scale.sharding import start_ranks
 from chord.training.train_spec import TrainSpec
 from tests.helpers import planted_bugs
@@ -24,7 +24,7 @@ def main(folder: str) -> None:
         start_ranks(spec.scale, "fp32")
         with pytest.MonkeyPatch.context() as patch:
             if name == "padded":
-                patch.setattr(optimizer_step, "share_prompts", lambda model: "a test wants padded rows")
+                patch.setattr(response_passes, "share_prompts", lambda model: "a test wants padded rows")
             if name == "not reduced":
                 planted_bugs.ranks_are_not_reduced(patch)
             torch.save(take_step(spec, 2).gradient, Path(folder, f"{name}-{os.environ['RANK']}.pt"))

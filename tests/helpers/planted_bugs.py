@@ -29,9 +29,9 @@ def only_last_pass_is_kept(patch: pytest.MonkeyPatch) -> None:
     """A pass overwrites the gradient of those before (DeepSpeed with offloading, PRs 7967 and 7981)."""
     forward = optimizer_step.OptimizerStep.forward
 
-    def forward_anew(self, model, rows):
+    def forward_anew(self, model, *arguments):
         model.zero_grad()
-        return forward(self, model, rows)
+        return forward(self, model, *arguments)
 
     patch.setattr(optimizer_step.OptimizerStep, "forward", forward_anew)
 

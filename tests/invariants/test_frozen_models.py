@@ -214,8 +214,8 @@ def test_distillation_beside_expert_rows_that_read_the_start_model(train_hybrid,
 
 
 def test_a_teacher_with_other_tokens_is_refused(tmp_path, tokenizer):
-    other = build_tokenizer(64)
-    other.add_tokens("another")
+    other = build_tokenizer(128)
+    other.add_tokens(["eleven"])
     save_tiny_model(tmp_path / "teacher", other)
     with pytest.raises(UserError, match="not expressible: its tokenizer is not the policy's"):
         load_teacher(tmp_path / "teacher", tokenizer)
