@@ -207,7 +207,7 @@ def test_a_trace_shares_the_prompt_of_its_group(train_hybrid, traces, load):
         trainer = train_hybrid(stage, experts=traces[::-1])
     finally:
         watch.remove()
-    prompts = sum(len(trainer.experts[i].prompt_ids) - 1 for i in trainer.expert_order[:4])
+    prompts = sum(len(trainer.experts[i].prompt_ids) - 1 for i in trainer.train_dataset["row"][:4])
     responses = logged(trainer, "response_tokens_mean")[0] * 16 + logged(trainer, "expert_tokens")[0]
     assert seen[-1] == prompts + responses
 
