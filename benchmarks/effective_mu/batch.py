@@ -1,4 +1,4 @@
-"""The batch that every trainer gets: a small random Qwen2, prompts with four written completions, and expert rows."""
+"""The batch that every trainer gets: a small random Llama, prompts with four written completions, and expert rows."""
 
 import random
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 PROMPTS, COMPLETIONS, EXPERTS = 8, 4, 32  # 32 rows of either term
 MU = 0.1
@@ -44,7 +44,11 @@ def experts() -> list[tuple[str, str]]:
 
 
 def write_model(folder: Path) -> None:
-    """A model of two layers with its tokenizer, whose distributions are far from uniform."""
+    """A model of two layers with its tokenizer, whose distributions are far from uniform.
+
+    A Qwen2 would get byte-level tokens from AutoTokenizer, whatever its folder has
+    (findings/transformers-qwen2-folder-ignores-its-tokenizer-json.sh).
+    """
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<unk>"]
     vocabulary = {word: number for number, word in enumerate([*special, "user", "assistant", "system", *WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -59,7 +63,7 @@ def write_model(folder: Path) -> None:
     )
     fast.save_pretrained(folder)
     torch.manual_seed(0)
-    config = Qwen2Config(
+    config = LlamaConfig(
         vocab_size=len(vocabulary),
         hidden_size=32,
         intermediate_size=64,
@@ -73,7 +77,7 @@ def write_model(folder: Path) -> None:
         eos_token_id=fast.eos_token_id,
         pad_token_id=fast.pad_token_id,
     )
-    Qwen2ForCausalLM(config).save_pretrained(folder)
+    LlamaForCausalLM(config).save_pretrained(folder)
 
 
 def all_gradients(gradient: Callable[[str, float, int], dict]) -> dict[str, dict]:

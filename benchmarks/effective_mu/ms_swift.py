@@ -60,7 +60,7 @@ def gradient(folder: Path, loss: str, mu: float, micro_batches: int) -> dict[str
     options = {
         "rlhf_type": "grpo",
         "model": folder / "model",
-        "model_type": "qwen2",
+        "model_type": "llama",
         "template": "qwen",
         "tuner_type": "full",
         "torch_dtype": "float32",

@@ -1,5 +1,6 @@
 """Known bugs of public trainers, planted into our optimizer step. Each takes a `pytest.MonkeyPatch`."""
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -14,13 +15,21 @@ def mean_per_micro_batch(patch: pytest.MonkeyPatch) -> None:
 
     def with_means(*arguments):
         batches = split(*arguments)
-        found = []
-        for batch in batches:
-            tokens = {"rl": 0, "expert": 0}
+        tokens = [Counter() for _ in batches]
+        for of_batch, batch in zip(tokens, batches, strict=True):
             for term, i in batch.rows:
-                tokens[term.name] += len(term.rows[i].response_ids)
-            found.append(replace(batch, counts=[tokens[term.name] * len(batches) for term, _ in batch.rows]))
-        return found
+                of_batch[term.name] += len(term.rows[i].response_ids)
+        mean = {name: total / len(batches) for name, total in sum(tokens, Counter()).items()}
+        return [
+            replace(
+                batch,
+                counts=[
+                    count * of_batch[term.name] / mean[term.name]
+                    for (term, _), count in zip(batch.rows, batch.counts, strict=True)
+                ],
+            )
+            for of_batch, batch in zip(tokens, batches, strict=True)
+        ]
 
     patch.setattr(optimizer_step, "micro_batches", with_means)
 
