@@ -10,7 +10,7 @@ from chord.doctor.finding import Finding
 from chord.doctor.machine import resources
 from chord.plan import jobs
 from chord.study import Study
-from chord.study.study_file import Resources
+from chord.study.resources import Resources
 
 PROGRAMS = ("sbatch", "squeue", "scancel", "sinfo", "srun")  # Snakemake starts a job's steps with srun
 NODE = re.compile(r"(\d+)\+?\s+(\d+)\+?\s+(\S.*)")

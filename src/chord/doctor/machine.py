@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from chord.doctor.finding import Finding
 from chord.jobs import RESOURCE_KEYS
 from chord.study import Study
-from chord.study.study_file import Resources
+from chord.study.resources import Resources
 
 
 def findings(study: Study, profile: dict) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Checks that the parts of a study fit together. Each check yields (keys, message) for every problem."""
+"""Checks that the parts of a study fit together. Checks of merged files yield (keys, message) for every problem."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.tables.reported import read_reported
-from chord.study.config_problems import Keys, Layer, Problems, unknown, validate, without_effect
+from chord.study.config_problems import Keys, Layer, Problems, line, unknown, validate, without_effect
 from chord.study.priming import UNPRIMED
 from chord.study.study import Benchmark, Method, Study
 from chord.study.study_file import BASE, StudyFile
@@ -179,3 +179,14 @@ def circles(methods: Mapping[str, Method]) -> Iterator[tuple[str, str]]:
         if start == name and name not in reported:
             reported |= set(chain)
             yield name, f"{' -> '.join([*chain, start])} is a circle; expected a chain that ends at {BASE}"
+
+
+def refuse_redefined(layers: list[Layer]) -> None:
+    """A decoding is defined once: the decoding `paper` of a table is the one in the benchmark's file."""
+    defined: dict[str, Layer] = {}
+    for layer in layers:
+        for name in layer.value.get("decodings", {}):
+            if name in defined:
+                message = f"{line(defined[name], ('decodings', name), 'defined already')}; give yours another name"
+                raise Problems([line(layer, ("decodings", name), message)])
+            defined[name] = layer

@@ -61,17 +61,6 @@ def load_study(
     return study
 
 
-def _refuse_redefined(layers: list[Layer]) -> None:
-    """A decoding is defined once: the decoding `paper` of a table is the one in the benchmark's file."""
-    defined: dict[str, Layer] = {}
-    for layer in layers:
-        for name in layer.value.get("decodings", {}):
-            if name in defined:
-                message = f"{line(defined[name], ('decodings', name), 'defined already')}; give yours another name"
-                raise Problems([line(layer, ("decodings", name), message)])
-            defined[name] = layer
-
-
 def start_models(settings: StudyFile) -> tuple[str, ...]:
     """What a method may start from besides other methods."""
     return (BASE, UNPRIMED, *settings.bases)
@@ -349,7 +338,7 @@ class _StudyLoader:
                 for entry, value in entries.items()
             ]
             merged = validate(BenchmarkFile, functools.reduce(merge, [layer.value for layer in layers]), layers)
-            _refuse_redefined(layers)
+            consistency.refuse_redefined(layers)
             parts = [Layer(layer.file, layer.value.get("data"), (*layer.place, "data")) for layer in layers]
             data = complete(BenchmarkSpec, parts, {"seed": settings.seed, "name": of})
         except Problems as problems:
