@@ -14,12 +14,23 @@ from chord.probe.own_step import probe_spec, take_step
 from chord.training.train_spec import TrainSpec
 from tests.helpers import gradient_ranks_worker, planted_bugs
 from tests.helpers.probed_step import distance, probed, written_out
-from tests.helpers.small_training import LUFFY, NEVER, SRFT, VALIDATION, hybrid_stage, sft_stage
+from tests.helpers.small_training import GATE, GRADIENT_NOISE, LUFFY, NEVER, SRFT, VALIDATION, hybrid_stage, sft_stage
 from tests.helpers.training_runs import finish, start_ranks
 
 TOP = {"token_weight": {"name": "entropy_top", "share": 0.05}}
 ROOT = Path(__file__).parents[2]
 MU = 0.4  # of `hybrid_stage`
+PATHS = {
+    "packed": {},
+    "padded": {},  # as for a model that cannot share prompts
+    "luffy": LUFFY,
+    "srft": LUFFY | SRFT,
+    "entropy top": TOP,
+    "gate": GATE,
+    "gradients apart": {"schedule": GRADIENT_NOISE},
+    "adapters": {"lora": {"rank": 4, "alpha": 8}},
+    "not reduced": {},  # with this bug planted
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +59,9 @@ def test_no_split_changes_mu(pure):
         assert distance(one.step.gradient, found[0].step.gradient) < 1e-5
 
 
-@pytest.mark.parametrize("changes", [LUFFY, LUFFY | SRFT, TOP], ids=["luffy", "srft", "entropy top"])
-def test_no_split_changes_mu_of_groups_with_traces_or_weights_of_the_batch(changes):
-    spec = probed(**changes)
+@pytest.mark.parametrize("path", ["luffy", "srft", "entropy top", "gate", "gradients apart"])
+def test_no_split_changes_mu_on_any_path_of_the_loss(path):
+    spec = probed(**PATHS[path])
     (found,) = measure(spec, [8], 1, pure_gradients(spec))
     assert found.step.passes > 3
     assert found.is_right
@@ -112,17 +123,6 @@ def test_a_divisor_that_counts_masked_tokens_shows_beside_the_formula(reference,
         distance(steps[0].gradient, {k: (1 - MU) * reference[0][k] + MU * reference[1][k] for k in reference[0]}) > 0.1
     )
     assert abs(effective_mu(steps[0].gradient, *reference).mu - MU) > 0.01
-
-
-PATHS = {
-    "packed": {},
-    "padded": {},  # as for a model that cannot share prompts
-    "luffy": LUFFY,
-    "srft": LUFFY | SRFT,
-    "entropy top": TOP,
-    "adapters": {"lora": {"rank": 4, "alpha": 8}},
-    "not reduced": {},  # with this bug planted
-}
 
 
 @pytest.fixture(scope="module")
