@@ -22,9 +22,10 @@ from chord.probe import effective_mu
 ROOT = Path(__file__).parents[2]
 # What ms-swift's GRPO imports; its other requirements are of its user interface, of other trainers and of its hub.
 BESIDE_MS_SWIFT = (
-    "transformers==5.17.0 trl<1.0 accelerate datasets>=4.0,<4.8.5 peft<0.21 addict aiohttp attrdict binpacking "
-    "cpm-kernels dacite einops fastapi json-repair math-verify matplotlib modelscope>=1.23 msgspec nltk openai oss2 pandas pillow rouge scipy "
-    "sentencepiece simplejson sortedcontainers tensorboard tiktoken uvicorn zstandard"
+    "transformers==5.17.0 trl==0.29.1 accelerate==1.15.0 datasets==4.8.4 peft==0.20.0 addict aiohttp attrdict "
+    "binpacking cpm-kernels dacite einops fastapi json-repair math-verify matplotlib modelscope>=1.23 msgspec "
+    "nltk openai oss2 pandas pillow rouge scipy sentencepiece simplejson sortedcontainers tensorboard tiktoken "
+    "uvicorn zstandard"
 ).split()
 PEERS = {
     "TRL, naive term": ("trl_naive", None),
