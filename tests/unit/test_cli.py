@@ -61,7 +61,8 @@ def check(root, capsys) -> list[str]:
             DECAY,
             "sttage",
             {},
-            f"{DECAY}: sttage: unknown key; expected one of paper, stage, start_from, teacher_from, title (did you mean 'stage'?)",
+            f"{DECAY}: sttage: unknown key; expected one of paper, stage, start_from, teacher_from, title "
+            "(did you mean 'stage'?)",
         ),
         (
             STUDY_FILE,
