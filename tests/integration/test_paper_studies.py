@@ -22,8 +22,8 @@ def checkout(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_job_is_planned(checkout, name):
     study = load_study(name, ROOT)
-    shown = {method for comparison in study.comparisons.values() for method in comparison.methods}
-    trained = {step.name for method in shown for step in study.chain(method) if study.trains(step.name)}
+    shown = {method for name in study.regular for method in study.comparisons[name].methods}
+    trained = {step.name for method in shown for step in study.needed(method) if study.trains(step.name)}
     output = snakemake(checkout, "-n", "--quiet", "host", "--config", f"study={name}").stdout
     (runs,) = set(re.findall(r"^train +(\d+)$", output, re.MULTILINE))  # the table of jobs stands there twice
     assert int(runs) == len(trained) * len(study.seed_indices)
