@@ -3,11 +3,10 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.helpers import warm_snakemake
+from tests.helpers.warm_python import OFFLINE, warm_python
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ("Snakefile", "workflow", "profiles", "config", "src", "environment.yml", "pyproject.toml")
@@ -33,21 +32,17 @@ def snakemake(
     prefix: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess:
-    """Run Snakemake in `folder`, as a person would type it there; prefix: a command that runs it.
+    """Run Snakemake in `folder`, as a person would type it there; it and its jobs are forks of one warm Python.
 
-    With neither a prefix nor packages of its own it need not import everything anew.
+    prefix: a command that runs that Python.
     """
-    environment = environment or {}
-    if prefix or "PYTHONPATH" in environment:
-        result = subprocess.run(
-            [*prefix, sys.executable, "-m", "snakemake", *arguments],
-            cwd=folder,
-            env=os.environ | dict(environment),
-            capture_output=True,
-            text=True,
-        )
-    else:
-        result = warm_snakemake.run(list(arguments), folder, os.environ | dict(environment))
+    result = subprocess.run(
+        [warm_python(*prefix), "-m", "snakemake", *arguments],
+        cwd=folder,
+        env=os.environ | OFFLINE | dict(environment or {}),
+        capture_output=True,
+        text=True,
+    )
     if check and result.returncode:
         raise AssertionError(f"snakemake {' '.join(arguments)}\n{result.stdout}\n{result.stderr}")
     return result

@@ -23,7 +23,7 @@ import pytest
 
 from chord.io.files import PARTIAL
 from chord.io.locks import exclusive
-from tests.helpers.workflow import ROOT, copy_checkout
+from tests.helpers.workflow import ROOT, copy_checkout, snakemake
 
 pytestmark = pytest.mark.slow
 SEED = 20
@@ -86,11 +86,6 @@ def start(folder: Path, command: tuple[str, ...]) -> subprocess.Popen:
         )
 
 
-def finish(folder: Path, command: tuple[str, ...], kills: list[str]) -> None:
-    process = start(folder, command)
-    assert process.wait() == 0, "\n".join([*kills, (folder / "said").read_text()])
-
-
 def results(folder: Path) -> Path:
     return folder / "results" / STUDY
 
@@ -144,8 +139,7 @@ def test_a_study_killed_in_each_of_its_phases_loses_nothing(checkout, tmp_path):
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     for folder in (undisturbed, killed):
         shutil.copytree(checkout, folder, symlinks=True)
-    finish(undisturbed, SNAKEMAKE, [])
-
+    snakemake(undisturbed, *SNAKEMAKE[1:])
     rng = random.Random(SEED)
     kills, hit = [], set()
     for phase in PHASES:
@@ -161,7 +155,8 @@ def test_a_study_killed_in_each_of_its_phases_loses_nothing(checkout, tmp_path):
             process.wait()
         if phase in LOST:
             shutil.rmtree(killed / ".snakemake")
-    finish(killed, MAKE, kills)
+    made = start(killed, MAKE).wait()
+    assert made == 0, "\n".join([*kills, (killed / "said").read_text()])
 
     print("\n".join(kills))  # shown when what follows fails
     assert {"train", AFTER_CHECKPOINT} <= hit
