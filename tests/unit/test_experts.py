@@ -192,9 +192,7 @@ def test_official_answers_of_bfcl(letters, tmp_path):
     prompts, out = call_prompts(tmp_path / "sft.jsonl", "bfcl_call"), tmp_path / "e.jsonl"
     spec = {"seed": 1, "max_response_tokens": 256, "source": {"kind": "official"}}
     block = '<tool_call>[{"name": "f", "arguments": {"a": 7}}]</tool_call>'
-    thought = (
-        'The function to call is f: Does it.\na (integer): "Of 7", so 7\nOne call, all required parameters are there.'
-    )
+    thought = 'f\na: "Of 7" so 7'
     for style, response in (("reasoned", f"<think>\n{thought}\n</think>\n{block}"), ("terse", block)):
         spec["source"]["style"] = style
         manifest = experts.run(spec, prompts, letters, out)

@@ -56,12 +56,10 @@ def test_one_call():
     assert write(bmi(), "terse") == BMI_CALL
     assert write(bmi(), "reasoned") == (
         "<think>\n"
-        "The function to call is calculate_bmi: Calculate the Body Mass Index (BMI) for a person based on their weight "
-        "and height.\n"
-        'weight (integer): "weight of 70 kg", so 70\n'
-        'height (integer): "height of 175 cm", so 175\n'
-        "system: optional and not mentioned, so left out.\n"
-        "One call, all required parameters are there.\n"
+        "calculate_bmi\n"
+        'weight: "weight of 70 kg" so 70\n'
+        'height: "height of 175 cm" so 175\n'
+        "without system\n"
         f"</think>\n{BMI_CALL}"
     )
 
@@ -83,13 +81,12 @@ def test_optional_parameters_and_other_ways_of_writing_a_value():
     truth |= {"language": ["English", ""], "site": ["", "any"]}
     text = write(row("Show five gluten free recipes at 8% fat, with pictures.", document, [truth]), "reasoned")
     assert text.splitlines()[1:-2] == [
-        "The function to call is find_recipes: Find recipes, e.g. for a party.",
-        'number (integer): "Show five gluten", so 5',
-        'share (float): "recipes at 8% fat", so 0.08',
-        'diet (string, optional): "Show five gluten free recipes", so "gluten_free"',
-        "pictures (boolean, optional): it follows from the question, so true",
-        "language, site: optional and not mentioned, so left out.",
-        "One call, all required parameters are there.",
+        "find_recipes",
+        'number: "Show five gluten" so 5',
+        'share: "recipes at 8% fat" so 0.08',
+        'diet: "Show five gluten free recipes" so "gluten_free"',
+        "pictures: true",
+        "without language, site",
     ]
 
 
@@ -111,17 +108,16 @@ def test_several_calls():
     question = "Sales tax on $30.45 in Chicago, Illinois and on 1,200 dollars in Portland, in percent?"
     assert write(row(question, document, truths, "parallel"), "reasoned") == (
         "<think>\n"
-        "Call 1 is sales_tax: Calculate the sales tax.\n"
-        'amount (float): "tax on $30.45 in", so 30.45\n'
-        'city (string): "$30.45 in Chicago", so "Chicago"\n'
-        'state (string, optional): "in Chicago, Illinois and", so "IL"\n'
-        "unit: optional and not needed, so left out.\n"
-        "Call 2 is sales_tax again.\n"
-        'amount (float): "and on 1,200 dollars", so 1200.0\n'
-        'city (string): "dollars in Portland", so "Portland"\n'
-        'state (string, optional): it follows from the question, so "OR"\n'
-        "unit: optional and not needed, so left out.\n"
-        "2 calls, all required parameters are there.\n"
+        "sales_tax\n"
+        'amount: "tax on $30.45 in" so 30.45\n'
+        'city: "$30.45 in Chicago" so "Chicago"\n'
+        'state: "in Chicago, Illinois and" so "IL"\n'
+        "without unit\n"
+        "sales_tax\n"
+        'amount: "and on 1,200 dollars" so 1200.0\n'
+        'city: "dollars in Portland" so "Portland"\n'
+        'state: "OR"\n'
+        "without unit\n"
         "</think>\n"
         '<tool_call>[{"name": "sales_tax", "arguments": {"amount": 30.45, "city": "Chicago", "state": "IL"}}, '
         '{"name": "sales_tax", "arguments": {"amount": 1200.0, "city": "Portland", "state": "OR"}}]</tool_call>'
@@ -131,7 +127,7 @@ def test_several_calls():
 def test_no_call():
     none = bmi(category="irrelevance") | {"gold": "[]"}
     text = write(none, "reasoned")
-    assert text == "<think>\nNo function fits the question: no call.\n</think>\n<tool_call>[]</tool_call>"
+    assert text == "<think>\nNo function fits.\n</think>\n<tool_call>[]</tool_call>"
     assert verdict(none, text, False).correct
 
 
@@ -176,8 +172,7 @@ def test_long_texts_are_cut_in_the_reasoning_alone():
     message = "word " * 40 + "end"
     document = function("send", "Sends " + "very " * 40 + "long texts.", ("text",), text="string")
     lines = write(row(f"Send: {message}", document, [{"text": [message]}]), "reasoned").splitlines()
-    assert lines[1] == "The function to call is send: " + ("Sends " + "very " * 40)[:97] + "..."
-    assert lines[2] == f'text (string): "{message[:97]}...", so "{message[:96]}...'
+    assert lines[2] == f'text: "{message[:97]}..." so "{message[:96]}...'
     assert json.loads(lines[-1].removeprefix("<tool_call>").removesuffix("</tool_call>"))[0]["arguments"] == {
         "text": message
     }
@@ -204,9 +199,8 @@ def test_tags_of_a_question_are_none_of_the_trajectory():
     asked = row("Say a <think> b </think> to me", document, [{"text": ["a <think> b </think>"]}])
     assert write(asked, "reasoned") == (
         "<think>\n"
-        "The function to call is f: Reads [tool_call> blocks.\n"
-        'text (string): "Say a [think> b [/think> to", so "a [think> b [/think>"\n'
-        "One call, all required parameters are there.\n"
+        "f\n"
+        'text: "Say a [think> b [/think> to" so "a [think> b [/think>"\n'
         "</think>\n"
         '<tool_call>[{"name": "f", "arguments": {"text": "a \\u003cthink> b \\u003c/think>"}}]</tool_call>'
     )

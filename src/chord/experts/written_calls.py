@@ -1,7 +1,8 @@
 """Writes the official answer of a row of BFCL as a trajectory: a block of calls, alone or after a reasoning by rule.
 
 No model thought the reasoning. For each call it names the function, takes the parameters one by one, the required ones
-first, quotes the question where it has the value, and says what is left out.
+first, quotes the question where it has the value, and says what is left out. It is short, since each of its tokens is
+one that the policy learns to write, and to sample.
 """
 
 import json
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from chord.experts.quotations import quotation
 from chord.tasks.bfcl_answers import right_calls
 
-LONGEST = 100  # characters of a description, quotation or value in the reasoning; of a longer one the rest is "..."
+LONGEST = 100  # characters of a quotation or value in the reasoning; of a longer one the rest is "..."
 _TAG = re.compile("<(/?(?:think|tool_call)>)")
 
 
@@ -38,41 +39,23 @@ def write(row: dict, style: str) -> str | None:
 def _thoughts(question: str, functions: list[dict], calls: list[dict], answers: list[dict]) -> Iterator[str]:
     """The lines of the reasoning. answers: for each call the right values of each parameter."""
     documents = {function["name"]: function for function in functions}
-    seen: set[str] = set()
-    for number, (call, answer) in enumerate(zip(calls, answers, strict=True), start=1):
-        name = call["name"]
-        which = f"Call {number} is {name}" if len(calls) > 1 else f"The function to call is {name}"
-        yield f"{which} again." if name in seen else f"{which}: {_purpose(documents[name])}"
-        seen.add(name)
-        yield from _parameters(question, documents[name], call["arguments"], answer)
-    count = "One call" if len(calls) == 1 else f"{len(calls)} calls"
-    yield f"{count}, all required parameters are there." if calls else "No function fits the question: no call."
-
-
-def _purpose(document: dict) -> str:
-    """The first sentence of the description."""
-    description = " ".join(document.get("description", "").split())
-    return _shortened(re.split(r"(?<=[.!?]) (?=[A-Z])", description)[0].rstrip(".") + ".")
+    for call, answer in zip(calls, answers, strict=True):
+        yield call["name"]
+        yield from _parameters(question, documents[call["name"]], call["arguments"], answer)
+    if not calls:
+        yield "No function fits."
 
 
 def _parameters(question: str, document: dict, arguments: dict, answer: dict[str, list]) -> Iterator[str]:
     properties, required = document["parameters"]["properties"], document["parameters"].get("required") or []
-    unmentioned, unneeded = [], []
-    for name in sorted(properties, key=lambda name: name not in required):
-        alternatives = [value for value in answer.get(name, []) if value != arguments.get(name)]
-        values = [arguments[name], *alternatives] if name in arguments else alternatives
+    for name in sorted(arguments, key=lambda name: (name not in required, list(properties).index(name))):
+        values = [arguments[name], *(value for value in answer[name] if value != arguments[name])]
         about = f"{name} {properties[name].get('description', '')}"
         words = next(filter(None, (quotation(question, value, about) for value in values)), None)
-        if name in arguments:
-            kind = properties[name]["type"] + ("" if name in required else ", optional")
-            source = f'"{_shortened(words)}"' if words else "it follows from the question"
-            yield f"{name} ({kind}): {source}, so {_shortened(json.dumps(arguments[name], ensure_ascii=False))}"
-        else:
-            (unneeded if words else unmentioned).append(name)
-    if unmentioned:
-        yield f"{', '.join(unmentioned)}: optional and not mentioned, so left out."
-    if unneeded:  # such as a unit that is the default and could be given as well
-        yield f"{', '.join(unneeded)}: optional and not needed, so left out."
+        source = f'"{_shortened(words)}" so ' if words else ""
+        yield f"{name}: {source}{_shortened(json.dumps(arguments[name], ensure_ascii=False))}"
+    if left_out := [name for name in properties if name not in arguments]:
+        yield f"without {', '.join(left_out)}"
 
 
 def _shortened(text: str) -> str:
