@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chord.data import benchmark, prepare
-from chord.data.function_splits import families
+from chord.data.function_splits import choose_families, families
 from chord.errors import UserError
 from chord.io.files import read_json, read_jsonl
 from chord.study import load_study
@@ -72,6 +72,19 @@ def test_splits_take_whole_families_that_fit(tmp_path):
     prepared(tmp_path / "again", source(folder, draw=1), (5, 9, 4), seed=4)
     assert (tmp_path / "again/validation.jsonl").read_bytes() == validation
     assert (tmp_path / "again/sft.jsonl").read_bytes() != first
+
+
+def test_no_family_is_more_than_a_tenth_where_there_are_others():
+    """Of 20 places a pair may have two; the family of five is taken when only larger ones are left."""
+
+    def chosen(sizes: list[int], count: int) -> list[int]:
+        """The sizes of the families that are taken. They are in order of their number."""
+        rows = {number: [{"place": number}] * size for number, size in enumerate(sizes)}
+        return [sizes[family] for family in choose_families(rows, count, lambda row: row["place"])]
+
+    assert chosen([5, 2, *[1] * 18], 20) == [2, *[1] * 18]
+    assert chosen([9, 5, *[1] * 16], 20) == [*[1] * 16, 5]  # the last one is taken in part
+    assert chosen([9, 5, *[1] * 10], 20) == [*[1] * 10, 5, 9]
 
 
 def test_part_of_a_family_that_is_too_large(tmp_path):

@@ -26,10 +26,9 @@ def draw_by_function(
 ) -> Draw:
     """Draw the splits that have a size. benchmarks: name -> rows that no split may repeat, in question or function.
 
-    Validation is drawn first, then priming, and both are the same in every draw; then SFT, then RL. Each takes the
-    families in an order of its own that still fit into it as a whole, and part of one where none fits: the rest of that
-    family is then on no side. So a large family goes to a split that has room for it, and fills none alone as long as
-    there are others.
+    Validation is drawn first, then priming, and both are the same in every draw; then SFT, then RL. Each takes whole
+    families in an order of its own (`choose_families`). Where it takes part of one, the rest of that family is on no
+    side.
     """
     tests = list(chain.from_iterable(benchmarks.values()))
     report = Report([*benchmarks])
@@ -88,16 +87,23 @@ def _keys(function: dict) -> list[tuple]:
 
 
 def choose_families(families: Mapping[int, list[dict]], count: int, order: Callable[[dict], int]) -> list[int]:
-    """The families whose rows fill `count` places, in their order; the last may have more rows than there is room."""
+    """The families whose rows fill `count` places, in their order; the last may have more rows than there is room.
+
+    A family that would be more than a tenth of these rows is taken only if no other is left, the smallest first: or one
+    function would decide what a benchmark or a validation measures.
+    """
     chosen, missing, skipped = [], count, []
     for family in sorted(families, key=lambda family: min(map(order, families[family]))):
         if not missing:
             break
-        if len(families[family]) <= missing:
+        if len(families[family]) <= min(missing, max(1, count // 10)):
             chosen.append(family)
             missing -= len(families[family])
         else:
             skipped.append(family)
-    if missing and skipped:
-        chosen.append(min(skipped, key=lambda family: len(families[family])))
+    for family in sorted(skipped, key=lambda family: len(families[family])):
+        if missing <= 0:
+            break
+        chosen.append(family)
+        missing -= len(families[family])
     return chosen
