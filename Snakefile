@@ -11,6 +11,9 @@ min_version("9.0")
 configfile: f"{workflow.current_basedir}/config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/contents.smk"
 include: "workflow/rules/lock.smk"

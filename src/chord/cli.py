@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return options.do(options) or 0
@@ -44,7 +44,7 @@ def _fail(lines: Iterable[str]) -> int:
     return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     description = "Each rule of the workflow calls one of these commands, and so can you."
     parser = argparse.ArgumentParser(prog="chord", description=description, allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -93,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "methods", "write the page of all methods: formula, source, YAML, result", _methods)
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="page (docs/methods.md)")
+    command = _command(commands, "derived", "write the pages of commands and columns, images, codemeta", _derived)
+    command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
     command = _command(commands, "schema", "write the JSON schemas of studies, methods, benchmarks and claims", _schema)
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="folder (workflow/schemas)")
     command = _command(commands, "spec", "print the specification of one job of a study", _spec)
@@ -202,6 +204,12 @@ def _methods(options: argparse.Namespace) -> None:
     from chord.plan.methods_page import page
 
     write_text(options.out, page(options.root))
+
+
+def _derived(options: argparse.Namespace) -> None:
+    from chord.derived import write_all
+
+    write_all(options.root)
 
 
 def _schema(options: argparse.Namespace) -> None:

@@ -50,7 +50,7 @@ def write_scores(
     spec_hash: str = "0" * 16,
     decoding: dict = DECODING,
 ) -> Path:
-    """scores.parquet as `chord score` writes it: columns of docs/architecture.md, identity in the metadata."""
+    """scores.parquet as `chord score` writes it: columns of docs/files.md, identity in the metadata."""
     path.parent.mkdir(parents=True, exist_ok=True)
     frame = frame.astype({"sample": "int32", "tokens": "int32"})
     chord = {"method": method, "seed_index": seed_index, "benchmark": benchmark, "k": k, "spec_hash": spec_hash}

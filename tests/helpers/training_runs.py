@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from chord.training.curve_columns import CLOCK
 from chord.training.resume.checkpoints import MarkComplete
 from chord.training.run import run
-from chord.training.step_log import CLOCK
 from tests.helpers import run_worker
 
 # Its server imports torch and TRL once; each run is a fork of it, which saves the seconds of the imports.

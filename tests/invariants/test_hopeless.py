@@ -6,9 +6,9 @@ import pytest
 
 from chord.errors import UserError
 from chord.io.files import read_json, write_jsonl
+from chord.training.curve_columns import CLOCK, COLUMNS
 from chord.training.hopeless import STEPS
 from chord.training.run import run
-from chord.training.step_log import CLOCK, COLUMNS
 from tests.helpers.small_training import hybrid_stage
 
 END = 20  # a word that the random model does not write in this run

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chord.io.files import read_json
-from chord.training.step_log import CLOCK
+from chord.training.curve_columns import CLOCK
 from tests.helpers.workflow import snakemake
 from tests.slurm.site import RESULTS, STEPS, git
 

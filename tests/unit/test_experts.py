@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from transformers import GenerationConfig
 
 from chord import experts, tasks
+from chord.data.row_format import EXPERT_KEYS, KEYS
 from chord.errors import UserError
 from chord.experts.experts_spec import ExpertsSpec, ModelSource
 from chord.experts.make import _choose
@@ -24,7 +25,7 @@ from chord.world.tokenizer import build_tokenizer
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "models" / "world-base"
 OWN = ROOT / "tests" / "data" / "openr1"
-ROW_KEYS = {"id", "messages", "gold", "task", "group", "meta", "response", "tokens", "source", "verdict"}
+ROW_KEYS = {*KEYS, *EXPERT_KEYS}
 
 
 @pytest.fixture(scope="module")

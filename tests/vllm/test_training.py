@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from chord.io.files import read_json, read_jsonl
-from chord.training.step_log import CLOCK, SYNC_COLUMNS
+from chord.training.curve_columns import CLOCK, SYNC_COLUMNS
 from tests.helpers.tiny_model import save_tiny_model
 from tests.helpers.workflow import ROOT, snakemake
 from tests.vllm.server import SETTINGS

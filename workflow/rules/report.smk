@@ -2,6 +2,27 @@
 # `code` is the code that makes them: an edit there makes them again, and trains nothing.
 
 
+def title_in_report(kind: str, wildcards) -> str:
+    """The title of a table, figure, scope of claims or page, as a row of `snakemake --report` shows it."""
+    return {
+        "table": lambda: TABLES[wildcards.table].title,
+        "figure": lambda: FIGURES[wildcards.figure].title,
+        "verdicts": lambda: f"Claims, judged on the runs of: {wildcards.scope}",
+        "page": lambda: STUDY.settings.title,
+    }[kind]()
+
+
+def in_report(path: str, kind: str):
+    """Mark an output for `snakemake --report`, with the caption of its kind (workflow/report)."""
+    return report(
+        path,
+        caption=f"../report/{kind}.rst",
+        category={"table": "Tables", "figure": "Figures", "verdicts": "Verdicts", "page": "Report"}[kind],
+        subcategory="{comparison}" if kind in ("table", "figure") else None,
+        labels={"title": lambda wildcards: title_in_report(kind, wildcards), "file": Path(path).suffix[1:]},
+    )
+
+
 rule cells:
     input:
         scores=lambda wildcards: scores_of(
@@ -34,10 +55,10 @@ rule table:
     input:
         unpack(table_inputs),
     output:
-        csv=f"{RESULTS}/{{comparison}}/tables/{{table}}.csv",
+        csv=in_report(f"{RESULTS}/{{comparison}}/tables/{{table}}.csv", "table"),
         markdown=f"{RESULTS}/{{comparison}}/tables/{{table}}.md",
         latex=f"{RESULTS}/{{comparison}}/tables/{{table}}.tex",
-        html=f"{RESULTS}/{{comparison}}/tables/{{table}}.html",
+        html=in_report(f"{RESULTS}/{{comparison}}/tables/{{table}}.html", "table"),
         manifest=f"{RESULTS}/{{comparison}}/tables/{{table}}.manifest.json",
     log:
         f"{RESULTS}/logs/table/{{comparison}}-{{table}}.log",
@@ -63,7 +84,7 @@ rule figure:
     input:
         unpack(figure_inputs),
     output:
-        png=f"{RESULTS}/{{comparison}}/figures/{{figure}}.png",
+        png=in_report(f"{RESULTS}/{{comparison}}/figures/{{figure}}.png", "figure"),
         pdf=f"{RESULTS}/{{comparison}}/figures/{{figure}}.pdf",
         manifest=f"{RESULTS}/{{comparison}}/figures/{{figure}}.manifest.json",
     log:
@@ -97,10 +118,10 @@ if STUDY.settings.claims:
             manifests=lambda wildcards: manifests_of(STUDY.judged_methods(wildcards.scope)),
         output:
             json=f"{RESULTS}/claims/{{scope}}/claims.json",
-            csv=f"{RESULTS}/claims/{{scope}}/claims.csv",
+            csv=in_report(f"{RESULTS}/claims/{{scope}}/claims.csv", "verdicts"),
             markdown=f"{RESULTS}/claims/{{scope}}/claims.md",
             latex=f"{RESULTS}/claims/{{scope}}/claims.tex",
-            html=f"{RESULTS}/claims/{{scope}}/claims.html",
+            html=in_report(f"{RESULTS}/claims/{{scope}}/claims.html", "verdicts"),
             manifest=f"{RESULTS}/claims/{{scope}}/claims.manifest.json",
         log:
             f"{RESULTS}/logs/claims/{{scope}}.log",
@@ -135,7 +156,7 @@ rule report:
         tuning=TUNING,
         gates=GATES,
     output:
-        page=f"{RESULTS}/report.html",
+        page=in_report(f"{RESULTS}/report.html", "page"),
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
@@ -170,7 +191,7 @@ use rule report as report_all with:
         tuning=TUNING,
         gates=GATES,
     output:
-        page=f"{RESULTS}/report-all.html",
+        page=in_report(f"{RESULTS}/report-all.html", "page"),
     log:
         f"{RESULTS}/logs/report-all.log",
     benchmark:

@@ -18,17 +18,18 @@ from chord.io.files import atomic_folder, atomic_path, read_json, write_json
 from chord.io.provenance import manifest
 from chord.training.train_spec import TrainSpec
 
-COLUMNS = (
-    "method",
-    "trial",
-    "setting",
-    "value",
-    "validation_accuracy",
-    "delivered_step",
-    "chosen",
-    "seed_index",
-    "spec_hash",
-)
+# Column -> meaning (docs/files.md).
+COLUMNS = {
+    "method": "of the search",
+    "trial": "number of the trial, from 0",
+    "setting": "key of the stage that was varied, such as `optimizer.lr`",
+    "value": "the value that was tried",
+    "validation_accuracy": "of the weights that the trial delivers",
+    "delivered_step": "their step",
+    "chosen": "whether validation rows choose this value",
+    "seed_index": "the seed of the search, which no table shows",
+    "spec_hash": "hash of the trial's specification",
+}
 
 
 @dataclass(frozen=True)

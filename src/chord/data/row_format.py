@@ -6,7 +6,24 @@ from chord.errors import UserError
 from chord.tasks import find_task
 from chord.world import problems
 
-KEYS = {"id", "messages", "gold", "task", "group", "meta"}
+# Key -> meaning (docs/files.md).
+KEYS = {
+    "id": "unique in its file and stable over runs (`rl-000012`); the noise of samples and the pairing of methods "
+    "depend on it",
+    "messages": 'chat messages before the answer: `[{"role": "user", "content": "..."}]`',
+    "gold": "reference answer (a string; for tools JSON text)",
+    "task": "name of the task that judges it: `world`, `choice`, `mmlu_pro`, `tool_call`, `bfcl`, `rubric`, ... "
+    "([benchmarks.md](benchmarks.md))",
+    "group": "part of a benchmark that a table shows as a column (`T1`, a subject, a category)",
+    "meta": "free object (difficulty, source row, ...); of a dataset's row `question` is the dataset's own text",
+}
+# The further keys of expert rows.
+EXPERT_KEYS = {
+    "response": "the expert's text",
+    "tokens": "length of the response with its end token, in the policy's tokenizer",
+    "source": "`solver`, `official`, `model`, `server` or `dataset`",
+    "verdict": "`reward`, `correct`, `parsed` and `reason`, as in `scores.parquet`",
+}
 
 
 def render(task: str, *content: object) -> list[dict[str, str]]:
@@ -15,7 +32,7 @@ def render(task: str, *content: object) -> list[dict[str, str]]:
 
 
 def row(row_id: str, messages: list[dict], gold: str, task: str, group: str, question: str, **meta: object) -> dict:
-    """A row in the format of docs/architecture.md.
+    """A row with KEYS.
 
     meta.question is the dataset's own text, without the words of the task; it decides whether two rows are the same.
     """
@@ -43,8 +60,8 @@ def check_ids(rows: Iterable[dict], shown: str) -> None:
     """Refuse rows with missing or unknown keys or a repeated id; the error names the first one."""
     ids: dict[str, int] = {}
     for number, row in enumerate(rows, start=1):
-        if set(row) != KEYS:
-            wrong = ", ".join(sorted(set(row) ^ KEYS))
+        if set(row) != set(KEYS):
+            wrong = ", ".join(sorted(set(row) ^ set(KEYS)))
             raise UserError(f"{shown}:{number}: missing or unknown keys: {wrong}")
         if row["id"] in ids:
             raise UserError(f"{shown}:{number}: row {ids[row['id']]} already has the id {row['id']!r}")

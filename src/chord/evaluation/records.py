@@ -11,33 +11,32 @@ import pyarrow as pa
 from chord.errors import UserError
 from chord.io import parquet
 from chord.io.files import read_jsonl
+from chord.io.parquet import Columns
 
 ROW_KEYS = ("id", "messages", "gold", "task", "group")
-COMPLETIONS = pa.schema(
-    {
-        "prompt_id": pa.string(),
-        "group": pa.string(),
-        "sample": pa.int32(),
-        "text": pa.string(),
-        "tokens": pa.int32(),  # with the end token
-        "truncated": pa.bool_(),  # no end token within the limit
-        "seed": pa.int64(),
-    }
-)
-SCORES = pa.schema(
-    {
-        "prompt_id": pa.string(),
-        "group": pa.string(),
-        "sample": pa.int32(),
-        "tokens": pa.int32(),
-        "truncated": pa.bool_(),
-        "reward": pa.float64(),
-        "correct": pa.bool_(),
-        "parsed": pa.bool_(),  # the response has a readable answer
-        "reason": pa.string(),
-        "official_correct": pa.bool_(),  # by the extraction of the benchmark's authors; null if unknown
-    }
-)
+COMPLETION_COLUMNS: Columns = {
+    "prompt_id": (pa.string(), "`id` of the benchmark row"),
+    "group": (pa.string(), "of the benchmark row"),
+    "sample": (pa.int32(), "number of the sample"),
+    "text": (pa.string(), "the response"),
+    "tokens": (pa.int32(), "its length with the end token"),
+    "truncated": (pa.bool_(), "no end token within the limit"),
+    "seed": (pa.int64(), "of this sample"),
+}
+SCORE_COLUMNS: Columns = {
+    **{name: COMPLETION_COLUMNS[name] for name in ("prompt_id", "group", "sample", "tokens", "truncated")},
+    "reward": (pa.float64(), "of its task"),
+    "correct": (pa.bool_(), "the answer is right"),
+    "parsed": (pa.bool_(), "the response has a readable answer"),
+    "reason": (pa.string(), "why ([benchmarks.md](benchmarks.md#the-grader))"),
+    "official_correct": (
+        pa.bool_(),
+        "the verdict by the extraction that the benchmark's authors publish; null where there is none "
+        "([benchmarks.md](benchmarks.md#mmlu-pro))",
+    ),
+}
+COMPLETIONS = parquet.schema_of(COMPLETION_COLUMNS)
+SCORES = parquet.schema_of(SCORE_COLUMNS)
 # The keys of a record that identify the run of its file.
 IDENTITY = ("method", "seed_index", "benchmark", "k", "spec_hash", "manifest")
 
@@ -68,7 +67,5 @@ def read_record(path: Path) -> dict:
     if b"chord" not in (schema.metadata or {}):
         raise UserError(f"{path}: no record in its metadata; expected a file written by `chord generate`")
     if schema.remove_metadata() != COMPLETIONS:
-        raise UserError(
-            f"{path}: columns {schema.names}; expected {COMPLETIONS.names} of the types of docs/architecture.md"
-        )
+        raise UserError(f"{path}: columns {schema.names}; expected {COMPLETIONS.names} of the types of docs/files.md")
     return json.loads(schema.metadata[b"chord"])

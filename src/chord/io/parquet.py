@@ -1,6 +1,6 @@
 """Parquet files with checksums: a file that was cut off or changed on disk is an error that names it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,6 +9,13 @@ import pyarrow.parquet as pq
 
 from chord.errors import UserError
 from chord.io.files import atomic_path
+
+# Name -> type, and the meaning that docs/files.md shows.
+Columns = Mapping[str, tuple[pa.DataType, str]]
+
+
+def schema_of(columns: Columns) -> pa.Schema:
+    return pa.schema({name: kind for name, (kind, _) in columns.items()})
 
 
 def write(path: Path, table: pa.Table, compression: str = "snappy") -> None:

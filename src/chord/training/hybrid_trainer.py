@@ -43,7 +43,7 @@ class HybridTrainer(RolloutTerms, GRPOTrainer):
         seed_parts: tuple[int, int],
         teacher: FrozenModel | None = None,
     ):
-        """prompts: RL rows (docs/architecture.md). experts: encoded expert rows; if the router reads traces, one for
+        """prompts: RL rows (docs/files.md). experts: encoded expert rows; if the router reads traces, one for
         each prompt, in the order of the prompts and with its reward. seed_parts: (study seed, seed index). teacher:
         of a stage with a distillation.
 

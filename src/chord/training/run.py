@@ -25,6 +25,7 @@ from chord.rollouts.parity import probe_texts
 from chord.rollouts.policy import policy_tokenizer
 from chord.tasks import GROUP, task_hashes, tasks_of
 from chord.training.build import build_trainer, hardware, own_engine, precision_drift
+from chord.training.curve_columns import FROZEN_COLUMNS, SYNC_COLUMNS
 from chord.training.frozen_model import load_teacher
 from chord.training.hopeless import Facts, WatchHopeless, diagnoses
 from chord.training.resume import finished
@@ -41,7 +42,7 @@ from chord.training.scale.sharding import start_ranks
 from chord.training.scale.sync import open_synced
 from chord.training.scale.weights import save_full
 from chord.training.sequences import Sequence, check_lengths, encode_experts, first_rows, traces_of
-from chord.training.step_log import FROZEN_COLUMNS, SYNC_COLUMNS, Clock, curve_rows, run_result, write_curves
+from chord.training.step_log import Clock, curve_rows, run_result, write_curves
 from chord.training.train_spec import SftStage, TrainSpec
 from chord.training.validation import Measure, OverRanks, Validate, accuracy, best_step
 

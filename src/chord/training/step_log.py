@@ -8,23 +8,10 @@ from pathlib import Path
 from transformers import Trainer, TrainerCallback
 
 from chord.io.files import atomic_path
+from chord.training.curve_columns import COLUMNS
 
-# Columns of TRL and transformers that have another name here (docs/architecture.md).
+# Columns of TRL and transformers that have another name here.
 RENAMED = {"learning_rate": "lr"}
-COLUMNS = (
-    "step epoch mu a_rl a_ex rl_loss expert_loss reward_mean reward_std zero_variance_groups entropy token_weight_mean "
-    "expert_nll held_out_nll response_tokens_mean truncated grad_norm rl_grad_norm expert_grad_norm grad_dot "
-    "rl_grad_variance expert_grad_variance lr rollouts expert_rows expert_tokens train_tokens "
-    "validation_accuracy validation_response_tokens generate_seconds score_seconds weigh_seconds "
-    "backward_seconds step_seconds validation_seconds"
-).split()
-# Additional columns if an engine with weights of its own samples (chord.training.scale.sync).
-SYNC_COLUMNS = ("parity_mean", "parity_max", "rollout_drift", "sync_seconds")
-# Additional columns if a part of the objective reads a frozen model: its prompt and response tokens, and the mean of
-# log p - log p_teacher over the tokens of rollouts.
-FROZEN_COLUMNS = ("frozen_tokens", "teacher_gap")
-# Measured in time: the only columns that differ between a resumed and a straight run.
-CLOCK = tuple(column for column in (*COLUMNS, *SYNC_COLUMNS) if column.endswith("_seconds"))
 
 
 class Clock(TrainerCallback):

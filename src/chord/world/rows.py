@@ -1,4 +1,4 @@
-"""Makes rows (prompts with their gold answers) from the world and its skills. docs/architecture.md has the format."""
+"""Makes rows (prompts with their gold answers) from the world and its skills. docs/files.md has the format."""
 
 from collections.abc import Sequence
 

@@ -31,27 +31,27 @@ from chord.io.provenance import json_hash
 
 Array = NDArray[np.float64]
 RUN_FILES = ("curves.csv", "manifest.json")
-COSTS = (
-    "rollouts",
-    "expert_rows",
-    "weighted_expert_rows",
-    "trained_tokens",
-    "generated_tokens",
-    "frozen_tokens",
-    "tokens",
-    "processor_minutes",
-)
-TITLES = {
-    "rollouts": "Rollouts",
-    "expert_rows": "Expert rows",
-    "weighted_expert_rows": "weighted",
-    "expert_passes": "passes",
-    "trained_tokens": "Tokens trained",
-    "generated_tokens": "generated",
-    "frozen_tokens": "read by a frozen model",
-    "tokens": "in total",
-    "processor_minutes": "Core minutes",
+# Metric -> its title in the table, and its meaning (docs/files.md).
+METRICS = {
+    "rollouts": ("Rollouts", "number of sampled responses"),
+    "expert_rows": ("Expert rows", "counted each time a row, or a prefix of it, is read"),
+    "weighted_expert_rows": ("weighted", "expert rows times a_ex and the mean token weight"),
+    "expert_passes": ("passes", "expert rows over the rows of the expert set that the run may read"),
+    "trained_tokens": (
+        "Tokens trained",
+        "prompt and response, forward and backward; a prompt counts for each of its rows, though it is computed once; "
+        "rollouts of groups with equal rewards have no gradient and are not computed",
+    ),
+    "generated_tokens": ("generated", "responses of rollouts; reading the prompts is not counted"),
+    "frozen_tokens": (
+        "read by a frozen model",
+        "prompt and response tokens that a frozen model reads: the start model or a teacher",
+    ),
+    "tokens": ("in total", "the sum of these three"),
+    "processor_minutes": ("Core minutes", "wall time of the steps times ranks and threads, or on GPUs times ranks"),
 }
+TITLES = {name: title for name, (title, _) in METRICS.items()}
+COSTS = tuple(name for name in METRICS if name != "expert_passes")
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,44 @@ from pathlib import Path
 
 from chord.io.files import write_json, write_text
 
-COLUMNS = (
-    "claim claim_verdict test verdict missing rule margin unit"
-    " method reference title benchmark group metric estimate low high p p_holm detectable"
-    " sd_decoding sd_questions sd_seeds n_questions n_seeds k seeds seed_estimates learns_from runs config_hash"
-    " reported reported_provenance reported_source"
-).split()
+# Column of a csv -> meaning (docs/files.md). A table has those that its entries have.
+COLUMNS = {
+    "claim": "name of the claim",
+    "claim_verdict": "verdict on the claim",
+    "test": "one of its tests",
+    "verdict": "verdict of this test",
+    "missing": "what the runs lack for it",
+    "rule": "`above`, `at_most` or `within`",
+    "margin": "what the estimate is compared with",
+    "unit": "of the estimate and the margin",
+    "method": "the method",
+    "reference": "the method that it is compared with",
+    "title": "the method's name in tables",
+    "benchmark": "what was measured",
+    "group": "a group of the benchmark",
+    "metric": "as in `cells.parquet`, or a metric of the costs",
+    "estimate": "the value; of a difference, method minus reference",
+    "low": "lower end of the 95 % interval",
+    "high": "upper end",
+    "p": "p-value",
+    "p_holm": "p-value after Holm's correction",
+    "detectable": "smallest true difference that is found with 80 % power at the 5 % level",
+    "sd_decoding": "uncertainty by the draw of the samples",
+    "sd_questions": "by the draw of the questions",
+    "sd_seeds": "by the training runs",
+    "n_questions": "number of questions",
+    "n_seeds": "number of runs, or of pairs of runs",
+    "k": "samples of each question",
+    "seeds": "the seed indices that both methods have",
+    "seed_estimates": "one for each seed",
+    "learns_from": "what training is told beyond its prompts: rewards, the expert's text, a teacher's "
+    "log-probabilities of the policy's own samples, or its logits there",
+    "runs": "run folders",
+    "config_hash": "hash of the methods, seed indices and specifications of these runs",
+    "reported": "the paper's number",
+    "reported_provenance": "how the paper's number was obtained",
+    "reported_source": "where the paper has it",
+}
 
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
