@@ -2,7 +2,7 @@
 #   make replicate STUDY=smoke CORES=2 SEEDS=5     another study, fewer cores, more runs of each method
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: replicate smoke test test-fast test-vllm test-slurm lint clean
+.PHONY: replicate smoke test test-fast test-vllm test-slurm lint docs clean
 
 # One thread a job: two such jobs side by side beat one with two threads.
 export OMP_NUM_THREADS := 1
@@ -35,7 +35,7 @@ smoke: replicate
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test: .venv/installed-dev
-	$(BIN)/ruff check --quiet src tests benchmarks
+	$(BIN)/ruff check --quiet src tests benchmarks docs
 	$(PYTEST) -m "not slurm"
 
 # Without the tests that take more than a few seconds.
@@ -61,10 +61,15 @@ test-slurm: .venv/installed-slurm
 	$(BIN)/python -m pytest tests/slurm
 
 lint: .venv/installed-dev
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+# The pages of docs/ as a site in build/site; a link to a page, file or heading that is not there is an error.
+docs: .venv/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The pages: build/site/index.html (with search: python3 -m http.server -d build/site)"
 
 # What make installed, and caches. Results stay.
 clean:
@@ -85,6 +90,10 @@ endef
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	@touch $@
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet -e ".[docs]"
 	@touch $@
 
 .venv/installed-slurm: .venv/installed-dev

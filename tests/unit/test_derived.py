@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chord.cli import make_parser
 from chord.derived import FILES, containers
 from chord.jobs import JOBS
 
@@ -32,8 +31,6 @@ def test_the_page_of_commands_has_every_argument():
     for name, job in JOBS.items():
         options = {*job.inputs, *job.optional, *job.also, *job.flags, "out", *(["spec"] if job.has_spec else [])}
         assert {option.replace("-", "_") for option in re.findall(r"`--([\w-]+)", sections[name])} == options
-    with pytest.raises(SystemExit):
-        make_parser().parse_args([*sections, "no such command"])
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "apptainer.def"])
@@ -52,7 +49,7 @@ def test_citation_and_package_say_the_same(project):
     assert citation["license"] == project["license"]
     assert citation["title"].startswith(f"{project['name']}:")
     paper = citation["references"][0]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = re.sub(r"\n {4}", " ", (ROOT / "README.md").read_text(encoding="utf-8"))
     entries = dict(re.findall(r"^@(\w+)\{(?:.*?)\n(.*?)^\}", readme, re.MULTILINE | re.DOTALL))
     assert f"version = {{{project['version']}}}" in entries["software"]
     (family_names,) = re.findall(r"author = \{(.*)\}", entries["inproceedings"])

@@ -4,9 +4,10 @@ The page of the methods and that of the paper's coverage have commands of their 
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from chord.derived import codemeta, columns_page, commands_page, containers
+from chord.derived import badges, codemeta, columns_page, commands_page, containers
 from chord.io.files import write_text
 
 # File -> its text, from the repository's root.
@@ -16,6 +17,7 @@ FILES: dict[str, Callable[[Path], str]] = {
     "Dockerfile": containers.dockerfile,
     "apptainer.def": containers.apptainer,
     "codemeta.json": codemeta.codemeta,
+    **{f"docs/badges/{name}.svg": partial(badges.badge, name=name) for name in badges.NAMES},
 }
 
 
