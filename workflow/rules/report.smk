@@ -19,7 +19,7 @@ def in_report(path: str, kind: str):
         caption=f"../report/{kind}.rst",
         category={"table": "Tables", "figure": "Figures", "verdicts": "Verdicts", "page": "Report"}[kind],
         subcategory="{comparison}" if kind in ("table", "figure") else None,
-        labels={"title": lambda wildcards: title_in_report(kind, wildcards), "file": Path(path).suffix[1:]},
+        labels=lambda wildcards: {"title": title_in_report(kind, wildcards), "file": Path(path).suffix[1:]},
     )
 
 
