@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -148,6 +149,20 @@ def test_tables_figures_and_report(results):
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "numbers mean nothing" in page
     assert 'src="http' not in page
+
+
+def test_snakemakes_own_report_has_tables_figures_and_verdicts(results, run, tmp_path):
+    run("--report", str(tmp_path / "report.zip"), "--", "main")
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        held = {Path(name).name for name in archive.namelist()}
+        page = archive.read("report/report.html").decode()
+    assert {"table1.csv", "table1.html", "costs.html", "fig4.png", "claims.csv", "claims.html", "report.html"} <= held
+    for caption in (
+        "In brackets are 95 % intervals",
+        "one standard deviation over seeds",
+        "tests that these runs can fail",
+    ):
+        assert caption in page
 
 
 def test_keys_and_tokens_of_the_environment_are_written_nowhere(results):

@@ -2,6 +2,7 @@
 Snakemake makes it from the file's pip section and activates it, and that jobs in it run the checkout's code."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -95,3 +96,12 @@ def test_jobs_with_gpus_get_the_environment_for_them(conda, checkout):
 
     assert environments("runs/original/seed-0/world_test.scores.parquet") == {"environment.yml"}
     assert environments("runs/rl/seed-0/world_test.scores.parquet") == {"environment.yml", "gpu.yml"}
+
+
+@pytest.mark.slow
+def test_snakemake_writes_an_image_with_the_environment(conda, checkout):
+    text = snakemake(checkout, "--containerize", *SMOKE, environment=conda).stdout
+    kinds = {line.split()[0] for line in text.splitlines() if line and not line.startswith((" ", "#"))}
+    assert kinds == {"FROM", "LABEL", "RUN", "COPY"}
+    (prefix,) = re.findall(r"^COPY environment.yml (/conda-envs/\w+)/environment.yaml$", text, re.MULTILINE)
+    assert f"conda env create --prefix {prefix} --file {prefix}/environment.yaml" in text

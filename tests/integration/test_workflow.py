@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -29,6 +30,19 @@ def test_targets(checkout):
     listed = snakemake(checkout, "--list-target-rules").stdout.split()
     targets = {"all", "main", "tables", "figures", "ablation_mu", "report", "claims", "base_model", "tune", "phase_phi"}
     assert targets <= set(listed)
+
+
+def test_the_graph_of_the_readme_is_part_of_the_graph_of_the_rules(checkout):
+    """Its arrows are arrows of Snakemake's graph; those that it leaves out are implied, or lead to the target."""
+    text = snakemake(checkout, "--rulegraph", "mermaid-js", "--config", "study=tiny", "--", "main").stdout
+    names = dict(re.findall(r"(id\d+)\[(\w+)\]", text))
+    real = {(names[start], names[end]) for start, end in re.findall(r"(id\d+) --> (id\d+)", text)}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (graph,) = re.findall(r"```mermaid\n(.*?)```", readme, re.DOTALL)
+    chains = [re.findall(r"(?:^|> )(\w+)", line.strip()) for line in re.sub(r"\[.*?\]", "", graph).splitlines()[1:]]
+    shown = {pair for chain in chains for pair in pairwise(chain)}
+    assert shown <= real
+    assert {name for pair in shown for name in pair} == {*names.values()} - {"main"}
 
 
 def test_a_comparison_plans_its_own_methods(checkout):
