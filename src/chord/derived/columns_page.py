@@ -14,9 +14,9 @@ from chord.training.curve_columns import FROZEN_MEANINGS, MEANINGS, SYNC_MEANING
 
 INTRODUCTION = """# Files and columns
 
-Everything that a study writes lies under `results/<study>/`. [architecture.md](architecture.md) says which command
-reads and writes which file, and [glossary.md](glossary.md) explains the words. `chord derived` makes this page from
-the code that writes the files.
+Everything that a study writes lies under `results/<study>/`. [architecture.md](architecture.md)
+says which command reads and writes which file, and [glossary.md](glossary.md) explains the words.
+`chord derived` makes this page from the code that writes the files.
 """
 
 
@@ -37,9 +37,9 @@ def page(root: Path) -> str:
             listed("key", EXPERT_KEYS),
             "## `curves.csv`",
             "",
-            "`runs/<method>/seed-<n>/curves.csv`: one line a step, and counts are those of the step. A field is empty",
-            "where a value does not exist at that step. SFT runs have mu = 1, a_rl = 0 and a_ex = 1 and leave the",
-            "columns of rollouts empty.",
+            "`runs/<method>/seed-<n>/curves.csv`: one line a step, and counts are those of the step. A field is",
+            "empty where a value does not exist at that step. SFT runs have mu = 1, a_rl = 0 and a_ex = 1 and",
+            "leave the columns of rollouts empty.",
             "",
             listed("column", MEANINGS),
             "Runs that sample by vLLM ([scale.md](scale.md#rollouts-by-vllm)) also have",
@@ -70,8 +70,8 @@ def page(root: Path) -> str:
             listed("column", DIFFERENCE_COLUMNS),
             "## Tables as csv",
             "",
-            "`<comparison>/tables/<table>.csv` and `claims/<scope>/claims.csv`: one line an entry, with those of these",
-            "columns that the table has.",
+            "`<comparison>/tables/<table>.csv` and `claims/<scope>/claims.csv`: one line an entry, with those of",
+            "these columns that the table has.",
             "",
             listed("column", table.COLUMNS),
             "## `costs.csv`",

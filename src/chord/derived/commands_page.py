@@ -9,9 +9,10 @@ from chord.jobs import JOBS
 
 INTRODUCTION = """# Commands
 
-`chord <command>` is `python -m chord <command>`. Each rule of the workflow calls one of the first group, and so can
-you; the second group inspects a study or files. `chord <command> --help` says the same as this page, which
-`chord derived` makes. Bad input ends a command with one line for each problem and exit code 2.
+`chord <command>` is `python -m chord <command>`. Each rule of the workflow calls one of the first
+group, and so can you; the second group inspects a study or files. `chord <command> --help` says the
+same as this page, which `chord derived` makes. Bad input ends a command with one line for each
+problem and exit code 2.
 """
 
 
