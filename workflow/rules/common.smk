@@ -339,3 +339,29 @@ def training_inputs(wildcards) -> dict[str, str]:
 
 def input_options(wildcards) -> str:
     return " ".join(f"--{name} {shlex.quote(path)}" for name, path in training_inputs(wildcards).items())
+
+
+def in_report(path: str, kind: str, title):
+    """Mark an output for `snakemake --report`, with the caption of its kind (workflow/report).
+
+    title: of its row there, from the wildcards.
+    """
+    return report(
+        path,
+        caption=f"../report/{kind}.rst",
+        category={"table": "Tables", "figure": "Figures", "verdicts": "Verdicts", "page": "Report"}[kind],
+        subcategory="{comparison}" if kind in ("table", "figure") else None,
+        labels=lambda wildcards: {"title": title(wildcards), "file": Path(path).suffix[1:]},
+    )
+
+
+def table_title(wildcards) -> str:
+    return TABLES[wildcards.table].title
+
+
+def figure_title(wildcards) -> str:
+    return FIGURES[wildcards.figure].title
+
+
+def verdicts_title(wildcards) -> str:
+    return f"Claims, judged on the runs of: {wildcards.scope}"

@@ -2,27 +2,6 @@
 # `code` is the code that makes them: an edit there makes them again, and trains nothing.
 
 
-def title_in_report(kind: str, wildcards) -> str:
-    """The title of a table, figure, scope of claims or page, as a row of `snakemake --report` shows it."""
-    return {
-        "table": lambda: TABLES[wildcards.table].title,
-        "figure": lambda: FIGURES[wildcards.figure].title,
-        "verdicts": lambda: f"Claims, judged on the runs of: {wildcards.scope}",
-        "page": lambda: STUDY.settings.title,
-    }[kind]()
-
-
-def in_report(path: str, kind: str):
-    """Mark an output for `snakemake --report`, with the caption of its kind (workflow/report)."""
-    return report(
-        path,
-        caption=f"../report/{kind}.rst",
-        category={"table": "Tables", "figure": "Figures", "verdicts": "Verdicts", "page": "Report"}[kind],
-        subcategory="{comparison}" if kind in ("table", "figure") else None,
-        labels=lambda wildcards: {"title": title_in_report(kind, wildcards), "file": Path(path).suffix[1:]},
-    )
-
-
 rule cells:
     input:
         scores=lambda wildcards: scores_of(
@@ -55,10 +34,10 @@ rule table:
     input:
         unpack(table_inputs),
     output:
-        csv=in_report(f"{RESULTS}/{{comparison}}/tables/{{table}}.csv", "table"),
+        csv=in_report(f"{RESULTS}/{{comparison}}/tables/{{table}}.csv", "table", table_title),
         markdown=f"{RESULTS}/{{comparison}}/tables/{{table}}.md",
         latex=f"{RESULTS}/{{comparison}}/tables/{{table}}.tex",
-        html=in_report(f"{RESULTS}/{{comparison}}/tables/{{table}}.html", "table"),
+        html=in_report(f"{RESULTS}/{{comparison}}/tables/{{table}}.html", "table", table_title),
         manifest=f"{RESULTS}/{{comparison}}/tables/{{table}}.manifest.json",
     log:
         f"{RESULTS}/logs/table/{{comparison}}-{{table}}.log",
@@ -84,7 +63,7 @@ rule figure:
     input:
         unpack(figure_inputs),
     output:
-        png=in_report(f"{RESULTS}/{{comparison}}/figures/{{figure}}.png", "figure"),
+        png=in_report(f"{RESULTS}/{{comparison}}/figures/{{figure}}.png", "figure", figure_title),
         pdf=f"{RESULTS}/{{comparison}}/figures/{{figure}}.pdf",
         manifest=f"{RESULTS}/{{comparison}}/figures/{{figure}}.manifest.json",
     log:
@@ -118,10 +97,10 @@ if STUDY.settings.claims:
             manifests=lambda wildcards: manifests_of(STUDY.judged_methods(wildcards.scope)),
         output:
             json=f"{RESULTS}/claims/{{scope}}/claims.json",
-            csv=in_report(f"{RESULTS}/claims/{{scope}}/claims.csv", "verdicts"),
+            csv=in_report(f"{RESULTS}/claims/{{scope}}/claims.csv", "verdicts", verdicts_title),
             markdown=f"{RESULTS}/claims/{{scope}}/claims.md",
             latex=f"{RESULTS}/claims/{{scope}}/claims.tex",
-            html=in_report(f"{RESULTS}/claims/{{scope}}/claims.html", "verdicts"),
+            html=in_report(f"{RESULTS}/claims/{{scope}}/claims.html", "verdicts", verdicts_title),
             manifest=f"{RESULTS}/claims/{{scope}}/claims.manifest.json",
         log:
             f"{RESULTS}/logs/claims/{{scope}}.log",
@@ -156,7 +135,7 @@ rule report:
         tuning=TUNING,
         gates=GATES,
     output:
-        page=in_report(f"{RESULTS}/report.html", "page"),
+        page=in_report(f"{RESULTS}/report.html", "page", lambda _: "The main comparison"),
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
@@ -191,7 +170,7 @@ use rule report as report_all with:
         tuning=TUNING,
         gates=GATES,
     output:
-        page=in_report(f"{RESULTS}/report-all.html", "page"),
+        page=in_report(f"{RESULTS}/report-all.html", "page", lambda _: "Every comparison"),
     log:
         f"{RESULTS}/logs/report-all.log",
     benchmark:
