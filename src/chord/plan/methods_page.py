@@ -26,13 +26,13 @@ PARTS = {
 }
 INTRODUCTION = """# Methods
 
-`chord methods` makes this page from [config/methods](../config/methods), the docstrings of the parts in
-[src/chord/objectives](../src/chord/objectives) and the committed [results](../results/reference); a test keeps it
-current. [objective.md](objective.md) has the loss that all methods share, [results.md](results.md) what may be
-concluded from the results.
+`chord methods` makes this page from [config/methods](../config/methods), the docstrings of the parts
+in [src/chord/objectives](../src/chord/objectives) and the committed
+[results](../results/reference); a test keeps it current. [objective.md](objective.md) has the loss
+that all methods share, [results.md](results.md) what may be concluded from the results.
 
-A file has what a method adds to the training settings of its study; its comments say what differs from the source.
-The formula and the source of each part are [below](#parts).
+A file has what a method adds to the training settings of its study; its comments say what differs
+from the source. The formula and the source of each part are [below](#parts).
 """
 
 
