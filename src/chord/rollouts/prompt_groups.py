@@ -12,6 +12,7 @@ from transformers import AttentionInterface, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from chord.rollouts.cache import BufferedLayer, remaining, select_in_place
+from chord.shared_prompts.attention import PACKED_ATTENTION
 
 GROUPED_ATTENTION = "chord_prompt_groups"
 # Models whose attention is softmax(q k / scale) v of every layer, behind transformers' attention interface. Others may
@@ -24,7 +25,7 @@ class PromptGroups:
 
     def __init__(self, prefill: DynamicCache, mask: Tensor, prompt_of_row: Tensor):
         """prefill: cache of the prompts. mask: (prompts, width), 0 at padding. prompt_of_row: (rows,)."""
-        self.states = [(layer.keys, layer.values) for layer in prefill.layers]
+        self.states = [(layer.keys.float(), layer.values.float()) for layer in prefill.layers]
         self.bias = None
         if not mask.all():
             self.bias = torch.zeros(mask.shape).masked_fill(mask == 0, -torch.inf)[:, None, None]
@@ -63,7 +64,7 @@ class PromptGroups:
         self.slot_of_row[order] = slots
 
     def attend(self, layer: int, query: Tensor, scaling: float) -> tuple[Tensor, Tensor]:
-        """(rows, key heads, folded heads, head size) -> attention to the prompt, and its log normalisers."""
+        """(rows, key heads, folded heads, head size) -> attention to the prompt, and its log normalisers, in fp32."""
         prompts, width = self.row_of_slot.shape
         heads, folded, size = query.shape[1:]
         grouped = query[self.row_of_slot].transpose(1, 2).reshape(prompts, heads, width * folded, size)
@@ -73,15 +74,16 @@ class PromptGroups:
 
 
 def reads_prompts_together(model: PreTrainedModel) -> bool:
-    """True if the rows of this model can read their prompts together: on a CPU, in fp32.
+    """True if the rows of this model can read their prompts together: on a CPU, with attention in fp32.
 
     In bf16 the order of roundings moves a log-probability as much as bf16 itself does, and samples should come from the
-    very distribution that a trainer computes: there the attention stays that of full rows.
+    very distribution that a trainer computes: there the attention stays that of full rows. The attention of a model
+    that trains with shared prompts is in fp32 also under autocast.
     """
     return (
         model.device.type == "cpu"
         and model.dtype == torch.float32
-        and not torch.is_autocast_enabled("cpu")
+        and (not torch.is_autocast_enabled("cpu") or model.config._attn_implementation == PACKED_ATTENTION)
         and model.config.model_type in MODEL_TYPES
         and all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
     )
@@ -111,7 +113,7 @@ def _attend(
     No row has padding in its response, because all responses begin in the same step.
     """
     rows, heads, _, size = query.shape
-    query = query.reshape(rows, key.shape[1], -1, size)
+    query = query.float().reshape(rows, key.shape[1], -1, size)
     own, own_log_sum = _attention(query, key, value, None, scaling)
     prompt, prompt_log_sum = prompt_groups.attend(module.layer_idx, query, scaling)
     share = (prompt_log_sum - own_log_sum[..., None]).sigmoid()
