@@ -5,8 +5,8 @@
 The loss and its gradient with respect to the log-probabilities are computed for the tokens of a step of the case
 `peers` of benchmarks.step (256 responses, 64 expert rows, 64 tokens each): the schedule, the token weight, the terms
 and their sum. The column `of a step` compares that with a whole step with coin rewards, measured first in a process of
-its own. What a part reads besides (the largest log-probabilities, values of a frozen model) comes from model passes, and
-is random here. Times are CPU seconds of one thread, the median of repetitions.
+its own. What a part reads besides (the largest log-probabilities, values of a frozen model) comes from model passes;
+here it is random. Times are CPU seconds of one thread, the median of repetitions.
 """
 
 import time
