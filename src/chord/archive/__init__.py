@@ -1,0 +1,19 @@
+"""A finished study for others to check and keep: an article, a crate with its provenance, metadata of its data.
+
+Each module but `finished` writes one of them; its libraries are those of the extra `archive`.
+"""
+
+import importlib
+from types import ModuleType
+
+from chord.errors import UserError
+
+
+def archive_writer(name: str) -> ModuleType:
+    """The module article, crate, croissant or sbom; UserError if a library of the extra is not installed."""
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("chord"):
+            raise
+        raise UserError(f"chord {name}: needs {error.name}; install the extra: pip install -e '.[archive]'") from error
