@@ -27,6 +27,7 @@ PROFILES = {
     "Workflow Run Crate": "https://w3id.org/ro/wfrun/workflow/0.5",
     "Workflow RO-Crate": "https://w3id.org/workflowhub/workflow-ro-crate/1.0",
 }
+WORKFLOW_PROFILE = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
 TERMS = {"sha256": "http://schema.org/sha256"}  # RO-Crate 1.1 is older than the term
 MEDIA_TYPES = {
     ".jsonl": "application/jsonl",
@@ -75,14 +76,17 @@ class _Crate:
             self._add(address, "CreativeWork", name=name, version=address.rpartition("/")[2])
             for name, address in PROFILES.items()
         ]
-        for download in fetched(self.finished.folder):
-            self._add(
-                f"#download-{download['address']}",
-                "CreativeWork",
-                name=download["address"],
-                version=download["revision"],
-                license=download["licence"] or "not stated",
-            )
+        if downloads := fetched(self.finished.folder):
+            self.crate.isBasedOn = [
+                self._add(
+                    f"#download-{download['address']}",
+                    "CreativeWork",
+                    name=download["address"],
+                    version=download["revision"],
+                    license=download["licence"] or "not stated",
+                )
+                for download in downloads
+            ]
 
     def _add_files(self, records: list[Record]) -> None:
         finished, code = self.finished, self.finished.code()
@@ -97,6 +101,7 @@ class _Crate:
             lang="snakemake",
             lang_version=snakemake,
         )
+        self.workflow["conformsTo"] = {"@id": WORKFLOW_PROFILE}
         results = {f"results/{finished.study.name}/{path.relative_to(finished.folder)}": path for path in finished.results()}
         for place, path in (code | results).items():
             properties = self._properties(path)

@@ -31,7 +31,8 @@ class Record(NamedTuple):
 @dataclass(frozen=True)
 class FinishedStudy:
     study: Study
-    source: Path  # a checkout, or the copy of it that the jobs ran
+    root: Path  # the checkout
+    source: Path  # the checkout, or the copy of it that the jobs ran
     folder: Path  # results/<study>
 
     @property
@@ -89,10 +90,10 @@ def finished_study(name: str, root: Path, results: Path, seeds: int | None) -> F
         raise UserError(f"{folder}/main/cells.parquet: no such file; expected a study that has run (snakemake main)")
     copies = sorted(folder.glob(f"source/*/{COPY_RECORD}"), key=lambda path: path.stat().st_mtime)
     if not copies:
-        return FinishedStudy(load_study(name, root, seeds), root, folder)
+        return FinishedStudy(load_study(name, root, seeds), root, root, folder)
     source = copies[-1].parent
     copy = read_copy(source)
-    return FinishedStudy(load_study(copy.study, source, seeds or copy.seeds), source, folder)
+    return FinishedStudy(load_study(copy.study, source, seeds or copy.seeds), root, source, folder)
 
 
 def _is_model(folder: Path) -> bool:
