@@ -97,8 +97,6 @@ def make_parser() -> argparse.ArgumentParser:
         _add_study(command)
         command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
         command.add_argument("--out", required=True, type=Path, metavar="PATH", help=out)
-    command = _command(commands, "sbom", "write the installed packages as a CycloneDX bill of materials", _sbom)
-    command.add_argument("--out", required=True, type=Path, metavar="PATH", help="file (sbom.cdx.json)")
     command = _command(commands, "coverage", "write the page of the paper's parts, their targets and states", _coverage)
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="page (docs/coverage.md)")
@@ -210,12 +208,6 @@ def _archive(options: argparse.Namespace) -> None:
 
     finished = finished_study(options.study, options.root, options.results, options.seeds)
     archive_writer(options.archive).run(finished, options.out)
-
-
-def _sbom(options: argparse.Namespace) -> None:
-    from chord.archive import archive_writer
-
-    archive_writer("sbom").run(options.out)
 
 
 def _coverage(options: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
 """A finished study for others to check and keep: an article, a crate with its provenance, metadata of its data.
 
-Each module but `finished` writes one of them; its libraries are those of the extra `archive`.
+article, crate and croissant write one each, from what `finished` finds; their libraries are the extra `archive`.
 """
 
 import importlib
@@ -10,7 +10,7 @@ from chord.errors import UserError
 
 
 def archive_writer(name: str) -> ModuleType:
-    """The module article, crate, croissant or sbom; UserError if a library of the extra is not installed."""
+    """The module article, crate or croissant; UserError if a library of the extra is not installed."""
     try:
         return importlib.import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:
