@@ -14,6 +14,7 @@ def archive_writer(name: str) -> ModuleType:
     try:
         return importlib.import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:
-        if error.name and error.name.startswith("chord"):
+        library = (error.name or "").partition(".")[0]
+        if library == "chord":
             raise
-        raise UserError(f"chord {name}: needs {error.name}; install the extra: pip install -e '.[archive]'") from error
+        raise UserError(f"chord {name}: needs {library}; install the extra: pip install -e '.[archive]'") from error

@@ -102,7 +102,9 @@ class _Crate:
             lang_version=snakemake,
         )
         self.workflow["conformsTo"] = {"@id": WORKFLOW_PROFILE}
-        results = {f"results/{finished.study.name}/{path.relative_to(finished.folder)}": path for path in finished.results()}
+        results = {
+            f"results/{finished.study.name}/{path.relative_to(finished.folder)}": path for path in finished.results()
+        }
         for place, path in (code | results).items():
             properties = self._properties(path)
             self.files[path] = self.crate.add_file(path, place, properties=properties)
@@ -121,7 +123,9 @@ class _Crate:
         """Name the weights that a record reads or writes, which are not in the crate."""
         for file, digest in _hashes(record.content["inputs"]) + _hashes(record.content.get("files", {})):
             if file.endswith(".safetensors") and digest not in self.by_hash:
-                weights = self._add(f"#sha256-{digest}", "CreativeWork", name="weights, not in this crate", sha256=digest)
+                weights = self._add(
+                    f"#sha256-{digest}", "CreativeWork", name="weights, not in this crate", sha256=digest
+                )
                 self.by_hash[digest].append(weights)
 
     def _workflow_action(self, records: list[Record]) -> Entity:
@@ -154,7 +158,9 @@ class _Crate:
         content = record.content
         read = [entity for _, digest in _hashes(content["inputs"]) for entity in self.by_hash.get(digest, [])]
         written = [self.files[path] for path in record.outputs]
-        written += [self.by_hash[digest][0] for _, digest in _hashes(content.get("files", {})) if digest in self.by_hash]
+        written += [
+            self.by_hash[digest][0] for _, digest in _hashes(content.get("files", {})) if digest in self.by_hash
+        ]
         times = {"startTime": content["started"]} if "started" in content else {}
         return self.crate.add_action(
             self._software(content["code"]),
@@ -187,7 +193,11 @@ def _hashes(named: dict) -> list[tuple[str, str]]:
     """(file, SHA-256) of a manifest's inputs or files, where a folder is a mapping of its own."""
     pairs = []
     for name, value in named.items():
-        pairs += [(f"{name}/{file}", digest) for file, digest in value.items()] if isinstance(value, dict) else [(name, value)]
+        pairs += (
+            [(f"{name}/{file}", digest) for file, digest in value.items()]
+            if isinstance(value, dict)
+            else [(name, value)]
+        )
     return pairs
 
 

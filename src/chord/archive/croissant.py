@@ -97,9 +97,7 @@ def _field(ctx: mlc.Context, path: Path, data: Path, key: str, meaning: str) -> 
     name = f"{_name(path, data)}/{key}"
     if key not in NESTED:
         source = _source(ctx, path, data, key)
-        return mlc.Field(
-            ctx=ctx, id=name, name=key, description=meaning, data_types=[_type(key)], source=source
-        )
+        return mlc.Field(ctx=ctx, id=name, name=key, description=meaning, data_types=[_type(key)], source=source)
     inside = [
         mlc.Field(
             ctx=ctx,

@@ -30,7 +30,7 @@ class Picture:
 
 
 def claims_html(record: dict, file: str) -> str:
-    """The fragment that the report shows. record: the content of claims.json; file: claims.csv, seen from the report."""
+    """The fragment that the report shows. record: the content of claims.json; file: claims.csv as seen by it."""
     claims = [
         claim | {"tests": [test | {"picture": picture(test)} for test in claim["tests"]]} for claim in record["claims"]
     ]
