@@ -95,7 +95,10 @@ def test_the_bill_of_materials_of_the_page_has_the_pins(tmp_path):
     subprocess.run([program, *arguments, "--no-validate"], cwd=ROOT, check=True, capture_output=True)  # seconds
     bill = json.loads((tmp_path / "sbom.json").read_text(encoding="utf-8"))
     assert bill["bomFormat"] == "CycloneDX"
-    found = {component["name"].lower(): component["version"].partition("+")[0] for component in bill["components"]}
+    found = {
+        component["name"].lower().replace("_", "-"): component["version"].partition("+")[0]
+        for component in bill["components"]
+    }
     pins = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     for pin in pins:
         package, _, version = pin.partition("==")

@@ -29,6 +29,7 @@ PROFILES = {
 }
 WORKFLOW_PROFILE = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
 TERMS = {"sha256": "http://schema.org/sha256"}  # RO-Crate 1.1 is older than the term
+INTERMEDIATE = ("data", "runs", "hub", "timings")  # folders of a study's results that are not what it is run for
 MEDIA_TYPES = {
     ".jsonl": "application/jsonl",
     ".md": "text/markdown",
@@ -122,11 +123,9 @@ class _Crate:
     def _add_weights(self, record: Record) -> None:
         """Name the weights that a record reads or writes, which are not in the crate."""
         for file, digest in _hashes(record.content["inputs"]) + _hashes(record.content.get("files", {})):
-            if file.endswith(".safetensors") and digest not in self.by_hash:
-                weights = self._add(
-                    f"#sha256-{digest}", "CreativeWork", name="weights, not in this crate", sha256=digest
-                )
-                self.by_hash[digest].append(weights)
+            if _is_weights(file) and digest not in self.by_hash:
+                name = "weights, not in this crate"
+                self.by_hash[digest].append(self._add(f"#sha256-{digest}", "CreativeWork", name=name, sha256=digest))
 
     def _workflow_action(self, records: list[Record]) -> Entity:
         """The run as a whole: from the study's file and the number of seeds to tables, figures, verdicts and report."""
@@ -138,9 +137,8 @@ class _Crate:
             )
             value["exampleOfWork"] = parameter
             self.workflow.append_to("input", parameter)
-        inside = ("data", "runs", "hub", "timings")
-        results = [path for path in self.files if path.is_relative_to(self.finished.folder)]
-        products = [path for path in results if path.relative_to(self.finished.folder).parts[0] not in inside]
+        folder = self.finished.folder
+        products = [path for path in self.finished.results() if path.relative_to(folder).parts[0] not in INTERMEDIATE]
         return self.crate.add_action(
             self.workflow,
             "#workflow-run",
@@ -158,9 +156,7 @@ class _Crate:
         content = record.content
         read = [entity for _, digest in _hashes(content["inputs"]) for entity in self.by_hash.get(digest, [])]
         written = [self.files[path] for path in record.outputs]
-        written += [
-            self.by_hash[digest][0] for _, digest in _hashes(content.get("files", {})) if digest in self.by_hash
-        ]
+        written += [self.by_hash[digest][0] for file, digest in _hashes(content.get("files", {})) if _is_weights(file)]
         times = {"startTime": content["started"]} if "started" in content else {}
         return self.crate.add_action(
             self._software(content["code"]),
@@ -191,14 +187,12 @@ class _Crate:
 
 def _hashes(named: dict) -> list[tuple[str, str]]:
     """(file, SHA-256) of a manifest's inputs or files, where a folder is a mapping of its own."""
-    pairs = []
-    for name, value in named.items():
-        pairs += (
-            [(f"{name}/{file}", digest) for file, digest in value.items()]
-            if isinstance(value, dict)
-            else [(name, value)]
-        )
-    return pairs
+    folders = {name: value if isinstance(value, dict) else {"": value} for name, value in named.items()}
+    return [(f"{name}/{file}".rstrip("/"), digest) for name, files in folders.items() for file, digest in files.items()]
+
+
+def _is_weights(file: str) -> bool:
+    return file.endswith(".safetensors")
 
 
 def _once(entities: list[Entity]) -> list[Entity] | Entity:

@@ -1,7 +1,7 @@
 """Command `croissant`: the data of a finished study as Croissant 1.1 (https://docs.mlcommons.org/croissant).
 
-Each file of rows, which are JSON Lines, is a FileObject with its SHA-256 and a RecordSet with its fields. `meta`, a free
-object, is in the files only.
+Each file of rows (JSON Lines) is a FileObject with its SHA-256 and a RecordSet with its fields. `meta`, a free object,
+is in the files only.
 """
 
 import os

@@ -51,7 +51,7 @@ def write_pdf(text: str, folder: Path) -> None:
 
 
 def html(text: str) -> str:
-    """The text in the HTML that fpdf2 reads: pictures have a width, and the first row of a table those of its columns."""
+    """The text in the HTML that fpdf2 reads, with widths of pictures and of the columns of tables."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(text)
     for start, token in enumerate(tokens):
