@@ -293,7 +293,8 @@ def test_a_crate_holds_every_file_with_its_hash_and_what_made_it(finished, tmp_p
     for name, item in files.items():
         assert item["sha256"] == file_sha256(tmp_path / "crate" / unquote(name))
     assert {part["@id"] for part in graph["./"]["hasPart"]} == set(files)
-    assert not [name for name in files if name.endswith(".safetensors")]
+    start_model = "models/world-base/model.safetensors"
+    assert [name for name in files if name.endswith(".safetensors")] == [start_model]
     assert load_study("chain", tmp_path / "crate").title == finished.study.title  # it is a workflow of its own
 
     def ids(value: dict | list[dict]) -> set[str]:
@@ -306,7 +307,8 @@ def test_a_crate_holds_every_file_with_its_hash_and_what_made_it(finished, tmp_p
                                                      manifest["files"]["model/model.safetensors"]))  # fmt: skip
     assert {f"{place}/data/rl.jsonl", f"{place}/data/validation.jsonl", start} <= ids(made["object"])
     assert {f"{place}/{run}/curves.csv", end} <= ids(made["result"])
-    assert start in ids(graph["#made-runs/sft_best/seed-0/manifest.json"]["result"])
+    first = graph["#made-runs/sft_best/seed-0/manifest.json"]
+    assert (start in ids(first["result"]), start_model in ids(first["object"])) == (True, True)
     table = graph["#made-main/tables/table1.manifest.json"]
     cells = {f"{place}/main/cells.parquet", f"{place}/main/differences.parquet"}
     assert ids(table["object"]) == cells | {"config/paper/reported.yaml"}

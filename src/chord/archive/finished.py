@@ -12,6 +12,7 @@ from chord.io.files import read_json, visible_files
 from chord.io.provenance import COPY_RECORD
 from chord.io.source import PARTS, read_copy
 from chord.study import Study, load_study
+from chord.study.places import folders
 
 # Parts of paths below results/<study> that are no results: code has a place of its own, downloads have their address
 # in a manifest, and the rest is of the machine that ran the study.
@@ -45,8 +46,13 @@ class FinishedStudy:
         return self.source / place, place
 
     def code(self) -> dict[str, Path]:
-        """Place -> file of the code and configuration that make a workflow of their own."""
-        places = [self.source / part for part in PARTS]
+        """Place -> file of what makes a workflow of its own: code, configuration, and inputs that have no address.
+
+        These are the start model and the datasets that the study names as folders of the checkout.
+        """
+        inputs = [path for path in folders(self.study).values() if path.is_dir() and path.is_relative_to(self.source)]
+        made = self.source / "results"
+        places = [self.source / part for part in PARTS] + [path for path in inputs if not path.is_relative_to(made)]
         files = [path for place in places for path in (visible_files(place) if place.is_dir() else [place])]
         kept = [path for path in files if "__pycache__" not in path.parts and ".egg-info" not in str(path)]
         path, place = self.study_file
