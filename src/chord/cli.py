@@ -87,6 +87,16 @@ def make_parser() -> argparse.ArgumentParser:
         "--splits", type=int, nargs="+", default=[1, 2, 4, 8], help="micro-batches of a rank (default: 1 2 4 8)"
     )
     command.add_argument("--ranks", type=int, nargs="+", default=[1], help="processes (default: 1)")
+    for name, text, out in (
+        ("article", "write a [Re] article of a finished study, to be completed by hand", "folder"),
+        ("crate", "write a finished study as a Workflow Run RO-Crate", "folder"),
+        ("croissant", "write Croissant metadata of a finished study's data", "file (croissant.json)"),
+    ):
+        command = _command(commands, name, text, _archive)
+        command.set_defaults(archive=name)
+        _add_study(command)
+        command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
+        command.add_argument("--out", required=True, type=Path, metavar="PATH", help=out)
     command = _command(commands, "coverage", "write the page of the paper's parts, their targets and states", _coverage)
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="page (docs/coverage.md)")
@@ -190,6 +200,14 @@ def _probe(options: argparse.Namespace) -> int:
 
     study = _load(options)
     return probe(study.spec("train", [options.method, "0"]), options.splits, options.ranks, print)
+
+
+def _archive(options: argparse.Namespace) -> None:
+    from chord.archive import archive_writer
+    from chord.archive.finished import finished_study
+
+    finished = finished_study(options.study, options.root, options.results, options.seeds)
+    archive_writer(options.archive).run(finished, options.out)
 
 
 def _coverage(options: argparse.Namespace) -> None:

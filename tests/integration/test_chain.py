@@ -13,13 +13,20 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from urllib.parse import unquote
 
+import mlcroissant
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from chord.io.files import write_jsonl
+from chord.analysis.tables.table import markdown_escape
+from chord.archive import article, crate, croissant
+from chord.archive.finished import FinishedStudy, finished_study
+from chord.errors import UserError
+from chord.io.files import read_jsonl, write_jsonl
 from chord.io.provenance import file_sha256, folder_sha256, json_hash
+from chord.study import load_study
 from tests.helpers.workflow import ROOT, copy_checkout, snakemake
 
 pytestmark = pytest.mark.slow
@@ -270,3 +277,103 @@ def test_without_the_package_its_names_are_refused_with_the_known_ones(checkout)
         (line,) = [line for line in checked.stderr.splitlines() if file in line]
         assert key in line
         assert all(word in line for word in words)
+
+
+@pytest.fixture(scope="module")
+def finished(results) -> FinishedStudy:
+    return finished_study("chain", ROOT, results.parent, None)
+
+
+def test_a_crate_holds_every_file_with_its_hash_and_what_made_it(finished, tmp_path):
+    crate.run(finished, tmp_path / "crate")
+    graph = {item["@id"]: item for item in json_of(tmp_path / "crate" / crate.METADATA)["@graph"]}
+    files = {name: item for name, item in graph.items() if "File" in item["@type"]}
+    places = [path for path in (tmp_path / "crate").rglob("*") if path.is_file() and path.name != crate.METADATA]
+    assert {path.relative_to(tmp_path / "crate").as_posix() for path in places} == {*map(unquote, files)}
+    for name, item in files.items():
+        assert item["sha256"] == file_sha256(tmp_path / "crate" / unquote(name))
+    assert {part["@id"] for part in graph["./"]["hasPart"]} == set(files)
+    start_model = "models/world-base/model.safetensors"
+    assert [name for name in files if name.endswith(".safetensors")] == [start_model]
+    assert load_study("chain", tmp_path / "crate").title == finished.study.title  # it is a workflow of its own
+
+    def ids(value: dict | list[dict]) -> set[str]:
+        return {item["@id"] for item in (value if isinstance(value, list) else [value])}
+
+    place, run = "results/chain", "runs/sft_best_rl/seed-0"
+    made = graph[f"#made-{run}/manifest.json"]
+    manifest = json_of(finished.folder / run / "manifest.json")
+    start, end = (f"#sha256-{digest}" for digest in (manifest["inputs"]["start"]["model.safetensors"],
+                                                     manifest["files"]["model/model.safetensors"]))  # fmt: skip
+    assert {f"{place}/data/rl.jsonl", f"{place}/data/validation.jsonl", start} <= ids(made["object"])
+    assert {f"{place}/{run}/curves.csv", end} <= ids(made["result"])
+    first = graph["#made-runs/sft_best/seed-0/manifest.json"]
+    assert (start in ids(first["result"]), start_model in ids(first["object"])) == (True, True)
+    table = graph["#made-main/tables/table1.manifest.json"]
+    cells = {f"{place}/main/cells.parquet", f"{place}/main/differences.parquet"}
+    assert ids(table["object"]) == cells | {"config/paper/reported.yaml"}
+    assert ids(table["result"]) == {f"{place}/main/tables/table1.{kind}" for kind in ("csv", "md", "tex", "html")}
+    whole = graph["#workflow-run"]
+    assert whole["instrument"] == {"@id": "Snakefile"}
+    assert f"{place}/report.html" in ids(whole["result"])
+    assert {name.split("/")[2] for name in ids(whole["result"])} == {"main", "claims", "report.html"}
+    assert str(finished.folder.parents[1]) not in (tmp_path / "crate" / crate.METADATA).read_text(encoding="utf-8")
+
+
+def test_a_crate_is_not_made_of_files_that_were_changed(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "chain", symlinks=True)
+    with (folder / "runs/chord_mu/seed-1/curves.csv").open("a", encoding="utf-8") as file:
+        file.write("\n")
+    with pytest.raises(UserError, match=r"runs/chord_mu/seed-1/curves\.csv: changed or cut off"):
+        crate.run(finished_study("chain", ROOT, tmp_path, None), tmp_path / "crate")
+    assert not (tmp_path / "crate").exists()
+
+
+def test_a_folder_that_is_no_crate_is_not_replaced(finished, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match="exists and is no crate"):
+        crate.run(finished, tmp_path)
+    assert (tmp_path / "thesis.tex").is_file()
+
+
+def test_croissant_reads_the_rows_as_they_are(finished):
+    out = finished.folder / "croissant.json"
+    croissant.run(finished, out)
+    dataset = mlcroissant.Dataset(out)
+    assert not dataset.metadata.ctx.issues.warnings
+    names = [records.id for records in dataset.metadata.record_sets]
+    assert names == ["benchmarks/world_test", "experts", "rl", "sft", "validation"]
+    rows = read_jsonl(finished.folder / "data/experts.jsonl")
+    found = [as_row(record, "experts") for record in dataset.records("experts")]
+    assert found == [{key: value for key, value in row.items() if key != "meta"} for row in rows]
+
+
+def as_row(value, name: str):
+    """A record without the name of its record set in each key; texts are bytes there."""
+    if isinstance(value, dict):
+        return {key.rpartition("/")[2]: as_row(item, name) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_row(item, name) for item in value]
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def test_an_article_has_the_tables_and_verdicts_and_keeps_what_was_written_by_hand(finished, tmp_path):
+    article.run(finished, tmp_path)
+    text = (tmp_path / "article.md").read_text(encoding="utf-8")
+    for table in sorted((finished.folder / "main/tables").glob("*.md")):
+        assert table.read_text(encoding="utf-8").strip() in text
+    for claim in json_of(finished.folder / "claims/main/claims.json")["claims"]:
+        for test in claim["tests"]:
+            assert markdown_escape(test["found"] or test["missing"] or "no interval") in text
+    runs = [json_of(path) for path in finished.folder.glob("runs/*/*/manifest.json")]
+    assert f"{len(runs)} runs took {sum(run['result']['train_minutes'] for run in runs):.1f} minutes" in text
+    assert text.count("**To be written:**") == 5  # there was no contact with the authors
+    pdf = (tmp_path / "article.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert pdf.count(b"/Subtype /Image") >= len(finished.study.comparisons["main"].figures)
+    by_hand = (tmp_path / "by-hand.md").read_text(encoding="utf-8")
+    (tmp_path / "by-hand.md").write_text(by_hand.replace("# What was easy\n", "# What was easy\n\nSums.\n"))
+    article.run(finished, tmp_path)
+    text = (tmp_path / "article.md").read_text(encoding="utf-8")
+    assert "### What was easy\n\nSums.\n" in text
+    assert text.count("**To be written:**") == 4

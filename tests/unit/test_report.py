@@ -91,7 +91,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_claims(path: Path, **changes) -> Path:
     path.write_text(json.dumps(CLAIMS | changes), encoding="utf-8")
-    path.with_suffix(".html").write_text(claims_html(CLAIMS | changes), encoding="utf-8")
+    path.with_suffix(".csv").touch()
+    path.with_suffix(".html").write_text(claims_html(CLAIMS | changes, path.with_suffix(".csv").name), encoding="utf-8")
     return path
 
 
@@ -164,7 +165,11 @@ def test_the_page_is_whole_and_needs_no_network(results: Path, tmp_path: Path) -
     checker.feed(text)
     assert checker.open == []
     assert len(checker.ids) == len(set(checker.ids))
-    assert {link.removeprefix("#") for link in checker.links} <= set(checker.ids)
+    files = {link for link in checker.links if not link.startswith("#")}
+    assert {link.removeprefix("#") for link in checker.links} - files <= set(checker.ids)
+    assert files == {"claims.csv"}
+    assert (results / "claims.csv").is_file()  # links start at the page, which is in this folder
+    assert {"#claim-one", "#claim-one-1", "#claim-one-2", "#claim-two"} <= set(checker.links)
     assert len(checker.loads) == 3
     assert all(load.startswith("data:image/png;base64,") for load in checker.loads)
     assert "url(" not in text

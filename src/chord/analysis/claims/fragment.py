@@ -29,8 +29,8 @@ class Picture:
     shaded: tuple[float, float]  # from, width
 
 
-def claims_html(record: dict) -> str:
-    """The fragment that the report shows. record: the content of claims.json."""
+def claims_html(record: dict, file: str) -> str:
+    """The fragment that the report shows. record: the content of claims.json; file: claims.csv as seen by it."""
     claims = [
         claim | {"tests": [test | {"picture": picture(test)} for test in claim["tests"]]} for claim in record["claims"]
     ]
@@ -38,7 +38,7 @@ def claims_html(record: dict) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(claims=record, judged=claims, when=BEFORE[record["before_runs"]])
+    return template.render(file=file, claims=record, judged=claims, when=BEFORE[record["before_runs"]])
 
 
 def picture(test: dict) -> Picture | None:

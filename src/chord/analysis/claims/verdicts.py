@@ -51,7 +51,8 @@ def run(spec: dict, claims: Path, scores: list[Path], runs: list[Path], out: Pat
     inputs |= {f"{run_name(path)}/curves.csv": path / "curves.csv" for path in folders}
     write_table(table, out, manifest(settings.specification(), inputs))
     write_json(Path(out) / "claims.json", record)
-    write_text(Path(out) / "claims.html", claims_html(record))  # the report shows this instead of the table
+    file = f"claims/{Path(out).name}/claims.csv"
+    write_text(Path(out) / "claims.html", claims_html(record, file))  # the report shows this instead of the table
 
 
 def decide(rule: str, margin: float, low: float | None, high: float | None) -> str:

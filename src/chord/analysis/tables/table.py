@@ -112,14 +112,14 @@ def _csv_value(value: object) -> object:
 
 def markdown(table: Table) -> str:
     lines = [
-        f"**{_md(table.title)}.**",
+        f"**{markdown_escape(table.title)}.**",
         "",
-        "| " + " | ".join(_md(name) for name in table.header) + " |",
+        "| " + " | ".join(markdown_escape(name) for name in table.header) + " |",
         "".join("|---:" if column == "r" else "|---" for column in _columns(table)) + "|",
-        *("| " + " | ".join(_md(_plain(cell)) for cell in row) + " |" for row in table.rows),
+        *("| " + " | ".join(markdown_escape(_plain(cell)) for cell in row) + " |" for row in table.rows),
         "",
-        *(_md(note) for note in table.notes),
-        _md(f"Runs, configuration hashes and full precision: {table.name}.csv."),
+        *(markdown_escape(note) for note in table.notes),
+        markdown_escape(f"Runs, configuration hashes and full precision: {table.name}.csv."),
     ]
     return "\n".join(lines) + "\n"
 
@@ -134,7 +134,7 @@ def _plain(cell: str | Entry) -> str:
     return " ".join(part for part in (cell.estimate + cell.marks, cell.interval, cell.note) if part)
 
 
-def _md(text: str) -> str:
+def markdown_escape(text: str) -> str:
     return re.sub(r"([\\|*_`<>])", r"\\\1", text)
 
 
