@@ -93,7 +93,7 @@ def engine_for(tokenizer):
 def train_hybrid(load, tokenizer, prompts, experts, engine_for, tmp_path):
     """Train and return the trainer: its weights and its log."""
 
-    def train(stage: HybridStage, engine=None, experts=experts, teacher=None) -> HybridTrainer:
+    def train(stage: HybridStage, engine=None, experts=experts, teacher=None, prompts=prompts) -> HybridTrainer:
         model = load()
         args = HybridTrainer.config(stage, 1, output_dir=str(tmp_path), **COMMON)
         trainer = HybridTrainer(

@@ -15,7 +15,7 @@ from chord.rollouts import encode_prompts
 from chord.training import distributions, frozen_model, response_passes
 from chord.training.frozen_model import frozen_copy, load_teacher
 from chord.training.run import run
-from chord.training.sequences import Sequence, encode_experts, row_order
+from chord.training.sequences import Sequence, encode_experts, row_order, shown_traces
 from chord.training.train_spec import TrainSpec
 from chord.world.tokenizer import build_tokenizer
 from tests.helpers.small_training import (
@@ -197,6 +197,67 @@ def test_a_step_of_distillation_follows_the_formula(
     same(weights(train_hybrid(split, teacher=frozen_copy(teacher))), expected)
 
 
+@pytest.mark.parametrize("name", ["reverse_kl", "forward_kl"])
+def test_the_policy_teaches_itself_what_it_would_say_with_the_trace_before_its_eyes(
+    train_hybrid, load, tokenizer, prompts, experts, engine_for, name
+):
+    """SDFT. The teacher has the weights of its step, so the second step differs from one with a frozen copy."""
+    distillation = {"name": name, "coef": 0.7, "reward": 0.0, "shown": "{trace} {prompt}"}
+    k, n = 4, 3
+    traces = [experts[i % len(experts)] for i in range(len(prompts))]
+    stage = hybrid_stage(steps=2, prompts_per_step=n, schedule=NEVER, distillation=distillation)
+    assert stage.inputs == ("prompts", "traces")
+    rows = shown_traces(prompts, traces, stage.distillation.shown)
+    trainer, model = train_hybrid(stage, prompts=rows), load()
+    order = row_order(len(prompts), 2 * n, derive_seed(*SEED_PARTS, "prompt order"))
+    for step in range(2):
+        total, count, gap, read_tokens = 0.0, 0, 0.0, 0
+        for group, i in enumerate(order[step * n : step * n + n]):
+            message = prompts[i]["messages"][-1]["content"]
+            shown = [{"role": "user", "content": f"{traces[i]['response']} {message}"}]
+            ids = encode_prompts(tokenizer, [prompts[i]] * k)
+            (taught,) = encode_prompts(tokenizer, [{"messages": [*prompts[i]["messages"][:-1], *shown]}])
+            seeds = [derive_seed(*SEED_PARTS, "rollout", step + 1, group * k + j) for j in range(k)]
+            for sample in engine_for(model).generate(ids, seeds, stage.decoding):
+                every = read(model, Sequence(ids[0], sample.token_ids))
+                with torch.no_grad():
+                    of_teacher = read(model, Sequence(taught, sample.token_ids))
+                logp = every[torch.arange(len(every)), torch.tensor(sample.token_ids)]
+                distance = logp.detach() - of_teacher[torch.arange(len(every)), torch.tensor(sample.token_ids)]
+                count, gap = count + len(logp), gap + distance.sum().item()
+                read_tokens += len(taught) + len(logp)
+                if name == "forward_kl":
+                    total = total + 0.7 * torch.nn.functional.kl_div(
+                        every, of_teacher, log_target=True, reduction="sum"
+                    )
+                else:
+                    total = total + 0.7 * (distance * logp).sum()
+        (total / count).backward()
+        update(model)
+        assert logged(trainer, "teacher_gap")[step] == pytest.approx(gap / count, rel=1e-3)
+        assert logged(trainer, "frozen_tokens")[step] == read_tokens > logged(trainer, "train_tokens")[step]
+    same(weights(trainer), torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
+    split = stage.model_copy(update={"micro_batch_tokens": 1})
+    same(weights(train_hybrid(split, prompts=rows)), weights(trainer))
+
+
+def test_a_prompt_may_spell_the_places_of_the_text_shown_to_the_teacher():
+    prompts = [{"messages": [{"role": "user", "content": "{trace} ?"}]}]
+    (row,) = shown_traces(prompts, [{"response": "{prompt} !"}], "{prompt} {trace}")
+    assert row["teacher_messages"] == [{"role": "user", "content": "{trace} ? {prompt} !"}]
+
+
+@pytest.mark.parametrize("text", ["{prompt}", "{trace} {prompt} {trace}"])
+def test_a_text_for_the_teacher_has_both_places(text):
+    with pytest.raises(ValidationError, match=r"expected a text with \{prompt\} and \{trace\}, once each"):
+        hybrid_stage(schedule=NEVER, distillation=OPD | {"shown": text})
+
+
+def test_expert_rows_of_their_own_are_no_traces_for_the_teacher():
+    with pytest.raises(ValidationError, match=r"distillation\.shown: expected null, or a router that reads traces"):
+        hybrid_stage(distillation=OPD | {"shown": "{trace} {prompt}"})
+
+
 @pytest.mark.parametrize("distillation", [OPD, DAGGER | {"reward": 0.0}], ids=["opd", "dagger"])
 def test_a_teacher_that_is_the_policy_teaches_nothing(train_hybrid, load, distillation):
     stage = hybrid_stage(steps=1, schedule=NEVER, distillation=distillation)
@@ -264,6 +325,26 @@ def test_a_run_reads_its_teacher_and_counts_what_it_reads(start, prompts, expert
     _, line = curves(tmp_path / "run")
     assert float(line["teacher_gap"]) == pytest.approx(0.0, abs=1e-5)
     assert record["result"]["frozen_tokens"] == float(line["frozen_tokens"]) > 0.0
+
+
+def test_a_run_shows_its_policy_the_traces_and_refuses_those_that_are_too_long(
+    start, tokenizer, prompts, experts, tmp_path
+):
+    sdft = hybrid_stage(steps=1, schedule=NEVER, distillation=OPD | {"shown": "{trace} {prompt}"})
+    spec, _, files, *_ = job(sdft, start, prompts, experts, tmp_path)
+    spec, rows = json.loads(spec), Path(files)
+    traces = [row | {"response": "1 + 2 = 3 .", "verdict": {"reward": 1.0}} for row in prompts]
+    write_jsonl(tmp_path / "traces.jsonl", traces)
+    torch.set_num_threads(1)
+    run(spec, start, rows, tmp_path / "run", rows, traces=tmp_path / "traces.jsonl")
+    record = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert record["learns_from"] == ["expert text"]
+    assert record["result"]["frozen_tokens"] > record["result"]["train_tokens"]
+    limit = json.loads((start / "config.json").read_text())["max_position_embeddings"]
+    longest = max(map(len, encode_prompts(tokenizer, prompts)))  # with it, the trace alone fits
+    write_jsonl(tmp_path / "traces.jsonl", [row | {"response": "1 " * (limit - longest - 1)} for row in traces])
+    with pytest.raises(UserError, match=rf"what the teacher reads of prompt .*: \d+ tokens; .* the model's {limit}"):
+        run(spec, start, rows, tmp_path / "long", rows, traces=tmp_path / "traces.jsonl")
 
 
 def test_frozen_models_are_not_sharded(start, prompts, experts, tmp_path):

@@ -47,6 +47,7 @@ METHODS = {
     "OPD": "opd",
     "RL_OPD": "rl_opd",
     "DAGGER": "dagger",
+    "SDFT": "sdft",
     "HPT": "hpt",
     "SUPERRL": "superrl",
     "RELIFT": "relift",

@@ -63,7 +63,7 @@ def test_a_protocol_that_changes_the_teacher_changes_the_method(root):
         (("teacher_from",), "original", "teacher_from: original trains nothing; expected a method with a stage"),
         (("teacher_from",), "opd", "teacher_from: expected a method that itself needs no teacher, as opd does"),
         (("teacher_from",), "sft_rk", "teacher_from: unknown method 'sft_rk'"),
-        (("stage", "distillation"), None, "teacher_from: expected none, as the stage has no distillation"),
+        (("stage", "distillation"), None, "teacher_from: expected none, as no other model teaches"),
     ],
 )
 def test_a_teacher_that_cannot_be_one_is_one_line(root, keys, value, message):

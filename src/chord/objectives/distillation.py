@@ -1,4 +1,4 @@
-"""What the policy's rollouts learn from a teacher, a frozen model with the same tokenizer.
+"""What the policy's rollouts learn from a teacher: a frozen model with the same tokenizer, or the policy itself.
 
 To add one, write the class and add it to `AnyDistillation`.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator
 
 from chord.objectives.parts import OpenUnion, Part
 
@@ -30,6 +30,18 @@ class Distillation(Part):
 
     coef: PositiveFloat
     reward: NonNegativeFloat
+    shown: str | None = Field(
+        None,
+        description="the policy itself is the teacher, and reads this text in place of a prompt's last message, with "
+        "the message at {prompt} and the expert's trace at {trace} (SDFT); null: the teacher is another model",
+    )
+
+    @field_validator("shown")
+    @classmethod
+    def _has_both(cls, text: str | None) -> str | None:
+        if text is not None and not all(text.count(place) == 1 for place in ("{prompt}", "{trace}")):
+            raise ValueError(f"expected a text with {{prompt}} and {{trace}}, once each, got {text!r}")
+        return text
 
     def advantages(self, advantages: Tensor, tokens: SampledTokens) -> Tensor:
         """The advantages of the policy loss, (rows, tokens), without gradient, from those of the rewards, (rows,)."""

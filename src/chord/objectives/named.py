@@ -72,6 +72,8 @@ ASFT = Objective(Constant(mu=1.0), expert_loss=Asft(kl=0.05))
 GIFT = Objective(Constant(mu=1.0), expert_loss=Gift(beta=20.0))
 OPD = Objective(Constant(mu=0.0), distillation=ReverseKl(coef=1.0, reward=0.0))
 RL_OPD = Objective(Constant(mu=0.0), distillation=ReverseKl(coef=1.0, reward=1.0))
+# sdft: the teacher is the policy, shown the trace; the text is ours
+SDFT = Objective(Constant(mu=0.0), distillation=ReverseKl(coef=1.0, reward=0.0, shown="{trace} {prompt}"))
 DAGGER = Objective(Constant(mu=0.0), distillation=ForwardKl(coef=1.0, reward=0.0))
 HPT = Objective(Free(rl=1.0, expert=1.0), router=Gate(success="right", gamma=0.0, scale="none"))
 SUPERRL = Objective(Free(rl=1.0, expert=1.0), router=Gate(success="rewarded", gamma=0.0, scale="group"))

@@ -68,9 +68,9 @@ def _stage_seconds(study: Study, stage: Stage, counts: Work, response: int, expe
         row_tokens = response + cost.prompt_tokens / _sharing(stage, cost.prompt_tokens, response)
         kinds.append(Rows(counts.rollouts * row_tokens, cost.prompt_tokens + response))
     full = sum(rows.tokens / max(stage.micro_batch_tokens, rows.length) for rows in kinds)
-    # A frozen model makes one of the three passes that training makes.
+    # A model that is read without gradient makes one of the three passes that training makes.
     learning = {"reference": kinds[:1], "teacher": kinds[1:]}
-    kinds += [Rows(rows.tokens / 3, rows.length) for name in stage.frozen_models for rows in learning[name]]
+    kinds += [Rows(rows.tokens / 3, rows.length) for name in stage.passes_without_gradient for rows in learning[name]]
     at_least = counts.steps * study.settings.training.scale.ranks  # a step begins new micro-batches on every rank
     return seconds + training_seconds(study, kinds, max(full, at_least), stage)
 

@@ -34,13 +34,13 @@ def probe_spec(spec: TrainSpec) -> TrainSpec:
     """The job with its stage made small: the batch of a probe, in place of the study's rows; no clip.
 
     The objective, the normalisation and what is trained (LoRA) stay. UserError for a stage with nothing to mix,
-    or with a teacher, whose model the probe does not have.
+    or with a teacher, which the probe does not have.
     """
     stage = spec.stage
     if not isinstance(stage, HybridStage) or not (stage.uses_experts and stage.uses_rollouts):
         raise UserError("probe: expected a method with a hybrid stage that has weight on rollouts and on expert rows")
-    if stage.reads_teacher:
-        raise UserError("probe: expected a method whose rollouts learn from rewards, not from a teacher's model")
+    if stage.distils:
+        raise UserError("probe: expected a method whose rollouts learn from rewards, not from a teacher")
     changes = {
         "prompts_per_step": PROMPTS,
         "rollouts_per_prompt": ROLLOUTS,

@@ -86,7 +86,7 @@ def of_sharding(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[
     stages = {name: method.stage for name, method in methods.items() if method.stage}
     unshardable = {
         "lora": [name for name, stage in stages.items() if stage.lora],
-        "a frozen reference or teacher": [name for name, stage in stages.items() if stage.frozen_models],
+        "a frozen reference or teacher": [name for name, stage in stages.items() if stage.passes_without_gradient],
     }
     for what, names in unshardable.items():
         if names:
@@ -100,7 +100,7 @@ def of_teachers(methods: Mapping[str, Method]) -> Iterator[tuple[str, str]]:
         if reads and method.teacher is None:
             yield name, "missing; expected the method whose result is the teacher, as the stage has a distillation"
         elif method.teacher is not None and not reads:
-            yield name, "expected none, as the stage has no distillation of rollouts"
+            yield name, "expected none, as no other model teaches the stage's rollouts"
         elif method.teacher is not None and method.teacher in methods:
             link = methods[method.teacher]
             if link.stage is None:

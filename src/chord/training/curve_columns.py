@@ -48,7 +48,7 @@ SYNC_MEANINGS = {
 }
 # If a part of the objective reads a frozen model.
 FROZEN_MEANINGS = {
-    "frozen_tokens": "prompt and response tokens that the frozen model reads",
+    "frozen_tokens": "prompt and response tokens that are read without gradient",
     "teacher_gap": "mean of log p - log p_teacher over the tokens of rollouts",
 }
 COLUMNS, SYNC_COLUMNS, FROZEN_COLUMNS = map(tuple, (MEANINGS, SYNC_MEANINGS, FROZEN_MEANINGS))

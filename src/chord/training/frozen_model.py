@@ -1,4 +1,4 @@
-"""A frozen model beside the one in training: the stage's start model, or a teacher. Each rank has all of it."""
+"""A model that is read without gradient: the stage's start model or a teacher, whole on each rank, or the policy."""
 
 import copy
 from collections.abc import Sequence as Places
@@ -50,9 +50,12 @@ class FrozenModel:
     def values(
         self, rows: list[Sequence], places: Places[int], beta: float | None, pad_token_id: int, device: torch.device
     ) -> FrozenValues:
-        """Its values of the rows at these places. beta: of the soft target; None: its distributions are not read."""
+        """Its values of the rows at these places, with the teacher's prompts where a row has one.
+
+        beta: of the soft target; None: its distributions are not read.
+        """
         places = list(places)  # tensors are indexed with it
-        batch = batch_of([rows[place] for place in places], self.shares_prompts, pad_token_id)
+        batch = batch_of([rows[place].for_teacher() for place in places], self.shares_prompts, pad_token_id)
         with last_states(self.model) as states:
             logp = self.model(**batch.inputs(device), fused_lm_head=True).log_probs
         read = None if beta is None else batch.by_row(states[0][:, : logp.shape[1]])

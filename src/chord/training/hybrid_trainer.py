@@ -43,9 +43,9 @@ class HybridTrainer(RolloutTerms, GRPOTrainer):
         seed_parts: tuple[int, int],
         teacher: FrozenModel | None = None,
     ):
-        """prompts: RL rows (docs/files.md). experts: encoded expert rows; if the router reads traces, one for
-        each prompt, in the order of the prompts and with its reward. seed_parts: (study seed, seed index). teacher:
-        of a stage with a distillation.
+        """prompts: RL rows (docs/files.md), with `teacher_messages` if the policy teaches itself. experts: encoded
+        expert rows; if the stage reads traces, one for each prompt, in the order of the prompts and with its reward.
+        seed_parts: (study seed, seed index). teacher: another model that teaches the rollouts.
 
         UserError if the schedule holds all expert rows out.
         """

@@ -136,7 +136,7 @@ class _Totals:
     """Sums over the passes of a step. All ranks have the same columns, also those without a row of a term."""
 
     def __init__(self, device: torch.device, terms: list[Term], learning: set[str]):
-        """learning: the names of terms that learn from a frozen model."""
+        """learning: the names of terms that learn from what is read without gradient."""
         self.learning = learning
         self.means: dict[str, str] = {}  # column of token values -> name of their term
         for term in terms:
@@ -149,8 +149,9 @@ class _Totals:
         self.sums = {name: torch.zeros((), dtype=torch.float64, device=device) for name in sums}
 
     def add(self, term: Term, indices: list[int], mask: Tensor, loss: Tensor, token_values: dict[str, Tensor]) -> None:
-        for name in self.tokens if term.name in self.learning else self.tokens[:1]:
-            self.sums[name] += sum(len(term.rows[i]) for i in indices)
+        self.sums["train_tokens"] += sum(len(term.rows[i]) for i in indices)
+        if term.name in self.learning:
+            self.sums["frozen_tokens"] += sum(len(term.rows[i].for_teacher()) for i in indices)
         self.sums[f"{term.name}_loss"] += loss.detach()
         self.sums[f"{term.name}_tokens"] += mask.sum()
         for name, values in token_values.items():

@@ -70,6 +70,8 @@ class ResponsePasses:
         if updates is not None and self.stage.reads_expert_rows:
             self.old_policy = OldPolicy(self, updates)
             self.add_callback(self.old_policy)
+        if self.stage.teaches_itself:
+            self.teacher = FrozenModel(self.model, self.shares_prompts)
         parts = self.objective.token_weight, self.objective.expert_loss
         distillation = self.objective.distillation
         if any(part.reads_top or part.soft_target is not None for part in parts) or (

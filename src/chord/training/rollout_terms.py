@@ -92,9 +92,16 @@ class RolloutTerms(OptimizerStep):
             zero_variance_groups=metrics["frac_reward_zero_std"][-1],
         )
         keys = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
+        teacher_prompts = self._teacher_prompts(groups)
         rows = [
-            Sequence(prompt[is_prompt.bool()].tolist(), response[is_response.bool()].tolist())
-            for prompt, is_prompt, response, is_response in zip(*(scored[key] for key in keys), strict=True)
+            Sequence(
+                prompt[is_prompt.bool()].tolist(),
+                response[is_response.bool()].tolist(),
+                teacher_prompt_ids=teacher_prompts[i // k],
+            )
+            for i, (prompt, is_prompt, response, is_response) in enumerate(
+                zip(*(scored[key] for key in keys), strict=True)
+            )
         ]
         routes = self.router.route(self._judged(model, groups, rows, scored["advantages"]))
         kept = [i for i in range(len(rows)) if routes.kept[i // k]]
@@ -114,6 +121,13 @@ class RolloutTerms(OptimizerStep):
         if self.router.waits or self.router.reads == "experts":
             return sampled, None
         return sampled, self._taught_term(groups, taught, routes.trace_advantages)
+
+    def _teacher_prompts(self, groups: list[int]) -> list[list[int] | None]:
+        """What the policy reads as its own teacher in place of each prompt. groups: indices of prompts."""
+        if not self.stage.teaches_itself:
+            return [None] * len(groups)
+        shown = [{"messages": self.prompt_rows[row]["teacher_messages"]} for row in groups]
+        return encode_prompts(self.processing_class, shown)
 
     def _draw_prefixes(self, groups: list[int]) -> list[list[int]]:
         """The tokens of the trace that each rollout of this rank continues. groups: indices of prompts."""

@@ -41,7 +41,7 @@ from chord.training.scale.accumulation import PROBES, CheckAccumulation
 from chord.training.scale.sharding import start_ranks
 from chord.training.scale.sync import open_synced
 from chord.training.scale.weights import save_full
-from chord.training.sequences import Sequence, check_lengths, encode_experts, first_rows, traces_of
+from chord.training.sequences import Sequence, check_lengths, encode_experts, first_rows, shown_traces, traces_of
 from chord.training.step_log import Clock, curve_rows, run_result, write_curves
 from chord.training.train_spec import SftStage, TrainSpec
 from chord.training.validation import Measure, OverRanks, Validate, accuracy, best_step
@@ -122,11 +122,18 @@ def _train(
     resumed = newest_checkpoint(folder.checkpoints)
 
     prompts, validation, expert_rows = rows.get("prompts", []), rows["validation"], _expert_rows(spec, rows, inputs)
+    if spec.stage.teaches_itself:
+        prompts = shown_traces(prompts, expert_rows, spec.stage.distillation.shown)
     tokenizer = policy_tokenizer(inputs["start"], [*prompts, *expert_rows, *validation])
     model = load_weights(inputs["start"], torch.float32)
     teacher = load_teacher(inputs["teacher"], tokenizer) if "teacher" in inputs else None
     experts = encode_experts(tokenizer, expert_rows)
-    check_lengths(experts, expert_rows, model.config.max_position_embeddings)
+    limit = model.config.max_position_embeddings
+    check_lengths(experts, expert_rows, limit)
+    if spec.stage.teaches_itself:
+        ids = encode_prompts(tokenizer, [{"messages": prompt["teacher_messages"]} for prompt in prompts])
+        longest = [0] * spec.stage.decoding.max_response_tokens
+        check_lengths([Sequence(one, longest) for one in ids], prompts, limit, "what the teacher reads of prompt")
 
     # Texts with answers, if there are any; any token shows an output layer that is not the model's.
     texts = [expert.input_ids for expert in experts] or encode_prompts(tokenizer, validation)
@@ -159,7 +166,7 @@ def _train(
         if isinstance(spec.stage, SftStage)
         else (spec.stage.prompts_per_step, len(prompts))
     )
-    more = (*(SYNC_COLUMNS if synced else ()), *(FROZEN_COLUMNS if spec.stage.frozen_models else ()))
+    more = (*(SYNC_COLUMNS if synced else ()), *(FROZEN_COLUMNS if spec.stage.passes_without_gradient else ()))
     curves = curve_rows(trainer.state.log_history, *counts, more)
     best = best_step(curves) if spec.stage.keep == "best" else None
     _save_model(folder, model, tokenizer, best)

@@ -1,5 +1,6 @@
 """What an optimizer step reads: the choice of rows, their token sequences, and padded batches of these."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ class Sequence:
     prompt_ids: list[int]
     response_ids: list[int]
     reward: float | None = None  # of an expert's response: the verdict of its row
+    teacher_prompt_ids: list[int] | None = None  # what a teacher reads in place of the prompt; None: the prompt
 
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.response_ids)
@@ -52,6 +54,10 @@ class Sequence:
     @property
     def labels(self) -> list[int]:
         return [IGNORED] * len(self.prompt_ids) + self.response_ids
+
+    def for_teacher(self) -> "Sequence":
+        """The row as its teacher reads it."""
+        return self if self.teacher_prompt_ids is None else Sequence(self.teacher_prompt_ids, self.response_ids)
 
 
 def first_rows(rows: list[dict], count: int, path: Path) -> list[dict]:
@@ -72,11 +78,27 @@ def traces_of(prompts: list[dict], traces: list[dict], path: Path) -> list[dict]
     return [by_id[prompt["id"]] for prompt in prompts]
 
 
-def check_lengths(sequences: list[Sequence], rows: list[dict], limit: int) -> None:
-    """Raise UserError if the model, which reads at most `limit` tokens, cannot read one of the expert rows."""
+def shown_traces(prompts: list[dict], traces: list[dict], text: str) -> list[dict]:
+    """The prompts with what the policy reads of each as its own teacher, `teacher_messages`.
+
+    text: takes the place of the last message, with the message at {prompt} and the prompt's trace at {trace}.
+    """
+
+    def message(last: dict, trace: dict) -> dict:
+        parts = {"{prompt}": last["content"], "{trace}": trace["response"]}
+        return last | {"content": re.sub(r"\{prompt\}|\{trace\}", lambda place: parts[place[0]], text)}
+
+    return [
+        prompt | {"teacher_messages": [*prompt["messages"][:-1], message(prompt["messages"][-1], trace)]}
+        for prompt, trace in zip(prompts, traces, strict=True)
+    ]
+
+
+def check_lengths(sequences: list[Sequence], rows: list[dict], limit: int, what: str = "expert row") -> None:
+    """Raise UserError if the model, which reads at most `limit` tokens, cannot read one of the rows."""
     for sequence, row in zip(sequences, rows, strict=True):
         if len(sequence) > limit:
-            raise UserError(f"expert row {row['id']}: {len(sequence)} tokens; expected at most the model's {limit}")
+            raise UserError(f"{what} {row['id']}: {len(sequence)} tokens; expected at most the model's {limit}")
 
 
 def encode_experts(tokenizer: PreTrainedTokenizerBase, rows: list[dict]) -> list[Sequence]:

@@ -89,13 +89,28 @@ class StageSettings(Settings, ABC):
     @property
     def frozen_models(self) -> list[str]:
         """The models beside the one in training: reference (the start model), teacher."""
-        reads = {"reference": self.objective.reads_reference, "teacher": self.reads_teacher}
+        return [name for name in self.passes_without_gradient if name == "reference" or self.reads_teacher]
+
+    @property
+    def passes_without_gradient(self) -> list[str]:
+        """Who reads a step's rows besides the model in training: reference, teacher, which may be the policy itself."""
+        reads = {"reference": self.objective.reads_reference, "teacher": self.distils}
         return [name for name, needed in reads.items() if needed]
 
     @property
-    def reads_teacher(self) -> bool:
+    def distils(self) -> bool:
         """Whether rollouts learn from a teacher."""
         return self.uses_rollouts and self.objective.distillation is not None
+
+    @property
+    def reads_teacher(self) -> bool:
+        """Whether the teacher is another model."""
+        return self.distils and not self.teaches_itself
+
+    @property
+    def teaches_itself(self) -> bool:
+        """Whether the teacher is the policy, which is shown the traces of the prompts."""
+        return self.distils and self.objective.distillation.shown is not None
 
     @property
     @abstractmethod
@@ -105,12 +120,12 @@ class StageSettings(Settings, ABC):
     @property
     def learns_from(self) -> list[str]:
         """What the stage is told beyond its prompts: rewards, the expert's text, what a teacher says of rollouts."""
-        distillation = self.objective.distillation if self.uses_rollouts else None
+        distillation = self.objective.distillation
         sources = {
             "reward": self.uses_rollouts and (distillation is None or distillation.reward > 0),
-            "expert text": self.uses_experts,
-            "teacher's log-probabilities of own samples": distillation is not None,
-            "teacher's logits": distillation is not None and distillation.reads_distribution,
+            "expert text": self.uses_experts or self.teaches_itself,
+            "teacher's log-probabilities of own samples": self.reads_teacher,
+            "teacher's logits": self.reads_teacher and distillation.reads_distribution,
         }
         return [source for source, is_read in sources.items() if is_read]
 
@@ -246,6 +261,8 @@ class HybridStage(StageSettings):
     @property
     def inputs(self) -> tuple[str, ...]:
         """The training rows that the stage reads."""
+        if self.teaches_itself:
+            return "prompts", "traces"
         return ("prompts", self.router.reads) if self.uses_experts else ("prompts",)
 
     def divisibility_error(self, ranks: int) -> str | None:
@@ -287,6 +304,11 @@ class HybridStage(StageSettings):
                     raise ValueError(
                         f"{key}: expected at least 2, as the schedule {self.schedule.name} compares halves"
                     )
+        if self.teaches_itself and self.reads_expert_rows:
+            raise ValueError(
+                f"distillation.shown: expected null, or a router that reads traces, as {self.router.name} has expert "
+                "rows of its own"
+            )
         if not self.uses_experts or self.router.reads == "experts":
             return self
         if not all(a_rl for a_rl, _ in weights):
@@ -343,7 +365,7 @@ class TrainSpec(Settings):
 
     @model_validator(mode="after")
     def _frozen_models_are_not_sharded(self) -> "TrainSpec":
-        if self.stage.frozen_models and self.scale.sharding != "none":
-            beside = " and ".join(self.stage.frozen_models)
+        if self.stage.passes_without_gradient and self.scale.sharding != "none":
+            beside = " and ".join(self.stage.passes_without_gradient)
             raise ValueError(f"scale.sharding: expected none beside a frozen {beside}, got {self.scale.sharding}")
         return self
