@@ -44,8 +44,8 @@ METRICS = {
     ),
     "generated_tokens": ("generated", "responses of rollouts; reading the prompts is not counted"),
     "frozen_tokens": (
-        "read by a frozen model",
-        "prompt and response tokens that a frozen model reads: the start model or a teacher",
+        "read without gradient",
+        "prompt and response tokens that the start model or a teacher reads, or the policy as its own teacher",
     ),
     "tokens": ("in total", "the sum of these three"),
     "processor_minutes": ("Core minutes", "wall time of the steps times ranks and threads, or on GPUs times ranks"),
