@@ -78,13 +78,15 @@ def shape(name: str) -> dict:
 
 
 def random_model(config: PreTrainedConfig) -> tuple[PreTrainedModel, Tokenizer]:
-    """A model in fp32 on the current device, and a tokenizer of the world's words with as many tokens as the model."""
+    """A model in fp32 on the CPU, and a tokenizer of the world's words with as many tokens as the model."""
     tokenizer = build_tokenizer(config.max_position_embeddings)
     more = [f"w{number}" for number in range(len(tokenizer), config.vocab_size)]
     vocabulary = {word: number for number, word in enumerate([*words(), *more])}
     tokenizer.backend_tokenizer.model = models.WordLevel(vocabulary, unk_token=UNK)
     torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32), tokenizer
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):  # a GPU draws 1.5B weights in no time
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    return model.cpu(), tokenizer
 
 
 def prompt_rows(case: Case, steps: int, half_flat: bool) -> list[dict]:

@@ -35,7 +35,7 @@ class Cost:
     parts: dict[str, float]  # seconds of a step by part, the mean
     peak: int  # of the process, the Python packages included
     step_memory: int  # what a step adds to the weights, the optimizer's moments and the packages
-    response_tokens: float  # mean
+    response_tokens: float | None  # mean; None where nothing is sampled
 
 
 def measure(case: str, side: str, rewards: str, warm_up: int, steps: int) -> Cost:
@@ -131,7 +131,7 @@ def run(trainer, warm_up: int, gauge: Gauge) -> Cost:
         parts=parts,
         peak=peak,
         step_memory=peak - meter.resident,
-        response_tokens=fmean(line["completions/mean_length"] for line in lines),
+        response_tokens=fmean(line["completions/mean_length"] for line in lines) if lines else None,
     )
 
 
