@@ -22,15 +22,15 @@ QWEN3_SMALL = QWEN3 | {
     "num_key_value_heads": 2,
     "head_dim": 16,
 }
-QWEN2_SMALL = {
+QWEN2_SMALL = {  # the estimate's error on it is known: tests/unit/test_plan_memory.py
     "model_type": "qwen2",
-    "vocab_size": 512,
-    "hidden_size": 128,
-    "intermediate_size": 256,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "tie_word_embeddings": True,
+    "vocab_size": 4096,
+    "hidden_size": 512,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "tie_word_embeddings": False,
     "max_position_embeddings": 4096,
 }
 

@@ -4,12 +4,15 @@ import re
 
 from benchmarks.gpu.parts import PARTS
 
-NOTES = """MFU: FLOPs that the passes with gradient need, over seconds times the card's dense peak in bf16 (config/gpus.yaml).
-A token needs 3 x (2 x weights of the layers + 2 x weights of the output layer where its prediction is read + 4 x layers x width
-of the queries x tokens attended to); recomputation and padding count nothing, a shared prompt counts once.
-Row tokens: of all rows that are trained on, each with its prompt. Seconds are those of the GPU's timeline.
-prime-rl, 0.6B, RL: its file gives a throughput of 11.9k tokens/s, to which its MFU of 11.1 % belongs, and a step time,
-from which 16.4k and by the same formula 15.3 % follow. Why the two differ, it does not say.
+NOTES = """\
+MFU: FLOPs that the passes with gradient need, over seconds times the card's dense peak in bf16
+(config/gpus.yaml). A token needs 3 x (2 x weights of the layers + 2 x weights of the output layer where
+its prediction is read + 4 x layers x width of the queries x tokens attended to); recomputation and padding
+count nothing, a shared prompt counts once.
+Row tokens: of all rows that are trained on, each with its prompt.
+Seconds: on the timeline of the GPU; on a CPU those of the process.
+prime-rl, RL: its file gives a throughput of 11.9k tokens/s, to which its MFU of 11.1 % belongs, and a step
+time, from which 16.4k tokens/s follow, and 15.3 % by the same formula. It does not say why they differ.
 """
 
 
