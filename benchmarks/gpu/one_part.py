@@ -8,15 +8,15 @@ import json
 import sys
 import warnings
 
-from benchmarks.gpu.sizes import SIZES
-from transformers.utils.logging import disable_progress_bar
-
 
 def main(module: str, size: str, *arguments: str) -> None:
+    part = importlib.import_module(f"benchmarks.gpu.{module}")
+    from benchmarks.gpu.sizes import SIZES
+    from transformers.utils.logging import disable_progress_bar
+
     warnings.filterwarnings("ignore")
     disable_progress_bar()
-    result = importlib.import_module(f"benchmarks.gpu.{module}").measure(SIZES[size], *arguments)
-    print(json.dumps(result))
+    print(json.dumps(part.measure(SIZES[size], *arguments)))
 
 
 if __name__ == "__main__":

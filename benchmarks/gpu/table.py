@@ -32,7 +32,9 @@ def table(results: dict) -> str:
         lines += ["", title, "-" * len(title)]
         outcomes = {name: one for name, one in results["parts"].items() if PARTS[name].title == title}
         lines += grid([row for one in outcomes.values() for row in one.get("result", {}).get("rows", [])])
-        lines += [f"{name}: {one['status']}: {one['message']}" for name, one in outcomes.items() if "message" in one]
+        for name, one in outcomes.items():
+            if "message" in one:  # of which the last line says what it was
+                lines.append(f"{name}: {one['status']}: {one['message'].splitlines()[-1]}")
         checks = [check for one in outcomes.values() for check in one.get("result", {}).get("checks", [])]
         lines += [check_line(check) for check in checks]
         lines += speed_factors(outcomes)
@@ -41,6 +43,8 @@ def table(results: dict) -> str:
 
 def grid(rows: list[dict]) -> list[str]:
     """One column for each key, one line for each key if there are many: rows are then beside each other."""
+    if not rows:
+        return []
     keys = list(dict.fromkeys(key for row in rows for key in row if any(row.get(key) is not None for row in rows)))
     cells = [keys, *([shown(key, row.get(key)) for key in keys] for row in rows)]
     if len(keys) > 7:
