@@ -12,6 +12,7 @@ from benchmarks.gpu.card import GIB
 from benchmarks.gpu.checks import check
 from benchmarks.gpu.sizes import Size
 from benchmarks.step.cases import MU, SEED, K, coin, expert_rows, load, prompt_rows
+from transformers.trainer_utils import SaveStrategy
 
 from chord import tasks
 from chord.rollouts.huggingface import stop_tokens
@@ -70,6 +71,7 @@ def measure(size: Size) -> dict:
         synced = open_synced(spec, model, start, Path(folder), stops, texts, precision)
         rows = prompt_rows(case, STEPS, half_flat=False)
         trainer = build_trainer(spec, model, tokenizer, rows, experts, Path(folder) / "checkpoints", synced)
+        trainer.args.save_strategy = SaveStrategy.NO
         synced.follow(trainer)
         trainer.train()
         asleep = used_gib()

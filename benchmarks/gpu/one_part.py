@@ -5,11 +5,15 @@ Its result is the last line of standard output, as JSON.
 
 import importlib
 import json
+import os
 import sys
 import warnings
 
+from chord.io.children import end_with
+
 
 def main(module: str, size: str, *arguments: str) -> None:
+    end_with(os.getppid())
     part = importlib.import_module(f"benchmarks.gpu.{module}")
     from benchmarks.gpu.sizes import SIZES
     from transformers.utils.logging import disable_progress_bar

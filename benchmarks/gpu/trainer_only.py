@@ -16,6 +16,7 @@ from benchmarks.step.cases import SEED, SPECIAL_TOKENS, random_model
 from benchmarks.step.gauge import gauge_of_this_machine
 from benchmarks.step.one_side import run
 from transformers import AutoConfig, Trainer
+from transformers.trainer_utils import SaveStrategy
 
 from chord.training.build import build_trainer
 from chord.training.train_spec import TrainSpec
@@ -32,10 +33,12 @@ PRIME_RL = {
 def measure(size: Size, kind: str) -> dict:
     """kind: `RL` or `SFT`."""
     rows = size.long
-    trainer = build(rows, kind)
-    counter = PassCounter(trainer.model)
     steps = rows.warm_up + rows.steps
-    cost = run(trainer, rows.warm_up, gauge_of_this_machine())
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = build(rows, kind, Path(folder))
+        trainer.args.save_strategy = SaveStrategy.NO
+        counter = PassCounter(trainer.model)
+        cost = run(trainer, rows.warm_up, gauge_of_this_machine())
     work = Work(*(count / steps for count in vars(counter.total()).values()))
     tokens = rows.rows * rows.tokens
     row = {
@@ -62,7 +65,7 @@ def anchors(kind: str) -> list[dict]:
     ]
 
 
-def build(rows: LongRows, kind: str) -> Trainer:
+def build(rows: LongRows, kind: str, folder: Path) -> Trainer:
     """Its steps have the same rows in each run. The rate is too small to change a weight that matters."""
     model, tokenizer = random_model(AutoConfig.for_model(**rows.config, **SPECIAL_TOKENS))
     steps = rows.warm_up + rows.steps
@@ -99,4 +102,4 @@ def build(rows: LongRows, kind: str) -> Trainer:
     experts = random_sequences(model.config.vocab_size, rows.rows, prompt_tokens, response_tokens)
     prompts = [{"id": "p", "messages": [PROMPT], "task": "alternating", "meta": {}}]
     engine = RandomEngine(model.config.vocab_size)
-    return build_trainer(spec, model, tokenizer, prompts, experts, Path(tempfile.mkdtemp()), engine)
+    return build_trainer(spec, model, tokenizer, prompts, experts, folder, engine)
