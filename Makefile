@@ -2,7 +2,7 @@
 #   make replicate STUDY=smoke CORES=2 SEEDS=5     another study, fewer cores, more runs of each method
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: replicate smoke test test-fast test-vllm test-slurm lint docs clean
+.PHONY: replicate smoke test test-fast test-vllm test-slurm test-gpu lint docs clean
 
 # One thread a job: two such jobs side by side beat one with two threads.
 export OMP_NUM_THREADS := 1
@@ -59,6 +59,11 @@ test-slurm: .venv/installed-slurm
 			|| echo "make test-slurm: apt-get could not install slurm-wlm and munge"; \
 	fi
 	$(BIN)/python -m pytest tests/slurm
+
+# What only a GPU can show, in at most 6 minutes: speed beside stock TRL, exactness, memory (docs/scale.md). GPU_PYTHON names
+# the Python of an environment that is there, with the package's dependencies; by default .venv is made as for the tests.
+test-gpu: $(if $(GPU_PYTHON),,.venv/installed-dev)
+	@PYTHONPATH=src$${PYTHONPATH:+:$$PYTHONPATH} $(or $(GPU_PYTHON),$(BIN)/python) -m benchmarks.gpu $(if $(OUT),--out "$(OUT)")
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check src tests benchmarks docs

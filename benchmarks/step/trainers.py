@@ -73,8 +73,8 @@ def ours(case: Case, steps: int, half_flat: bool, bf16: bool) -> HybridTrainer:
     return _quiet(HybridTrainer(model, tokenizer, args, stage, engine, rows, experts, SEED))
 
 
-def stock(case: Case, steps: int, half_flat: bool) -> NaiveTrl:
-    """TRL's trainer, in fp32."""
+def stock(case: Case, steps: int, half_flat: bool, bf16: bool = False) -> NaiveTrl:
+    """TRL's trainer."""
     model, tokenizer = load(case)
     rows = prompt_rows(case, steps, half_flat)
     by_prompt = {row["messages"][0]["content"]: row for row in rows}
@@ -98,7 +98,7 @@ def stock(case: Case, steps: int, half_flat: bool) -> NaiveTrl:
                 shuffle_dataset=False,
                 beta=0.0,
                 loss_type="dapo",
-                **_arguments(bf16=False),
+                **_arguments(bf16),
             ),
             train_dataset=Dataset.from_list([{"prompt": rows[i]["messages"]} for i in prompt_order(case, steps)]),
             reward_funcs=reward,
@@ -110,7 +110,7 @@ def _arguments(bf16: bool) -> dict:
     return {
         "output_dir": tempfile.mkdtemp(),
         "bf16": bf16,
-        "use_cpu": True,
+        "use_cpu": not torch.cuda.is_available(),
         "gradient_checkpointing": False,
         "learning_rate": 0.0,
         "save_strategy": "no",

@@ -9,10 +9,11 @@ import torch
 import transformers
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
+from transformers.integrations.flex_attention import flex_attention_forward
 from trl.trainer.utils import add_fused_lm_head
 
 from chord.shared_prompts import response_values, share_prompts, shared_prompt_logps
-from chord.shared_prompts.attention import attention, block_mask
+from chord.shared_prompts.attention import attention, block_mask, flex
 from chord.shared_prompts.layout import pack
 from chord.shared_prompts.model import TOLERANCE
 from chord.training.micro_batches import passes
@@ -255,6 +256,29 @@ def test_the_block_mask_of_gpus_allows_what_the_two_parts_compute():
     output, _ = attention(torch.nn.Module(), query, key, value, None, layout)
     torch.testing.assert_close(output, expected, rtol=0, atol=1e-6)
     assert dense.sum() == (15 + 21 + 40) + (10 + 1) + 15  # of the three groups, by hand
+
+
+def test_the_kernel_of_gpus_gets_one_precision_in_autocast(monkeypatch):
+    """Models hand over queries and keys in fp32, from rotary embeddings, and values in bf16, from a linear layer."""
+    received = []
+
+    def watched(module, *states, **kwargs):
+        received.append([one.dtype for one in states[:3]])
+        return flex_attention_forward(module, *states, **kwargs)
+
+    monkeypatch.setattr("chord.shared_prompts.attention.flex_attention_forward", watched)
+    draw = torch.Generator().manual_seed(0)
+    layout = pack([([1] * 6, [[2] * 3, [2] * 5]), ([1] * 4, [[2] * 2])]).layout
+    query, key, value = (torch.randn(1, heads, len(layout), 16, generator=draw) for heads in (4, 2, 2))
+    expected, _ = attention(torch.nn.Module(), query, key, value, None, layout)
+    # Without its compiler FlexAttention computes the same in plain operations, which a CPU has, too.
+    with torch.compiler.set_stance("force_eager"), torch.no_grad():
+        plain, _ = flex(torch.nn.Module(), query, key, value, layout, None)
+        with torch.autocast("cpu", torch.bfloat16):
+            output, _ = flex(torch.nn.Module(), query, key, value.bfloat16(), layout, None)
+    assert received == [[torch.float32] * 3, [torch.bfloat16] * 3]
+    torch.testing.assert_close(plain, expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(output.float(), expected, rtol=0, atol=0.03)
 
 
 def test_a_model_that_cannot_share_trains_the_same_from_padded_rows(train_hybrid, monkeypatch):

@@ -129,6 +129,20 @@ def test_a_schema_refuses_what_the_typed_classes_refuse(kind, change):
         validator(kind).validate(value)
 
 
+def test_smol_gpu_asks_what_smol_tool_asks_in_jobs_of_six_minutes():
+    gpu, tool = (load_study(name, ROOT) for name in ("smol-gpu", "smol-tool"))
+    for key in ("model", "data", "experts"):
+        assert getattr(gpu.settings, key) == getattr(tool.settings, key)
+    assert list(gpu.methods) == list(tool.methods)
+    assert gpu.methods["chord_mu"].stage.schedule == tool.methods["chord_mu"].stage.schedule
+    changed = {"micro_batch_tokens", "validate_every"}  # the priming makes as many updates
+    assert gpu.priming.stage.model_dump(exclude=changed) == tool.priming.stage.model_dump(exclude=changed)
+    for study in (gpu, tool):  # whole epochs
+        assert study.data.sft % study.methods["sft_best"].stage.expert_rows_per_step == 0
+    assert max(resources.minutes for resources in gpu.settings.resources.values()) == 6
+    assert gpu.resources("train").gpus == gpu.resources("generate").gpus == 1
+
+
 def test_the_papers_settings_are_in_the_default_study():
     """Numbers of the paper (sections 4.1 and 4.3, eq. 4 and 5) that do not depend on the size of the study."""
     study = load_study("tiny", ROOT)

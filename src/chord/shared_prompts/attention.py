@@ -8,6 +8,7 @@ of the whole softmax, because dS = P * (dP - rowsum(dO * O)) needs nothing else 
 """
 
 import torch
+import torch._dynamo
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
@@ -19,6 +20,9 @@ from transformers.masking_utils import sdpa_mask
 from chord.shared_prompts.layout import Layout
 
 PACKED_ATTENTION = "chord_shared_prompts"
+# Variants of the compiled kernel in one process, with torch's own limit of 8 in mind: a model needs up to three for
+# lengths, in each precision, with and without gradient. Beyond the limit torch silently computes whole score matrices.
+VARIANTS = 64
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
@@ -51,13 +55,29 @@ def attention(
     if value.shape[-1] != query.shape[-1]:
         raise NotImplementedError("attention with values of another size than its queries")
     if query.is_cuda:
-        return flex_attention_forward(module, query, key, value, block_mask(layout, query.device), scaling=scaling)
+        return flex(module, query, key, value, layout, scaling)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     return _TwoParts.apply(query, key, value, layout, scaling), None
 
 
 AttentionInterface.register(PACKED_ATTENTION, attention)
 AttentionMaskInterface.register(PACKED_ATTENTION, sdpa_mask)
+
+
+def flex(
+    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, layout: Layout, scaling: float | None
+) -> tuple[Tensor, Tensor | None]:
+    """FlexAttention over a packed row, in the precision of autocast if that is on; arguments as those of `attention`.
+
+    In autocast, rotary embeddings give queries and keys in fp32 while values are in bf16. FlexAttention refuses the
+    mixture or computes in fp32, depending on the version of torch.
+    Returns the output and the log-sum-exp, which nobody reads.
+    """
+    if torch.is_autocast_enabled(query.device.type):
+        dtype = torch.get_autocast_dtype(query.device.type)
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+    with torch._dynamo.config.patch(recompile_limit=VARIANTS):
+        return flex_attention_forward(module, query, key, value, block_mask(layout, query.device), scaling=scaling)
 
 
 def block_mask(layout: Layout, device: torch.device) -> BlockMask:

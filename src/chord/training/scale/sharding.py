@@ -65,7 +65,7 @@ def _join(scale: Scale, precision: str) -> PartialState:
 
 def sharding_arguments(scale: Scale) -> dict:
     """The TrainingArguments of transformers that go with the state made by `start_ranks`."""
-    if scale.ranks == 1:
+    if scale.ranks == 1 and not scale.shards_weights:
         return {}
     config = {"use_configured_state": True}
     if scale.shards_weights:
