@@ -1,7 +1,7 @@
 """What known bugs of public trainers do to a ranking: methods of `tiny`, trained with each bug planted into our step.
 
     make replicate                                    # its data are used
-    python -m benchmarks.planted_ranking --csv FILE   # 40 runs, a core-minute or two each; resumes
+    python -m benchmarks.planted_ranking --csv FILE   # 20 runs a seed, a core-minute or two each; resumes
 
 Each bug of tests/helpers/planted_bugs.py that shows on one rank is planted into a process that trains one run, with the
 study's specification, rows and start model. The accuracy is that on validation prompts after the last step, which
@@ -25,7 +25,6 @@ from tests.helpers import planted_bugs
 STUDY, START = Path("results/tiny"), Path("models/world-base")
 METHODS = ("rl", "sft_best", "chord_mu", "chord_phi")
 BUGS = ("mean_per_micro_batch", "only_last_pass_is_kept", "one_term_is_divided_by_the_passes", "masked_tokens_count")
-SEEDS = (0, 1)
 
 
 def train(folder: Path, bug: str, method: str, seed: int) -> float:
@@ -45,10 +44,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results/planted_ranking"), help="folder of the runs")
     parser.add_argument("--csv", type=Path, required=True, help="the table, a row for each run")
+    parser.add_argument("--seeds", type=int, default=2, help="runs of each method with each bug (default: 2)")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, a core each (default: 2)")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    runs = list(product(("none", *BUGS), METHODS, SEEDS))
+    runs = list(product(("none", *BUGS), METHODS, range(options.seeds)))
     with ProcessPoolExecutor(options.jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
         accuracies = list(pool.map(train, *zip(*((options.out, *one) for one in runs), strict=True)))
     table = pd.DataFrame(runs, columns=["bug", "method", "seed"]).assign(validation_accuracy=accuracies)
