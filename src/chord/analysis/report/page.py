@@ -6,6 +6,7 @@ manifest holds them.
 """
 
 import base64
+import hashlib
 from pathlib import Path
 
 import jinja2
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.cells.cell_files import read
+from chord.analysis.report.curves import chart
 from chord.analysis.report.run_records import RunRecord, codes, environments, fetched, read_runs
 from chord.analysis.report.samples import read_samples
 from chord.analysis.report.summary import summarise
@@ -25,7 +27,7 @@ from chord.evaluation.start_gates_spec import StartGatesSpec
 from chord.io.files import read_json, write_text
 from chord.world.pretrain_spec import PretrainSpec
 
-TEMPLATE = Path(__file__).with_name("page.html.j2")
+HERE = Path(__file__).parent
 START_MODEL = TypeAdapter(PretrainSpec | StartGatesSpec)  # what a model that was measured by gates was made by
 
 
@@ -59,9 +61,14 @@ def run(
         sections.append(section)
         missing += lacks
         analysis += [record] if record else []
-    page = _environment().from_string(TEMPLATE.read_text(encoding="utf-8"))
+    page = _environment().from_string((HERE / "page.html.j2").read_text(encoding="utf-8"))
+    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     text = page.render(
         spec=settings,
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+        chart=chart(settings.comparisons, folder, settings.seeds),
         lead=sections[0],
         others=sections[1:],
         claims=verdicts,
@@ -85,6 +92,15 @@ def run(
         provenance=PROVENANCE,
     )
     write_text(out, text)
+
+
+def _policy(style: str, script: str) -> str:
+    """A Content-Security-Policy under which the page loads nothing and runs its own script only."""
+
+    def only(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return f"default-src 'none'; img-src data:; style-src {only(style)}; script-src {only(script)}"
 
 
 def _missing_runs(runs: list[RunRecord]) -> list[str]:
@@ -194,5 +210,6 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     environment.filters["count"] = lambda value: "–" if value is None else count(value)
     return environment
