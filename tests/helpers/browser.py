@@ -37,11 +37,11 @@ const [page, axe, act, widths] = {parts};
     }};
     run(axe);
     run(`window.act = async () => {{ ${{act}} }}`);
-    const audit = async () => (await frame.contentWindow.axe.run({{resultTypes: ["violations"]}})).violations
-      .map(({{id, nodes}}) => `${{id}}: ${{nodes[0].html}}`);
-    const result = {{before: await audit(), overflow: frame.contentDocument.documentElement.scrollWidth - width}};
+    const result = {{}};
     try {{ result.acted = await frame.contentWindow.act(); }} catch (error) {{ result.acted = String(error); }}
-    found.push({{...result, after: await audit()}});
+    const {{violations}} = await frame.contentWindow.axe.run({{resultTypes: ["violations"]}});
+    result.violations = violations.map(({{id, nodes}}) => `${{id}}: ${{nodes[0].html}}`);
+    found.push({{...result, overflow: frame.contentDocument.documentElement.scrollWidth - width}});
     frame.remove();
   }}
   document.querySelector("pre").textContent = JSON.stringify(found);
@@ -53,11 +53,11 @@ def dump(page: Path) -> str:
     """The page as it is once its own scripts have run."""
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
     command = [CHROMIUM, *flags, f"--user-data-dir={page.parent / 'profile'}", page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
 def try_out(page: str, act: str, widths: tuple[int, ...], folder: Path) -> list[dict]:
-    """For each width: what axe-core finds `before` and `after` the script `act`, what `act` returns, the `overflow`.
+    """For each width: what the script `act` returns, the `violations` that axe-core finds then, the `overflow`.
 
     The page's policy, which forbids scripts other than its own, is taken out of the copy that is tried.
     """

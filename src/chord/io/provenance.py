@@ -78,7 +78,8 @@ def input_sha256(path: Path) -> str | dict[str, str]:
 
 @cache
 def source_sha256(*rooms: str) -> str:
-    """Hash of the package's own code, templates, styles and scripts: it identifies the code, even without git or after local edits.
+    """Hash of the package's own code and templates, with their styles and scripts: it identifies the code, even without
+    git or after local edits.
 
     rooms: subpackages and modules (files) to look at; none means the whole package. FileNotFoundError if one does not
     exist, as after a rename: its code would silently be left out of the hash.
