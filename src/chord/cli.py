@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,10 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
     command = _command(commands, "plan", "list what a study will run, and estimate its time, memory and disk", _plan)
     _add_study(command)
+    command = _command(commands, "watch", "serve a page of a running study: progress, minutes left, curves", _watch)
+    _add_study(command)
+    command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
+    command.add_argument("--port", type=int, default=8508, help="on 127.0.0.1; 0 for any (default: 8508)")
     command = _command(
         commands, "probe", "measure which mu a method's gradient has, over micro-batches and ranks", _probe
     )
@@ -193,6 +198,12 @@ def _plan(options: argparse.Namespace) -> None:
     print(plan_text(study))
     if lines := refusals(study):
         raise UserError("\n".join(lines))
+
+
+def _watch(options: argparse.Namespace) -> None:
+    from chord.watch import watch
+
+    watch(_load(options), options.results, options.port, partial(print, flush=True))
 
 
 def _probe(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ prompt: it counts once for as many of them as a micro-batch holds. The model ign
 computed.
 """
 
+import os
 from collections.abc import Iterable
 
 from chord.jobs import JOBS
@@ -79,6 +80,11 @@ def _sharing(stage: HybridStage, prompt: int, response: int) -> int:
     """The number of rollouts that share one computation of their prompt: those of a group that a micro-batch holds."""
     fitting = (stage.micro_batch_tokens - prompt) // response
     return min(max(fitting, 1), stage.rollouts_per_prompt)
+
+
+def available_cores() -> int:
+    """The cores of this process; macOS has no affinity."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def jobs(study: Study, comparisons: Iterable[str]) -> dict[str, list[float]]:

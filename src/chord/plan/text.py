@@ -1,11 +1,10 @@
 """Writes the plan as aligned text."""
 
-import os
 from collections.abc import Iterable, Sequence
 
 from chord.data.rows_spec import PrepareSpec
 from chord.plan.disk_space import disk
-from chord.plan.job_counts import estimated_minutes, jobs
+from chord.plan.job_counts import available_cores, estimated_minutes, jobs
 from chord.plan.memory import Need, needs
 from chord.plan.rank import GIB, PARTS
 from chord.plan.work import planned_methods, questions, work
@@ -15,8 +14,7 @@ from chord.training.scale.scale_spec import OwnRollouts, Scale
 
 def plan_text(study: Study, cores: int | None = None) -> str:
     """The plan of a study. cores: number of single-threaded jobs that run at once (default: this process's cores)."""
-    if cores is None:  # macOS has no affinity
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = cores or available_cores()
     settings, gpu = study.settings, study.gpu
     lines = [f"{study.name}: {study.title}", *([] if study.meaningful else ["Its numbers mean nothing."]), ""]
     shape = f"   {study.shape.parameters():,} parameters" if study.shape else ""

@@ -9,13 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from chord.analysis.catalogue import ACCURACY, ENTROPY, LENGTH, MU, REWARD, Panel
-from chord.analysis.figures.looks import DASHES, LOOKS, looks
+from chord.analysis.figures.looks import LOOKS, looks
 from chord.analysis.figures.run_curves import RunCurves, curve, prepare, read_curves
 from chord.analysis.specs import ReportComparison
 
 PANELS = (ACCURACY, REWARD, ENTROPY, LENGTH, MU)
 MOST_POINTS = 60
-DASH_UNIT = 2.0  # matplotlib counts dashes in line widths, SVG in pixels
+WIDTH = 2.0  # matplotlib counts dashes in line widths, SVG in pixels
+SVG_LOOKS = [
+    {
+        "colour": look.colour,
+        "dash": "" if isinstance(look.dashes, str) else " ".join(f"{WIDTH * length:g}" for length in look.dashes[1]),
+    }
+    for look in LOOKS
+]
 
 
 def chart(comparisons: Sequence[ReportComparison], folder: Path, seeds: Iterable[int]) -> dict | None:
@@ -35,7 +42,7 @@ def chart(comparisons: Sequence[ReportComparison], folder: Path, seeds: Iterable
     if not panels:
         return None
     return {
-        "looks": [{"colour": look.colour, "dash": _svg_dash(dash)} for look, dash in zip(LOOKS, DASHES, strict=True)],
+        "looks": SVG_LOOKS,
         "comparisons": [shown for item in comparisons if (shown := _comparison(item, runs))["methods"]],
         "panels": panels,
     }
@@ -71,7 +78,3 @@ def _comparison(item: ReportComparison, runs: dict[str, list[RunCurves]]) -> dic
         {"name": name, "title": title, "look": own[name], "seeds": len(runs[name])} for name, title in titles.items()
     ]
     return {"title": item.title, "methods": methods}
-
-
-def _svg_dash(dash: str | tuple) -> str:
-    return "" if isinstance(dash, str) else " ".join(f"{DASH_UNIT * length:g}" for length in dash[1])

@@ -6,7 +6,6 @@ manifest holds them.
 """
 
 import base64
-import hashlib
 from pathlib import Path
 
 import jinja2
@@ -15,6 +14,7 @@ from pydantic import TypeAdapter
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.cells.cell_files import read
+from chord.analysis.report.assets import assets
 from chord.analysis.report.curves import chart
 from chord.analysis.report.run_records import RunRecord, codes, environments, fetched, read_runs
 from chord.analysis.report.samples import read_samples
@@ -62,12 +62,9 @@ def run(
         missing += lacks
         analysis += [record] if record else []
     page = _environment().from_string((HERE / "page.html.j2").read_text(encoding="utf-8"))
-    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     text = page.render(
         spec=settings,
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script),
+        assets=assets(HERE / "page.js", "default-src 'none'; img-src data:"),
         chart=chart(settings.comparisons, folder, settings.seeds),
         lead=sections[0],
         others=sections[1:],
@@ -92,15 +89,6 @@ def run(
         provenance=PROVENANCE,
     )
     write_text(out, text)
-
-
-def _policy(style: str, script: str) -> str:
-    """A Content-Security-Policy under which the page loads nothing and runs its own script only."""
-
-    def only(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-    return f"default-src 'none'; img-src data:; style-src {only(style)}; script-src {only(script)}"
 
 
 def _missing_runs(runs: list[RunRecord]) -> list[str]:
