@@ -7,7 +7,7 @@ computed.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from chord.jobs import JOBS
 from chord.plan.speed import Rows, answering_seconds, rollout_seconds, training_seconds
@@ -85,6 +85,18 @@ def _sharing(stage: HybridStage, prompt: int, response: int) -> int:
 def available_cores() -> int:
     """The cores of this process; macOS has no affinity."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def spent_and_wall_minutes(study: Study, by_rule: Mapping[str, Sequence[float]], cores: int) -> tuple[float, float]:
+    """(minutes of single cores or GPUs, minutes until all is done) of these jobs: rule -> minutes of each.
+
+    No schedule is shorter than its longest job or than the fair share of the cores or GPUs. For a GPU only jobs with
+    GPUs count; other jobs take a few minutes of a processor.
+    """
+    each = [(time, study.resources(rule).gpus if study.gpu else 1) for rule, jobs in by_rule.items() for time in jobs]
+    spent = float(sum(time * number for time, number in each))
+    shared_by = study.settings.cost.gpus if study.gpu else cores
+    return spent, max([spent / shared_by, *(time for time, number in each if number)])
 
 
 def jobs(study: Study, comparisons: Iterable[str]) -> dict[str, list[float]]:

@@ -6,12 +6,13 @@ how long finished jobs of the same rule took.
 
 import csv
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from chord.io.locks import LEASE_SECONDS
-from chord.plan import available_cores, estimated_minutes
+from chord.plan import available_cores, estimated_minutes, spent_and_wall_minutes
 from chord.study import Study
 
 
@@ -152,9 +153,8 @@ def _speed(took: Mapping[Job, float]) -> Callable[[str], float]:
 
 
 def _wall(study: Study, left: Mapping[Job, float]) -> float:
-    """The minutes until these jobs are done, at the fair share of the cores or GPUs, or of the longest job."""
-    if study.gpu:
-        shares = [minutes * study.resources(job.rule).gpus / study.settings.cost.gpus for job, minutes in left.items()]
-    else:
-        shares = [minutes * study.resources(job.rule).threads / available_cores() for job, minutes in left.items()]
-    return max(sum(shares), *left.values()) if left else 0.0
+    """The minutes until these jobs are done."""
+    by_rule = defaultdict(list)
+    for job, minutes in left.items():
+        by_rule[job.rule].append(minutes)
+    return spent_and_wall_minutes(study, by_rule, available_cores())[1]
