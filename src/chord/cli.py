@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    if not sys.stderr.isatty():  # nobody looks at the bars of transformers and the hub either
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     options = make_parser().parse_args(arguments)
     options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -114,6 +116,8 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="page (docs/methods.md)")
     command = _command(commands, "derived", "write the pages of commands and columns, images, codemeta", _derived)
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
+    command = _command(commands, "completion", "print a script that completes commands in a shell", _completion)
+    command.add_argument("shell", choices=["bash", "zsh"], help="the shell")
     command = _command(commands, "schema", "write the JSON schemas of studies, methods, benchmarks and claims", _schema)
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="folder (workflow/schemas)")
     command = _command(commands, "spec", "print the specification of one job of a study", _spec)
@@ -263,6 +267,12 @@ def _derived(options: argparse.Namespace) -> None:
     from chord.derived import write_all
 
     write_all(options.root)
+
+
+def _completion(options: argparse.Namespace) -> None:
+    from chord.completion import completion
+
+    print(completion(make_parser(), options.shell))
 
 
 def _schema(options: argparse.Namespace) -> None:
