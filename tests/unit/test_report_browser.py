@@ -20,7 +20,8 @@ found.orders = [order()];
 for (let i = 0; i < 3; i += 1) { heading.click(); found.orders.push(order()); }
 found.sort = heading.parentNode.getAttribute("aria-sort");
 one("#claims fieldset input").click();
-found.claims = [one("#claims .claim").hidden, one("#claims [role=status]").textContent];
+const rows = all("#claims tbody tr").map((row) => row.hidden);
+found.claims = [one("#claims .claim").hidden, ...rows, one("#claims [role=status]").textContent];
 one(".controls input").click();
 found.sizes = one("#main-table1 td .sizes").textContent;
 const lines = () => all("#chart [data-method]").map((line) => line.dataset.method);
@@ -59,7 +60,7 @@ def test_a_reader_picks_sorts_filters_and_compares(study: Path, tmp_path: Path) 
         best = [accuracy[name] for name in cells.sort_values("estimate", ascending=False)["method"]]
         assert acted["orders"] == [titles, best, best[::-1], titles]
         assert acted["sort"] is None
-        assert acted["claims"] == [True, "0 of 1 measured claims shown"]
+        assert acted["claims"] == [True, True, False, "0 of 1 measured claims shown"]
         assert acted["sizes"] == "3 seeds, 12 questions, k = 4"
         assert acted["lines"] == [["sft_best", "rl", "chord_mu", "chord_phi"], ["rl", "chord_mu", "chord_phi"]]
         seeds = [pd.read_csv(study / f"runs/rl/seed-{seed}/curves.csv") for seed in range(3)]

@@ -53,20 +53,21 @@ function sizes(nodes) {
 // ---- Verdicts on claims
 
 function verdicts(section) {
-  const claims = all(".claim", section).map((node) => [node, node.querySelector(".head .verdict").classList[1]]);
-  const rest = section.querySelector("details");
+  const kindOf = (node) => node.querySelector(".verdict").classList[1];
+  const claims = all(".claim, tbody tr", section).map((node) => [node, kindOf(node)]);
+  const rest = section.querySelector("details:has(> .plain)");
   if (rest) claims.push([rest, "not-measured"]);
   const kinds = [...new Set(claims.map(([, kind]) => kind))];
   const status = html("p", { role: "status" });
   const boxes = kinds.map((kind) => [kind, ...checkbox(true, show, kind.replace("-", " "))]);
   const group = html("fieldset", { class: "controls" }, html("legend", {}, "Verdicts to show"));
   group.append(...boxes.map(([, label]) => label), status);
-  claims[0][0].before(group);
+  section.querySelector("details, .claim").before(group);
 
   function show() {
     const chosen = boxes.filter(([, , box]) => box.checked).map(([kind]) => kind);
     for (const [node, kind] of claims) node.hidden = !chosen.includes(kind);
-    const measured = claims.filter(([node]) => node !== rest);
+    const measured = claims.filter(([node]) => node.matches(".claim"));
     const seen = measured.filter(([node]) => !node.hidden).length;
     status.textContent = `${seen} of ${measured.length} measured claims shown`;
   }
