@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from chord.errors import UserError
-from chord.plan import estimated_minutes
+from chord.plan import estimated_minutes, jobs
 from chord.study import Study, load_study
 from chord.watch.live_curves import LiveRuns
 from chord.watch.progress import expected_jobs, progress
@@ -63,14 +64,23 @@ def test_it_expects_the_jobs_of_the_workflow(study: Study) -> None:
     assert "figure/main-frontier" in names
 
 
+@pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "config/studies").glob("*.yaml"))])
+def test_it_expects_as_many_jobs_as_the_plan(name: str) -> None:
+    study = load_study(name, ROOT)
+    for targets in [*([comparison] for comparison in study.comparisons), study.regular]:
+        planned = {rule: len(minutes) for rule, minutes in jobs(study, targets).items() if minutes}
+        shown = planned.keys() - {"claims", "report"}
+        assert Counter(job.rule for job in expected_jobs(study, targets)) == {rule: planned[rule] for rule in shown}
+
+
 def test_minutes_left_are_the_plans_corrected_by_what_finished_jobs_took(study: Study, tmp_path: Path) -> None:
-    jobs = {job.name: job for job in expected_jobs(study, study.regular)}
-    plan = sum(job.minutes for job in jobs.values())
+    named = {job.name: job for job in expected_jobs(study, study.regular)}
+    plan = sum(job.minutes for job in named.values())
     (share,) = progress(study, tmp_path, {}, NOW).shares
     cores = len(os.sched_getaffinity(0))
     assert (share.done, share.jobs) == (0, 62)
     assert share.minutes_left == pytest.approx(plan / cores)
-    trained = jobs["train/rl-seed-0"]
+    trained = named["train/rl-seed-0"]
     assert trained.minutes == estimated_minutes(study, "train", "rl")
     log(tmp_path, trained.name, minutes_ago=9, seconds=180 * trained.minutes)  # three times as long as planned
     log(tmp_path, "train/rl-seed-1", minutes_ago=1)

@@ -74,6 +74,8 @@ def expected_jobs(study: Study, comparisons: Iterable[str]) -> list[Job]:
         *([job("experts", "traces")] if traces else []),
         *(job("pretrain", f"bases/{base}", base=base) for base in bases),
     ]
+    if study.pretrain is not None and not (study.root / study.model).exists():
+        jobs.append(job("pretrain", "pretrain"))
     if study.priming:
         jobs += [job("experts", "priming_experts"), job("train", "priming"), job("start_gates", "start_gates")]
     seeds = study.seed_indices
