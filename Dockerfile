@@ -23,10 +23,12 @@ RUN pip install --no-cache-dir \
     pyyaml==6.0.3 \
     safetensors==0.8.0 \
     scipy==1.17.1 \
+    shtab==1.13.0 \
     snakemake==9.27.1 \
     tensorboard==2.21.0 \
     tokenizers==0.23.3 \
     torch==2.13.0 \
+    tqdm==4.70.1 \
     transformers==5.17.0 \
     trl==1.16.0
 COPY Snakefile environment.yml pyproject.toml README.md /chord/

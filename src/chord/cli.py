@@ -12,6 +12,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    if not sys.stderr.isatty():  # nobody looks at the bars of transformers and the hub either
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     options = make_parser().parse_args(arguments)
     options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -62,8 +66,10 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "check", "check the YAML files of a study", _check)
     _add_study(command)
+    _add_json(command)
     command = _command(commands, "doctor", "report what a study needs and this machine or cluster lacks", _doctor)
     _add_study(command, nargs="?")
+    _add_json(command)
     command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
     command.add_argument(
         "--workflow-profile",
@@ -78,6 +84,11 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
     command = _command(commands, "plan", "list what a study will run, and estimate its time, memory and disk", _plan)
     _add_study(command)
+    _add_json(command)
+    command = _command(commands, "watch", "serve a page of a running study: progress, minutes left, curves", _watch)
+    _add_study(command)
+    command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
+    command.add_argument("--port", type=int, default=8508, help="on 127.0.0.1; 0 for any (default: 8508)")
     command = _command(
         commands, "probe", "measure which mu a method's gradient has, over micro-batches and ranks", _probe
     )
@@ -105,6 +116,8 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="page (docs/methods.md)")
     command = _command(commands, "derived", "write the pages of commands and columns, images, codemeta", _derived)
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
+    command = _command(commands, "completion", "print a script that completes commands in a shell", _completion)
+    command.add_argument("shell", choices=["bash", "zsh"], help="the shell")
     command = _command(commands, "schema", "write the JSON schemas of studies, methods, benchmarks and claims", _schema)
     command.add_argument("--out", required=True, type=Path, metavar="PATH", help="folder (workflow/schemas)")
     command = _command(commands, "spec", "print the specification of one job of a study", _spec)
@@ -141,6 +154,10 @@ def _add_study(command: argparse.ArgumentParser, nargs: str | None = None) -> No
     command.add_argument("--root", type=Path, default=Path(), help="repository root (default: the current folder)")
 
 
+def _add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+
+
 def _run_job(job: Job, options: argparse.Namespace) -> int:
     from chord.run_job import run_job
 
@@ -162,7 +179,17 @@ def _gguf(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    study = _load(options, thoroughly=True)
+    try:
+        study = _load(options, thoroughly=True)
+    except UserError as error:
+        if options.json:
+            _print_json({"study": options.study, "problems": str(error).splitlines()})
+        raise
+    if options.json:
+        _print_json(
+            {"study": study.name, "methods": list(study.methods), "seeds": len(study.seed_indices), "problems": []}
+        )
+        return
     print(f"{study.name}: {len(study.methods)} methods, {len(study.seed_indices)} seeds, no problems found")
 
 
@@ -172,7 +199,10 @@ def _doctor(options: argparse.Namespace) -> int:
     study = _load(options)
     profile = options.workflow_profile or options.root / "profiles/default"
     findings = examine(study, options.results, profile)
-    print(f"{study.name}, with {profile}\n\n{report_text(findings)}")
+    if options.json:
+        _print_json({"study": study.name, "profile": str(profile), "findings": [asdict(one) for one in findings]})
+    else:
+        print(f"{study.name}, with {profile}\n\n{report_text(findings)}")
     return int(any(one.state == "missing" for one in findings))
 
 
@@ -183,16 +213,25 @@ def _fetch(options: argparse.Namespace) -> None:
 
 
 def _spec(options: argparse.Namespace) -> None:
-    print(json.dumps(_load(options).spec(options.job, options.names), indent=2))
+    _print_json(_load(options).spec(options.job, options.names))
 
 
 def _plan(options: argparse.Namespace) -> None:
-    from chord.plan import plan_text, refusals
+    from chord.plan import plan_record, plan_text, refusals
 
     study = _load(options)
-    print(plan_text(study))
+    if options.json:
+        _print_json(plan_record(study))
+    else:
+        print(plan_text(study))
     if lines := refusals(study):
         raise UserError("\n".join(lines))
+
+
+def _watch(options: argparse.Namespace) -> None:
+    from chord.watch import watch
+
+    watch(_load(options), options.results, options.port, partial(print, flush=True))
 
 
 def _probe(options: argparse.Namespace) -> int:
@@ -230,12 +269,22 @@ def _derived(options: argparse.Namespace) -> None:
     write_all(options.root)
 
 
+def _completion(options: argparse.Namespace) -> None:
+    from chord.completion import completion
+
+    print(completion(make_parser(), options.shell))
+
+
 def _schema(options: argparse.Namespace) -> None:
     from chord.io.files import write_text
     from chord.study.study_file import FILES, schema_text
 
     for kind in FILES:
         write_text(options.out / f"{kind}.schema.json", schema_text(kind))
+
+
+def _print_json(value: dict) -> None:
+    print(json.dumps(value, indent=2))
 
 
 def _load(options: argparse.Namespace, thoroughly: bool = False) -> "Study":

@@ -324,6 +324,23 @@ def test_a_bad_value_is_one_line(root, capsys, file, keys, value, message):
     assert check(root, capsys) == [message]
 
 
+def test_for_a_program_the_answer_is_one_json_object(root, capsys):
+    call = ["small", "--root", str(root.path), "--json"]
+    assert cli.main(["check", *call]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["study"], found["seeds"], found["problems"]) == ("small", 2, [])
+    assert "decay" in found["methods"]
+    assert cli.main(["plan", *call]) == 0
+    assert json.loads(capsys.readouterr().out)["study"] == "small"
+    root.set(SFT, "titel", value="x")
+    root.set(STUDY_FILE, "data", "rl", value=0)
+    assert cli.main(["check", *call]) == 2
+    out, err = capsys.readouterr()
+    problems = json.loads(out)["problems"]
+    assert [line.split(":")[0] for line in problems] == [SFT, STUDY_FILE]
+    assert err.splitlines() == [f"chord: error: {line}" for line in problems]
+
+
 @pytest.mark.parametrize(
     ("file", "keys", "message"),
     [

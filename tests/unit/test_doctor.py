@@ -1,5 +1,6 @@
 """`chord doctor`: each thing that can be missing, on this machine as it is."""
 
+import json
 import shutil
 import socket
 import sys
@@ -73,6 +74,14 @@ def test_what_is_missing_is_listed_with_what_to_do_and_the_exit_code_is_1(root, 
     assert f"model: {root.path}/models/base: no such folder\n" in output
     assert "-> put it there, or name another one\n" in output
     assert output.endswith("\n1 missing.\n")
+
+
+def test_for_a_program_the_findings_are_one_json_object(root, capsys):
+    (root.path / "models/base").unlink()
+    code = main(["doctor", "--json", "--root", str(root.path), "--workflow-profile", str(ROOT / "profiles/default")])
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert code == 1
+    assert [one["subject"] for one in findings if one["state"] == "missing"] == ["data"]
 
 
 def test_a_profile_that_does_not_exist_is_bad_input(root, capsys):

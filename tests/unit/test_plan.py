@@ -1,11 +1,12 @@
 """The plan's numbers against numbers worked out by hand for the small study of `study_files`."""
 
+import json
 import re
 
 import pytest
 
 from chord.errors import UserError
-from chord.plan import estimated_minutes, jobs, plan_text, questions, refusals, work
+from chord.plan import estimated_minutes, jobs, plan_record, plan_text, questions, refusals, work
 from chord.plan.memory import needs, rank, rollouts, update
 from chord.plan.rank import CPU_PROCESS, GPU_PROCESS, VLLM_ASLEEP
 from chord.study import load_study
@@ -148,6 +149,23 @@ def test_text(root):
     (row,) = [line.split() for line in lines if line.startswith("  main")]
     assert row[:5] == ["main", "Table", "1", "8", "48"]
     assert lines[-1] == "* An estimate. Speeds were measured on: paper and pencil."
+
+
+def test_the_record_has_the_numbers_of_the_text_unrounded(root):
+    study = load(root)
+    record = json.loads(json.dumps(plan_record(study, cores=2)))
+    assert (record["study"], record["seeds"], record["computes_on"]) == ("small", 2, {"cores": 2})
+    methods = {method["name"]: method for method in record["methods"]}
+    assert methods["original"] == {"name": "original", "start": "base", "stages": []}
+    decay = methods["decay"]
+    assert (decay["stages"], decay["steps"], decay["rollouts"], decay["expert_rows"]) == (["hybrid"], 10, 120, 24)
+    assert decay["max_tokens"] == 4400
+    assert f"{decay['minutes']:.1f}" == "3.8"
+    (main,) = (item for item in record["comparisons"] if item["name"] == "main")
+    assert (main["runs"], sum(main["jobs"].values())) == (8, 48)
+    assert main["core_minutes"] == pytest.approx(sum(sum(minutes) for minutes in jobs(study, ["main"]).values()))
+    assert main["minutes"] == pytest.approx(main["core_minutes"] / 2)
+    assert record["refusals"] == []
 
 
 def test_a_study_that_means_nothing_says_so(root):
@@ -491,3 +509,14 @@ def test_a_gpu_needs_the_models_shape(on_gpu):
     on_gpu.write("config/models.yaml", {"another/model": SHAPE})
     with pytest.raises(UserError, match=r"cost\.gpu: .*models/base.*config/models\.yaml"):
         load(on_gpu)
+
+
+def test_the_record_of_a_plan_for_gpus_has_their_minutes_and_its_refusals(on_gpu):
+    on_gpu.set(STUDY_FILE, "cost", "gpus", value=4)
+    record = plan_record(load(on_gpu))
+    assert record["computes_on"] == {"gpu": "small", "number": 4}
+    (main,) = (item for item in record["comparisons"] if item["name"] == "main")
+    assert main["minutes"] == pytest.approx(main["gpu_minutes"] / 4)  # no job alone is longer
+    assert record["parameters"] == PARAMETERS
+    on_gpu.write("config/gpus.yaml", {"small": GPU | {"memory_gib": 0.5}})
+    assert plan_record(load(on_gpu))["refusals"] == refusals(load(on_gpu)) != []

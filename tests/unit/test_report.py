@@ -1,133 +1,33 @@
 """The report: self-contained, repeatable, and it says what is missing."""
 
+import base64
 import csv
+import hashlib
 import json
 import re
 import shutil
 import subprocess
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from chord.analysis.catalogue import FIGURES, TABLES
-from chord.analysis.cells import estimates
-from chord.analysis.claims.fragment import Picture, claims_html, picture
-from chord.analysis.figures import plot
+from chord.analysis.claims.fragment import Picture, picture
+from chord.analysis.report.curves import chart
 from chord.analysis.report.page import run as write_page
 from chord.analysis.report.summary import summarise
 from chord.analysis.specs import ReportComparison
-from chord.analysis.tables import tabulate
-from chord.io.files import write_jsonl
 from chord.io.seeds import derive_seed
 from tests.helpers import fake_study
-
-REPORTED = Path(__file__).parents[2] / "config" / "paper" / "reported.yaml"
-NAMES = ("original", "sft_best", "rl", "chord_mu", "chord_phi")
-COLUMNS = [{"benchmark": "world", "title": "World"}, {"benchmark": "world", "group": "T1", "title": "T1"}]
-
-
-CHAINS = {name: fake_study.CHAINS[name] for name in NAMES}
-GATES = Path(__file__).parents[2] / "models" / "world-base" / "manifest.json"
-
-
-def table_spec(name: str) -> dict:
-    content = {"chains": CHAINS} if TABLES[name].kind == "costs" else {"columns": COLUMNS}
-    if TABLES[name].kind == "differences":
-        content["pairs"] = fake_study.pairs("rl", methods=NAMES)
-    return {"name": name, "methods": fake_study.titles(*NAMES)} | content
-
-
-def report_spec(**extra) -> dict:
-    comparison = {
-        "name": "main",
-        "title": "Main <comparison>",
-        "methods": fake_study.titles(*NAMES),
-        "columns": COLUMNS[:1],
-        "tables": list(TABLES),
-        "figures": ["fig2", "fig9", "frontier"],
-    }
-    spec = {"study": "fake", "title": "A made-up study", "question": "Is it a page?", "seeds": [0, 1, 2]}
-    spec |= {"sampled": "world"}
-    return spec | {"comparisons": [comparison]} | extra
+from tests.helpers.fake_report import GATES, NAMES, add_responses, judged, make, page, report_spec, write_claims
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("study")
-    folders = fake_study.make(root, n_questions=12, steps=20)
-    paths = [path for folder in folders if folder.parts[-2] in NAMES for path in folder.glob("world.scores.parquet")]
-    methods = fake_study.titles(*NAMES)
-    estimates.run(
-        {
-            "comparison": "main",
-            "methods": methods,
-            "pairs": fake_study.pairs("rl", methods=NAMES),
-            "seeds": [0, 1, 2],
-            "decodings": {"world": "paper", "skills": "paper"},
-        },
-        paths,
-        root / "main",
-    )
-    for name in ("fig2", "fig9", "frontier"):
-        shown = FIGURES[name].methods or NAMES[1:]
-        runs = [folder for folder in folders if folder.parts[-2] in shown]
-        chains = CHAINS if name == "frontier" else {}
-        spec = {"name": name, "methods": fake_study.titles(*shown), "chains": chains}
-        plot.run(spec, root / "main" / "figures", runs)
-    of_runs = {"runs": [folder for folder in folders if folder.parts[-2] in NAMES[1:]]}
-    of_cells = {name: root / "main" / f"{name}.parquet" for name in ("cells", "differences")}
-    for name in TABLES:
-        tabulate.run(
-            table_spec(name), root / "main" / "tables", **(of_runs if TABLES[name].kind == "costs" else of_cells)
-        )
-    write_claims(root / "claims.json")
-    return root
-
-
-def write_claims(path: Path, **changes) -> Path:
-    path.write_text(json.dumps(CLAIMS | changes), encoding="utf-8")
-    path.with_suffix(".csv").touch()
-    path.with_suffix(".html").write_text(claims_html(CLAIMS | changes, path.with_suffix(".csv").name), encoding="utf-8")
-    return path
-
-
-def test_of(verdict: str, **extra) -> dict:
-    found = {"label": "A vs B", "rule": "above", "margin": 0.01, "why": "one point is little", "unit": "share"}
-    found |= {"estimate": 0.05, "low": 0.02, "high": 0.08, "detectable": 0.04, "n_seeds": 3, "n_questions": 12}
-    found |= {"needed": "> 1.0 points", "found": "+5.0 points [+2.0, +8.0]", "missing": None}
-    return found | {"verdict": verdict} | extra
-
-
-test_of.__test__ = False
-CLAIMS = {
-    "source": "a paper",
-    "git_commit": "a1b2c3d4e5f6a7b8",
-    "date": "2026-01-02T03:04:05+00:00",
-    "modified": False,
-    "before_runs": True,
-    "n_tests": 2,
-    "counts": {"supported": 1, "contradicted": 0, "undecided": 0, "not measured": 1},
-    "expected_false_verdicts": 0.1,
-    "claims": [
-        {"name": "one", "sentence": "A < B.", "paper": "Table 1", "verdict": "supported", "missing": [],
-         "tests": [test_of("supported"), test_of("supported", rule="at_most", margin=0.1)]},
-        {"name": "two", "sentence": "C dips.", "paper": "Figure 4", "verdict": "not measured",
-         "missing": ["the study has no method c"],
-         "tests": [test_of("not measured", estimate=None, low=None, high=None, found="", n_seeds=0,
-                           missing="the study has no method c")]},
-    ],
-}  # fmt: skip
-
-
-def page(results: Path, out: Path, claims: Path | None = None, tuning: Path | None = None, **extra) -> str:
-    claims = claims or results / "claims.json"
-    write_page(report_spec(**extra), results, out, reported=REPORTED, claims=claims, tuning=tuning, gates=GATES)
-    return out.read_text(encoding="utf-8")
+    return make(tmp_path_factory.mktemp("study"))
 
 
 class Checker(HTMLParser):
@@ -175,7 +75,11 @@ def test_the_page_is_whole_and_needs_no_network(results: Path, tmp_path: Path) -
     assert "url(" not in text
     assert "@import" not in text
     assert "Main &lt;comparison&gt;" in text
-    assert "<script" not in text
+    assert text.count("<script") == 2  # its own and the chart's data
+    for kind in ("style", "script"):
+        own = re.search(rf"<{kind}>(.*?)</{kind}>", text, re.DOTALL)[1]
+        digest = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in unescape(text[: text.index("<title>")])
     assert str(results) not in text  # no machine's path
 
 
@@ -251,8 +155,8 @@ def test_a_picture_has_the_margin_in_the_middle_and_shades_what_supports(test: d
 
 
 def test_without_an_interval_there_is_no_picture() -> None:
-    assert picture(test_of("undecided", low=None, high=None)) is None
-    assert isinstance(picture(test_of("undecided", low=0.01, high=0.01, estimate=0.01)), Picture)  # width 0
+    assert picture(judged("undecided", low=None, high=None)) is None
+    assert isinstance(picture(judged("undecided", low=0.01, high=0.01, estimate=0.01)), Picture)  # width 0
 
 
 def test_trials_stand_side_by_side_and_the_chosen_one_is_marked(results: Path, tmp_path: Path) -> None:
@@ -310,20 +214,8 @@ def test_gates_of_a_primed_model_have_its_bounds(results: Path, tmp_path: Path) 
 def test_five_questions_come_with_the_first_response_of_each_method(results: Path, tmp_path: Path) -> None:
     study = shutil.copytree(results, tmp_path / "study")
     assert "What the models say" not in page(study, tmp_path / "before.html")
-    scores = {name: pq.read_table(study / f"runs/{name}/seed-0/world.scores.parquet").to_pylist() for name in NAMES[:2]}
+    scores = add_responses(study, "How <many> are " + "x" * 3_000)
     ids = list(dict.fromkeys(row["prompt_id"] for row in scores[NAMES[0]]))
-    message = {"role": "user", "content": "How <many> are " + "x" * 3_000}
-    write_jsonl(
-        study / "data/benchmarks/world.jsonl", [{"id": id_, "messages": [message], "gold": "<7>"} for id_ in ids]
-    )
-    for name, rows in scores.items():
-        texts = [f"<think>{name} {row['prompt_id']} {row['sample']}</think>" for row in rows]
-        table = pa.table({"prompt_id": [row["prompt_id"] for row in rows], "sample": [row["sample"] for row in rows]})
-        pq.write_table(
-            table.append_column("text", pa.array(texts)), study / f"runs/{name}/seed-0/world.completions.parquet"
-        )
-        for row in rows:  # as the table has it: the first sample and no other
-            row["text"] = f"&lt;think&gt;{name} {row['prompt_id']} {row['sample']}&lt;/think&gt;"
     text = page(study, tmp_path / "after.html")
     section = text[text.index('<section id="samples">') : text.index('<section id="tuning">')]
     chosen = sorted(ids, key=lambda id_: derive_seed("samples", id_))[:5]
@@ -370,6 +262,45 @@ def test_the_banner_shows_only_where_there_is_a_notice(results: Path, tmp_path: 
 
 def test_the_same_results_give_the_same_bytes(results: Path, tmp_path: Path) -> None:
     assert page(results, tmp_path / "a.html") == page(results, tmp_path / "b.html")
+
+
+def test_the_chart_has_the_mean_and_deviation_of_the_seeds(results: Path) -> None:
+    found = chart([ReportComparison.model_validate(report_spec()["comparisons"][0])], results, [0, 1, 2])
+    assert [panel["label"][:19] for panel in found["panels"]][:2] == ["Validation accuracy", "Mean reward of roll"]
+    accuracy, reward, *_ = (panel["curves"] for panel in found["panels"])
+    assert sorted(accuracy) == ["chord_mu", "chord_phi", "rl", "sft_best"]  # the start model trains nothing
+    assert "sft_best" not in reward  # SFT has no rollouts
+    seeds = [pd.read_csv(results / f"runs/rl/seed-{seed}/curves.csv", index_col="step") for seed in range(3)]
+    wanted = 100 * pd.concat([frame["validation_accuracy"].dropna() for frame in seeds], axis=1)
+    assert accuracy["rl"]["x"] == list(wanted.index)
+    assert accuracy["rl"]["mean"] == pytest.approx(list(wanted.mean(axis=1)), rel=1e-3)
+    assert accuracy["rl"]["deviation"] == pytest.approx(list(wanted.std(axis=1)), rel=1e-3)
+    (shown,) = found["comparisons"]
+    looks = {method["name"]: found["looks"][method["look"]] for method in shown["methods"]}
+    assert looks["rl"] == {"colour": "#000000", "dash": ""}  # as in the figures
+    assert looks["chord_mu"] == {"colour": "#0072B2", "dash": "2.4 2.4"}
+
+
+def test_long_curves_are_thinned_and_a_page_without_curves_has_no_chart(results: Path, tmp_path: Path) -> None:
+    study = shutil.copytree(results, tmp_path / "study")
+    for path in study.glob("runs/*/*/curves.csv"):
+        if path.parent != study / "runs/rl/seed-0":
+            path.unlink()
+    path = study / "runs/rl/seed-0/curves.csv"
+    header, *_ = path.read_text().splitlines()
+    empty = "," * (header.count(",") - 1)
+    place = header.split(",").index("mu")
+    lines = [f"{step},{empty[: place - 1]}{step % 2}{empty[place - 1 :]}" for step in range(1000)]
+    path.write_text("\n".join([header, *lines]))
+    comparison = ReportComparison.model_validate(report_spec()["comparisons"][0])
+    (panel,) = chart([comparison], study, [0, 1, 2])["panels"]
+    curve = panel["curves"]["rl"]
+    assert (curve["x"][0], curve["x"][-1], len(curve["x"])) == (0, 999, 60)
+    assert curve["mean"] == [step % 2 for step in curve["x"]]
+    assert curve["deviation"] == []  # of one seed
+    path.unlink()
+    assert chart([comparison], study, [0, 1, 2]) is None
+    assert 'id="chart"' not in page(study, tmp_path / "report.html")
 
 
 def test_missing_results_are_listed(results: Path, tmp_path: Path) -> None:

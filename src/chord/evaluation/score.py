@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from chord.errors import UserError
 from chord.evaluation import records
 from chord.io import parquet
+from chord.io.progress_bar import progress_bar
 from chord.io.provenance import manifest
 from chord.plugins import plugin_records
 from chord.tasks import GROUP, Verdict, grading_record, official_correct, task_hashes, tasks_of, verdicts
@@ -100,7 +101,8 @@ def _scored(completions: Path, by_id: dict[str, dict]) -> Iterator[pa.RecordBatc
         ]
         new = [place for place, key in enumerate(keys) if key not in known]
         items = ((by_id[columns[0][place]], columns[1][place], columns[2][place]) for place in new)
-        for place, verdict in zip(new, verdicts(items), strict=True):
+        judged = progress_bar(verdicts(items), "judging", "responses", len(new))
+        for place, verdict in zip(new, judged, strict=True):
             known[keys[place]] = verdict, official_correct(by_id[columns[0][place]], columns[1][place])
         passed = [chunk.column(name) for name in ("prompt_id", "group", "sample", "tokens", "truncated")]
         values = zip(*((*verdict, official) for verdict, official in map(known.get, keys)), strict=True)

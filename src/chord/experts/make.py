@@ -11,6 +11,7 @@ from chord.experts.experts_spec import DatasetSource, ExpertsSpec, ModelSource
 from chord.experts.sources import Candidate, open_source
 from chord.io.files import read_jsonl, write_json, write_jsonl
 from chord.io.locks import exclusive
+from chord.io.progress_bar import progress_bar
 from chord.io.provenance import file_sha256, manifest
 from chord.io.seeds import derive_seed
 
@@ -46,7 +47,7 @@ def _run(
     check_tokens(tokenizer, policy, rows)
     chosen, rejected, without = [], Counter(), Counter()
     by_row = open_source(settings.source, settings.seed, parts).candidates(rows)
-    for row, candidates in zip(rows, by_row, strict=True):
+    for row, candidates in zip(progress_bar(rows, "choosing", "prompts", len(rows)), by_row, strict=True):
         right = []
         reasons = Counter()
         responses = response_ids(tokenizer, [candidate.text for candidate in candidates])

@@ -78,7 +78,8 @@ def input_sha256(path: Path) -> str | dict[str, str]:
 
 @cache
 def source_sha256(*rooms: str) -> str:
-    """Hash of the package's own code and templates: it identifies the code, even without git or after local edits.
+    """Hash of the package's own code and templates, with their styles and scripts: it identifies the code, even without
+    git or after local edits.
 
     rooms: subpackages and modules (files) to look at; none means the whole package. FileNotFoundError if one does not
     exist, as after a rename: its code would silently be left out of the hash.
@@ -89,7 +90,7 @@ def source_sha256(*rooms: str) -> str:
     if missing := [place for place in places if not place.exists()]:
         raise FileNotFoundError(f"{missing[0]}: no such file or folder; expected a part of the package")
     paths = (path for place in places for path in ([place] if place.is_file() else place.rglob("*")))
-    for path in sorted(path for path in paths if path.suffix in (".py", ".j2")):
+    for path in sorted(path for path in paths if path.suffix in (".py", ".j2", ".css", ".js")):
         digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

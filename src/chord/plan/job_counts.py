@@ -6,7 +6,8 @@ prompt: it counts once for as many of them as a micro-batch holds. The model ign
 computed.
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping, Sequence
 
 from chord.jobs import JOBS
 from chord.plan.speed import Rows, answering_seconds, rollout_seconds, training_seconds
@@ -79,6 +80,23 @@ def _sharing(stage: HybridStage, prompt: int, response: int) -> int:
     """The number of rollouts that share one computation of their prompt: those of a group that a micro-batch holds."""
     fitting = (stage.micro_batch_tokens - prompt) // response
     return min(max(fitting, 1), stage.rollouts_per_prompt)
+
+
+def available_cores() -> int:
+    """The cores of this process; macOS has no affinity."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def spent_and_wall_minutes(study: Study, by_rule: Mapping[str, Sequence[float]], cores: int) -> tuple[float, float]:
+    """(minutes of single cores or GPUs, minutes until all is done) of these jobs: rule -> minutes of each.
+
+    No schedule is shorter than its longest job or than the fair share of the cores or GPUs. For a GPU only jobs with
+    GPUs count; other jobs take a few minutes of a processor.
+    """
+    each = [(time, study.resources(rule).gpus if study.gpu else 1) for rule, jobs in by_rule.items() for time in jobs]
+    spent = float(sum(time * number for time, number in each))
+    shared_by = study.settings.cost.gpus if study.gpu else cores
+    return spent, max([spent / shared_by, *(time for time, number in each if number)])
 
 
 def jobs(study: Study, comparisons: Iterable[str]) -> dict[str, list[float]]:

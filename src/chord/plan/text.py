@@ -1,11 +1,10 @@
 """Writes the plan as aligned text."""
 
-import os
 from collections.abc import Iterable, Sequence
 
 from chord.data.rows_spec import PrepareSpec
 from chord.plan.disk_space import disk
-from chord.plan.job_counts import estimated_minutes, jobs
+from chord.plan.job_counts import available_cores, estimated_minutes, jobs, spent_and_wall_minutes
 from chord.plan.memory import Need, needs
 from chord.plan.rank import GIB, PARTS
 from chord.plan.work import planned_methods, questions, work
@@ -15,8 +14,7 @@ from chord.training.scale.scale_spec import OwnRollouts, Scale
 
 def plan_text(study: Study, cores: int | None = None) -> str:
     """The plan of a study. cores: number of single-threaded jobs that run at once (default: this process's cores)."""
-    if cores is None:  # macOS has no affinity
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = cores or available_cores()
     settings, gpu = study.settings, study.gpu
     lines = [f"{study.name}: {study.title}", *([] if study.meaningful else ["Its numbers mean nothing."]), ""]
     shape = f"   {study.shape.parameters():,} parameters" if study.shape else ""
@@ -61,7 +59,7 @@ def plan_text(study: Study, cores: int | None = None) -> str:
         every["all"] = ("", jobs(study, study.regular))
     on_demand = [name for name in study.comparisons if name not in study.regular]
     every |= {name: (f"{study.comparisons[name].paper}; not part of all", jobs(study, [name])) for name in on_demand}
-    rows = [_gpu_row(study, name, *shown) if gpu else _jobs_row(name, *shown, cores) for name, shown in every.items()]
+    rows = [_size_row(study, name, *shown, cores) for name, shown in every.items()]
     lines += _table([header, *rows], right=range(2, 6))
     lines += _late_jobs(study, every)
     origin = (
@@ -150,21 +148,11 @@ def _benchmark_row(benchmark: Benchmark) -> list[str]:
     return [benchmark.name, *(f"{number:,}" for number in numbers), *sampling]
 
 
-def _gpu_row(study: Study, title: str, paper: str, by_rule: dict[str, list[float]]) -> list[str]:
-    """The times are those of jobs with GPUs; other jobs take a few minutes of a processor."""
-    hours_and_gpus = [(minutes / 60, study.resources(rule).gpus) for rule, jobs in by_rule.items() for minutes in jobs]
-    gpu_hours = sum(hours * gpus for hours, gpus in hours_and_gpus)
-    # No schedule is shorter than its longest job or than the GPUs' fair share.
-    wall = max([gpu_hours / study.settings.cost.gpus, *(hours for hours, gpus in hours_and_gpus if gpus)])
-    number = sum(map(len, by_rule.values()))
-    return [title, paper, f"{len(by_rule['train']):,}", f"{number:,}", hours_text(gpu_hours), hours_text(wall)]
-
-
-def _jobs_row(title: str, paper: str, by_rule: dict[str, list[float]], cores: int) -> list[str]:
-    minutes = [job for rule in by_rule.values() for job in rule]
-    # No schedule is shorter than its longest job or than the cores' fair share.
-    wall = max(sum(minutes) / cores, max(minutes))
-    return [title, paper, f"{len(by_rule['train']):,}", f"{len(minutes):,}", f"{sum(minutes):,.0f}", f"{wall:,.0f}"]
+def _size_row(study: Study, title: str, paper: str, by_rule: dict[str, list[float]], cores: int) -> list[str]:
+    """The times are in hours of GPUs, or in minutes of cores."""
+    sizes = spent_and_wall_minutes(study, by_rule, cores)
+    times = [hours_text(minutes / 60) if study.gpu else f"{minutes:,.0f}" for minutes in sizes]
+    return [title, paper, f"{len(by_rule['train']):,}", f"{sum(map(len, by_rule.values())):,}", *times]
 
 
 def _table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from torch import Tensor
-from transformers import PrinterCallback
+from transformers import PrinterCallback, ProgressCallback
 
 from chord.errors import UserError
 from chord.objectives import Free
@@ -85,7 +85,8 @@ def take_step(spec: TrainSpec, micro_batches: int) -> StepGradient:
     with TemporaryDirectory() as folder:
         trainer = build_trainer(spec, model, tokenizer, batch.prompts, experts, Path(folder), batch)
         trainer.add_callback(keeper)
-        trainer.remove_callback(PrinterCallback)
+        for printer in (PrinterCallback, ProgressCallback):  # it has one of them
+            trainer.remove_callback(printer)
         passes = _count_backwards(trainer.accelerator)
         trainer.train()
     log = trainer.state.log_history[0]

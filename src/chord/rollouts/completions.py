@@ -11,6 +11,7 @@ import pyarrow as pa
 from chord.errors import UserError
 from chord.io import parquet
 from chord.io.continuation import clear_unless_identical
+from chord.io.progress_bar import progress_bar
 from chord.rollouts.engine import fixed_batches
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,9 @@ def stream(
         if not finished.has(number)
     ]
     log.info("%d completions, %d of %d batches to do", len(prompts), len(batches), len(places))
-    for done, (batch, completions) in enumerate(complete_batches(batches), start=len(places) - len(batches) + 1):
+    earlier = len(places) - len(batches)
+    completed = progress_bar(complete_batches(batches), "answering", "batches", len(places), earlier)
+    for done, (batch, completions) in enumerate(completed, start=earlier + 1):
         finished.write(batch.number, _table(completions))
         log.info("%d of %d batches done", done, len(places))
     order = [index for members in places for index in members]

@@ -1,5 +1,6 @@
 """The trainer of a stage, and the engine over the model in training that samples for it."""
 
+import sys
 from pathlib import Path
 
 import torch
@@ -82,7 +83,7 @@ def build_trainer(
         "save_steps": spec.save_every,
         "save_total_limit": 2,
         "report_to": "none",
-        "disable_tqdm": True,
+        "disable_tqdm": not sys.stderr.isatty(),
         **sharding_arguments(spec.scale),
     }
     trained = add_adapters(model, stage.lora, derive_seed(*seed_parts, "adapters")) if stage.lora else model

@@ -29,6 +29,7 @@ from chord.io.continuation import clear_unless_identical
 from chord.io.files import atomic_folder, atomic_path, remove_partials, write_json, write_text
 from chord.io.locks import exclusive
 from chord.io.models import load_tokenizer, load_weights
+from chord.io.progress_bar import progress_bar
 from chord.io.provenance import environment, file_sha256, folder_sha256, manifest, source_sha256
 from chord.io.seeds import derive_seed
 from chord.world import problems, skills, solutions
@@ -160,7 +161,8 @@ def train(
         log.info("resumes after step %d of %s", start, checkpoint)
     model.train()
     total, counted_steps, began = 0.0, 0, time.monotonic()
-    for step, parts in enumerate(batches(spec, tokenizer, start), start=start + 1):
+    steps = progress_bar(batches(spec, tokenizer, start), "pretraining", "steps", spec.steps, start)
+    for step, parts in enumerate(steps, start=start + 1):
         counted = sum(int((labels != IGNORED).sum()) for _, labels in parts)
         for inputs, labels in parts:
             # Right padding under a causal mask: no earlier token sees it, so no attention mask is needed.

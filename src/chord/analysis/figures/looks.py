@@ -5,13 +5,14 @@ Colours are Okabe and Ito's; dashes and markers differ as well, so that a figure
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, NamedTuple
 
 from chord.analysis.catalogue import FigureDefinition
 from chord.analysis.figures.run_curves import Curve
+
+if TYPE_CHECKING:  # the report needs looks and no matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito (2008), ordered so that neighbours differ in lightness too.
 COLOURS = ("#000000", "#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
@@ -62,18 +63,18 @@ def looks(methods: Iterable[str]) -> dict[str, Look]:
 
 
 class Drawing(NamedTuple):
-    figure: Figure
+    figure: "Figure"
     caption: str
     alt: str  # the text for a reader who cannot see it
 
 
-def band(axis: Axes, values: Curve, look: Look, alpha: float = 0.15) -> None:
+def band(axis: "Axes", values: Curve, look: Look, alpha: float = 0.15) -> None:
     if values.deviation is not None:
         low, high = values.mean - values.deviation, values.mean + values.deviation
         axis.fill_between(values.x, low, high, color=look.colour, alpha=alpha, linewidth=0)
 
 
-def line(axis: Axes, values: Curve, look: Look, title: str) -> None:
+def line(axis: "Axes", values: Curve, look: Look, title: str) -> None:
     axis.plot(
         values.x,
         values.mean,

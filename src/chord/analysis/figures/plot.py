@@ -14,12 +14,12 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
-from chord.analysis.catalogue import FIGURES, FigureDefinition, Panel
+from chord.analysis.catalogue import FIGURES, FigureDefinition
 from chord.analysis.cells.cell_files import read
 from chord.analysis.figures.frontier import draw_frontier
 from chord.analysis.figures.grid import draw_grid
 from chord.analysis.figures.looks import STYLE, Drawing, band, line, looks, seeds_note, title_of
-from chord.analysis.figures.run_curves import Curve, RunCurves, curve, read_curves, running_mean
+from chord.analysis.figures.run_curves import RunCurves, curve, prepare, read_curves
 from chord.analysis.figures.token_weights import draw_token_weights
 from chord.analysis.report.run_records import run_name
 from chord.analysis.specs import FigureSpec
@@ -30,7 +30,6 @@ from chord.io.provenance import manifest
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs a line for each letter of a pdf
 THIN_LINES_UP_TO = 5
-SMOOTHING = 0.05  # window of the running mean as a share of the steps
 # Everything that would differ between two runs is taken out of the files.
 METADATA = {"png": {"Software": None}, "pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
 
@@ -120,7 +119,7 @@ def draw_curves(
         windows, seeds, ends = set(), set(), []
         for panel, axis in zip(definition.panels, axes, strict=True):
             for method in definition.methods:
-                values, window = _prepare(curve(runs[method], definition.x, panel.column), panel, definition)
+                values, window = prepare(curve(runs[method], definition.x, panel.column), panel, definition.smooth)
                 windows.add(window)
                 seeds.add(len(values.seeds))
                 ends.append(f"{panel.label}, {titles[method]}: from {values.mean[0]:.3g} to {values.mean[-1]:.3g}.")
@@ -143,11 +142,3 @@ def draw_curves(
     if max(windows) > 1:
         parts.append(f"Running mean over {max(windows)} steps.")
     return Drawing(figure, " ".join(parts), " ".join([f"{definition.title}.", *ends]))
-
-
-def _prepare(raw: Curve, panel: Panel, definition: FigureDefinition) -> tuple[Curve, int]:
-    """(the curve in the panel's unit, smoothed if the figure smooths it; the window of smoothing)."""
-    scale = 100.0 if "%" in panel.label else 1.0
-    noisy = definition.smooth and not panel.column.startswith("validation") and panel.column != "mu"
-    window = 1 + 2 * round(SMOOTHING * len(raw.x) / 2) if noisy else 1
-    return Curve(raw.x, running_mean(raw.values * scale, window), raw.seeds), window

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from chord.analysis.catalogue import Panel
 from chord.analysis.report.run_records import run_name
 from chord.errors import UserError
 
 Array = NDArray[np.float64]
+SMOOTHING = 0.05  # window of the running mean as a share of the steps
 
 
 @dataclass(frozen=True)
@@ -89,3 +91,11 @@ def running_mean(values: Array, window: int) -> Array:
     at = np.arange(values.shape[-1])
     low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, values.shape[-1])
     return (total[..., high] - total[..., low]) / (high - low)
+
+
+def prepare(raw: Curve, panel: Panel, smooth: bool = True) -> tuple[Curve, int]:
+    """(the curve in the panel's unit, smoothed unless it is of validation or of mu; the window of smoothing)."""
+    scale = 100.0 if "%" in panel.label else 1.0
+    noisy = smooth and not panel.column.startswith("validation") and panel.column != "mu"
+    window = 1 + 2 * round(SMOOTHING * len(raw.x) / 2) if noisy else 1
+    return Curve(raw.x, running_mean(raw.values * scale, window), raw.seeds), window

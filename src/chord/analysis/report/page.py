@@ -14,6 +14,8 @@ from pydantic import TypeAdapter
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.cells.cell_files import read
+from chord.analysis.report.assets import assets
+from chord.analysis.report.curves import chart
 from chord.analysis.report.run_records import RunRecord, codes, environments, fetched, read_runs
 from chord.analysis.report.samples import read_samples
 from chord.analysis.report.summary import summarise
@@ -25,7 +27,7 @@ from chord.evaluation.start_gates_spec import StartGatesSpec
 from chord.io.files import read_json, write_text
 from chord.world.pretrain_spec import PretrainSpec
 
-TEMPLATE = Path(__file__).with_name("page.html.j2")
+HERE = Path(__file__).parent
 START_MODEL = TypeAdapter(PretrainSpec | StartGatesSpec)  # what a model that was measured by gates was made by
 
 
@@ -59,9 +61,11 @@ def run(
         sections.append(section)
         missing += lacks
         analysis += [record] if record else []
-    page = _environment().from_string(TEMPLATE.read_text(encoding="utf-8"))
+    page = _environment().from_string((HERE / "page.html.j2").read_text(encoding="utf-8"))
     text = page.render(
         spec=settings,
+        assets=assets(HERE / "page.js", "default-src 'none'; img-src data:"),
+        chart=chart(settings.comparisons, folder, settings.seeds),
         lead=sections[0],
         others=sections[1:],
         claims=verdicts,
@@ -194,5 +198,6 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     environment.filters["count"] = lambda value: "–" if value is None else count(value)
     return environment

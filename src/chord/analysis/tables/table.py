@@ -178,7 +178,8 @@ def html(table: Table) -> str:
     notes = " ".join(escape(note) for note in table.notes)
     return (
         f'<figure class="table"><figcaption><b>{escape(table.title)}.</b> {notes}</figcaption>\n'
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div></figure>\n'
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(table.title)}">'
+        f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div></figure>\n"
     )
 
 
