@@ -99,7 +99,7 @@ JOBS = {
         optional={
             "prompts": "prompts of RL (rl.jsonl), for a hybrid stage",
             "experts": "expert trajectories (experts.jsonl), for SFT and for mu above 0",
-            "traces": "expert trajectories for the RL prompts (traces.jsonl), for the routers that read them",
+            "traces": "expert trajectories for the RL prompts (traces.jsonl), for the stages that read them",
             "teacher": "model folder of the teacher, with the same tokenizer, if the stage has a distillation",
         },
         flags={"stop_when_hopeless": "end with an error if training cannot learn anything"},

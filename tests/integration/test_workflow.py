@@ -107,6 +107,18 @@ def test_a_comparison_on_demand_is_its_own_target(checkout):
     assert not {output for output in outputs if output.startswith(("main/", "report", "data/benchmarks/skills"))}
 
 
+@pytest.mark.slow
+def test_questions_of_an_optional_package_are_for_their_own_target(checkout):
+    def asked(target: str) -> set[str]:
+        outputs = planned(checkout, target, "--config", "study=smol-tool")
+        return {output for output in outputs if "reasoning_gym" in output}
+
+    assert not asked("all")
+    assert {"data/benchmarks/reasoning_gym_easy.jsonl", "runs/rl/seed-2/reasoning_gym_easy.scores.parquet"} <= asked(
+        "forgetting"
+    )
+
+
 def test_tuning_stays_off_the_reported_seeds(checkout):
     outputs = planned(checkout, "tune")
     assert {"tuning.csv", "tuning/chord_mu/trial-0/model", "tuning/sft_best_rl/trial-3/model"} <= outputs

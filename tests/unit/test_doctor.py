@@ -135,6 +135,17 @@ def test_reasoning_gym_is_asked_for_where_a_benchmark_has_rows_of_it(root, monke
     assert ("missing", "reasoning-gym") in states(packages.findings(load(root), on_slurm=False))
 
 
+def test_reasoning_gym_is_no_need_where_only_a_comparison_on_demand_asks_it(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "reasoning_gym", None)
+    source = {"kind": "reasoning_gym", "datasets": {"chain_sum": {}}}
+    root.set(WORLD, "data", value={"source": source, "rows_per_group": 2})
+    on_demand = {"title": "Another", "paper": "none", "methods": ["rl"], "references": ["rl"], "on_demand": True}
+    root.set(STUDY_FILE, "comparisons", "other", value=on_demand | {"tables": ["table1"], "figures": []})
+    root.set(STUDY_FILE, "comparisons", "main", "benchmarks", value=["skills"])
+    found = [one for one in packages.findings(load(root), on_slurm=False) if one.subject == "reasoning-gym"]
+    assert [(one.state, one.remedy) for one in found] == [("note", "pip install -e '.[reasoning-gym]'")]
+
+
 def test_memory(root):
     study = load(root)  # a training job asks for 3,000 MB
     assert machine.memory(study, 1, 2999).state == "missing"

@@ -35,6 +35,19 @@ def test_a_last_step_that_is_not_full_counts(root):
     assert work(load(root), "sft").steps == 11
 
 
+def test_work_on_the_traces_of_the_rl_prompts_too(root):
+    # 2 epochs over 40 SFT prompts and 20 RL prompts, 8 at a time
+    root.set(STUDY_FILE, "training", "sft", "also_traces", value=True)
+    found = work(load(root), "sft")
+    assert (found.steps, found.expert_rows, found.expert_passes) == (15, 120, 2.0)
+    assert len(jobs(load(root), ["main"])["experts"]) == 2
+    root.set(STUDY_FILE, "training", "sft", "expert_set", value=60)
+    assert work(load(root), "sft") == found
+    root.set(STUDY_FILE, "training", "sft", "expert_set", value=61)
+    with pytest.raises(UserError, match=r"expected at most the 60 prompts of data\.sft and data\.rl, got 61"):
+        load_study("small", root.path, thoroughly=True)
+
+
 def test_work_of_rl_reads_no_expert_rows(root):
     # 10 steps x 3 prompts x 4 rollouts
     found = work(load(root), "rl")

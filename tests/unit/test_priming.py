@@ -104,6 +104,7 @@ def test_a_method_may_start_before_the_priming(root):
             {"warmup_steps": 3},
             "priming.stage.optimizer.warmup_steps: expected at most the 2",
         ),
+        (("priming", "stage", "also_traces"), True, "priming.stage.also_traces: expected false"),
         (("priming", "gates", "gap"), [0.9, 0.1], "priming.gates.gap: expected the lower bound first"),
         (("methods", "unprimed"), {}, "methods.unprimed: expected another name"),
         (("priming", "stage", "steps"), 3, "priming.stage.steps: unknown key"),

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 
 from chord.data import benchmark, prepare
 from chord.data.reasoning_gym_rows import mixed_rows, side_of
@@ -139,6 +140,46 @@ def test_a_study_trains_and_tests_on_them(tmp_path):
     assert record["groups"] == {"chain_sum": 3, "prime_factorization": 3}
     assert all(answered(row, row["gold"])[1] for row in read_jsonl(tmp_path / "gym.jsonl"))
     assert grading_record(["reasoning_gym"]) == {"reasoning_gym": {"reasoning_gym": "0.1.25"}}
+
+
+@installed
+def test_every_question_follows_the_same_solved_examples_of_its_data_set(tmp_path):
+    spec = {"seed": 4, "name": "gym", "rows_per_group": 3}
+    source = {"kind": "reasoning_gym", "datasets": {"chain_sum": {}, "leg_counting": {}}}
+    plain, shown = (tmp_path / name for name in ("plain.jsonl", "shown.jsonl"))
+    benchmark.run(spec | {"source": source}, plain)
+    benchmark.run(spec | {"source": source | {"examples": 2}}, shown)
+    turns = {}
+    for row, with_examples in zip(read_jsonl(plain), read_jsonl(shown), strict=True):
+        messages = with_examples.pop("messages")
+        system, asked = row.pop("messages")
+        assert (messages[0], messages[-1], with_examples) == (system, asked, row)
+        assert [message["role"] for message in messages[1:-1]] == ["user", "assistant"] * 2
+        assert {side_of(message["content"]) for message in messages[1:-1:2]} == {"sft"}
+        assert turns.setdefault(row["group"], messages[1:-1]) == messages[1:-1]
+        assert verdict(row | {"gold": "?"}, messages[2]["content"], False).parsed
+    assert turns["chain_sum"] != turns["leg_counting"]
+
+
+@installed
+def test_the_shipped_questions_can_be_answered(tmp_path):
+    data = yaml.safe_load((ROOT / "config/benchmarks/reasoning_gym_easy.yaml").read_text(encoding="utf-8"))["data"]
+    spec = data | {"seed": 1, "name": "easy", "rows_per_group": 5}
+    record = benchmark.run(spec, tmp_path / "easy.jsonl")
+    assert set(record["groups"].values()) == {5}
+    rows = read_jsonl(tmp_path / "easy.jsonl")
+    assert all(answered(row, row["gold"])[1] for row in rows)
+    assert not any(answered(row, f"{row['gold']}, or not")[1] for row in rows)
+
+
+def test_the_questions_of_a_comparison_on_demand_are_in_nothing_else():
+    """Without the package all other jobs of the study run."""
+    study = load_study("smol-tool", ROOT)
+    assert study.benchmarks_of("forgetting") == ["reasoning_gym_easy"]
+    assert study.published_benchmarks == ["bfcl_held_out"]  # which `prepare` compares prompts with
+    assert [row["name"] for row in study.claims_spec("all")["benchmarks"]] == ["bfcl_held_out"]
+    for comparison in study.regular:
+        assert set(study.cells_spec(comparison)["decodings"]) == {"bfcl_held_out"}
 
 
 @installed

@@ -221,9 +221,8 @@ def responses_of(comparisons: list[str]) -> list[str]:
 
 
 def question_files() -> list[str]:
-    """The rows of the study's benchmarks; one that repeats another's questions with a second decoding adds none."""
-    own = [name for name, benchmark in STUDY.benchmarks.items() if benchmark.data.name == name]
-    return expand(f"{RESULTS}/data/benchmarks/{{benchmark}}.jsonl", benchmark=own)
+    """The rows of the study's benchmarks that a prompt of a dataset may repeat."""
+    return expand(f"{RESULTS}/data/benchmarks/{{benchmark}}.jsonl", benchmark=STUDY.published_benchmarks)
 
 
 def trials_of(method: str) -> list[str]:

@@ -31,7 +31,7 @@ rule repository:
 rule prepare:
     input:
         source=[as_input(folder) for folder in folders(PREPARE["source"])],
-        # A prompt of a dataset may be a test question; one of a generator cannot.
+        # A prompt of a dataset may be a test question of a dataset; what a generator makes is neither.
         benchmarks=question_files() if OF_DATASET else [],
         policy=as_input(BASE_MODEL) if COUNTS_TOKENS else [],
     output:

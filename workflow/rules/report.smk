@@ -92,7 +92,7 @@ if STUDY.settings.claims:
     rule judge:
         input:
             claims=from_root(f"config/claims/{STUDY.settings.claims}.yaml"),
-            scores=lambda wildcards: scores_of(STUDY.judged_methods(wildcards.scope), STUDY.benchmarks),
+            scores=lambda wildcards: scores_of(STUDY.judged_methods(wildcards.scope), STUDY.regular_benchmarks),
             curves=lambda wildcards: curves_of(STUDY.judged_methods(wildcards.scope)),
             manifests=lambda wildcards: manifests_of(STUDY.judged_methods(wildcards.scope)),
         output:

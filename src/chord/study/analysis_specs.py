@@ -75,7 +75,8 @@ class AnalysisSpecs:
             methods=self._shown(judged),
             elsewhere=self._shown([method for method in self.judged_methods("all") if method not in judged]),
             benchmarks=tuple(
-                JudgedBenchmark(name=row.name, title=row.title, role=row.role) for row in self.benchmarks.values()
+                JudgedBenchmark(name=name, title=self.benchmarks[name].title, role=self.benchmarks[name].role)
+                for name in self.regular_benchmarks
             ),
         ).specification()
 

@@ -28,15 +28,22 @@ class ExpertPrompts:
     count: int
 
 
+def expert_prompts(stage: Stage, data: PrepareSpec) -> ExpertPrompts:
+    """The prompts of the pool from which a stage takes its expert rows."""
+    if isinstance(stage, SftStage) and stage.also_traces:
+        return ExpertPrompts("data.sft and data.rl", data.sft + data.rl)
+    return ExpertPrompts("data.sft", data.sft)
+
+
 def of_rows(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
     """A step with more prompts or expert rows than there are would have some of them twice."""
     yield from _once(settings, methods, lambda stage: _prompts(stage, data))
-    yield from _once(settings, methods, lambda stage: _rows_of_experts(stage, _of_sft(data)))
+    yield from _once(settings, methods, lambda stage: _rows_of_experts(stage, expert_prompts(stage, data)))
 
 
 def of_expert_sets(settings: StudyFile, methods: Mapping[str, Method], data: PrepareSpec) -> Iterator[Problem]:
     """A method that states an expert set of 40,000 rows must not train on the 5,000 that there are."""
-    yield from _once(settings, methods, lambda stage: _expert_set(stage, _of_sft(data)))
+    yield from _once(settings, methods, lambda stage: _expert_set(stage, expert_prompts(stage, data)))
 
 
 def of_priming(priming: Priming | None, data: PrepareSpec) -> Iterator[Problem]:
@@ -46,6 +53,8 @@ def of_priming(priming: Priming | None, data: PrepareSpec) -> Iterator[Problem]:
     elif priming is not None and data.priming is None:
         yield ("data", "priming"), "missing; expected the number of prompts for the section priming"
     elif priming is not None:
+        if priming.stage.also_traces:
+            yield ("priming", "stage", "also_traces"), "expected false, as priming has prompts of its own"
         experts = ExpertPrompts("data.priming", data.priming)
         for check in (_rows_of_experts, _expert_set, _warmup):
             for keys, message in check(priming.stage, experts):
@@ -58,7 +67,7 @@ def of_warmup(settings: StudyFile, methods: Mapping[str, Method], data: PrepareS
     Methods under a protocol are exempt, because a protocol may reduce the steps.
     """
     plain = {name: method for name, method in methods.items() if "@" not in name}
-    yield from _once(settings, plain, lambda stage: _warmup(stage, _of_sft(data)))
+    yield from _once(settings, plain, lambda stage: _warmup(stage, expert_prompts(stage, data)))
 
 
 def of_positions(study: Study) -> Iterator[Problem]:
@@ -86,10 +95,6 @@ def of_expert_positions(study: Study) -> Iterator[Problem]:
             positions = find_positions(study.root, source.folder, [study.root / source.folder])
             if positions is not None:
                 yield from _too_long({(*place, "source", "decoding"): source.decoding}, positions)
-
-
-def _of_sft(data: PrepareSpec) -> ExpertPrompts:
-    return ExpertPrompts("data.sft", data.sft)
 
 
 def _prompts(stage: Stage, data: PrepareSpec) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from chord.analysis.specs import (
     TuningSpec,
 )
 from chord.data.download_spec import is_wheel
-from chord.data.rows_spec import BenchmarkSpec, PrepareSpec
+from chord.data.rows_spec import BenchmarkSpec, Place, PrepareSpec
 from chord.errors import UserError
 from chord.evaluation.generate_spec import GenerateSpec
 from chord.evaluation.start_gates_spec import StartGatesSpec
@@ -131,6 +131,24 @@ class Study(AnalysisSpecs):
     def benchmarks_of(self, comparison: str) -> list[str]:
         names = self.comparisons[comparison].benchmarks
         return list(self.benchmarks) if names is None else names
+
+    @property
+    def regular_benchmarks(self) -> list[str]:
+        """The benchmarks that regular comparisons show."""
+        shown = {name for comparison in self.regular for name in self.benchmarks_of(comparison)}
+        return [name for name in self.benchmarks if name in shown]
+
+    @property
+    def published_benchmarks(self) -> list[str]:
+        """The benchmarks with questions of a dataset, each set of questions once.
+
+        Generated questions are not among them, nor is a benchmark that asks another's questions with a second decoding.
+        """
+        return [
+            name
+            for name, benchmark in self.benchmarks.items()
+            if benchmark.data.name == name and isinstance(benchmark.data.source, Place)
+        ]
 
     def sampled_benchmark(self, comparison: str) -> str:
         """The benchmark of which a report shows questions, whose first comparison this is."""

@@ -214,10 +214,10 @@ def _deliver_finished(folder: RunFolder, identity: dict) -> bool:
 
 
 def _expert_rows(spec: TrainSpec, rows: dict[str, list[dict]], inputs: dict[str, Path]) -> list[dict]:
-    """The expert rows that the stage reads: traces of its prompts, or rows of their own."""
-    if "traces" in rows:
+    """The expert rows that the stage reads: rows of a pool, or traces of its prompts."""
+    if "traces" in rows and "prompts" in rows:
         return traces_of(rows["prompts"], rows["traces"], inputs["traces"])
-    experts = rows.get("experts", [])
+    experts = rows.get("experts", []) + rows.get("traces", [])
     return first_rows(experts, spec.stage.expert_set, inputs["experts"]) if spec.stage.expert_set else experts
 
 

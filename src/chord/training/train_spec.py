@@ -154,6 +154,10 @@ class SftStage(StageSettings):
     token_weight: AnyTokenWeight = One()
     expert_loss: AnyExpertLoss = Nll()
 
+    also_traces: bool = Field(
+        False, description="train on the expert trajectories of the RL prompts too, after those of the SFT prompts"
+    )
+
     @property
     def objective(self) -> Objective:
         return Objective(Constant(mu=1.0), self.token_weight, self.expert_loss)
@@ -173,7 +177,7 @@ class SftStage(StageSettings):
     @property
     def inputs(self) -> tuple[str, ...]:
         """The training rows that the stage reads."""
-        return ("experts",)
+        return ("experts", "traces") if self.also_traces else ("experts",)
 
     def divisibility_error(self, ranks: int) -> str | None:
         """A message if this number of ranks cannot share the rows of a step equally; None if they can."""
