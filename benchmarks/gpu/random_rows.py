@@ -18,7 +18,10 @@ def _alternating(row: dict, text: str, truncated: bool) -> tasks.Verdict:
     return tasks.Verdict(reward, bool(reward), True, "alternating")
 
 
-tasks.TASKS["alternating"] = tasks.Task("alternating", _alternating)
+def rewarded_in_turn(rows: list[dict]) -> list[dict]:
+    """The prompts with a task, registered in this process, that rewards every second completion."""
+    tasks.TASKS["alternating"] = tasks.Task("alternating", _alternating)
+    return [row | {"task": "alternating"} for row in rows]
 
 
 class RandomEngine:

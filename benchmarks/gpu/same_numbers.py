@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from accelerate.state import AcceleratorState
 from benchmarks.gpu.checks import check
-from benchmarks.gpu.random_rows import RandomEngine
+from benchmarks.gpu.random_rows import RandomEngine, rewarded_in_turn
 from benchmarks.gpu.sizes import Size
 from benchmarks.step.cases import MU, SEED, Case, K, expert_rows, load, prompt_rows
 from torch import Tensor
@@ -132,7 +132,7 @@ def _build(case: Case, scale: Scale, lora: bool, folder: Path) -> Trainer:
         }
     )
     spec = spec.model_copy(update={"scale": scale})  # without the check that refuses to shard over one rank
-    prompts = [row | {"task": "alternating"} for row in prompt_rows(case, 1, half_flat=False)]
+    prompts = rewarded_in_turn(prompt_rows(case, 1, half_flat=False))
     experts = encode_experts(tokenizer, expert_rows(case))
     return build_trainer(spec, model, tokenizer, prompts, experts, folder, RandomEngine(model.config.vocab_size))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.gpu.card import GIB, mfu
 from benchmarks.gpu.flops import PassCounter, Work, training_flops
-from benchmarks.gpu.random_rows import RandomEngine, random_sequences
+from benchmarks.gpu.random_rows import RandomEngine, random_sequences, rewarded_in_turn
 from benchmarks.gpu.sizes import LongRows, Size
 from benchmarks.step.cases import SEED, SPECIAL_TOKENS, random_model
 from benchmarks.step.gauge import gauge_of_this_machine
@@ -100,6 +100,6 @@ def build(rows: LongRows, kind: str, folder: Path) -> Trainer:
         }
     )
     experts = random_sequences(model.config.vocab_size, rows.rows, prompt_tokens, response_tokens)
-    prompts = [{"id": "p", "messages": [PROMPT], "task": "alternating", "meta": {}}]
+    prompts = rewarded_in_turn([{"id": "p", "messages": [PROMPT], "meta": {}}])
     engine = RandomEngine(model.config.vocab_size)
     return build_trainer(spec, model, tokenizer, prompts, experts, folder, engine)

@@ -90,7 +90,11 @@ def random_model(config: PreTrainedConfig) -> tuple[PreTrainedModel, Tokenizer]:
 
 
 def prompt_rows(case: Case, steps: int, half_flat: bool) -> list[dict]:
-    """The RL rows of so many steps. half_flat: in each step every second group gets equal rewards."""
+    """The RL rows of so many steps. half_flat: in each step every second group gets equal rewards.
+
+    Their task is registered in this process.
+    """
+    tasks.TASKS["coin"] = tasks.Task("coin", coin)
     rows = _rows(case, "rl", case.prompts * steps)
     for place, i in enumerate(prompt_order(case, steps)):
         rows[i] |= {"task": "coin", "meta": {"flat": half_flat and place % 2 == 1}}

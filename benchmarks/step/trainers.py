@@ -12,13 +12,10 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from chord import tasks
 from chord.rollouts.huggingface import HuggingFaceEngine
 from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.sequences import Sequence, collate, encode_experts
 from chord.training.train_spec import HybridStage
-
-tasks.TASKS["coin"] = tasks.Task("coin", coin)
 
 
 class NaiveTrl(GRPOTrainer):

@@ -15,10 +15,20 @@ from benchmarks.gpu.table import file_name, table
 from transformers import AutoConfig, AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
+from chord import tasks
 from chord.shared_prompts import share_prompts
 from chord.training.sequences import Sequence, batch_of
 
 REHEARSAL = SIZES["rehearsal"]
+
+
+@pytest.fixture(autouse=True)
+def known_tasks():
+    """Tasks that a benchmark registers are forgotten after a test."""
+    before = dict(tasks.TASKS)
+    yield
+    tasks.TASKS.clear()
+    tasks.TASKS.update(before)
 
 
 @pytest.mark.parametrize("kind", ["RL", "SFT"])
