@@ -41,8 +41,10 @@ def test_micro_batches_change_nothing(train, name):
     steps = 4 if name == "buffered" else 2  # an SFT step is among them
     whole, split = (train(ROUTERS[name], steps=steps, micro_batch_tokens=size) for size in (10_000, 1))
     torch.testing.assert_close(weights(split), weights(whole), rtol=0, atol=1e-5)
-    for key in ("rl_loss", "expert_loss", "expert_nll", "loss", "grad_norm"):
-        assert logged(split, key) == pytest.approx(logged(whole, key), rel=1e-5, abs=1e-5)
+    for key in ("rl_loss", "expert_loss", "expert_nll", "loss"):
+        assert logged(split, key) == pytest.approx(logged(whole, key), abs=1e-5)
+    # Before clipping, 14 in an SFT step: what fp32 resolves of it grows with it.
+    assert logged(split, "grad_norm") == pytest.approx(logged(whole, "grad_norm"), rel=5e-6)
     assert sum(logged(whole, "expert_rows")) > 0
 
 
