@@ -143,6 +143,13 @@ def test_smol_gpu_asks_what_smol_tool_asks_in_jobs_of_six_minutes():
     assert gpu.resources("train").gpus == gpu.resources("generate").gpus == 1
 
 
+def test_smol_tool_bf16_is_smol_tool_in_bf16():
+    half, full = (load_study(name, ROOT).settings.model_dump() for name in ("smol-tool-bf16", "smol-tool"))
+    half["training"]["scale"].pop("precision"), full["training"]["scale"].pop("precision")
+    free = {"title", "cost"}
+    assert {key: half[key] for key in half.keys() - free} == {key: full[key] for key in full.keys() - free}
+
+
 def test_the_papers_settings_are_in_the_default_study():
     """Numbers of the paper (sections 4.1 and 4.3, eq. 4 and 5) that do not depend on the size of the study."""
     study = load_study("tiny", ROOT)
