@@ -10,7 +10,7 @@ from chord.analysis.tables.costs import METRICS
 from chord.analysis.tuning import COLUMNS as TUNING_COLUMNS
 from chord.data.row_format import EXPERT_KEYS, KEYS
 from chord.evaluation.records import COMPLETION_COLUMNS, SCORE_COLUMNS
-from chord.training.curve_columns import FROZEN_MEANINGS, MEANINGS, SYNC_MEANINGS
+from chord.training.curve_columns import CORRECTION_MEANINGS, FROZEN_MEANINGS, MEANINGS, SYNC_MEANINGS
 
 INTRODUCTION = """# Files and columns
 
@@ -45,6 +45,9 @@ def page(root: Path) -> str:
             "Runs that sample by vLLM ([scale.md](scale.md#rollouts-by-vllm)) also have",
             "",
             listed("column", SYNC_MEANINGS),
+            "those of them with an importance correction ([scale.md](scale.md#importance-correction))",
+            "",
+            listed("column", CORRECTION_MEANINGS),
             "and runs with a frozen model ([objective.md](objective.md#what-a-step-does))",
             "",
             listed("column", FROZEN_MEANINGS),

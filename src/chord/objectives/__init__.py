@@ -27,6 +27,7 @@ from chord.objectives.hybrid import (
     hybrid_loss,
     policy_loss,
 )
+from chord.objectives.importance_correction import ImportanceCorrection
 from chord.objectives.named import (
     ASFT,
     CHORD_MU,
@@ -174,6 +175,7 @@ __all__ = [
     "GradientNorms",
     "Gradients",
     "Hint",
+    "ImportanceCorrection",
     "IsClip",
     "Joined",
     "Judged",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from chord.objectives.distillation import Distillation, SampledTokens
 from chord.objectives.expert_losses import ExpertLoss, Nll
+from chord.objectives.importance_correction import ImportanceCorrection
 from chord.objectives.routers import Separate
 from chord.objectives.routing import Router
 from chord.objectives.schedules import NO_STATISTICS, RunStatistics, Schedule
@@ -24,7 +25,13 @@ Normalisation = Literal["global", "trinity", "ms_swift"]
 
 
 def policy_loss(
-    logp: Tensor, old_logp: Tensor, advantages: Tensor, mask: Tensor, count: float | Tensor, clip: float = 0.2
+    logp: Tensor,
+    old_logp: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    count: float | Tensor,
+    clip: float = 0.2,
+    weight: float | Tensor = 1.0,
 ) -> Tensor:
     """L_GRPO: -min(r A, clip(r, 1-clip, 1+clip) A), r = exp(logp - old_logp), summed over the mask, divided by count.
 
@@ -34,14 +41,15 @@ def policy_loss(
 
     logp, old_logp: (rows, tokens), natural log; old_logp without gradient. advantages: (rows,), normalised in groups,
     or (rows, tokens) if each token has its own. mask: (rows, tokens), 1 or True at response tokens. count: response
-    tokens of all rollouts of the optimizer step. Returns a scalar.
+    tokens of all rollouts of the optimizer step. weight: of each token, (rows, tokens), without gradient
+    (`ImportanceCorrection`); the count stays that of all tokens. Returns a scalar.
     """
     ratio = (logp - old_logp).exp()
     if advantages.ndim < logp.ndim:
         advantages = advantages.unsqueeze(-1)
     unclipped = ratio * advantages
     clipped = ratio.clamp(1.0 - clip, 1.0 + clip) * advantages
-    return _share(-unclipped.minimum(clipped), mask, count)
+    return _share(weight * -unclipped.minimum(clipped), mask, count)
 
 
 def distilled_policy_loss(
@@ -51,15 +59,16 @@ def distilled_policy_loss(
     count: float | Tensor,
     distillation: Distillation,
     clip: float = 0.2,
+    weight: float | Tensor = 1.0,
 ) -> Tensor:
     """`policy_loss` of a strictly on-policy step whose tokens also learn from a teacher.
 
-    tokens: fields of (rows, tokens). advantages: (rows,), of the rewards. mask, count: as in `policy_loss`. Returns a
-    scalar.
+    tokens: fields of (rows, tokens). advantages: (rows,), of the rewards. mask, count, weight: as in `policy_loss`.
+    Returns a scalar.
     """
     by_token = distillation.advantages(advantages, tokens)
-    rewarded = policy_loss(tokens.logp, tokens.logp.detach(), by_token, mask, count, clip)
-    return rewarded + _share(distillation.loss(tokens), mask, count)
+    rewarded = policy_loss(tokens.logp, tokens.logp.detach(), by_token, mask, count, clip, weight)
+    return rewarded + _share(weight * distillation.loss(tokens), mask, count)
 
 
 def expert_loss(
@@ -123,6 +132,7 @@ class Objective:
     router: Router = Separate()
     clip: float = 0.2
     distillation: Distillation | None = None
+    importance_correction: ImportanceCorrection | None = None
 
     def __post_init__(self):
         if self.expert_loss.needs_group and not self.router.joins:

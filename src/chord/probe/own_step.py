@@ -48,6 +48,7 @@ def probe_spec(spec: TrainSpec) -> TrainSpec:
         "expert_set": None,
         "generate_batch_rows": PROMPTS * ROLLOUTS,
         "decoding": DECODING,
+        "importance_correction": None,  # no engine draws the rollouts of the probe
         "optimizer": stage.optimizer.model_copy(update={"max_grad_norm": NO_CLIP}),
     }
     return on_ranks(_with_stage(spec, **changes), 1)

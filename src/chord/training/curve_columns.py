@@ -46,11 +46,18 @@ SYNC_MEANINGS = {
     "between the log p at which the engine drew and the trainer's",
     "sync_seconds": "transfer and comparison; part of `generate_seconds` or `validation_seconds`",
 }
+# If rollouts are corrected for the engine's drift. The means are over the tokens that are trained on, in every mode.
+CORRECTION_MEANINGS = {
+    "importance_weight_mean": "mean weight of these tokens, after truncation or masking",
+    "importance_clipped": "share of these tokens whose ratio, or whose response's, was beyond a limit",
+}
 # If a part of the objective reads a frozen model.
 FROZEN_MEANINGS = {
     "frozen_tokens": "prompt and response tokens that are read without gradient",
     "teacher_gap": "mean of log p - log p_teacher over the tokens of rollouts",
 }
-COLUMNS, SYNC_COLUMNS, FROZEN_COLUMNS = map(tuple, (MEANINGS, SYNC_MEANINGS, FROZEN_MEANINGS))
+COLUMNS, SYNC_COLUMNS, CORRECTION_COLUMNS, FROZEN_COLUMNS = map(
+    tuple, (MEANINGS, SYNC_MEANINGS, CORRECTION_MEANINGS, FROZEN_MEANINGS)
+)
 # Measured in time: the only columns that differ between a resumed and a straight run.
 CLOCK = tuple(column for column in (*COLUMNS, *SYNC_COLUMNS) if column.endswith("_seconds"))

@@ -24,7 +24,7 @@ class Term:
     flat: frozenset[int] = frozenset()  # rows without a gradient: their tokens count, but no pass computes them
     weights: list[Tensor] | None = None  # (response tokens,) of each row, where they depend on other expert rows
     old_logps: list[Tensor] | None = None  # (response tokens,) of each row, if the expert loss has an old policy
-    engine_logps: list[list[float]] | None = None  # of each row, if an engine with weights of its own sampled it
+    engine_logps: list[list[float]] | None = None  # of each row, where they may differ from the model's or are read
 
 
 @dataclass(frozen=True)

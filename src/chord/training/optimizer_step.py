@@ -12,9 +12,9 @@ from dataclasses import replace
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from chord.objectives import Gradients, SampledTokens, distilled_policy_loss, expert_loss, hybrid_loss, policy_loss
+from chord.training.curve_columns import CORRECTION_COLUMNS
 from chord.training.gradients_apart import TermGradient, compare, parts_of, put_gradient, take_gradient
 from chord.training.micro_batches import Term, micro_batches
 from chord.training.response_passes import ResponsePasses, ResponseValues, expert_tokens
@@ -63,7 +63,8 @@ class OptimizerStep(ResponsePasses):
 
     def _totals(self, sums: list[list[Term]]) -> "_Totals":
         learning = {name for name, frozen in (("rl", self.teacher), ("expert", self.reference)) if frozen}
-        return _Totals(self.accelerator.device, [term for terms in sums for term in terms], learning)
+        corrected = self.objective.importance_correction is not None
+        return _Totals(self.accelerator.device, [term for terms in sums for term in terms], learning, corrected)
 
     def _add_gradient(self, model, sums: list[list[Term]], a_rl: float, a_ex: float, totals: "_Totals") -> None:
         """Add the gradient of these terms to what the parameters have, and their values to the totals."""
@@ -96,20 +97,7 @@ class OptimizerStep(ResponsePasses):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The share of L_rl or L_ex that these rows of the term have, and token values whose means are logged."""
         if term.name == "rl":
-            logged = {}
-            if term.engine_logps is not None:
-                engine = pad_sequence([values.logp.new_tensor(term.engine_logps[i]) for i in indices], batch_first=True)
-                width = values.logp.shape[1]
-                engine = torch.nn.functional.pad(engine, (0, width - engine.shape[1]))
-                logged["rollout_drift"] = (values.logp.detach() - engine).abs()
-            advantages, clip = term.advantages[indices], self.objective.clip
-            if self.teacher is None:
-                return policy_loss(values.logp, values.logp.detach(), advantages, values.mask, count, clip), logged
-            logged["teacher_gap"] = values.logp.detach() - values.frozen_logp
-            kl = None if values.soft_nll is None else values.soft_nll - values.soft_entropy
-            tokens = SampledTokens(values.logp, values.frozen_logp, kl)
-            distillation = self.objective.distillation
-            return distilled_policy_loss(tokens, advantages, values.mask, count, distillation, clip), logged
+            return self._rollout_loss(term, indices, values, count)
         tokens = expert_tokens(term, indices, values)
         if term.weights is None:
             weight = self.objective.token_weight(tokens)
@@ -118,6 +106,27 @@ class OptimizerStep(ResponsePasses):
             weight[values.mask] = torch.cat([term.weights[i] for i in indices])
         loss = expert_loss(tokens, values.mask, count, weight, self.objective.expert_loss)
         return loss, {"token_weight_mean": weight, "expert_nll": -tokens.logp.detach()}
+
+    def _rollout_loss(
+        self, term: Term, indices: list[int], values: ResponseValues, count: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """`_term_loss` of rollouts. There is one update for each batch of them, so log p is still that of sampling."""
+        logp, mask, logged, weight = values.logp, values.mask, {}, 1.0
+        if term.engine_logps is not None:
+            engine_logp = torch.zeros_like(logp)
+            engine_logp[mask] = engine_logp.new_tensor([one for i in indices for one in term.engine_logps[i]])
+            logged["rollout_drift"] = (logp.detach() - engine_logp).abs()
+            if correction := self.objective.importance_correction:
+                weight, beyond = correction.weights(logp, engine_logp, mask)
+                logged |= {"importance_weight_mean": weight, "importance_clipped": beyond}
+        advantages, clip = term.advantages[indices], self.objective.clip
+        if self.teacher is None:
+            return policy_loss(logp, logp.detach(), advantages, mask, count, clip, weight), logged
+        logged["teacher_gap"] = logp.detach() - values.frozen_logp
+        kl = None if values.soft_nll is None else values.soft_nll - values.soft_entropy
+        tokens = SampledTokens(logp, values.frozen_logp, kl)
+        distillation = self.objective.distillation
+        return distilled_policy_loss(tokens, advantages, mask, count, distillation, clip, weight), logged
 
     # Metrics: TRL averages what lies in `_metrics` at each log, which is each step.
 
@@ -135,13 +144,14 @@ class OptimizerStep(ResponsePasses):
 class _Totals:
     """Sums over the passes of a step. All ranks have the same columns, also those without a row of a term."""
 
-    def __init__(self, device: torch.device, terms: list[Term], learning: set[str]):
-        """learning: the names of terms that learn from what is read without gradient."""
+    def __init__(self, device: torch.device, terms: list[Term], learning: set[str], corrected: bool):
+        """learning: the names of terms that learn from what is read without gradient. corrected: for engine drift."""
         self.learning = learning
         self.means: dict[str, str] = {}  # column of token values -> name of their term
         for term in terms:
             columns = ["token_weight_mean", "expert_nll"] if term.name == "expert" else []
-            columns += [] if term.engine_logps is None else ["rollout_drift"]
+            if term.engine_logps is not None:
+                columns += ["rollout_drift", *(CORRECTION_COLUMNS if corrected else ())]
             columns += ["teacher_gap"] if term.name == "rl" and "rl" in learning else []
             self.means |= dict.fromkeys(columns, term.name)
         self.tokens = ["train_tokens", *(["frozen_tokens"] if learning else [])]

@@ -112,7 +112,11 @@ class RolloutTerms(OptimizerStep):
             advantages.to(self.accelerator.device),
             # A teacher teaches each of them.
             flat=frozenset() if self.teacher else frozenset((advantages == 0).nonzero().flatten().tolist()),
-            engine_logps=[self._samples[i].logps for i in kept] if self._sampled_elsewhere else None,
+            engine_logps=(
+                [self._samples[i].logps for i in kept]
+                if self._sampled_elsewhere or self.objective.importance_correction
+                else None
+            ),
         )
         taught = routes.taught.nonzero().flatten().tolist()
         if self.router.waits:

@@ -25,7 +25,7 @@ from chord.rollouts.parity import probe_texts
 from chord.rollouts.policy import policy_tokenizer
 from chord.tasks import GROUP, task_hashes, tasks_of
 from chord.training.build import build_trainer, hardware, own_engine, precision_drift
-from chord.training.curve_columns import FROZEN_COLUMNS, SYNC_COLUMNS
+from chord.training.curve_columns import CORRECTION_COLUMNS, FROZEN_COLUMNS, SYNC_COLUMNS
 from chord.training.frozen_model import load_teacher
 from chord.training.hopeless import Facts, WatchHopeless, diagnoses
 from chord.training.resume import finished
@@ -166,7 +166,11 @@ def _train(
         if isinstance(spec.stage, SftStage)
         else (spec.stage.prompts_per_step, len(prompts))
     )
-    more = (*(SYNC_COLUMNS if synced else ()), *(FROZEN_COLUMNS if spec.stage.passes_without_gradient else ()))
+    more = (
+        *(SYNC_COLUMNS if synced else ()),
+        *(CORRECTION_COLUMNS if spec.stage.objective.importance_correction else ()),
+        *(FROZEN_COLUMNS if spec.stage.passes_without_gradient else ()),
+    )
     curves = curve_rows(trainer.state.log_history, *counts, more)
     best = best_step(curves) if spec.stage.keep == "best" else None
     _save_model(folder, model, tokenizer, best)

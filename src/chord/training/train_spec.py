@@ -19,6 +19,7 @@ from chord.objectives import (
     AnySchedule,
     AnyTokenWeight,
     Constant,
+    ImportanceCorrection,
     Nll,
     Normalisation,
     Objective,
@@ -27,7 +28,7 @@ from chord.objectives import (
 )
 from chord.rollouts import Decoding
 from chord.settings import Needs, Settings
-from chord.training.scale.scale_spec import Scale
+from chord.training.scale.scale_spec import OwnRollouts, Scale
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 OfRollouts = Needs("uses_rollouts", "mu below 1 at some step")
@@ -223,6 +224,9 @@ class HybridStage(StageSettings):
     distillation: Annotated[AnyDistillation | None, OfRollouts] = Field(
         None, description="what rollouts learn from a teacher, the method's teacher_from; null: from rewards alone"
     )
+    importance_correction: Annotated[ImportanceCorrection | None, OfRollouts] = Field(
+        None, description="weighs rollouts by trainer's over engine's probability, where vLLM draws them; null: as 1"
+    )
     decoding: Annotated[Decoding | None, OfRollouts] = Field(None, description="needed where mu is ever below 1")
     generate_batch_rows: Annotated[PositiveInt | None, OfRollouts] = Field(
         None, description="completions sampled at a time; needed where mu is ever below 1"
@@ -235,7 +239,7 @@ class HybridStage(StageSettings):
     @property
     def objective(self) -> Objective:
         parts = (self.schedule, self.token_weight, self.expert_loss, self.router)
-        return Objective(*parts, self.clip, self.distillation)
+        return Objective(*parts, self.clip, self.distillation, self.importance_correction)
 
     @property
     def uses_experts(self) -> bool:
@@ -372,4 +376,14 @@ class TrainSpec(Settings):
         if self.stage.passes_without_gradient and self.scale.sharding != "none":
             beside = " and ".join(self.stage.passes_without_gradient)
             raise ValueError(f"scale.sharding: expected none beside a frozen {beside}, got {self.scale.sharding}")
+        return self
+
+    @model_validator(mode="after")
+    def _corrects_what_another_engine_drew(self) -> "TrainSpec":
+        corrected = self.stage.objective.importance_correction and self.stage.uses_rollouts
+        if corrected and isinstance(self.scale.rollouts, OwnRollouts):
+            raise ValueError(
+                "stage.importance_correction: expected null beside scale.rollouts huggingface, where the model in "
+                "training draws itself; expected rollouts vllm or vllm_server"
+            )
         return self
