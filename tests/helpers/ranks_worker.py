@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from chord import tasks
 from chord.objectives import Gradients
 from chord.rollouts.huggingface import HuggingFaceEngine
+from chord.training.curve_columns import CORRECTION_COLUMNS
 from chord.training.hybrid_trainer import HybridTrainer
 from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import is_sharded, sharding_arguments, start_ranks
@@ -20,13 +21,15 @@ from chord.training.scale.weights import save_full
 from chord.training.sequences import encode_experts
 from chord.training.sft import SftTrainer
 from chord.training.train_spec import HybridStage, SftStage
+from tests.helpers.hot_engine import HotEngine
 from tests.helpers.small_training import COMMON, SEED_PARTS, coin
 
 
 def engine_of(model, tokenizer, stage, scale, texts):
     ends = (tokenizer.pad_token_id, [tokenizer.eos_token_id])
     if not scale.shards_weights:
-        return HuggingFaceEngine(model, *ends, stage.generate_batch_rows)
+        engine = HotEngine if stage.importance_correction else HuggingFaceEngine
+        return engine(model, *ends, stage.generate_batch_rows)
     return SyncedEngine(Replica(full_copy(model, "fp32"), *ends, stage.generate_batch_rows), texts, "float32")
 
 
@@ -57,7 +60,7 @@ def train(job: dict, name: str, settings: dict) -> None:
     save_full(model, Path(job["out"], name) if trainer.is_world_process_zero() else None)
     if trainer.is_world_process_zero():
         keys = ("loss", "mu", "rl_loss", "expert_loss", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
-        keys += ("rollouts", "expert_rows", "expert_tokens", "held_out_nll", *Gradients._fields)
+        keys += ("rollouts", "expert_rows", "expert_tokens", "held_out_nll", *CORRECTION_COLUMNS, *Gradients._fields)
         lines = [{key: line[key] for key in keys if key in line} for line in trainer.state.log_history]
         Path(f"{job['out']}/{name}.json").write_text(json.dumps(lines))
 

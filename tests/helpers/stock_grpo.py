@@ -25,7 +25,12 @@ class StockGrpo:
             seeds = [derive_seed(*SEED_PARTS, "rollout", step, i) for i in range(len(ids))]
             samples = engine.generate(ids, seeds, stage.decoding)
             cut = [sample.truncated for sample in samples]
-            return {"prompt_ids": ids, "completion_ids": [s.token_ids for s in samples], "logprobs": None, "cut": cut}
+            return {
+                "prompt_ids": ids,
+                "completion_ids": [sample.token_ids for sample in samples],
+                "logprobs": [sample.logps for sample in samples],
+                "cut": cut,
+            }
 
         def reward(completions, row, cut, **_):
             triples = zip(row, completions, cut, strict=True)

@@ -27,6 +27,9 @@ STAGES = {
     # every group of one rank may be without gradient while the other's has one
     "few groups": hybrid_stage(steps=3, prompts_per_step=2, schedule={"name": "constant", "mu": 0.0}),
     "trinity": hybrid_stage(steps=2, normalisation="trinity", micro_batch_rows=1),
+    "importance correction": hybrid_stage(
+        steps=2, importance_correction={"mode": "sequence_mask", "clip_max": 3.0, "clip_min": 0.2}
+    ),
     "reward driven": hybrid_stage(schedule={"name": "reward_driven", "threshold": 0.8}),
     "entropy top": hybrid_stage(steps=2, token_weight={"name": "entropy_top", "share": 0.05}),
     "eaft at equal mass": hybrid_stage(

@@ -512,6 +512,27 @@ def test_vllm_beside_the_trainer_has_limits(root, rollouts, problem):
     assert line.startswith(f"{STUDY_FILE}:")
 
 
+def test_an_importance_correction_is_for_rollouts_by_vllm(root):
+    correction = {"mode": "token_mask", "clip_max": 2.0, "clip_min": 0.5}
+    before = specs(load(root))
+    root.set(STUDY_FILE, "training", "hybrid", "importance_correction", value=correction)
+    with pytest.raises(UserError) as caught:
+        load(root)
+    (line,) = str(caught.value).splitlines()
+    assert line.endswith("expected vllm or vllm_server with an importance_correction (rl, sft_rl, decay), got huggingface")
+    assert line.startswith(f"{STUDY_FILE}:")
+    vllm = {"rollouts": {"kind": "vllm", "kv_cache_gib": 1}}
+    root.set(STUDY_FILE, "training", "scale", value=vllm)
+    corrected = specs(load(root))
+    assert load(root).spec("train", ["rl", "0"])["stage"]["importance_correction"] == correction
+    root.delete(STUDY_FILE, "training", "hybrid", "importance_correction")
+    # Only methods with rollouts run again.
+    hybrid = {("train", method, seed) for method in ("rl", "sft_rl", "decay") for seed in (0, 1)}
+    assert changed(specs(load(root)), corrected) == hybrid
+    root.delete(STUDY_FILE, "training", "scale")
+    assert specs(load(root)) == before
+
+
 def test_a_run_records_the_specification_that_it_was_given(root):
     """Its hash stands in tables."""
     for method in ("sft", "rl", "decay"):

@@ -126,6 +126,17 @@ def test_two_ranks_each_with_an_engine_train_what_one_trains(straight, spec, mor
         assert two["parity_max"] < 1e-3
 
 
+def test_an_importance_correction_finds_little_to_correct_in_fp32(straight, spec, tmp_path):
+    stage = spec["stage"] | {"importance_correction": {"mode": "sequence_mask", "clip_max": 1.1, "clip_min": 0.9}}
+    ended(train(spec | {"stage": stage}, straight / "data", tmp_path))
+    for corrected, plain in zip(curves(tmp_path), curves(straight / "runs/chord_mu/seed-0"), strict=True):
+        weight, clipped = corrected.pop("importance_weight_mean"), corrected.pop("importance_clipped")
+        assert corrected == pytest.approx(plain, abs=1e-3)
+        if corrected["step"]:
+            assert 0 < abs(weight - 1.0) < 1e-3
+            assert clipped == 0.0
+
+
 def test_adapters_reach_the_engine_merged(straight, spec, tmp_path):
     """After a step, when they are no longer 0."""
     stage = spec["stage"] | {"lora": {"rank": 4, "alpha": 8}}

@@ -11,6 +11,7 @@ from chord.study.priming import UNPRIMED
 from chord.study.study import Benchmark, Method, Study
 from chord.study.study_file import BASE, StudyFile
 from chord.study.yaml_files import merge, nested
+from chord.training.scale.scale_spec import OwnRollouts
 
 
 def of_names(settings: StudyFile) -> Iterator[tuple[Keys, str]]:
@@ -78,19 +79,25 @@ def of_benchmarks(settings: StudyFile, benchmarks: Mapping[str, Benchmark | None
                 yield ("benchmarks", name, "decoding"), message
 
 
-def of_sharding(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tuple[Keys, str]]:
-    """Adapters and frozen models cannot be sharded. methods: those without a problem of their own, here and below."""
-    sharding = settings.training.scale.sharding
-    if sharding == "none":
-        return
+def of_scale(settings: StudyFile, methods: Mapping[str, Method]) -> Iterator[tuple[Keys, str]]:
+    """Adapters and frozen models cannot be sharded, and an importance correction is for rollouts of another engine.
+
+    methods: those without a problem of their own, here and below.
+    """
+    scale = settings.training.scale
     stages = {name: method.stage for name, method in methods.items() if method.stage}
     unshardable = {
         "lora": [name for name, stage in stages.items() if stage.lora],
         "a frozen reference or teacher": [name for name, stage in stages.items() if stage.passes_without_gradient],
     }
     for what, names in unshardable.items():
-        if names:
-            yield ("training", "scale", "sharding"), f"expected none with {what} ({', '.join(names)}), got {sharding}"
+        if names and scale.sharding != "none":
+            message = f"expected none with {what} ({', '.join(names)}), got {scale.sharding}"
+            yield ("training", "scale", "sharding"), message
+    corrected = [name for name, stage in stages.items() if stage.corrects_rollouts]
+    if corrected and isinstance(scale.rollouts, OwnRollouts):
+        message = f"expected vllm or vllm_server with an importance_correction ({', '.join(corrected)})"
+        yield ("training", "scale", "rollouts", "kind"), f"{message}, got {scale.rollouts.kind}"
 
 
 def of_teachers(methods: Mapping[str, Method]) -> Iterator[tuple[str, str]]:

@@ -94,7 +94,7 @@ class _StudyLoader:
         if settings.base_model is not None:
             pretrain = self._section(PretrainSpec, settings.base_model, ("base_model",), seed=settings.seed)
         self.say_all(consistency.of_ranks(settings, methods))
-        self.say_all(consistency.of_sharding(settings, methods))
+        self.say_all(consistency.of_scale(settings, methods))
         self.say_all(consistency.of_tuning(settings, methods))
         if data is not None:
             self.say_all(limits.of_rows(settings, methods, data))

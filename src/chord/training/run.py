@@ -168,7 +168,7 @@ def _train(
     )
     more = (
         *(SYNC_COLUMNS if synced else ()),
-        *(CORRECTION_COLUMNS if spec.stage.objective.importance_correction else ()),
+        *(CORRECTION_COLUMNS if spec.stage.corrects_rollouts else ()),
         *(FROZEN_COLUMNS if spec.stage.passes_without_gradient else ()),
     )
     curves = curve_rows(trainer.state.log_history, *counts, more)

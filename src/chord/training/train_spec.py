@@ -119,6 +119,11 @@ class StageSettings(Settings, ABC):
         """Whether the expert term has weight at any step."""
 
     @property
+    def corrects_rollouts(self) -> bool:
+        """Whether rollouts are weighed for having been drawn by another engine."""
+        return self.uses_rollouts and self.objective.importance_correction is not None
+
+    @property
     def learns_from(self) -> list[str]:
         """What the stage is told beyond its prompts: rewards, the expert's text, what a teacher says of rollouts."""
         distillation = self.objective.distillation
@@ -380,8 +385,7 @@ class TrainSpec(Settings):
 
     @model_validator(mode="after")
     def _corrects_what_another_engine_drew(self) -> "TrainSpec":
-        corrected = self.stage.objective.importance_correction and self.stage.uses_rollouts
-        if corrected and isinstance(self.scale.rollouts, OwnRollouts):
+        if self.stage.corrects_rollouts and isinstance(self.scale.rollouts, OwnRollouts):
             raise ValueError(
                 "stage.importance_correction: expected null beside scale.rollouts huggingface, where the model in "
                 "training draws itself; expected rollouts vllm or vllm_server"
