@@ -1,17 +1,24 @@
 """Training on rollouts that an engine drew from another distribution, with the correction for it."""
 
 import hashlib
+import json
+import math
 from unittest.mock import Mock
 
 import pytest
 import torch
 
 from chord import tasks
+from chord.io.files import write_jsonl
+from chord.io.models import load_weights
+from chord.rollouts import vllm
+from chord.training.curve_columns import CORRECTION_COLUMNS
+from chord.training.scale.sync import Replica
 from tests.helpers.hot_engine import HotEngine
-from tests.helpers.small_training import NEVER, hybrid_stage, logged, weights
+from tests.helpers.small_training import GATE, NEVER, PREFIX, VALIDATION, hybrid_stage, logged, weights
 from tests.helpers.stock_grpo import StockGrpo
+from tests.helpers.training_runs import curves, train_here
 
-COLUMNS = ("importance_weight_mean", "importance_clipped")
 MODES = ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask")
 
 
@@ -67,7 +74,7 @@ def test_mu_0_with_a_correction_is_trl_grpo_with_it(mode, train_hybrid, load, to
 def test_micro_batches_change_nothing(mode, train_hybrid):
     whole, split = (train_hybrid(hybrid_stage(micro_batch_tokens=n, **correction(mode))) for n in (10_000, 1))
     torch.testing.assert_close(weights(split), weights(whole), rtol=0, atol=1e-5)
-    for key in ("rl_loss", "expert_loss", *COLUMNS):
+    for key in ("rl_loss", "expert_loss", *CORRECTION_COLUMNS):
         assert logged(split, key) == pytest.approx(logged(whole, key), abs=1e-5)
 
 
@@ -91,13 +98,41 @@ def test_expert_tokens_are_not_weighed(train_hybrid):
     for key in ("expert_loss", "expert_nll", "token_weight_mean", "reward_mean"):
         assert logged(corrected, key) == logged(plain, key)
     assert abs(logged(corrected, "rl_loss")[0] - logged(plain, "rl_loss")[0]) > 1e-3
-    assert not any(logged(plain, column) for column in COLUMNS)
+    assert not any(logged(plain, column) for column in CORRECTION_COLUMNS)
 
 
-@pytest.mark.parametrize("mode", ["token_mask", "sequence_truncate"])
-def test_an_engine_that_is_right_is_not_corrected(mode, train_hybrid, monkeypatch):
+@pytest.mark.parametrize("more", [{}, GATE, PREFIX], ids=["separate", "gate", "prefix"])
+def test_an_engine_that_is_right_is_not_corrected(more, train_hybrid, traces, monkeypatch):
+    """Also where a router drops rollouts, and where they continue a trace."""
     monkeypatch.setattr(HotEngine, "temperature", 1.0)
-    corrected, plain = (train_hybrid(hybrid_stage(**more)) for more in (correction(mode), {}))
+    rows = {"experts": traces[::-1]} if more else {}
+    corrected, plain = (
+        train_hybrid(hybrid_stage(**more, **changes), **rows) for changes in (correction("sequence_mask"), {})
+    )
     torch.testing.assert_close(weights(corrected), weights(plain), rtol=0, atol=1e-5)
     assert logged(corrected, "importance_weight_mean") == pytest.approx([1.0] * 3, abs=1e-4)
     assert logged(corrected, "importance_clipped") == [0.0] * 3
+
+
+class StandIn(HotEngine, Replica):
+    """For vLLM in the process, with its arguments."""
+
+    def __init__(self, folder, eos_token_ids, dtype, settings, in_training):
+        super().__init__(load_weights(folder, torch.float32), eos_token_ids[0], eos_token_ids, 16)
+
+
+def test_a_run_with_rollouts_by_vllm_writes_the_columns(start, prompts, experts, tmp_path, monkeypatch):
+    monkeypatch.setattr(vllm, "VllmEngine", StandIn)
+    for name, rows in {"prompts": prompts, "experts": experts, "validation": prompts[:2]}.items():
+        write_jsonl(tmp_path / f"{name}.jsonl", rows)
+    files = [str(tmp_path / f"{name}.jsonl") for name in ("prompts", "experts", "validation")]
+    parts = {"validation": VALIDATION, "save_every": 9, "scale": {"rollouts": {"kind": "vllm", "kv_cache_gib": 1}}}
+    for name, more in {"corrected": correction("token_mask"), "plain": {}}.items():
+        stage = hybrid_stage(steps=1, **more).model_dump(mode="json")
+        spec = {"study_seed": 3, "seed_index": 0, "stage": stage, **parts}
+        train_here([json.dumps(spec), str(start), *files], tmp_path / name)
+    corrected, plain = (curves(tmp_path / name) for name in ("corrected", "plain"))
+    assert [set(row) - set(plain[0]) for row in corrected] == [set(CORRECTION_COLUMNS)] * 2
+    first, second = ([float(row[name] or "nan") for name in CORRECTION_COLUMNS] for row in corrected)
+    assert all(map(math.isnan, first))  # before any step
+    assert all(0.0 < value < 1.0 for value in second)

@@ -150,6 +150,13 @@ def test_ranks_that_are_not_reduced_show(rank_gradients):
     assert distance(second, first) > 0.1
 
 
+def test_rollouts_that_no_engine_drew_are_not_corrected():
+    parts = {"validation": VALIDATION, "save_every": 9, "scale": {"rollouts": {"kind": "vllm_server"}}}
+    stage = hybrid_stage(importance_correction={"mode": "token_mask", "clip_max": 2.0})
+    spec = probe_spec(TrainSpec.model_validate({"study_seed": 1, "seed_index": 0, "stage": stage, **parts}))
+    assert spec.stage == probed().stage
+
+
 def test_a_job_with_nothing_to_mix_is_refused():
     for stage in (sft_stage(), hybrid_stage(schedule=NEVER)):
         spec = TrainSpec(study_seed=1, seed_index=0, stage=stage, validation=VALIDATION, save_every=9)

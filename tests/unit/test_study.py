@@ -519,7 +519,9 @@ def test_an_importance_correction_is_for_rollouts_by_vllm(root):
     with pytest.raises(UserError) as caught:
         load(root)
     (line,) = str(caught.value).splitlines()
-    assert line.endswith("expected vllm or vllm_server with an importance_correction (rl, sft_rl, decay), got huggingface")
+    assert line.endswith(
+        "expected vllm or vllm_server with an importance_correction (rl, sft_rl, decay), got huggingface"
+    )
     assert line.startswith(f"{STUDY_FILE}:")
     vllm = {"rollouts": {"kind": "vllm", "kv_cache_gib": 1}}
     root.set(STUDY_FILE, "training", "scale", value=vllm)
