@@ -118,7 +118,7 @@ def test_without_limits_the_engines_expectation_is_the_trainers():
         ("sequence_mask", 1.2, 2.0, 3.0),  # as docs/scale.md says
     ],
 )
-def test_a_limit_that_binds_leaves_an_error(mode, clip_max, low, high):
+def test_what_is_left_of_the_error_in_other_modes(mode, clip_max, low, high):
     """low, high: of the error, as a share of that without correction."""
     correction = ImportanceCorrection(mode=mode, clip_max=clip_max)
     left = (expected_gradient(1.6, correction) - RIGHT).norm() / (expected_gradient(1.6) - RIGHT).norm()

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class ImportanceCorrection(Settings):
-    """w = sg(p / q), p of the trainer and q of the engine that drew, within limits.
+    """c = sg(p / q), p of the trainer and q of the engine that drew, within limits.
 
     Names and formulas are those of TRL's `vllm_importance_sampling_mode`, `_clip_min` and `_clip_max`. A mode says
 
-    - whose ratio: `token`, each token's own (Yao et al., fengyao.notion.site/off-policy-rl); it ignores that the
-      engine drew the tokens before, too. `sequence`, that of the whole response, the product over its tokens, for all
+    - whose ratio: `token`, each token's own (Yao et al., fengyao.notion.site/off-policy-rl); it leaves the tokens
+      before and after it to the engine. `sequence`, that of the whole response, the product over its tokens, for all
       of them (Liu, Li et al., "When Speed Kills Stability"); without limits it makes the engine's samples stand for
       the trainer's, and it varies more the longer the response;
     - what becomes of a ratio beyond a limit: `truncate` sets it to the limit (TIS), `mask` to 0 (MIS; with both limits
@@ -30,11 +30,11 @@ class ImportanceCorrection(Settings):
     """
 
     mode: Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"]
-    clip_max: float = Field(ge=1, description="largest ratio p / q; Yao et al. have 2, TRL 3")
+    clip_max: float = Field(ge=1, description="largest ratio p / q; TRL has 3, ms-swift 2")
     clip_min: float | None = Field(None, gt=0, lt=1, description="smallest ratio; null: no limit")
 
     def weights(self, logp: Tensor, engine_logp: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """(w, whether the ratio was beyond a limit) of each token, without gradient.
+        """(c, whether the ratio was beyond a limit) of each token, without gradient.
 
         logp, engine_logp: natural log, and mask: 1 or True at response tokens; all (rows, tokens), with whole responses
         as rows. Returns the same shape.
