@@ -1,6 +1,6 @@
-"""How a training job uses its devices: ranks, sharding, recomputation, and the engine that samples. It needs no torch.
+"""How a training job uses its devices: ranks, nodes, sharding, recomputation, and the engine that samples.
 
-These settings change results by rounding only; what is trained (LoRA) is a setting of the stage.
+It needs no torch. These settings change results by rounding only; what is trained (LoRA) is a setting of the stage.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -49,8 +49,11 @@ class Scale(Settings):
     """By default one process holds everything, as it should for every model that fits in one GPU."""
 
     ranks: PositiveInt = Field(1, description="processes that share the rows of a step, a GPU each")
-    sharding: Literal["none", "fsdp2"] = Field(
-        "none", description="what ranks share: nothing, or weights, gradients and moments (torch's FSDP2)"
+    nodes: PositiveInt = Field(1, description="machines that share the ranks, equally")
+    sharding: Literal["none", "fsdp2", "hsdp"] = Field(
+        "none",
+        description="what ranks share: nothing, or weights, gradients and moments (torch's FSDP2); all ranks (fsdp2), "
+        "or those of each node, which holds everything (hsdp)",
     )
     cpu_offload: bool = Field(False, description="moments, and sharded weights, in the machine's memory")
     gradient_checkpointing: bool = Field(False, description="compute each layer's activations again in the backward")
@@ -60,9 +63,18 @@ class Scale(Settings):
     rollouts: RolloutEngine = Field(OwnRollouts(), description="samples rollouts and validation answers")
 
     @property
+    def ranks_per_node(self) -> int:
+        return self.ranks // self.nodes
+
+    @property
+    def gpus_per_node(self) -> int:
+        """The GPUs of one training job on each of its nodes."""
+        return self.ranks_per_node + self.rollouts.gpus
+
+    @property
     def gpus(self) -> int:
         """The GPUs of one training job."""
-        return self.ranks + self.rollouts.gpus
+        return self.nodes * self.gpus_per_node
 
     @property
     def shards_weights(self) -> bool:
@@ -70,9 +82,19 @@ class Scale(Settings):
         return self.sharding != "none"
 
     @model_validator(mode="after")
+    def _nodes_share_the_ranks(self) -> "Scale":
+        if self.ranks % self.nodes:
+            raise ValueError(f"ranks: expected a multiple of nodes ({self.nodes}), got {self.ranks}")
+        if self.nodes > 1 and isinstance(self.rollouts, ServerRollouts):
+            raise ValueError("rollouts: expected huggingface or vllm on several nodes; a server is reached from one")
+        return self
+
+    @model_validator(mode="after")
     def _sharding_needs_ranks(self) -> "Scale":
         if self.cpu_offload and self.sharding == "none":
-            raise ValueError("cpu_offload: expected sharding fsdp2 beside it")
+            raise ValueError("cpu_offload: expected sharding fsdp2 or hsdp beside it")
         if self.sharding != "none" and self.ranks == 1:
             raise ValueError(f"sharding: expected none for one rank, or more ranks; got {self.sharding}")
+        if self.sharding == "hsdp" and (self.nodes == 1 or self.ranks_per_node == 1):
+            raise ValueError("sharding: expected fsdp2, or several nodes with several ranks each, got hsdp")
         return self
