@@ -85,6 +85,9 @@ def make_parser() -> argparse.ArgumentParser:
     command = _command(commands, "plan", "list what a study will run, and estimate its time, memory and disk", _plan)
     _add_study(command)
     _add_json(command)
+    command.add_argument(
+        "--nodes", type=int, nargs="+", metavar="N", help="instead, compare its training jobs on so many nodes"
+    )
     command = _command(commands, "watch", "serve a page of a running study: progress, minutes left, curves", _watch)
     _add_study(command)
     command.add_argument("--results", type=Path, default=Path("results"), metavar="PATH", help="(default: results)")
@@ -217,9 +220,15 @@ def _spec(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    from chord.plan import plan_record, plan_text, refusals
+    from chord.plan import layouts_record, layouts_text, plan_record, plan_text, refusals
 
     study = _load(options)
+    if options.nodes:
+        if options.json:
+            _print_json(layouts_record(study, options.nodes))
+        else:
+            print(layouts_text(study, options.nodes))
+        return
     if options.json:
         _print_json(plan_record(study))
     else:

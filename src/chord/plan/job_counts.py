@@ -1,19 +1,17 @@
 """The jobs that a comparison needs from scratch, and an estimate of the time of each.
 
 The model is deliberately simple: a job takes the time of its start, of the tokens that it samples and of those on which
-it trains, each kind at its own speed. It trains on the prompt and response of every row, but rollouts share their
-prompt: it counts once for as many of them as a micro-batch holds. The model ignores that rows without advantage are not
-computed.
+it trains, each kind at its own speed (chord.plan.stage_time).
 """
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from chord.jobs import JOBS
-from chord.plan.speed import Rows, answering_seconds, rollout_seconds, training_seconds
-from chord.plan.work import Work, questions, response_tokens, stage_work, work
+from chord.plan.speed import Rows, answering_seconds, training_seconds
+from chord.plan.stage_time import method_time, priming_time
+from chord.plan.work import questions, response_tokens
 from chord.study import Study
-from chord.training.train_spec import HybridStage, Stage
 
 
 def estimated_minutes(
@@ -29,7 +27,7 @@ def estimated_minutes(
         return cost.light_seconds / 60
     seconds = cost.start_seconds
     if job == "train":
-        seconds += _train_seconds(study, method) if method else _priming_seconds(study)
+        seconds += (method_time(study, method) if method else priming_time(study)).seconds
     elif job == "generate":
         row = study.benchmarks[benchmark]
         seconds += answering_seconds(study, questions(row) * row.k, response_tokens(study, method), row.batch_rows)
@@ -44,42 +42,10 @@ def estimated_minutes(
     return seconds / 60
 
 
-def _train_seconds(study: Study, method: str) -> float:
-    stage, counts, response = study.methods[method].stage, work(study, method), response_tokens(study, method)
-    return _stage_seconds(study, stage, counts, response, study.settings.cost.expert_tokens)
-
-
-def _priming_seconds(study: Study) -> float:
-    """Priming teaches the style that the policy answers in: its rows are as long as its responses."""
-    stage, response = study.priming.stage, study.settings.cost.response_tokens
-    return _stage_seconds(study, stage, stage_work(study, stage, study.data.priming), response, response)
-
-
-def _stage_seconds(study: Study, stage: Stage, counts: Work, response: int, expert_response: int) -> float:
-    """response, expert_response: tokens of a response of the policy, and of one that it learns from."""
-    cost = study.settings.cost
-    validation = study.settings.validation
-    together = study.data.validation * validation.k
-    seconds = rollout_seconds(study, counts.validated, response, validation.batch_rows, together)
-    expert = cost.prompt_tokens + expert_response
-    kinds = [Rows(counts.expert_rows * expert, expert)]
-    if stage.uses_rollouts:
-        together = stage.prompts_per_step * stage.rollouts_per_prompt
-        seconds += rollout_seconds(study, counts.rollouts, response, stage.generate_batch_rows, together)
-        row_tokens = response + cost.prompt_tokens / _sharing(stage, cost.prompt_tokens, response)
-        kinds.append(Rows(counts.rollouts * row_tokens, cost.prompt_tokens + response))
-    full = sum(rows.tokens / max(stage.micro_batch_tokens, rows.length) for rows in kinds)
-    # A model that is read without gradient makes one of the three passes that training makes.
-    learning = {"reference": kinds[:1], "teacher": kinds[1:]}
-    kinds += [Rows(rows.tokens / 3, rows.length) for name in stage.passes_without_gradient for rows in learning[name]]
-    at_least = counts.steps * study.settings.training.scale.ranks  # a step begins new micro-batches on every rank
-    return seconds + training_seconds(study, kinds, max(full, at_least), stage)
-
-
-def _sharing(stage: HybridStage, prompt: int, response: int) -> int:
-    """The number of rollouts that share one computation of their prompt: those of a group that a micro-batch holds."""
-    fitting = (stage.micro_batch_tokens - prompt) // response
-    return min(max(fitting, 1), stage.rollouts_per_prompt)
+def job_gpus(study: Study, rule: str) -> int:
+    """The GPUs of a job of this rule, on all of its nodes."""
+    nodes = study.settings.training.scale.nodes if rule == "train" else 1
+    return study.resources(rule).gpus * nodes
 
 
 def available_cores() -> int:
@@ -93,7 +59,7 @@ def spent_and_wall_minutes(study: Study, by_rule: Mapping[str, Sequence[float]],
     No schedule is shorter than its longest job or than the fair share of the cores or GPUs. For a GPU only jobs with
     GPUs count; other jobs take a few minutes of a processor.
     """
-    each = [(time, study.resources(rule).gpus if study.gpu else 1) for rule, jobs in by_rule.items() for time in jobs]
+    each = [(time, job_gpus(study, rule) if study.gpu else 1) for rule, jobs in by_rule.items() for time in jobs]
     spent = float(sum(time * number for time, number in each))
     shared_by = study.settings.cost.gpus if study.gpu else cores
     return spent, max([spent / shared_by, *(time for time, number in each if number)])

@@ -106,10 +106,10 @@ class Need:
 
 
 def capacity(study: Study, need: Need) -> float:
-    """Bytes that are available: on a GPU, or as requested of the machine, which the processes of a job share."""
+    """Bytes that are available: on a GPU, or as requested of the machine, which a job's processes on it share."""
     if study.gpu and not need.in_machine:
         return study.gpu.memory_gib * GIB
-    processes = study.settings.training.scale.ranks if need.rule == "train" and not study.gpu else 1
+    processes = study.settings.training.scale.ranks_per_node if need.rule == "train" and not study.gpu else 1
     return study.resources(need.rule).mem_mb * 1e6 / processes
 
 

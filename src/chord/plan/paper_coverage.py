@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError, model_validator
 
 from chord.errors import UserError
-from chord.plan.job_counts import jobs
+from chord.plan.job_counts import job_gpus, jobs
 from chord.plan.text import hours_text
 from chord.plan.verdict import refusals
 from chord.settings import Settings
@@ -159,8 +159,7 @@ def _studies(root: Path) -> list[str]:
         if study.gpu is None:
             continue
         needed = jobs(study, study.regular)
-        gpus = {job: study.resources(job).gpus for job in needed}
-        hours = sum(sum(minutes) * gpus[job] for job, minutes in needed.items()) / 60
+        hours = sum(sum(minutes) * job_gpus(study, job) for job, minutes in needed.items()) / 60
         fits = "no" if refusals(study) else "yes"
         numbers = [f"{study.shape.parameters():,}", study.gpu.name, fits, len(needed["train"]), hours_text(hours)]
         longest = hours_text(max(needed["train"]) / 60)

@@ -3,6 +3,7 @@
 The formulas assume for each kind of sharding:
   none         weights, gradients and AdamW's moments in fp32; several ranks (DDP) have the gradients twice
   fsdp2        a share of each; layers are gathered in the precision of the computation, the output layer stays gathered
+  hsdp         the same, but the ranks of each node share a copy of their own
 """
 
 from dataclasses import dataclass, fields, replace
@@ -32,6 +33,10 @@ CPU_PROCESS = 0.6 * GIB  # a training process before its model: torch, transform
 GPU_PROCESS = 1.0 * GIB  # context and kernels; assumed
 VLLM_ASLEEP = 1.0 * GIB  # captured graphs and buffers, which stay on the GPU; assumed
 FRAGMENTS = 0.05  # share of the memory that is lost between blocks; assumed
+# On a CPU glibc keeps freed blocks below this size. They come to this share of what a pass keeps without recomputation
+# (from the measured peaks, as an upper bound); gradients and moments are placed in them.
+RETURNED_BLOCK = 32 * 2**20
+FREED = 0.9
 ALONE = Scale()
 
 
@@ -46,6 +51,7 @@ class Memory:
     activations: float = 0.0
     head: float = 0.0  # output layer: a tile of logits and the layer's gradient; in sampling the logits
     cache: float = 0.0  # keys and values
+    freed: float = 0.0  # blocks that nothing uses, but that glibc keeps
     process: float = 0.0
 
     @property
@@ -112,11 +118,16 @@ class Rank:
     def trained(self) -> int:
         return self.shape.adapter_parameters(self.lora.rank) if self.lora else self.shape.parameters()
 
+    @property
+    def ranks_of_a_copy(self) -> int:
+        """The ranks that share one copy of weights, gradients and moments."""
+        return {"none": 1, "fsdp2": self.scale.ranks, "hsdp": self.scale.ranks_per_node}[self.scale.sharding]
+
     @cached_property
     def state(self) -> Memory:
         """Weights, gradients and moments, on the GPU or in the machine's memory."""
         values = (1 + self.frozen) * self.shape.parameters() + (self.trained if self.lora else 0)
-        share = self.scale.ranks if self.scale.shards_weights else 1
+        share = self.ranks_of_a_copy
         return Memory(
             weights=FP32 * values / share,
             gradients=FP32 * self.trained * (1 + self.kept_gradients) / share + self._buckets,
@@ -142,7 +153,7 @@ class Rank:
     @property
     def _copies(self) -> float:
         """During an update: casts of the weights, gathered layers, and gradients in transit to other ranks."""
-        if self.scale.sharding == "fsdp2":
+        if self.scale.shards_weights:
             table = self.shape.vocab_size * self.shape.hidden_size  # the output layer, and at the ends the embedding
             gathered = table + max(2 * self.layer, table)  # one layer while the next is being gathered
             return self.width * gathered + FP32 * self.trained / self.shape.num_hidden_layers
@@ -169,12 +180,16 @@ class Rank:
         # The gradients of one layer: of the MLP's three products and of the residual stream.
         layer_gradients = tokens * (3 * shape.intermediate_size + 2 * shape.hidden_size) * self.width
         tile = min(tokens, HEAD_TOKENS) * min(shape.vocab_size, HEAD_VOCABULARY)
+        logits = tile * HEAD_BYTES[self.precision]
         gradient = 0 if self.lora else FP32 * shape.vocab_size * shape.hidden_size
+        kept = shape.num_hidden_layers * tokens * self.saved_bytes() + layer_gradients
+        kept += logits if FP32 * tile < RETURNED_BLOCK else 0
         return replace(
             self._on_device,
             copies=self._copies,
             activations=inputs + layers * tokens * self.saved_bytes() + layer_gradients,
-            head=gradient + tile * HEAD_BYTES[self.precision],
+            head=gradient + logits,
+            freed=0.0 if self.on_gpu else max(0.0, FREED * kept - self.state.gradients - self.state.optimizer),
             process=self.process + self._asleep,
         )
 
@@ -208,17 +223,17 @@ class Rank:
 
     @property
     def in_machine(self) -> Memory:
-        """The machine's memory that all ranks need if they have GPUs: the larger of two peaks.
+        """The machine's memory that the ranks of a node need if they have GPUs: the larger of two peaks.
 
         At the start each rank loads the complete model, twice if it samples from a replica, and the frozen models.
-        Later there are the offloaded parts, and with fsdp2 a checkpoint, which the first rank gathers to write it.
+        Later there are the offloaded parts, and of a sharded model a checkpoint, which the first rank gathers.
         """
-        ranks, parameters = self.scale.ranks, self.shape.parameters()
+        ranks, parameters = self.scale.ranks_per_node, self.shape.parameters()
         has_replica = self.scale.shards_weights and isinstance(self.scale.rollouts, OwnRollouts)
         loading = Memory(
             weights=ranks * FP32 * parameters * (1 + has_replica + self.frozen), process=ranks * CPU_PROCESS
         )
-        gathered = {"weights": parameters, "optimizer": 2 * self.trained} if self.scale.sharding == "fsdp2" else {}
+        gathered = {"weights": parameters, "optimizer": 2 * self.trained} if self.scale.shards_weights else {}
         later = {
             part: FP32 * gathered.get(part, 0) + (ranks * getattr(self.state, part) if part in self.offloaded else 0)
             for part in ("weights", "gradients", "optimizer")

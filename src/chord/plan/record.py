@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from chord.plan.disk_space import disk
-from chord.plan.job_counts import available_cores, estimated_minutes, jobs, spent_and_wall_minutes
+from chord.plan.job_counts import available_cores, estimated_minutes, job_gpus, jobs, spent_and_wall_minutes
 from chord.plan.memory import needs
 from chord.plan.rank import PARTS
 from chord.plan.verdict import refusals
@@ -52,7 +52,7 @@ def _method(study: Study, method: str) -> dict:
         return {"name": method, "start": study.first_start(method), "stages": []}
     stages = [step.stage.kind for step in study.chain(method)]
     minutes = estimated_minutes(study, "train", method)
-    own = {"gpus": study.resources("train").gpus, "minutes": minutes}
+    own = {"gpus": job_gpus(study, "train"), "minutes": minutes}
     return {"name": method, "start": study.first_start(method), "stages": stages} | asdict(work(study, method)) | own
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from chord.data.rows_spec import PrepareSpec
 from chord.plan.disk_space import disk
-from chord.plan.job_counts import available_cores, estimated_minutes, jobs, spent_and_wall_minutes
+from chord.plan.job_counts import available_cores, estimated_minutes, job_gpus, jobs, spent_and_wall_minutes
 from chord.plan.memory import Need, needs
 from chord.plan.rank import GIB, PARTS
 from chord.plan.work import planned_methods, questions, work
@@ -18,7 +18,7 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     settings, gpu = study.settings, study.gpu
     lines = [f"{study.name}: {study.title}", *([] if study.meaningful else ["Its numbers mean nothing."]), ""]
     shape = f"   {study.shape.parameters():,} parameters" if study.shape else ""
-    lines += _table(
+    lines += aligned(
         [
             ["model", f"{study.model}{shape}"],
             ["seeds", f"{len(study.seed_indices)} (study seed {settings.seed})"],
@@ -29,24 +29,25 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     lines += ["", "Methods: one run of the last stage (multiply by the number of seeds)"]
     header = ["", "stages", "steps", "rollouts", "expert rows", "passes", "weighted", "tokens at most"]
     rows = [_method_row(study, method) for method in planned_methods(study)]
-    lines += _table([[*header, "GPU-hours*" if gpu else "minutes*"], *rows], right=range(2, 9))
+    lines += aligned([[*header, "GPU-hours*" if gpu else "minutes*"], *rows], right=range(2, 9))
     if study.priming:
         minutes = sum(estimated_minutes(study, job) for job in ("train", "start_gates"))
         time = f"{_time(study, 'train', minutes)} {'GPU-hours' if gpu else 'minutes'}*"
         lines += [f"  Priming, once: {study.data.priming:,} expert rows, {time} with its gates"]
     lines += ["", "Benchmarks: one run"]
     header = ["", "questions", "k", "samples", "tokens at most", "temperature", "top-p", "decoding"]
-    lines += _table([header, *map(_benchmark_row, study.benchmarks.values())], right=range(1, 7))
+    lines += aligned([header, *map(_benchmark_row, study.benchmarks.values())], right=range(1, 7))
     if settings.protocols:
         lines += ["", "Protocols: training settings of all methods in a comparison"]
-        lines += _table([[name, protocol.title] for name, protocol in settings.protocols.items()])
+        lines += aligned([[name, protocol.title] for name, protocol in settings.protocols.items()])
     if study.shape:
         where = f"one {gpu.name} ({gpu.memory_gib:g} GiB), and of the machine for a job" if gpu else "one process"
         lines += ["", f"Memory of {where}, in GiB, for the longest rows that the settings allow*"]
         header = ["", "for", *PARTS, "in all"]
-        lines += _table([header, *map(_need_row, needs(study, planned_methods(study)))], right=range(2, 11))
+        rows = [_need_row(need) for need in needs(study, planned_methods(study))]
+        lines += aligned([header, *rows], right=range(2, len(header)))
         lines += ["", "Disk, in GiB*"]
-        lines += _table([[what, f"{size / GIB:,.2f}"] for what, size in disk(study).items()], right=[1])
+        lines += aligned([[what, f"{size / GIB:,.2f}"] for what, size in disk(study).items()], right=[1])
     lines += ["", "Comparisons: from scratch, each with the jobs that it shares with others"]
     sizes = (
         ["GPU-hours*", f"hours on {settings.cost.gpus} GPU{'s' * (settings.cost.gpus > 1)}*"]
@@ -60,7 +61,7 @@ def plan_text(study: Study, cores: int | None = None) -> str:
     on_demand = [name for name in study.comparisons if name not in study.regular]
     every |= {name: (f"{study.comparisons[name].paper}; not part of all", jobs(study, [name])) for name in on_demand}
     rows = [_size_row(study, name, *shown, cores) for name, shown in every.items()]
-    lines += _table([header, *rows], right=range(2, 6))
+    lines += aligned([header, *rows], right=range(2, 6))
     lines += _late_jobs(study, every)
     origin = (
         f"Derived from the data sheet of {gpu.name} (docs/plan.md), not measured"
@@ -81,6 +82,7 @@ def _scale_text(scale: Scale) -> str:
     engine = scale.rollouts
     parts = [
         f"{scale.ranks} rank{'s' * (scale.ranks > 1)}",
+        *([f"{scale.nodes} nodes"] if scale.nodes > 1 else []),
         *([] if scale.sharding == "none" else [scale.sharding]),
         *(["cpu offload"] if scale.cpu_offload else []),
         *(["layers recomputed"] if scale.gradient_checkpointing else []),
@@ -110,7 +112,7 @@ def _method_row(study: Study, method: str) -> list[str]:
 
 def _time(study: Study, rule: str, minutes: float) -> str:
     """The minutes of a job, or its GPU-hours if the study is planned for a GPU."""
-    return hours_text(minutes / 60 * study.resources(rule).gpus) if study.gpu else f"{minutes:.1f}"
+    return hours_text(minutes / 60 * job_gpus(study, rule)) if study.gpu else f"{minutes:.1f}"
 
 
 def _late_jobs(study: Study, every: dict[str, tuple[str, dict[str, list[float]]]]) -> list[str]:
@@ -155,7 +157,7 @@ def _size_row(study: Study, title: str, paper: str, by_rule: dict[str, list[floa
     return [title, paper, f"{len(by_rule['train']):,}", f"{sum(map(len, by_rule.values())):,}", *times]
 
 
-def _table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
     """Rows as aligned lines. right: the columns that are aligned at their right."""
     right = set(right)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

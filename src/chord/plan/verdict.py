@@ -135,12 +135,14 @@ def _other_scale(study: Study, need: Need, room: float) -> str | None:
 
 def _scales(study: Study) -> Iterator[dict]:
     """Changes of the study's `training.scale`, the cheapest first."""
-    recompute = {"gradient_checkpointing": True}
+    scale, recompute = study.settings.training.scale, {"gradient_checkpointing": True}
     stages = [study.methods[name].stage for name in planned_methods(study) if study.trains(name)]
     ranks = [
         count
         for count in range(2, study.settings.cost.gpus + 1)
-        if count >= study.settings.training.scale.ranks and not any(stage.divisibility_error(count) for stage in stages)
+        if count >= scale.ranks
+        and count % scale.nodes == 0
+        and not any(stage.divisibility_error(count) for stage in stages)
     ]
     yield recompute
     if any(stage.lora for stage in stages):  # adapters cannot be sharded

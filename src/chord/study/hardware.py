@@ -90,12 +90,14 @@ class ModelShape(Settings):
 
 
 class Gpu(Settings):
-    """One row of the table of GPUs, with the maker's speeds, without sparsity."""
+    """One row of the table of GPUs, with the makers' speeds: of the GPU without sparsity, and of its links."""
 
     name: str
     memory_gib: PositiveFloat
     bf16_tflops: PositiveFloat
     bandwidth_gb_s: PositiveFloat
+    link_gb_s: PositiveFloat = Field(32, description="to the GPUs of its node, each way; default: PCIe 4 x16")
+    network_gb_s: PositiveFloat = Field(12.5, description="to other nodes, each way; default: an adapter of 100 Gb/s")
 
 
 def model_folders(root: Path, study: str, model: str) -> list[Path]:
