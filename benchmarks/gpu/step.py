@@ -58,5 +58,5 @@ def planned(case: Case, trainer: HybridTrainer) -> Memory:
 
 
 def tensors(memory: Memory) -> float:
-    """Bytes of tensors alone: without the process, and without what is lost between blocks of memory."""
-    return memory.total / (1 + FRAGMENTS) - memory.process
+    """Bytes of tensors alone: without the process, freed blocks, and what is lost between blocks of memory."""
+    return memory.total / (1 + FRAGMENTS) - memory.process - memory.freed

@@ -6,9 +6,19 @@ import re
 import pytest
 
 from chord.errors import UserError
-from chord.plan import estimated_minutes, jobs, plan_record, plan_text, questions, refusals, work
-from chord.plan.memory import needs, rank, rollouts, update
-from chord.plan.rank import CPU_PROCESS, GPU_PROCESS, VLLM_ASLEEP
+from chord.plan import (
+    estimated_minutes,
+    jobs,
+    plan_record,
+    plan_text,
+    questions,
+    refusals,
+    spent_and_wall_minutes,
+    work,
+)
+from chord.plan.memory import Need, capacity, needs, rank, rollouts, update
+from chord.plan.rank import CPU_PROCESS, GPU_PROCESS, VLLM_ASLEEP, Memory
+from chord.plan.stage_time import method_time
 from chord.study import load_study
 from tests.helpers.study_files import STUDY_FILE, Root
 
@@ -416,6 +426,45 @@ def test_ranks_share_the_time_of_a_step(on_gpu):
     assert estimated_minutes(study, "train", "sft") == pytest.approx((30 + trained + 40 / 8 * 9 * 2 * 7e-4) / 60)
 
 
+def test_nodes_share_the_time_and_all_their_gpus_count(on_gpu):
+    one = scaled(on_gpu, ranks=2)
+    two = scaled(on_gpu, ranks=4, nodes=2)  # with two GPUs on each
+    on_gpu.set(STUDY_FILE, "cost", "gpus", value=4)
+    records = [{method["name"]: method for method in plan_record(study)["methods"]} for study in (one, load(on_gpu))]
+    # 80 completions of 9 tokens, of 20 in a call: ten on each of two ranks, of which 8 are sampled at a time, or five
+    # on each of four. A token takes 2 x 0.7 ms. Ten micro-batches of 8 rows; each rank has at least one in a step.
+    for record, gpus, sampled in zip(records, (2, 4), (40 / 8, 20 / 5), strict=True):
+        assert record["sft"]["gpus"] == gpus
+        minutes = (30 + 10 * 2 * 2.5e-3 + sampled * 9 * 2 * 7e-4) / 60
+        assert record["sft"]["minutes"] == pytest.approx(minutes)
+    assert "training  4 ranks, 2 nodes" in plan_text(two)
+    assert refusals(two) == ["training.scale: a job uses 4 GPUs, but cost.gpus is 2"]
+    by_rule = {"train": [60.0, 60.0], "score": [60.0]}
+    assert spent_and_wall_minutes(load(on_gpu), by_rule, cores=1) == (2 * 60 * 4, 120.0)
+
+
+def test_an_update_takes_at_least_the_time_of_its_traffic(on_gpu):
+    # DDP over two nodes: half of the gradients' 4 bytes comes twice in each of sft's 10 steps, at 70 % of 1 MB/s.
+    on_gpu.write("config/gpus.yaml", {"small": GPU | {"network_gb_s": 1e-3}})
+    study = scaled(on_gpu, gpus=1, ranks=2, nodes=2)
+    exchanged = 10 * 4 * PARAMETERS / (1e6 * 0.7)
+    sampled = 40 / 8 * 9 * 2 * 7e-4
+    assert estimated_minutes(study, "train", "sft") == pytest.approx((30 + exchanged + sampled) / 60)
+    # Sharded inside the node, the weights for the sampling copy come over its link before each of four validations.
+    on_gpu.write("config/gpus.yaml", {"small": GPU | {"link_gb_s": 1e-3}})
+    study = scaled(on_gpu, ranks=2, sharding="fsdp2")
+    exchanged = (10 * 8 * PARAMETERS / 2 + 4 * 4 * PARAMETERS / 2) / (1e6 * 0.7)
+    assert estimated_minutes(study, "train", "sft") == pytest.approx((30 + exchanged + sampled) / 60)
+
+
+def test_all_wait_for_one_response_of_the_maximal_length(on_gpu):
+    # sft: four validations, with 10 tokens at most in place of 9; a token takes 2 x 0.7 ms. rl, whose responses have 4:
+    # the same from 4 tokens on, and in ten steps 20 tokens at most.
+    study = scaled(on_gpu, gpus=1)
+    assert method_time(study, "sft").waiting == pytest.approx(4 * 1 * 2 * 7e-4)
+    assert method_time(study, "rl").waiting == pytest.approx((4 * 6 + 10 * 16) * 2 * 7e-4)
+
+
 def test_vllm_has_as_many_rollouts_under_way_as_its_cache_holds(on_gpu):
     # rl: 160 rollouts of 4 tokens in calls of 16, 12 at a time; 80 validation answers, 8 at a time. A row of 6 + 4
     # tokens has 10 x 2 x 2 x 32 keys and values of 2 bytes. A step reads them, half of the response, and the weights.
@@ -493,6 +542,13 @@ def test_rows_longer_than_the_models_positions_are_refused(on_gpu):
 def test_memory_of_a_cpu_job_is_what_it_asks_for(root):
     root.write("config/models.yaml", {"models/base": SHAPE})
     assert refusals(load(root)) == []
+    need = Need("train", "update", ("sft",), Memory())
+    bytes_there = load(root).resources("train").mem_mb * 1e6
+    assert capacity(load(root), need) == bytes_there
+    root.set(STUDY_FILE, "training", "hybrid", "prompts_per_step", value=4)
+    root.set(STUDY_FILE, "training", "scale", value={"ranks": 4, "nodes": 2})
+    assert capacity(load(root), need) == bytes_there / 2  # which the two ranks of a node share
+    root.set(STUDY_FILE, "training", "scale", value={})
     root.set(STUDY_FILE, "resources", "train", "mem_mb", value=100)
     assert "but the train job's mem_mb has 0.1 GiB; would fit: resources.train.mem_mb" in refusals(load(root))[0]
 

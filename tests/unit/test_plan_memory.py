@@ -1,6 +1,7 @@
 """The plan's memory: parameter counts, what a layer keeps, and a real training step's peak."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,47 @@ def test_adapters_are_counted():
     assert ModelShape(model_type="qwen2", **config(2)).adapter_parameters(4) == trained
 
 
+# The measured cases of docs/plan.md: layers, hidden, vocabulary, micro-batch, what is trained, MiB measured, estimated,
+# and the error.
+PAGE = (ROOT / "docs/plan.md").read_text(encoding="utf-8")
+MEASURED = [re.split(r" *\| *", line.strip("| \n")) for line in re.findall(r"^\| \d+ \|.* x .*\n", PAGE, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("case", MEASURED, ids=lambda case: ", ".join(case[:5]))
+def test_the_estimate_for_a_cpu_is_an_upper_bound_of_resident_memory(case):
+    micro_batch, trained, estimated, error = case[3], case[4], case[6], case[7]
+    layers, hidden, vocabulary, measured = (int(case[place].replace(",", "")) for place in (0, 1, 2, 5))
+    rows, tokens = (int(number.replace(",", "")) for number in micro_batch.split(" x "))
+    sizes = {"vocab_size": vocabulary, "hidden_size": hidden, "intermediate_size": 3 * hidden}
+    heads = {"num_attention_heads": 8, "num_key_value_heads": 4}
+    shape = ModelShape(model_type="qwen2", **config(layers) | sizes | heads)
+    lora = Lora(rank=16, alpha=32) if "adapters" in trained else None
+    memory = Rank(shape, Scale(gradient_checkpointing="checkpointed" in trained), lora).update(rows * tokens)
+    mib = (memory.total - memory.process) / 2**20
+    assert mib > measured
+    assert (estimated, error) == (f"{mib:,.0f}", f"{mib / measured - 1:+.0%}")
+
+
+def test_the_page_has_small_and_large_cases_with_adapters_and_without():
+    assert {case[4] for case in MEASURED} == {
+        f"{trained}{more}" for trained in ("all weights", "adapters") for more in ("", ", checkpointed")
+    }
+    assert len(MEASURED) >= 20
+
+
+def test_freed_blocks_take_in_gradients_and_moments_and_large_tiles_go_back():
+    shape = ModelShape(model_type="qwen2", **config(3) | {"vocab_size": 4096})
+    kept = 3 * 400 * (16 * 64 + 16 * 160 + 8 * 64 + 8 * 32 + 28 * 4) + 400 * (3 * 160 + 2 * 64) * 4 + 400 * 4096 * 32
+    adapters = shape.adapter_parameters(4)
+    lora = Lora(rank=4, alpha=8)
+    assert Rank(shape, Scale(gradient_checkpointing=True), lora).update(400).freed == 0.9 * kept - 12 * adapters
+    assert Rank(shape, lora=lora, on_gpu=True).update(400).freed == 0
+    # All weights have more bytes of gradients and moments, and a tile of 4,096 x 4,096 logits has 64 MiB.
+    assert Rank(shape).update(16).freed == 0
+    large = 3 * 4096 * (16 * 64 + 16 * 160 + 8 * 64 + 8 * 32 + 28 * 4) + 4096 * (3 * 160 + 2 * 64) * 4
+    assert Rank(shape, lora=lora).update(4096).freed == 0.9 * large - 12 * adapters
+
+
 @pytest.mark.slow
 def test_the_peak_of_a_training_step():
     """Of a real step's tensors, less the share that the estimate adds for gaps between blocks of memory.
@@ -127,5 +169,5 @@ def test_the_peak_of_a_training_step():
     }  # fmt: skip
     rows, length = 4, 256
     memory = Rank(ModelShape(model_type="qwen2", **values)).update(rows * length)
-    tensors = (memory.total / (1 + FRAGMENTS)) - memory.process
+    tensors = (memory.total / (1 + FRAGMENTS)) - memory.process - memory.freed
     assert peak_of_tensors(values, rows, length) == pytest.approx(tensors, rel=0.1)

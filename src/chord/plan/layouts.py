@@ -20,7 +20,7 @@ from chord.plan.work import planned_methods, work
 from chord.study import Study
 from chord.training.scale.scale_spec import Scale
 
-HEADER = ["", "GPUs", "sharding", "GiB", "GB inside", "between", "sampling", "updates", "syncs", "hours", "at limit"]
+HEADER = "nodes GPUs sharding GiB inside between sampling updates hours at-limit GPU-hours".split()
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ def layouts_text(study: Study, nodes: Sequence[int]) -> str:
     every = layouts(study, nodes)
     gpu, names = study.gpu, ", ".join(dict.fromkeys(layout.longest for layout in every))
     of_a_node = study.settings.training.scale.gpus_per_node
-    rows = aligned([[*HEADER, "GPU-hours"], *map(_row, every)], right=[1, *range(3, len(HEADER) + 1)])
-    problems = [f"  {_name(layout)}, {layout.sharding}: {line}" for layout in every for line in layout.problems]
+    rows = aligned([HEADER, *map(_row, every)], right=[0, 1, *range(3, len(HEADER))])
+    problems = [f"  {layout.nodes} nodes, {layout.sharding}: {line}" for layout in every for line in layout.problems]
     return "\n".join(
         [
             f"{study.name} on nodes of {of_a_node} {gpu.name}: the longest run ({names})",
@@ -127,25 +127,22 @@ def layouts_text(study: Study, nodes: Sequence[int]) -> str:
             *rows,
             *(["", "Not possible", *problems] if problems else []),
             "",
-            "GiB: the fullest moment of a GPU. GB: what a GPU receives in a step. Then hours: all responses have",
-            "their typical length, or one of each step has the maximal length and the others wait.",
+            "GiB: the fullest moment of a GPU. inside, between: GB that a GPU receives in a step, from its",
+            "node and from others. Hours of sampling, of updates, and of the run with its start and syncs;",
+            "at-limit: if in each step one response has the maximal length, for which the others wait.",
             f"Assumed: a token is sampled at {BANDWIDTH_SHARE:.0%} of {gpu.bandwidth_gb_s:,g} GB/s, updates compute at "
             f"{COMPUTE_SHARE:.0%} of {gpu.bf16_tflops:g} TFLOPS,",
-            f"links give {LINK_SHARE:.0%} of {gpu.link_gb_s:g} GB/s inside a node and of {gpu.network_gb_s:g} GB/s "
-            "between nodes, for each GPU (docs/plan.md).",
+            f"links have {LINK_SHARE:.0%} of {gpu.link_gb_s:g} GB/s inside a node and of {gpu.network_gb_s:g} GB/s "
+            "between nodes, for each GPU.",
         ]
     )
 
 
-def _name(layout: Layout) -> str:
-    return f"{layout.nodes} node{'s' * (layout.nodes > 1)}"
-
-
 def _row(layout: Layout) -> list[str]:
     time = layout.time
-    hours = [time.sampling, time.updates, time.syncs, layout.seconds, layout.seconds + time.waiting]
+    hours = [time.sampling, time.updates, layout.seconds, layout.seconds + time.waiting]
     return [
-        _name(layout),
+        str(layout.nodes),
         str(layout.gpus),
         layout.sharding,
         f"{layout.memory / GIB:.1f}",

@@ -17,9 +17,9 @@ from chord.training.train_spec import Lora
 GIB = 2**30
 FP32, BF16 = 4, 2
 HEAD_TOKENS, HEAD_VOCABULARY = 4096, 32768  # TRL's tile of the output layer
-# Bytes of an element of that tile: torch's operations on a CPU have eight of them at a time (from the measured peaks),
-# its kernel on a GPU reduces the tile in place (assumed: with one copy).
-HEAD_BYTES = {"fp32": 8 * FP32, "bf16": 2 * BF16}
+# Copies of that tile: torch's operations on a CPU have eight at a time, in fp32 (from the measured peaks); its kernel
+# on a GPU reduces the tile in place, in the precision of the computation (assumed: with one copy).
+CPU_TILES, GPU_TILES = 8, 2
 # Bytes that a layer saves of a token for the backward pass, for each unit of the hidden size, of the MLP, of the
 # queries and of the keys: counted from the saved tensors of transformers' Qwen2 on packed rows
 # (tests/unit/test_plan_memory.py counts them again). A CPU computes attention in fp32 also beside bf16; a GPU does not,
@@ -180,7 +180,7 @@ class Rank:
         # The gradients of one layer: of the MLP's three products and of the residual stream.
         layer_gradients = tokens * (3 * shape.intermediate_size + 2 * shape.hidden_size) * self.width
         tile = min(tokens, HEAD_TOKENS) * min(shape.vocab_size, HEAD_VOCABULARY)
-        logits = tile * HEAD_BYTES[self.precision]
+        logits = tile * (GPU_TILES * self.width if self.on_gpu else CPU_TILES * FP32)
         gradient = 0 if self.lora else FP32 * shape.vocab_size * shape.hidden_size
         kept = shape.num_hidden_layers * tokens * self.saved_bytes() + layer_gradients
         kept += logits if FP32 * tile < RETURNED_BLOCK else 0

@@ -297,10 +297,8 @@ class StudyFile(Settings):
 
     @model_validator(mode="after")
     def _jobs_request_the_gpus_that_they_use(self) -> "StudyFile":
-        used = {
-            "train": self.training.scale.gpus_per_node,
-            "generate": getattr(self.generation, "tensor_parallel_size", 1),
-        }
+        generation = getattr(self.generation, "tensor_parallel_size", 1)
+        used = {"train": self.training.scale.gpus_per_node, "generate": generation}
         for job, count in used.items() if self.cost.gpu else ():
             request = self.resources.get(job, self.resources.get("default"))
             if request and request.gpus != count:
