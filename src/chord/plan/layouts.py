@@ -47,9 +47,9 @@ class Layout:
 
 
 def layouts(study: Study, nodes: Sequence[int]) -> list[Layout]:
-    """The layouts for these numbers of nodes. UserError if the study has no GPU, or an engine for one node only."""
-    if study.gpu is None:
-        raise UserError(f"{study.name}: --nodes: expected a study with a GPU under cost.gpu")
+    """The layouts for these numbers of nodes. UserError if there are none: no GPU, no training, a server."""
+    if study.gpu is None or not any(map(study.trains, planned_methods(study))):
+        raise UserError(f"{study.name}: --nodes: expected a study that trains, with a GPU under cost.gpu")
     if any(count < 1 for count in nodes):
         raise UserError(f"{study.name}: --nodes: expected numbers from 1, got {' '.join(map(str, nodes))}")
     try:
