@@ -144,6 +144,15 @@ def test_the_page_has_small_and_large_cases_with_adapters_and_without():
     assert len(MEASURED) >= 20
 
 
+@pytest.mark.parametrize(
+    ("precision", "on_gpu", "of_a_logit"), [("fp32", False, 32), ("bf16", False, 32), ("bf16", True, 4)]
+)
+def test_a_cpu_has_eight_copies_of_the_logits_in_fp32(precision, on_gpu, of_a_logit):
+    shape = ModelShape(model_type="qwen2", **config(3) | {"vocab_size": 4096})
+    memory = Rank(shape, Scale(precision=precision), Lora(rank=4, alpha=8), on_gpu).update(400)
+    assert memory.head == 400 * 4096 * of_a_logit
+
+
 def test_freed_blocks_take_in_gradients_and_moments_and_large_tiles_go_back():
     shape = ModelShape(model_type="qwen2", **config(3) | {"vocab_size": 4096})
     kept = 3 * 400 * (16 * 64 + 16 * 160 + 8 * 64 + 8 * 32 + 28 * 4) + 400 * (3 * 160 + 2 * 64) * 4 + 400 * 4096 * 32

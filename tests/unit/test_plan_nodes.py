@@ -153,7 +153,10 @@ def test_the_recommended_layout_fits_and_takes_at_most_a_day(tmp_path, paper_mat
 
 @pytest.mark.parametrize(
     ("study", "nodes", "message"),
-    [("tiny", [2], "expected a study that trains, with a GPU"), ("paper-math", [2, 0], "expected numbers from 1, got 2 0")],
+    [
+        ("tiny", [2], "expected a study that trains, with a GPU"),
+        ("paper-math", [2, 0], "expected numbers from 1, got 2 0"),
+    ],
 )
 def test_layouts_that_cannot_be_compared(study, nodes, message):
     with pytest.raises(UserError, match=rf"{study}: --nodes: {message}"):
