@@ -104,6 +104,13 @@ def test_columns_may_be_a_setting_of_the_stage_too(root):
     assert study.figure_spec("phase", "grid")["grid"]["columns"]["labels"] == ["lr = 0.001", "lr = 0.002"]
 
 
+def test_columns_may_be_the_model_before_and_after_its_priming(root):
+    columns = {"setting": "start_from", "values": ["base", "unprimed"]}
+    root.set(STUDY_FILE, "comparisons", "phase", "grid", "columns", value=columns)
+    study = load(root)
+    assert [study.start_of(f"rl@{start}") for start in columns["values"]] == [None, "unprimed"]
+
+
 def test_what_is_on_demand_changes_no_other_job(root):
     def others(study):
         shown = [

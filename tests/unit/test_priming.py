@@ -110,6 +110,11 @@ def test_a_method_may_start_before_the_priming(root):
         (("priming", "stage", "steps"), 3, "priming.stage.steps: unknown key"),
         (("priming", "stage", "epochs"), "two", "priming.stage.epochs: "),
         (("priming", "experts", "seed"), 3, "priming.experts.seed: unknown key here; the value comes from the study"),
+        (
+            ("priming", "experts", "source"),
+            {"kind": "dataset", "folder": "rows", "answer": "reply"},
+            "priming.experts.source.answer: expected none here, as it has an effect only with format: answers",
+        ),
         (("priming", "gates", "accuracy"), [0.1], "priming.gates.accuracy"),
         (
             ("data", "source"),

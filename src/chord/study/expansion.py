@@ -14,7 +14,7 @@ from typing import Any
 
 from chord.analysis.specs import Grid, GridAxis, GridReference
 from chord.experts.experts_spec import ExpertsSpec
-from chord.study.config_problems import Keys, Layer, Problems, complete, line, unknown, validate
+from chord.study.config_problems import Keys, Layer, Problems, complete, line, unknown, validate, without_effect
 from chord.study.priming import UNPRIMED, Priming
 from chord.study.study import Method
 from chord.study.study_file import BASE, START, Axis, Comparison, StudyFile, Value, value_text
@@ -46,7 +46,10 @@ def complete_priming(settings: StudyFile, layer_of: LayerOf) -> Priming | None:
     section = settings.priming
     if section is None:
         return None
-    experts = complete(ExpertsSpec, [layer_of(section.experts, ("priming", "experts"))], {"seed": settings.seed})
+    answers = layer_of(section.experts, ("priming", "experts"))
+    experts = complete(ExpertsSpec, [answers], {"seed": settings.seed})
+    if lines := without_effect(experts, [answers]):
+        raise Problems(lines)
     layers = [layer_of(settings.training.sft, ("training", "sft")), layer_of(section.stage, ("priming", "stage"))]
     return Priming(experts, complete(SftStage, layers, {}), section.gates)
 
@@ -97,7 +100,7 @@ def _with_value(
     if method.stage is None:
         raise Problems([line(layer_of(None, ()), place, f"expected methods that train, got {method.name}")])
     if setting == START:
-        known = [BASE, *settings.bases, *settings.methods]
+        known = [BASE, UNPRIMED, *settings.bases, *settings.methods]
         if value not in known:
             raise Problems([line(layer_of(None, ()), (*place, "values"), unknown("start", value, known))])
         return replace(method, start_from=value)
