@@ -14,8 +14,10 @@ from chord.cli import main
 from chord.doctor import Finding, cluster, free_space, local_data, machine, packages, report_text
 from chord.plan import bytes_needed
 from chord.study import load_study
+from tests.helpers.bfcl_files import bfcl_folder, function
 from tests.helpers.hub_server import serve
 from tests.helpers.study_files import STUDY_FILE, Root
+from tests.unit.test_function_splits import source
 
 ROOT = Path(__file__).parents[2]
 WORLD = "config/benchmarks/world.yaml"
@@ -26,6 +28,9 @@ ON_HUB = {
     "task": "math",
     "columns": {"question": "q", "answer": "a"},
 }
+
+WRITER = {"kind": "model", "folder": "models/base", "samples": 1, "batch_rows": 8}
+WRITER |= {"decoding": {"temperature": 0.0, "max_response_tokens": 16}}
 
 
 @pytest.fixture
@@ -38,6 +43,18 @@ def root(tmp_path) -> Root:
     (root.path / "models").mkdir()
     (root.path / "models/base").symlink_to(ROOT / "models/world-base")
     return root
+
+
+def prime(root: Root) -> None:
+    """Questions of BFCL for a priming, and models that write the trajectories."""
+    rows = [(f"Question {number}?", [function(f"f{number}", "a")]) for number in range(4)]
+    bfcl_folder(root.path / "inputs", rows)
+    root.set(STUDY_FILE, "data", "source", value=source(Path("inputs")))
+    root.set(STUDY_FILE, "data", "priming", value=8)
+    root.set(STUDY_FILE, "experts", "source", value=WRITER)
+    section = {"source": WRITER, "max_response_tokens": 40}
+    stage = {"epochs": 2, "keep": "last", "optimizer": {"warmup_steps": 2}}
+    root.set(STUDY_FILE, "priming", value={"experts": section, "stage": stage})
 
 
 def load(root: Root):
@@ -112,9 +129,16 @@ def test_packages(root):
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("generation", {"kind": "vllm"}), ("training.scale", {"rollouts": {"kind": "vllm_server"}})],
+    [
+        ("generation", {"kind": "vllm"}),
+        ("training.scale", {"rollouts": {"kind": "vllm_server"}}),
+        ("experts.source", WRITER | {"backend": {"kind": "vllm"}}),
+        ("priming.experts", {"source": WRITER | {"backend": {"kind": "vllm"}}, "max_response_tokens": 40}),
+    ],
 )
 def test_vllm_is_asked_for_where_the_study_samples_with_it(root, key, value):
+    prime(root)
+    assert ("missing", "vLLM") not in states(packages.findings(load(root), on_slurm=False))
     root.set(STUDY_FILE, *key.split("."), value=value)
     assert ("missing", "vLLM") in states(packages.findings(load(root), on_slurm=False))
 
@@ -240,10 +264,12 @@ def test_a_local_folder_that_is_not_there_is_named_by_its_key(root, capsys):
     assert f"benchmarks.world.data.source.folder: {root.path}/rows: no such folder\n" in output
 
 
-def test_a_server(root):
+@pytest.mark.parametrize("key", ["generation", "experts.source.backend", "priming.experts.source.backend"])
+def test_a_server(root, key):
+    prime(root)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-        root.set(STUDY_FILE, "generation", value={"kind": "server", "url": url, "model": "policy"})
+        root.set(STUDY_FILE, *key.split("."), value={"kind": "server", "url": url, "model": "policy"})
         assert ("ok", "server") in states(local_data.findings(load(root), root.path))
     assert ("missing", "server") in states(local_data.findings(load(root), root.path))
 

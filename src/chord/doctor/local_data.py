@@ -30,9 +30,7 @@ def findings(study: Study, results: Path) -> Iterator[Finding]:
             yield Finding("ok", "data", f"{key}: fetched")
             continue
         yield Finding("missing", "data", f"{key}: {problem}", f"chord fetch {study.name}, with a network")
-    for engine in (study.settings.generation, study.experts.source):
-        if isinstance(engine, Endpoint):
-            yield _server(engine.url)
+    yield from map(_server, dict.fromkeys(engine.url for engine in study.engines if isinstance(engine, Endpoint)))
 
 
 def is_fetched(spec: dict, folder: Path) -> bool:

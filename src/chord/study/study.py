@@ -6,10 +6,7 @@ from pathlib import Path
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.claims.claims_spec import SCOPES, Role
-from chord.analysis.specs import (
-    Grid,
-    TuningSpec,
-)
+from chord.analysis.specs import Grid, TuningSpec
 from chord.data.download_spec import is_wheel
 from chord.data.rows_spec import BenchmarkSpec, Place, PrepareSpec
 from chord.errors import UserError
@@ -18,6 +15,7 @@ from chord.evaluation.start_gates_spec import StartGatesSpec
 from chord.experts.experts_spec import ExpertsSpec
 from chord.jobs import JOBS, SPECS
 from chord.rollouts import Decoding
+from chord.settings import Settings
 from chord.study.analysis_specs import AnalysisSpecs
 from chord.study.config_problems import unknown
 from chord.study.hardware import Gpu, ModelShape
@@ -122,6 +120,13 @@ class Study(AnalysisSpecs):
         """Keys in the study's file -> a section that says who answers prompts."""
         priming = {("priming", "experts"): self.priming.experts} if self.priming else {}
         return {("experts",): self.experts} | priming
+
+    @property
+    def engines(self) -> list[Settings]:
+        """What samples: for the benchmarks, in training, and for trajectories, whose sources need not be engines."""
+        sources = [experts.source for experts in self.expert_sections.values()]
+        writers = [getattr(source, "backend", source) for source in sources]
+        return [self.settings.generation, self.settings.training.scale.rollouts, *writers]
 
     @property
     def regular(self) -> list[str]:
