@@ -162,7 +162,7 @@ def test_figures_are_those_of_independent_samples(validation, tmp_path):
     assert record["gates"]["parts"]["questions"] == 6
 
 
-def test_a_missed_gate_ends_the_command_and_other_bounds_need_no_new_samples(validation, tmp_path):
+def test_a_missed_gate_ends_the_command_and_other_bounds_need_no_new_samples(validation, tmp_path, monkeypatch):
     out = tmp_path / "gates.json"
     impossible = ANY | {"samples": 2, "accuracy": [0.99, 1.0]}
     with pytest.raises(UserError, match=r"^gate accuracy: 0\.\d+ is outside \[0.99, 1.0\]$"):
@@ -173,6 +173,10 @@ def test_a_missed_gate_ends_the_command_and_other_bounds_need_no_new_samples(val
     with pytest.raises(UserError):
         start_gates.run(SPEC | {"gates": impossible | {"gap": [0.98, 1.0]}}, BASE, validation, out)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("batch-*")} == batches
+    monkeypatch.setattr(start_gates, "machine_record", lambda: {"device": "another"})
+    with pytest.raises(UserError):
+        start_gates.run(SPEC | {"gates": impossible}, BASE, validation, out)
+    assert not set(batches.values()) & {path.stat().st_mtime_ns for path in tmp_path.rglob("batch-*")}
     start_gates.run(SPEC | {"gates": impossible | {"enforce": False}}, BASE, validation, out)
     assert len(read_json(out)["missed_gates"]) == 1
 

@@ -4,18 +4,16 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-import torch
 
 from chord.evaluation import records
 from chord.evaluation.generate_spec import GenerateSpec
 from chord.io.locks import exclusive
-from chord.io.provenance import environment, file_sha256, manifest, source_sha256, utc_now
-from chord.io.seeds import derive_seed
+from chord.io.provenance import file_sha256, manifest, source_sha256, utc_now
 from chord.rollouts import encode_prompts
 from chord.rollouts.backends import Endpoint
 from chord.rollouts.completions import FinishedBatches, stream
 from chord.rollouts.policy import policy_tokenizer
-from chord.rollouts.workers import complete_batches
+from chord.rollouts.workers import complete_batches, machine_record
 
 
 def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
@@ -26,29 +24,21 @@ def run(spec: dict, model: Path, rows: Path, out: Path) -> None:
     if isinstance(settings.backend, Endpoint):
         record["server"] = settings.backend.url
     questions = records.read_rows(rows)
-    items = [(row, sample) for row in questions for sample in range(settings.k)]
-    # The method is not among the parts: all methods of one seed index meet the same noise.
-    seeds = [
-        derive_seed(settings.study_seed, settings.seed_index, "evaluate", settings.benchmark, row["id"], sample)
-        for row, sample in items
-    ]
     prompts = encode_prompts(policy_tokenizer(model, questions), questions)
-    prompt_ids = [ids for ids in prompts for _ in range(settings.k)]
+    # The method is not among the parts: all methods of one seed index meet the same noise.
+    noise = (settings.study_seed, settings.seed_index, "evaluate", settings.benchmark)
 
     parts = FinishedBatches(out)
     complete = partial(complete_batches, settings.backend, model, settings.decoding)
     with exclusive(parts.lock, "writing these completions") as check:
         parts.claim(
             {key: record[key] for key in ("spec", "inputs")}
-            | {
-                "code": source_sha256("rollouts", "evaluation"),
-                "environment": environment(),
-                "device": "cuda" if torch.cuda.is_available() else "cpu",
-            }
+            | {"code": source_sha256("rollouts", "evaluation")}
+            | machine_record()
         )
-        completions = stream(prompt_ids, seeds, settings.batch_rows, parts, complete)
+        completions = stream(questions, prompts, settings.k, noise, settings.batch_rows, parts, complete)
         check()
-        records.write(out, _table(items, seeds, completions), record | {"finished": utc_now()})
+        records.write(out, _table(questions, settings.k, completions), record | {"finished": utc_now()})
         parts.remove()
 
 
@@ -62,12 +52,11 @@ def _manifest_of(model: Path) -> str | None:
     return file_sha256(found[0]) if found else None
 
 
-def _table(items: list[tuple[dict, int]], seeds: list[int], completions: pa.Table) -> pa.Table:
-    known = {
-        "prompt_id": [row["id"] for row, _ in items],
-        "group": [row["group"] for row, _ in items],
-        "sample": [sample for _, sample in items],
-        "seed": seeds,
+def _table(rows: list[dict], k: int, completions: pa.Table) -> pa.Table:
+    columns = {name: completions[name] for name in completions.column_names}
+    columns |= {
+        "prompt_id": [row["id"] for row in rows for _ in range(k)],
+        "group": [row["group"] for row in rows for _ in range(k)],
+        "sample": [*range(k)] * len(rows),
     }
-    found = {name: completions[name] for name in completions.column_names}
-    return pa.table({name: (known | found)[name] for name in records.COMPLETIONS.names}, schema=records.COMPLETIONS)
+    return pa.table({name: columns[name] for name in records.COMPLETIONS.names}, schema=records.COMPLETIONS)

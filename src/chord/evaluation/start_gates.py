@@ -9,12 +9,11 @@ from chord.evaluation.start_gates_spec import StartGatesSpec
 from chord.gates import missed_gates, solved_shares
 from chord.io.files import read_jsonl, write_json
 from chord.io.locks import exclusive
-from chord.io.provenance import environment, manifest, source_sha256
-from chord.io.seeds import derive_seed
+from chord.io.provenance import manifest, source_sha256
 from chord.rollouts import encode_prompts
 from chord.rollouts.completions import FinishedBatches, stream
 from chord.rollouts.policy import policy_tokenizer
-from chord.rollouts.workers import complete_batches
+from chord.rollouts.workers import complete_batches, machine_record
 from chord.tasks import verdicts
 
 
@@ -28,8 +27,8 @@ def run(spec: dict, model: Path, validation: Path, out: Path) -> None:
     parts = FinishedBatches(out)
     with exclusive(parts.lock, "measuring these gates") as check:
         sampling = settings.specification() | {"gates": settings.gates.samples}  # no bound decides a sample
-        code = {"code": source_sha256("rollouts", "evaluation"), "environment": environment()}
-        parts.claim({"sampling": sampling, "inputs": record["inputs"]} | code)
+        code = {"code": source_sha256("rollouts", "evaluation")}
+        parts.claim({"sampling": sampling, "inputs": record["inputs"]} | code | machine_record())
         figures = measure(settings, model, read_jsonl(validation), parts)
         misses = missed_gates(figures, settings.gates)
         if misses and settings.gates.enforce:
@@ -42,13 +41,12 @@ def run(spec: dict, model: Path, validation: Path, out: Path) -> None:
 def measure(settings: StartGatesSpec, model: Path, rows: list[dict], parts: FinishedBatches) -> dict:
     """Figures of every gate (names as in `StartGates`), with the parts they are made of beside them."""
     samples = settings.gates.samples
-    prompts = [ids for ids in encode_prompts(policy_tokenizer(model, rows), rows) for _ in range(samples)]
-    every = [(row, sample) for row in rows for sample in range(samples)]
-    seeds = [derive_seed(settings.study_seed, "start_gates", row["id"], sample) for row, sample in every]
+    prompts, noise = encode_prompts(policy_tokenizer(model, rows), rows), (settings.study_seed, "start_gates")
     complete = partial(complete_batches, settings.backend, model, settings.decoding)
-    completions = stream(prompts, seeds, settings.batch_rows, parts, complete)
+    completions = stream(rows, prompts, samples, noise, settings.batch_rows, parts, complete)
     texts, truncated = completions["text"].to_pylist(), completions["truncated"].to_pylist()
-    judged = list(verdicts(zip((row for row, _ in every), texts, truncated, strict=True)))
+    every = (row for row in rows for _ in range(samples))
+    judged = list(verdicts(zip(every, texts, truncated, strict=True)))
     correct = [verdict.correct for verdict in judged]
     accuracy, solved = solved_shares([correct[place : place + samples] for place in range(0, len(correct), samples)])
     return {

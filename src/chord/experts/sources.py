@@ -29,8 +29,7 @@ from chord.experts.experts_spec import (
 )
 from chord.experts.written_calls import write
 from chord.io.devices import claim_gpus
-from chord.io.provenance import environment, folder_sha256, json_hash, source_sha256
-from chord.io.seeds import derive_seed
+from chord.io.provenance import folder_sha256, json_hash, source_sha256
 from chord.rollouts import encode_prompts
 from chord.tasks import Verdict
 from chord.world import problems, solutions
@@ -101,17 +100,14 @@ class Model:
 
     def candidates(self, rows: list[dict]) -> Iterator[list[Candidate]]:
         # Imported here because the other sources need no torch.
-        import torch
-
         from chord.rollouts.policy import policy_tokenizer
-        from chord.rollouts.workers import complete_batches
+        from chord.rollouts.workers import complete_batches, machine_record
 
         source, folder = self.source, Path(self.source.folder)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; expected a model folder")
         claim_gpus(getattr(source.backend, "tensor_parallel_size", 1))
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        where = {"model": folder_sha256(folder), "environment": environment(), "device": device}
+        where = {"model": folder_sha256(folder)} | machine_record()
         self.parts.claim(_identity(source.decisive_specification(), self.seed, rows) | where)
         prompts = encode_prompts(policy_tokenizer(folder, rows), rows)
         complete = partial(complete_batches, source.backend, folder, source.decoding)
@@ -152,12 +148,10 @@ def _judge_completions(
     """Yield the candidates of each row. `parts` stores no verdicts: a new grader must not require new completions."""
     from chord.rollouts.completions import stream
 
-    count = source.samples
-    sample_prompts = [prompt for prompt in prompts for _ in range(count)]
-    seeds = [derive_seed(seed, "experts", row["id"], sample) for row in rows for sample in range(count)]
-    completions = stream(sample_prompts, seeds, source.batch_rows, parts, complete_batches)
+    count, noise = source.samples, (seed, "experts")
+    completions = stream(rows, prompts, count, noise, source.batch_rows, parts, complete_batches)
     texts, truncated = completions["text"].to_pylist(), completions["truncated"].to_pylist()
-    every = [row for row in rows for _ in range(count)]
+    every = (row for row in rows for _ in range(count))
     candidates = map(Candidate, texts, tasks.verdicts(zip(every, texts, truncated, strict=True)))
     for _ in rows:
         yield list(islice(candidates, count))

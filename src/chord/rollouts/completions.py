@@ -12,6 +12,7 @@ from chord.errors import UserError
 from chord.io import parquet
 from chord.io.continuation import clear_unless_identical
 from chord.io.progress_bar import progress_bar
+from chord.io.seeds import derive_seed
 from chord.rollouts.engine import fixed_batches
 
 log = logging.getLogger(__name__)
@@ -77,12 +78,21 @@ class FinishedBatches:
 
 
 def stream(
-    prompts: list[list], seeds: list[int], batch_rows: int, finished: FinishedBatches, complete_batches: CompleteBatches
+    rows: list[dict],
+    prompts: list[list],
+    samples: int,
+    noise: tuple[int | str, ...],
+    batch_rows: int,
+    finished: FinishedBatches,
+    complete_batches: CompleteBatches,
 ) -> pa.Table:
-    """The completion of every prompt, in input order (COLUMNS). `finished` gets each batch as soon as it is complete.
+    """So many completions of each row, row by row, as COLUMNS and `seed`; `finished` gets each batch when it is done.
 
+    prompts: one a row. noise: what the seed of a completion depends on besides the row's id and the sample's number.
     complete_batches: gives the batches back with their completions, in any order.
     """
+    seeds = [derive_seed(*noise, row["id"], sample) for row in rows for sample in range(samples)]
+    prompts = [prompt for prompt in prompts for _ in range(samples)]
     places = fixed_batches(prompts, batch_rows)
     batches = [
         Batch(number, [prompts[i] for i in members], [seeds[i] for i in members])
@@ -97,7 +107,7 @@ def stream(
         log.info("%d of %d batches done", done, len(places))
     order = [index for members in places for index in members]
     back = sorted(range(len(order)), key=order.__getitem__)
-    return finished.read(len(places), COLUMNS).take(back)
+    return finished.read(len(places), COLUMNS).take(back).append_column("seed", pa.array(seeds, pa.int64()))
 
 
 def _table(completions: list[Completion]) -> pa.Table:

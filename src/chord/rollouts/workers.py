@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chord.io.children import end_with
+from chord.io.provenance import environment
 from chord.rollouts.backends import Backend, HuggingFaceBackend, VllmBackend
 from chord.rollouts.chat import response_texts
 from chord.rollouts.completions import Batch, Completion
@@ -80,6 +81,11 @@ def open_engine(
         *differences,
     )
     return other, tokenizer
+
+
+def machine_record() -> dict[str, object]:
+    """What may move the last bits of a logit besides a specification: the versions of packages, and the device."""
+    return {"environment": environment(), "device": "cuda" if torch.cuda.is_available() else "cpu"}
 
 
 def complete_batches(
