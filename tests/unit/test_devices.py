@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from chord.io.devices import available_cores
+from chord.tasks import math_grader
+
 SRC = Path(__file__).parents[2] / "src"
 CODE = """
 import os, sys
@@ -86,3 +89,12 @@ def test_a_server_has_gpus_of_its_own(tmp_path):
         "2 GPUs are visible; expected 4, 2 of them for the vLLM server",
     ]
     end(*(process for process, _ in started))
+
+
+def test_cores_are_counted_where_there_is_no_affinity_too(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 4, 5}, raising=False)
+    assert available_cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert available_cores() == 4
+    assert math_grader._pool.__wrapped__()._count == 4

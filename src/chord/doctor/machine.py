@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 
 from chord.doctor.finding import Finding
+from chord.io.devices import available_cores
 from chord.jobs import RESOURCE_KEYS
 from chord.study import Study
 from chord.study.resources import Resources
@@ -20,7 +21,7 @@ def jobs_at_once(study: Study, profile: dict) -> int:
     """The number of the largest jobs that the profile's cores can run together."""
     cores = profile.get("cores")
     if not isinstance(cores, int):  # `all`
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        cores = available_cores()
     return max(1, cores // largest(study, "threads")[1])
 
 

@@ -1,7 +1,8 @@
-"""Assigns the GPUs of a machine to processes: Snakemake counts GPUs, but does not say which one a job may use.
+"""The cores and the GPUs of a machine that a process may use.
 
-Otherwise every job would use the first one, and a trainer that sees several would split its batches over all of them.
-Schedulers such as SLURM show a job only its own devices, and then there is nothing to choose.
+GPUs have to be assigned: Snakemake counts them, but does not say which one a job may use. Otherwise every job would use
+the first one, and a trainer that sees several would split its batches over all of them. Schedulers such as SLURM show a
+job only its own devices, and then there is nothing to choose.
 """
 
 import os
@@ -13,6 +14,11 @@ from chord.io.locks import hold_until_exit
 
 DRIVER = Path("/proc/driver/nvidia/gpus")  # a folder for each device
 SERVER = "CHORD_SERVER_GPUS"  # CUDA_VISIBLE_DEVICES of a server that the job starts
+
+
+def available_cores() -> int:
+    """The cores of this process; macOS has no affinity."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def claim_gpus(count: int = 1, server: int = 0) -> None:

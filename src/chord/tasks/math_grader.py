@@ -6,7 +6,6 @@ it. An answer that neither decides is `undecided`: it is counted, and never righ
 """
 
 import logging
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chord.errors import GraderError
+from chord.io.devices import available_cores
 from chord.tasks.answers import comparison, extraction, reading, typography
 from chord.tasks.grader_pool import Death, WorkerPool
 
@@ -169,5 +169,4 @@ def _reason_of_death(gold: str, death: Death) -> str:
 
 @cache
 def _pool() -> WorkerPool:
-    workers = min(MAX_WORKERS, len(os.sched_getaffinity(0)))
-    return WorkerPool(Path(__file__).with_name("math_worker.py"), workers, CANARIES)
+    return WorkerPool(Path(__file__).with_name("math_worker.py"), min(MAX_WORKERS, available_cores()), CANARIES)
