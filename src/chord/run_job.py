@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from chord.errors import UserError
+from chord.errors import UserError, problems_of
 from chord.io.devices import claim_gpus
 from chord.io.files import explain_disk_errors
 from chord.jobs import Job
@@ -75,8 +75,7 @@ def _problems_in_one_line_each() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        lines = [f"{error.title}: {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise UserError("\n".join(lines)) from error
+        raise UserError("\n".join(f"{error.title}: {problem}" for problem in problems_of(error))) from error
 
 
 @contextmanager

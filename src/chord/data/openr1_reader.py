@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chord.data.hub_folder import read_folder
-from chord.errors import UserError
+from chord.errors import UserError, problems_of
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ def read_openr1(folder: Path, globs: Sequence[str] = ()) -> Iterator[OpenR1Probl
         try:
             row = _Row.model_validate(raw)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise UserError(f"{place}: column {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            raise UserError(f"{place}: column {problems_of(error)[0]}") from None
         marks = row.correctness_math_verify or [False] * len(row.generations)
         if len(marks) != len(row.generations):
             raise UserError(f"{place}: {len(row.generations)} generations, but {len(marks)} in correctness_math_verify")

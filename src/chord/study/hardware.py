@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
 from chord.data.download_spec import folder_name
-from chord.errors import UserError
+from chord.errors import UserError, problems_of
 from chord.io.files import read_json
 from chord.settings import Settings
 from chord.study.yaml_files import read_yaml
@@ -191,5 +191,4 @@ def _entry(model: type[Entry], values: dict, shown: str) -> Entry:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{shown}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise UserError(f"{shown}: {problems_of(error)[0]}") from None

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from chord.data.download_spec import DownloadSpec, Pin, folder_name, model_globs
 from chord.data.rows_spec import Place
-from chord.errors import UserError
+from chord.errors import UserError, problems_of
 from chord.experts.experts_spec import DatasetSource
 from chord.io.files import read_json, write_json
 from chord.study.study import Study
@@ -86,8 +86,7 @@ def read_lock(study: Study) -> dict[str, LockEntry]:
         try:
             lock[key] = LockEntry.model_validate(entry)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise UserError(f"{path}: {key}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            raise UserError(f"{path}: {key}: {problems_of(error)[0]}") from None
     return lock
 
 

@@ -6,11 +6,10 @@ A claims file names methods by their standard names and benchmarks by their role
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from chord.analysis.specs import ALL, Metric, ShownMethod
-from chord.errors import UserError
+from chord.analysis.yaml_settings import read_settings
 from chord.settings import Settings
 
 Role = Literal["target", "unrelated"]
@@ -124,11 +123,5 @@ class ClaimsSpec(Settings):
 
 
 def read_claims(path: Path) -> ClaimsFile:
-    """Read the file; a `UserError` has one line for each problem. (`chord check` also guesses what was meant.)"""
-    try:
-        return ClaimsFile.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        lines = [f"{path}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
-        raise UserError("\n".join(lines)) from error
+    """As `read_settings`. (`chord check` also guesses what was meant.)"""
+    return read_settings(ClaimsFile, path)

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
-from chord.errors import UserError
+from chord.analysis.yaml_settings import read_settings
 from chord.settings import Settings
 
 PROVENANCE = {"paper_text": "paper's text", "second_hand": "2nd-hand", "derived": "derived"}
@@ -53,7 +52,4 @@ class Reported(Settings):
 
 
 def read_reported(path: Path) -> Reported:
-    try:
-        return Reported.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: {error}") from error
+    return read_settings(Reported, path)
