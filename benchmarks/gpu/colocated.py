@@ -11,7 +11,7 @@ import torch
 from benchmarks.gpu.card import GIB
 from benchmarks.gpu.checks import check
 from benchmarks.gpu.sizes import Size
-from benchmarks.step.cases import MU, SEED, K, coin, expert_rows, load, prompt_rows
+from benchmarks.step.cases import coin, expert_rows, job, load, prompt_rows, stage
 from transformers.trainer_utils import SaveStrategy
 
 from chord import tasks
@@ -21,7 +21,6 @@ from chord.training.build import build_trainer, hardware
 from chord.training.scale.sync import open_synced, under_all_names
 from chord.training.scale.weights import full_weights
 from chord.training.sequences import encode_experts
-from chord.training.train_spec import TrainSpec
 
 STEPS = 2
 COLUMNS = ("parity_mean", "parity_max", "rollout_drift", "sync_seconds", "generate_seconds", "backward_seconds")
@@ -35,31 +34,7 @@ def measure(size: Size) -> dict:
     model, tokenizer = load(case)
     longest = 41 * case.problems + 16 + case.response_tokens
     engine = {"kind": "vllm", "kv_cache_gib": 4 if torch.cuda.is_available() else 0.25, "max_model_len": longest}
-    stage = {
-        "kind": "hybrid",
-        "optimizer": {"lr": 1e-5},
-        "steps": STEPS,
-        "prompts_per_step": case.prompts,
-        "rollouts_per_prompt": K,
-        "expert_rows_per_step": case.experts,
-        "schedule": {"name": "constant", "mu": MU},
-        "token_weight": {"name": "power", "a": 1, "b": 1},
-        "decoding": {"temperature": 1.0, "max_response_tokens": case.response_tokens},
-        "generate_batch_rows": case.prompts * K,
-        "micro_batch_tokens": case.micro_rows // K * (41 * case.problems + K * case.response_tokens),
-        "keep": "last",
-        "validate_every": 1000,
-    }
-    spec = TrainSpec.model_validate(
-        {
-            "study_seed": SEED[0],
-            "seed_index": SEED[1],
-            "save_every": 1000,
-            "scale": {"rollouts": engine | {"enforce_eager": True}},
-            "validation": {"k": 1, "decoding": {"temperature": 1.0, "max_response_tokens": 1}, "batch_rows": 1},
-            "stage": stage,
-        }
-    )
+    spec = job(stage(case, STEPS), rollouts=engine | {"enforce_eager": True})
     experts = encode_experts(tokenizer, expert_rows(case))
     with tempfile.TemporaryDirectory() as folder:
         start = Path(folder) / "start"

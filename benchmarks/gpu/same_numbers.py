@@ -16,7 +16,7 @@ from accelerate.state import AcceleratorState
 from benchmarks.gpu.checks import check
 from benchmarks.gpu.random_rows import RandomEngine, rewarded_in_turn
 from benchmarks.gpu.sizes import Size
-from benchmarks.step.cases import MU, SEED, Case, K, expert_rows, load, prompt_rows
+from benchmarks.step.cases import Case, expert_rows, job, load, prompt_rows, stage
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 from transformers import Trainer, TrainerCallback
@@ -27,7 +27,6 @@ from chord.training.scale.accumulation import TOLERANCE
 from chord.training.scale.scale_spec import Scale
 from chord.training.scale.sharding import is_sharded, start_ranks
 from chord.training.sequences import encode_experts
-from chord.training.train_spec import TrainSpec
 
 RANK, ALPHA = 8, 16
 LOSS_TOLERANCE = {"fp32": 1e-4, "bf16": 1e-2}  # of the loss
@@ -106,31 +105,11 @@ class Outcome:
 
 def _build(case: Case, scale: Scale, lora: bool, folder: Path) -> Trainer:
     model, tokenizer = load(case)
-    stage = {
-        "kind": "hybrid",
+    changes = {
         "optimizer": {"lr": 1e-12, "max_grad_norm": 1e9},  # the gradient as it is
         "lora": {"rank": RANK, "alpha": ALPHA} if lora else None,
-        "steps": 1,
-        "prompts_per_step": case.prompts,
-        "rollouts_per_prompt": K,
-        "expert_rows_per_step": case.experts,
-        "schedule": {"name": "constant", "mu": MU},
-        "token_weight": {"name": "power", "a": 1, "b": 1},
-        "decoding": {"temperature": 1.0, "max_response_tokens": case.response_tokens},
-        "generate_batch_rows": case.prompts * K,
-        "micro_batch_tokens": 41 * case.problems + K * case.response_tokens,
-        "keep": "last",
-        "validate_every": 1000,
     }
-    spec = TrainSpec.model_validate(
-        {
-            "study_seed": SEED[0],
-            "seed_index": SEED[1],
-            "save_every": 1000,
-            "validation": {"k": 1, "decoding": {"temperature": 1.0, "max_response_tokens": 1}, "batch_rows": 1},
-            "stage": stage,
-        }
-    )
+    spec = job(stage(case, 1) | changes)
     spec = spec.model_copy(update={"scale": scale})  # without the check that refuses to shard over one rank
     prompts = rewarded_in_turn(prompt_rows(case, 1, half_flat=False))
     experts = encode_experts(tokenizer, expert_rows(case))

@@ -12,14 +12,13 @@ from benchmarks.gpu.card import GIB, mfu
 from benchmarks.gpu.flops import PassCounter, Work, training_flops
 from benchmarks.gpu.random_rows import RandomEngine, random_sequences, rewarded_in_turn
 from benchmarks.gpu.sizes import LongRows, Size
-from benchmarks.step.cases import SEED, SPECIAL_TOKENS, random_model
+from benchmarks.step.cases import SPECIAL_TOKENS, job, random_model
 from benchmarks.step.gauge import gauge_of_this_machine
 from benchmarks.step.one_side import run
 from transformers import AutoConfig, Trainer
 from transformers.trainer_utils import SaveStrategy
 
 from chord.training.build import build_trainer
-from chord.training.train_spec import TrainSpec
 
 PROMPT = {"role": "user", "content": "Ann"}
 # benchmarks/baselines/benchmark-1xh100-Qwen--Qwen3-0.6B-{rl,sft}-full-1gpu-Recompute-flash_attention_3-16384-cp1-ep1
@@ -89,16 +88,7 @@ def build(rows: LongRows, kind: str, folder: Path) -> Trainer:
             "decoding": {"temperature": 1.0, "max_response_tokens": response_tokens},
             "generate_batch_rows": rows.rows,
         }
-    spec = TrainSpec.model_validate(
-        {
-            "study_seed": SEED[0],
-            "seed_index": SEED[1],
-            "save_every": 1000,
-            "scale": {"gradient_checkpointing": True, "precision": "bf16"},
-            "validation": {"k": 1, "decoding": {"temperature": 1.0, "max_response_tokens": 1}, "batch_rows": 1},
-            "stage": stage,
-        }
-    )
+    spec = job(stage, gradient_checkpointing=True, precision="bf16")
     experts = random_sequences(model.config.vocab_size, rows.rows, prompt_tokens, response_tokens)
     prompts = rewarded_in_turn([{"id": "p", "messages": [PROMPT], "meta": {}}])
     engine = RandomEngine(model.config.vocab_size)

@@ -14,6 +14,7 @@ from chord.io.seeds import derive_seed
 from chord.study.hardware import MODELS
 from chord.study.yaml_files import read_yaml
 from chord.training.sequences import row_order
+from chord.training.train_spec import TrainSpec
 from chord.world.problems import parse
 from chord.world.rows import world_rows
 from chord.world.solutions import write_expert
@@ -55,6 +56,39 @@ CASES = {
         "135M parameters", SMOLLM2, 6, 8, 48, 8, 8, {"coin": 3.0, "coin, bf16": 4.5}, 1.0, warm_up=0, steps=1, rounds=1
     ),
 }
+
+
+def stage(case: Case, steps: int) -> dict:
+    """Our stage of so many of these steps, whose forward passes have the rows of TRL's, with each prompt once."""
+    return {
+        "kind": "hybrid",
+        "optimizer": {"lr": 1e-5},
+        "steps": steps,
+        "prompts_per_step": case.prompts,
+        "rollouts_per_prompt": K,
+        "expert_rows_per_step": case.experts,
+        "schedule": {"name": "constant", "mu": MU},
+        "token_weight": {"name": "power", "a": 1, "b": 1},
+        "decoding": {"temperature": 1.0, "max_response_tokens": case.response_tokens},
+        "generate_batch_rows": case.prompts * K,
+        "micro_batch_tokens": case.micro_rows // K * (41 * case.problems + K * case.response_tokens),
+        "keep": "last",
+        "validate_every": 1000,
+    }
+
+
+def job(stage: dict, **scale) -> TrainSpec:
+    """A job that trains a stage and validates nothing."""
+    return TrainSpec.model_validate(
+        {
+            "study_seed": SEED[0],
+            "seed_index": SEED[1],
+            "save_every": 1000,
+            "scale": scale,
+            "validation": {"k": 1, "decoding": {"temperature": 1.0, "max_response_tokens": 1}, "batch_rows": 1},
+            "stage": stage,
+        }
+    )
 
 
 def load(case: Case) -> tuple[PreTrainedModel, Tokenizer]:

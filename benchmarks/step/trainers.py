@@ -7,6 +7,7 @@ that all steps cost the same. Each samples by itself.
 import tempfile
 
 import torch
+from benchmarks.step import cases
 from benchmarks.step.cases import MU, SEED, Case, K, coin, expert_rows, load, prompt_order, prompt_rows
 from datasets import Dataset
 from transformers import PrinterCallback
@@ -43,24 +44,9 @@ class NaiveTrl(GRPOTrainer):
 
 
 def ours(case: Case, steps: int, half_flat: bool, bf16: bool) -> HybridTrainer:
-    """Its forward passes have the rows of TRL's, with each prompt once."""
+    """Ours, at the learning rate of `_arguments`."""
     model, tokenizer = load(case)
-    stage = HybridStage.model_validate(
-        {
-            "optimizer": {"lr": 1.0},  # not used: `_arguments` say 0
-            "steps": steps,
-            "prompts_per_step": case.prompts,
-            "rollouts_per_prompt": K,
-            "expert_rows_per_step": case.experts,
-            "schedule": {"name": "constant", "mu": MU},
-            "token_weight": {"name": "power", "a": 1, "b": 1},
-            "decoding": {"temperature": 1.0, "max_response_tokens": case.response_tokens},
-            "generate_batch_rows": case.prompts * K,
-            "micro_batch_tokens": case.micro_rows // K * (41 * case.problems + K * case.response_tokens),
-            "keep": "last",
-            "validate_every": 1000,
-        }
-    )
+    stage = HybridStage.model_validate(cases.stage(case, steps))
     precision = torch.bfloat16 if bf16 else None
     engine = HuggingFaceEngine(
         model, tokenizer.pad_token_id, [tokenizer.eos_token_id], stage.generate_batch_rows, precision
