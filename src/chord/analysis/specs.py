@@ -43,9 +43,6 @@ class _OfMethods(Settings):
         _no_name_twice((method.name for method in self.methods), "methods")
         return self
 
-    def title_of(self, name: str) -> str:
-        return next(method.title for method in self.methods if method.name == name)
-
 
 Pairs = tuple[tuple[str, str], ...]  # (method, reference), by name
 

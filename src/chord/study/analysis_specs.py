@@ -106,7 +106,7 @@ class AnalysisSpecs:
 
     def table_spec(self: Study, comparison: str, table: str) -> dict:
         names = self.comparisons[comparison].methods
-        kind, shown = TABLES[table].kind, self._shown(names)
+        kind, parts, shown = TABLES[table].kind, TABLES[table].parts, self._shown(names)
         if kind == "costs":
             return TableSpec(name=table, methods=shown, chains=self._chains(names)).specification()
         return TableSpec(
@@ -115,18 +115,14 @@ class AnalysisSpecs:
             columns=tuple(
                 Column(benchmark=name, group=group, title=title)
                 for name in self.benchmarks_of(comparison)
-                for group, title in self._columns(name, parts=TABLES[table].parts).items()
+                for group, title in (self.benchmarks[name].parts if parts else self.benchmarks[name].columns).items()
             ),
             pairs=self._pairs(comparison) if kind == "differences" else (),
             paper_setting=self.settings.paper_setting,
         ).specification()
 
-    def _columns(self: Study, benchmark: str, parts: bool = False) -> dict[str, str]:
-        """Group of rows -> heading."""
-        return self.benchmarks[benchmark].parts if parts else self.benchmarks[benchmark].columns
-
     def _whole_benchmarks(self: Study, comparison: str) -> tuple[Column, ...]:
-        titles = {name: self._columns(name).get(ALL) for name in self.benchmarks_of(comparison)}
+        titles = {name: self.benchmarks[name].columns.get(ALL) for name in self.benchmarks_of(comparison)}
         return tuple(Column(benchmark=name, title=title) for name, title in titles.items() if title)
 
     def _pairs(self: Study, comparison: str) -> Pairs:

@@ -79,7 +79,7 @@ def without_effect(settings: Settings, layers: Sequence[Layer]) -> list[str]:
         line(layer, keys, f"expected none here, as it has an effect only with {expected}")
         for keys, expected in settings.without_effect()
         for layer in layers
-        if _depth(layer.value, keys) == len(keys)
+        if has(layer.value, keys)
     ]
 
 
@@ -167,6 +167,10 @@ def _inside(annotation: Any, value: Any, key: str | int) -> tuple[Any, Any]:
     if isinstance(value, dict):
         return annotation, value.get(key)
     return annotation, value[int(key)] if isinstance(value, list) and int(key) < len(value) else None
+
+
+def has(value: Any, keys: Keys) -> bool:
+    return _depth(value, keys) == len(keys)
 
 
 def _depth(value: Any, keys: Keys) -> int:

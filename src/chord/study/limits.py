@@ -4,13 +4,13 @@ Each check yields (keys, message) for every problem. methods: those without a pr
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chord.data.rows_spec import PrepareSpec
 from chord.experts.experts_spec import ExpertsSpec, ModelSource
 from chord.rollouts import Decoding
-from chord.study.config_problems import Keys
+from chord.study.config_problems import Keys, has
 from chord.study.hardware import find_positions, model_folders
 from chord.study.priming import Priming
 from chord.study.study import Method, Study
@@ -157,21 +157,13 @@ def _once(
         yield keys, f"{message} ({', '.join(names)})"
 
 
-def _place(settings: StudyFile, name: str, kind: str, keys: Iterable[str]) -> Keys:
+def _place(settings: StudyFile, name: str, kind: str, keys: Keys) -> Keys:
     """The keys of a stage's setting in the study's file; if it is not there, those that override it for this method."""
     method, _, protocol = name.partition("@")
     override = settings.methods.get(method)
-    if not (override and _has(override.stage, keys)):
-        if protocol in settings.protocols and _has(getattr(settings.protocols[protocol], kind), keys):
+    if not (override and has(override.stage, keys)):
+        if protocol in settings.protocols and has(getattr(settings.protocols[protocol], kind), keys):
             return ("protocols", protocol, kind, *keys)
-        if _has(getattr(settings.training, kind), keys):
+        if has(getattr(settings.training, kind), keys):
             return ("training", kind, *keys)
     return ("methods", method, "stage", *keys)
-
-
-def _has(value: object, keys: Iterable[str]) -> bool:
-    for key in keys:
-        if not isinstance(value, dict) or key not in value:
-            return False
-        value = value[key]
-    return True

@@ -17,7 +17,7 @@ from chord.errors import UserError
 from chord.experts.experts_spec import ExpertsSpec
 from chord.rollouts import Decoding
 from chord.study import consistency, limits, places
-from chord.study.config_problems import Keys, Layer, Problems, complete, line, unknown, validate, without_effect
+from chord.study.config_problems import Keys, Layer, Problems, complete, has, line, unknown, validate, without_effect
 from chord.study.expansion import complete_priming, expand, further_bases, in_order
 from chord.study.hardware import (
     MODEL_TYPES,
@@ -279,10 +279,7 @@ class _StudyLoader:
         if name not in self.choices:
             return {}
         setting, value = self.choices[name]
-        overridden = override
-        for key in setting.split("."):
-            overridden = overridden.get(key) if isinstance(overridden, dict) else None
-        if overridden is not None:
+        if has(override, tuple(setting.split("."))):
             layer = self._layer(None, ("methods", name, "stage"))
             raise Problems([line(layer, (setting,), f"{settings.tuning.table} chooses it too; remove one of the two")])
         return nested(setting, value)
