@@ -54,10 +54,8 @@ class LiveRuns:
         """Read what has been written since the last look."""
         for seed in self.study.seed_indices:
             for method in self.study.methods.values():
-                logs, name = (
-                    self.folder / "runs" / method.name / f"seed-{seed}" / "tensorboard",
-                    f"{method.name}-seed-{seed}",
-                )
+                logs = self.folder / "runs" / method.name / f"seed-{seed}" / "tensorboard"
+                name = f"{method.name}-seed-{seed}"
                 if name not in self.runs and logs.is_dir():
                     title = f"{method.title}, seed {seed}"
                     self.runs[name] = LiveRun(name, method.name, title, EventAccumulator(str(logs), {"scalars": 0}))

@@ -5,9 +5,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import jinja2
-
-from chord.analysis.report.assets import assets
+from chord.analysis.report.assets import assets, template
 from chord.errors import UserError
 from chord.plan import work
 from chord.study import Study
@@ -72,12 +70,7 @@ class Page:
     def __init__(self, study: Study, folder: Path):
         self.study, self.folder, self.runs = study, folder, LiveRuns(study, folder)
         self.assets = assets(HERE / "watch.js", POLICY)
-        environment = jinja2.Environment(
-            autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
-        environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-        environment.filters["minutes"] = minutes_text
-        self.template = environment.from_string((HERE / "watch.html.j2").read_text(encoding="utf-8"))
+        self.template = template(HERE / "watch.html.j2", minutes=minutes_text)
 
     def text(self) -> str:
         self.runs.look()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
+from chord.analysis.report.assets import template
 
 TEMPLATE = Path(__file__).with_name("fragment.html.j2")
 # Whether the claims' commit came before the runs (docs/architecture.md, `before_runs`).
@@ -34,11 +34,7 @@ def claims_html(record: dict, file: str) -> str:
     claims = [
         claim | {"tests": [test | {"picture": picture(test)} for test in claim["tests"]]} for claim in record["claims"]
     ]
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(file=file, claims=record, judged=claims, when=BEFORE[record["before_runs"]])
+    return template(TEMPLATE).render(file=file, claims=record, judged=claims, when=BEFORE[record["before_runs"]])
 
 
 def picture(test: dict) -> Picture | None:

@@ -1,10 +1,12 @@
-"""Style and scripts of the pages, inlined: a page is one file, and its policy lets it load and run nothing else."""
+"""Templates of the pages, and style and scripts to inline: a page is one file, which may load and run nothing else."""
 
 import base64
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import jinja2
 from markupsafe import Markup
 
 HERE = Path(__file__).parent
@@ -22,6 +24,16 @@ def assets(script: Path, policy: str) -> Assets:
     style, *scripts = (path.read_text(encoding="utf-8") for path in paths)
     code = "\n".join(scripts)
     return Assets(Markup(style), Markup(code), f"{policy}; style-src {_only(style)}; script-src {_only(code)}")
+
+
+def template(path: Path, **filters: Callable) -> jinja2.Template:
+    """A template of HTML, in which a misspelt name is an error, not an empty string."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
+    environment.filters |= filters
+    return environment.from_string(path.read_text(encoding="utf-8"))
 
 
 def _only(text: str) -> str:

@@ -8,13 +8,12 @@ manifest holds them.
 import base64
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 from pydantic import TypeAdapter
 
 from chord.analysis.catalogue import FIGURES, TABLES
 from chord.analysis.cells.cell_files import read
-from chord.analysis.report.assets import assets
+from chord.analysis.report.assets import assets, template
 from chord.analysis.report.curves import chart
 from chord.analysis.report.run_records import RunRecord, codes, environments, fetched, read_runs
 from chord.analysis.report.samples import read_samples
@@ -61,8 +60,7 @@ def run(
         sections.append(section)
         missing += lacks
         analysis += [record] if record else []
-    page = _environment().from_string((HERE / "page.html.j2").read_text(encoding="utf-8"))
-    text = page.render(
+    text = template(HERE / "page.html.j2", count=_count).render(
         spec=settings,
         assets=assets(HERE / "page.js", "default-src 'none'; img-src data:"),
         chart=chart(settings.comparisons, folder, settings.seeds),
@@ -193,11 +191,5 @@ def _list(values: list[int]) -> str:
     return ", ".join(map(str, values))
 
 
-def _environment() -> jinja2.Environment:
-    # A misspelt name in the template is an error, not an empty string.
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
-    environment.filters["count"] = lambda value: "–" if value is None else count(value)
-    return environment
+def _count(value: float | None) -> str:
+    return "–" if value is None else count(value)
