@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from chord.data.contamination import Report, TestQuestion, TestQuestions
 from chord.data.pool import Pool
 from chord.data.row_format import identity, question_of
-from chord.data.splits import PRIMING, VALIDATION, Draw, draw_order, take
+from chord.data.splits import PRIMING, VALIDATION, Draw, draw_order, question_index, take
 
 SAME_PARAMETERS = 2  # `city` alone makes no two functions the same
 
@@ -32,9 +32,7 @@ def draw_by_function(
     """
     tests = list(chain.from_iterable(benchmarks.values()))
     report = Report([*benchmarks])
-    questions = TestQuestions(
-        TestQuestion(name, row["id"], question_of(row)) for name, rows in benchmarks.items() for row in rows
-    )
+    questions = question_index(benchmarks)
     for row in pool.rows:
         if matches := questions.matches(question_of(row)):
             report.drop(row["id"], matches)

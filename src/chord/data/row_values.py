@@ -15,14 +15,12 @@ SHORT_CHARACTERS = 30
 _INTEGER = re.compile(r"[-+]?\d+(?:\.0*)?")
 _HASHES = re.compile(r"####[ \t]*([^\n]+?)\s*$")
 _ROLES = ("system", "user", "assistant", "tool")
-_MISSING = object()
 
 
 def value(place: str, row: dict, column: str) -> Any:
-    entry = row.get(column, _MISSING)
-    if entry is _MISSING:
+    if column not in row:
         raise UserError(f"{place}: column {column}: missing; the row has {', '.join(row) or 'no columns'}")
-    return entry
+    return row[column]
 
 
 def text(place: str, row: dict, column: str) -> str:

@@ -4,7 +4,7 @@ A hash of its id gives every row its own place in each draw: a larger draw begin
 order of the files changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from chord.data.contamination import Report, TestQuestion, TestQuestions
@@ -33,7 +33,7 @@ def draw_splits(
     then excluded from the other two splits, as for a benchmark. SFT is drawn before RL, as in the authors' script.
     """
     report = Report([*benchmarks, VALIDATION])
-    questions = TestQuestions(_questions(benchmarks))
+    questions = question_index(benchmarks)
     pools = [sft] if sft is rl else [sft, rl]
     for pool in pools:
         _keep(pool, lambda row: _is_clean(row, questions, report))
@@ -42,7 +42,7 @@ def draw_splits(
     order = draw_order(seed, VALIDATION)
     validation = take(VALIDATION, [row for row, good in zip(rl.rows, rl.for_rl, strict=True) if good], sizes, order, rl)
 
-    validation_questions = TestQuestions(_questions({VALIDATION: validation}))
+    validation_questions = question_index({VALIDATION: validation})
     drawn_ids = {row["id"] for row in validation}
     for pool in pools:
         if pool is rl:  # this pool contains the validation rows themselves
@@ -59,10 +59,10 @@ def draw_splits(
     return Draw({"sft": sft_rows, "rl": prompts, VALIDATION: validation}, available, report)
 
 
-def _questions(rows_by_name: Mapping[str, list[dict]]) -> Iterator[TestQuestion]:
-    for name, rows in rows_by_name.items():
-        for row in rows:
-            yield TestQuestion(name, row["id"], question_of(row))
+def question_index(benchmarks: Mapping[str, list[dict]]) -> TestQuestions:
+    return TestQuestions(
+        TestQuestion(name, row["id"], question_of(row)) for name, rows in benchmarks.items() for row in rows
+    )
 
 
 def _question_key(row: dict) -> str:
