@@ -283,7 +283,6 @@ _RULES: dict[tuple[type, type], Callable] = {
     (Ratio, Ratio): notations.same_ratios,
     (Ratio, Value): notations.same_ratio_and_value,
     (Value, Ratio): lambda gold, answer: notations.same_ratio_and_value(answer, gold),
-    (NumberInBase, NumberInBase): notations.same_based,
     (NumberInBase, Value): notations.same_based_and_value,
     (Value, NumberInBase): lambda gold, answer: notations.same_based_and_value(answer, gold),
     (Residue, Residue): notations.same_residues,

@@ -155,10 +155,6 @@ def same_ratio_and_value(ratio: Ratio, value: Value) -> Verdict:
     return same_trees(("div", ratio.parts[0].tree, ratio.parts[1].tree), value.tree)
 
 
-def same_based(gold: NumberInBase, answer: NumberInBase) -> Verdict:
-    return gold == answer
-
-
 def same_based_and_value(based: NumberInBase, value: Value) -> Verdict:
     return value.text.replace(" ", "").lstrip("0").upper() == based.digits and not value.unit.is_stated
 

@@ -16,7 +16,7 @@ from chord.tasks.answers.words import is_symbolic, is_word
 def tree_of(text: str) -> Tree | None:
     """The tree of a number or formula; None for anything else."""
     if numeral := numerals.read(text):
-        return ("number", numeral.value, numeral.unit if numeral.decimal else numerals.Fraction(0))
+        return ("number", numeral.value, numeral.unit if numeral.decimal else Fraction(0))
     if len(text) > MAX_FORMULA or "\\text" in text or is_word(text) or _is_pair(text):
         return None
     try:
@@ -168,7 +168,7 @@ def same_values(gold: Value, answer: Value) -> Verdict:
         answer = answer._replace(unit=NONE)
     factor = units.agree(gold.unit, answer.unit)
     if factor is None:
-        return None if _only_gold_has_unit(gold, answer) else False
+        return None if gold.unit.is_stated and not answer.unit.is_stated else False
     with_unit = [value for value in (gold, answer) if value.unit.is_stated]
     other = answer if with_unit and with_unit[0] is gold else gold
     if len(with_unit) == 1 and with_unit[0].unit.dimensions == DEGREES and "\\pi" in trees.names(other.tree):
@@ -177,10 +177,6 @@ def same_values(gold: Value, answer: Value) -> Verdict:
     if verdict is not True and len(with_unit) == 1 and with_unit[0].unit.dimensions == (("share", 1),):
         return either((verdict, same_trees(scale(with_unit[0].tree, Fraction(1, 100)), other.tree)))
     return verdict
-
-
-def _only_gold_has_unit(gold: Value, answer: Value) -> bool:
-    return gold.unit.is_stated and not answer.unit.is_stated
 
 
 def _same_formulas(gold: Value, answer: Value, factor: Fraction) -> Verdict:

@@ -26,23 +26,8 @@ def _fraction(tree: Tree) -> Fraction:
     operation, parts = tree[0], tree[1:]
     if operation == "number":
         return tree[1]
-    if operation in (
-        "add",
-        "mul",
-        "neg",
-        "div",
-        "abs",
-        "floor",
-        "ceil",
-        "pow",
-        "factorial",
-        "max",
-        "min",
-        "gcd",
-        "lcm",
-    ):
-        values = [_fraction(part) for part in parts]
-        return _small(_RATIONAL[operation](*values))
+    if operation in _RATIONAL:
+        return _small(_RATIONAL[operation](*map(_fraction, parts)))
     if operation == "call" and parts[0] in ("binomial", "permutations"):
         above, below = (_natural(_fraction(part)) for part in parts[1:])
         return Fraction({"binomial": math.comb, "permutations": math.perm}[parts[0]](_bounded(above), _bounded(below)))

@@ -169,7 +169,7 @@ def join_reals(parts: list[str], conjunctions: set[str]) -> Reals | None:
         return None
     if all(part.without and part.pieces == ALL_REALS.pieces for part in sets):
         return Reals(ALL_REALS.pieces, tuple(point for part in sets for point in part.without))
-    if "and" in conjunctions or (not conjunctions and "or" not in conjunctions):
+    if "and" in conjunctions or not conjunctions:
         bounds = [piece for part in sets for piece in part.pieces]
         without = tuple(point for part in sets for point in part.without)
         bounds = [piece for piece in bounds if piece != ALL_REALS.pieces[0]]
