@@ -27,34 +27,32 @@ class OfficialSource(Settings):
     )
 
 
-class ModelSource(Settings):
-    """Samples of a model, judged by the row's task."""
+class Sampled(Settings):
+    """Completions of a model, judged by the row's task."""
+
+    samples: PositiveInt = Field(description="completions for each prompt")
+    decoding: Decoding
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "Sampled":
+        self.decoding.refuse_copies("samples", self.samples)
+        return self
+
+
+class ModelSource(Sampled):
+    """Samples of a model folder."""
 
     kind: Literal["model"] = "model"
     folder: str = Field(description="model folder, in a study relative to the repository root")
-    samples: PositiveInt = Field(description="completions for each prompt")
-    decoding: Decoding
     batch_rows: PositiveInt = Field(32, description="completions in a batch; a killed job loses at most one batch")
     backend: Annotated[Backend, Stated()] = HuggingFaceBackend()  # stated for the same reason as in GenerateSpec
 
-    @model_validator(mode="after")
-    def _samples_differ(self) -> "ModelSource":
-        self.decoding.refuse_copies("samples", self.samples)
-        return self
 
-
-class ServerSource(Endpoint):
-    """Answers of a served model (OpenAI's chat API), judged by the row's task."""
+class ServerSource(Sampled, Endpoint):
+    """Answers of a served model (OpenAI's chat API)."""
 
     kind: Literal["server"] = "server"
-    samples: PositiveInt = Field(description="completions for each prompt")
-    decoding: Decoding
     batch_rows: PositiveInt = Field(128, description="completions in a batch; a killed job loses at most one batch")
-
-    @model_validator(mode="after")
-    def _samples_differ(self) -> "ServerSource":
-        self.decoding.refuse_copies("samples", self.samples)
-        return self
 
 
 class DatasetSource(Place):
