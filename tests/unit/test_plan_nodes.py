@@ -53,9 +53,9 @@ def test_hsdp_on_two_nodes_takes_the_memory_of_fsdp2_on_one():
 
 
 def test_the_machine_holds_the_ranks_of_one_node():
-    # Each of four ranks loads the model, and a copy of it to sample from.
+    # If ranks share the model, the first one alone loads it, and gathers a checkpoint; otherwise each of the four.
     machine = on_two_nodes("fsdp2").in_machine
-    assert (machine.weights, machine.process) == (4 * 2 * 4 * P, 4 * CPU_PROCESS)
+    assert (machine.weights, machine.optimizer, machine.process) == (4 * P, 8 * P, 4 * CPU_PROCESS)
     assert on_two_nodes("none").in_machine.weights == 4 * 4 * P
 
 

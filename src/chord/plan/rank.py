@@ -225,14 +225,12 @@ class Rank:
     def in_machine(self) -> Memory:
         """The machine's memory that the ranks of a node need if they have GPUs: the larger of two peaks.
 
-        At the start each rank loads the complete model, twice if it samples from a replica, and the frozen models.
+        At the start each rank loads the complete model and the frozen ones; if they share it, the first one alone does.
         Later there are the offloaded parts, and of a sharded model a checkpoint, which the first rank gathers.
         """
         ranks, parameters = self.scale.ranks_per_node, self.shape.parameters()
-        has_replica = self.scale.shards_weights and isinstance(self.scale.rollouts, OwnRollouts)
-        loading = Memory(
-            weights=ranks * FP32 * parameters * (1 + has_replica + self.frozen), process=ranks * CPU_PROCESS
-        )
+        loaded = 1 if self.scale.shards_weights else ranks * (1 + self.frozen)
+        loading = Memory(weights=loaded * FP32 * parameters, process=ranks * CPU_PROCESS)
         gathered = {"weights": parameters, "optimizer": 2 * self.trained} if self.scale.shards_weights else {}
         later = {
             part: FP32 * gathered.get(part, 0) + (ranks * getattr(self.state, part) if part in self.offloaded else 0)
