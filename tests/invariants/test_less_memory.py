@@ -1,6 +1,7 @@
 """Gradient checkpointing changes no bit; bf16 changes how passes are rounded, in sampling as in training."""
 
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ import torch
 from chord.io.files import read_json, write_jsonl
 from chord.io.models import load_weights
 from chord.rollouts import Decoding, encode_prompts
-from chord.training.build import build_trainer
+from chord.rollouts.parity import ParityError
+from chord.training.build import build_trainer, precision_drift
 from chord.training.run import run
 from chord.training.scale.weights import save_full
 from chord.training.sequences import Sequence, encode_experts
@@ -16,6 +18,7 @@ from chord.training.train_spec import TrainSpec
 from tests.helpers.small_training import VALIDATION, hybrid_stage, logged, sft_stage, weights
 
 pytestmark = pytest.mark.slow
+WORLD = Path(__file__).parents[2] / "models/world-base"
 LORA = {"rank": 4, "alpha": 8}
 RATE = {"optimizer": {"lr": 1e-3}}  # the optimizer is AdamW here
 STAGES = {
@@ -123,3 +126,20 @@ def test_a_run_in_bf16_records_how_far_it_is_from_fp32(load, start, tokenizer, e
     assert 1e-4 < drift["mean"] < 0.05
     assert drift["mean"] == pytest.approx(differences.mean().item(), rel=1e-3)
     assert drift["maximum"] == pytest.approx(differences.max().item(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("scale", "borne"), [(1.6, True), (8, False)])
+def test_rounded_weights_are_no_fault_of_computing_in_bf16(tokenizer, scale, borne):
+    """Every weight lies just below the middle between two bf16 values, so that all are rounded down."""
+    model = load_weights(WORLD, torch.float32)
+    model.lm_head.weight.data *= scale
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.weight.data = layer.weight.data.bfloat16().float() * (1 + 0.99 * 2**-9)
+    generator = torch.Generator().manual_seed(0)
+    texts = torch.randint(5, model.config.vocab_size, (4, 40), generator=generator).tolist()
+    if borne:
+        assert 0.055 < precision_drift(model, tokenizer, texts)["mean"] < 0.075
+        return
+    with pytest.raises(ParityError, match=r"expected at most 0.05 .* Train this model with scale.precision: fp32"):
+        precision_drift(model, tokenizer, texts)

@@ -40,6 +40,13 @@ def probe_texts(prompt_ids: list[list[int]]) -> list[list[int]]:
     return [list(ids) for ids in different][:PROBES]
 
 
+def distance(some_logps: list[list[float]], other_logps: list[list[float]]) -> tuple[float, float]:
+    """(mean, maximum) of the |difference| of the log-probabilities of the same tokens, in nats."""
+    pairs = [pair for one, other in zip(some_logps, other_logps, strict=True) for pair in zip(one, other, strict=True)]
+    differences = [abs(a - b) for a, b in pairs]
+    return fmean(differences), max(differences)
+
+
 def check_parity(
     model_logps: list[list[float]],
     engine_logps: list[list[float]],
@@ -53,16 +60,12 @@ def check_parity(
     hint: for the message: how the engine got its weights, and what to check if they are wrong. between: for the
     message: the two that are compared.
     """
-    pairs = [
-        pair for one, other in zip(model_logps, engine_logps, strict=True) for pair in zip(one, other, strict=True)
-    ]
-    differences = [abs(a - b) for a, b in pairs]
-    mean, maximum = fmean(differences), max(differences)
+    mean, maximum = distance(model_logps, engine_logps)
     tolerance = TOLERANCES[dtype]
     # Written so that NaN fails.
     if not (mean <= tolerance.mean and maximum <= tolerance.maximum):
         raise ParityError(
-            f"log-probabilities of {len(pairs)} tokens differ between {between}: mean |difference| "
+            f"log-probabilities of {sum(map(len, model_logps))} tokens differ between {between}: mean |difference| "
             f"{mean:.2g}, maximum {maximum:.2g} nats; expected at most {tolerance.mean:g} and {tolerance.maximum:g} "
             f"for {dtype}. {hint}"
         )
