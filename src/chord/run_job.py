@@ -30,9 +30,9 @@ def run_job(job: Job, options: argparse.Namespace) -> int:
         with _problems_in_one_line_each():
             scale = Scale.model_validate(spec.get("scale", {}))
         backend = spec.get("backend", {}).get("tensor_parallel_size", 1)
-        claim_gpus(max(scale.gpus, backend), server=scale.rollouts.gpus)
+        claim_gpus(max(scale.gpus_per_node, backend), server=scale.rollouts.gpus)
         if scale.ranks > 1 and not in_rank():
-            return launch(scale.ranks, options.arguments)
+            return launch(scale, options.arguments)
     module, _, name = job.function.partition(":")
     more = {option: given[option] for option in (*job.optional, *job.also, *job.flags) if option in given}
     with _problems_in_one_line_each(), _deleted_inputs_in_one_line(paths), explain_disk_errors(options.out):

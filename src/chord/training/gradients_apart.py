@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor
 
 from chord.objectives import Gradients
 from chord.training.micro_batches import Term
-from chord.training.scale.sharding import is_sharded
+from chord.training.scale.sharding import copies, is_sharded
 
 Values = dict[str, Tensor]  # a gradient, by the names of parameters; with FSDP2 this rank's part of it
 
@@ -97,7 +97,9 @@ def dot(a: Values, b: Values, accelerator: Accelerator) -> float:
     """The dot product of two gradients, over the parts of all ranks where each has only a part."""
     products = [(_local(values) * _local(b[name])).sum(dtype=torch.float64) for name, values in a.items()]
     total = torch.stack(products).sum().to(accelerator.device)
-    return (accelerator.reduce(total, "sum") if is_sharded(accelerator) else total).item()
+    if is_sharded(accelerator):
+        total = accelerator.reduce(total, "sum") / copies(accelerator)
+    return total.item()
 
 
 def _local(values: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from chord.objectives import RunStatistics, Separate
 from chord.rollouts import Engine
 from chord.training.frozen_model import FrozenModel
 from chord.training.micro_batches import Term
+from chord.training.resume.trainer_state import TrainerState
 from chord.training.rollout_terms import RolloutTerms
 from chord.training.run_statistics import run_statistics
 from chord.training.sequences import Sequence, row_order
@@ -28,7 +29,7 @@ from chord.training.train_spec import HybridStage
 from chord.training.waiting import Waiting
 
 
-class HybridTrainer(RolloutTerms, GRPOTrainer):
+class HybridTrainer(RolloutTerms, TrainerState, GRPOTrainer):
     """GRPOTrainer whose optimizer step also learns from expert sequences."""
 
     def __init__(

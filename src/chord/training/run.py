@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from torch.utils.tensorboard import SummaryWriter
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from transformers.integrations import TensorBoardCallback
@@ -37,6 +38,7 @@ from chord.training.resume.checkpoints import (
     remove_incomplete,
     step_of,
 )
+from chord.training.resume.layout import Layouts, without_layout
 from chord.training.scale.accumulation import PROBES, CheckAccumulation
 from chord.training.scale.sharding import start_ranks
 from chord.training.scale.sync import open_synced
@@ -46,9 +48,9 @@ from chord.training.step_log import Clock, curve_rows, run_result, write_curves
 from chord.training.train_spec import SftStage, TrainSpec
 from chord.training.validation import Measure, OverRanks, Validate, accuracy, best_step
 
-# What decides a run's numbers; a run resumes only from a checkpoint in which all of it was the same.
+# What decides a run's numbers; a run resumes only from a checkpoint in which all of it was the same, but for rounding.
 # Keys of its manifest, which has hashes of the tasks and of the plug-ins:
-DECISIVE_KEYS = ("spec", "inputs", "environment", "device", "precision", "ranks", "tasks_sha256", "plugins")
+DECISIVE_KEYS = ("spec", "inputs", "environment", "device", "precision", "tasks_sha256", "plugins")
 DECISIVE_CODE = ("objectives", "rollouts", "shared_prompts", "training", "io/seeds.py")
 
 
@@ -117,9 +119,9 @@ def _train(
     started = utc_now()
     rows = {name: read_jsonl(path) for name, path in inputs.items() if name not in ("start", "teacher")}
     provenance = _provenance(spec, inputs, rows, folder.ranks)
-    if _deliver_finished(folder, {key: provenance[key] for key in DECISIVE_KEYS}):
+    is_finished, resumed = _earlier_attempt(folder, provenance)
+    if is_finished:
         return
-    resumed = newest_checkpoint(folder.checkpoints)
 
     prompts, validation, expert_rows = rows.get("prompts", []), rows["validation"], _expert_rows(spec, rows, inputs)
     if spec.stage.teaches_itself:
@@ -153,7 +155,8 @@ def _train(
     seed_parts = spec.study_seed, spec.seed_index
     k, decoding = spec.validation.k, spec.validation.decoding
     measure = partial(accuracy, engine, tokenizer, validation, k, *seed_parts, decoding)
-    _add_callbacks(trainer, spec, folder, resumed, measure)
+    layouts = Layouts(spec.scale, resumed)
+    _add_callbacks(trainer, spec, folder, resumed, measure, layouts)
     facts = _facts(spec, tokenizer.convert_ids_to_tokens(stops[1]))
     watch, stop = WatchHopeless(facts, stop_when_hopeless), StopAfterStep()
     trainer.add_callback(watch)
@@ -184,6 +187,8 @@ def _train(
             "learns_from": spec.stage.learns_from,
             "result": run_result(curves, best or trainer.state.global_step, len(trainer.experts)),
         }
+        if len(layouts.all) > 1:
+            record["layouts"] = layouts.all
         if warnings := [diagnosis.values() for diagnosis in diagnoses(trainer.state.log_history, facts)]:
             record["warnings"] = warnings
         write_json(folder.path / "manifest.json", record)
@@ -206,15 +211,21 @@ def _provenance(spec: TrainSpec, inputs: dict[str, Path], rows: dict[str, list[d
     )
 
 
-def _deliver_finished(folder: RunFolder, identity: dict) -> bool:
-    """Deliver the result of an earlier attempt, if there is one; otherwise leave only what this run can resume from."""
+def _earlier_attempt(folder: RunFolder, provenance: dict) -> tuple[bool, Path | None]:
+    """Deliver the result of an earlier attempt, if there is one; otherwise leave only what this run can resume from.
+
+    Returns whether there was a result, and the newest checkpoint. The first rank looks, because another machine may
+    still see the folder as it was.
+    """
+    found = [(False, None)]
     if folder.ranks.is_main_process:
+        identity = {key: provenance[key] for key in DECISIVE_KEYS} | {"code": source_sha256(*DECISIVE_CODE)}
         remove_partials(folder.path)
-        clear_checkpoints(folder.checkpoints, identity | {"code": source_sha256(*DECISIVE_CODE)})
-        if finished.is_stored(folder.checkpoints):
+        clear_checkpoints(folder.checkpoints, identity | {"spec": without_layout(provenance["spec"])})
+        if is_finished := finished.is_stored(folder.checkpoints, provenance["spec"]):
             finished.deliver(folder.checkpoints, folder.path)
-    folder.ranks.wait_for_everyone()
-    return (folder.checkpoints / finished.FINISHED).exists()
+        found = [(is_finished, newest_checkpoint(folder.checkpoints))]
+    return broadcast_object_list(found)[0]
 
 
 def _expert_rows(spec: TrainSpec, rows: dict[str, list[dict]], inputs: dict[str, Path]) -> list[dict]:
@@ -226,11 +237,17 @@ def _expert_rows(spec: TrainSpec, rows: dict[str, list[dict]], inputs: dict[str,
 
 
 def _add_callbacks(
-    trainer: Trainer, spec: TrainSpec, folder: RunFolder, resumed: Path | None, measure: Measure
+    trainer: Trainer,
+    spec: TrainSpec,
+    folder: RunFolder,
+    resumed: Path | None,
+    measure: Measure,
+    layouts: Layouts,
 ) -> None:
     trainer.add_callback(Clock(trainer))
     best = folder.checkpoints if spec.stage.keep == "best" else None
     trainer.add_callback(Validate(trainer, measure, spec.stage.validate_every, best))
+    trainer.add_callback(layouts)
     trainer.add_callback(MarkComplete(folder.check))
     if folder.ranks.is_main_process:
         logs = folder.path / "tensorboard"

@@ -12,11 +12,12 @@ from chord.errors import UserError
 from chord.io.seeds import derive_seed
 from chord.training.micro_batches import Term
 from chord.training.optimizer_step import OptimizerStep
+from chord.training.resume.trainer_state import TrainerState
 from chord.training.sequences import Sequence, row_order
 from chord.training.train_spec import SftStage
 
 
-class SftTrainer(OptimizerStep, SFTTrainer):
+class SftTrainer(OptimizerStep, TrainerState, SFTTrainer):
     """SFTTrainer on the same expert stream as the hybrid stage: seed 3 of both sees the same rows in the same order."""
 
     def __init__(

@@ -34,19 +34,21 @@ def result_hashes(folder: Path) -> dict[str, str]:
     return hashes | {"curves.csv": file_sha256(folder / "curves.csv")}
 
 
-def is_stored(checkpoints: Path) -> bool:
-    """Whether the checkpoints' folder holds a complete result of its run. A damaged one is deleted."""
+def is_stored(checkpoints: Path, spec: dict) -> bool:
+    """Whether the checkpoints' folder holds a complete result of this specification. Another one is deleted."""
     result = checkpoints / FINISHED
     if not result.exists():
         return False
     try:
-        complete = read_json(result / "manifest.json")["files"] == result_hashes(result)
+        manifest = read_json(result / "manifest.json")
+        complete = manifest["files"] == result_hashes(result)
     except (UserError, FileNotFoundError):  # no JSON, no weights
         complete = False
-    if not complete:
-        log.warning("%s: damaged since it was written; starts anew", result)
-        shutil.rmtree(result)
-    return complete
+    if complete and manifest["spec"] == spec:
+        return True
+    log.warning("%s: %s; starts anew", result, "of another layout" if complete else "damaged since it was written")
+    shutil.rmtree(result)
+    return False
 
 
 def deliver(checkpoints: Path, out: Path) -> None:

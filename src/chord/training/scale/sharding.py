@@ -1,4 +1,4 @@
-"""Starts the ranks of a job, with a full model on each or sharded by torch's FSDP2, as `training.scale` says.
+"""Joins the ranks of a job, with a full model on each or sharded by torch's FSDP2, as `training.scale` says.
 
 Weights, gradients and moments are always fp32; with bf16 the computation uses bf16 copies of the weights, and gradients
 are summed over ranks in fp32.
@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator, ParallelismConfig, PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import nn
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy
@@ -32,9 +32,10 @@ def start_ranks(scale: Scale, precision: str) -> PartialState:
             f"scale.ranks: the specification says {scale.ranks}, but {started} were started; "
             "expected `chord train`, which starts them, or a launcher with the same number"
         )
-    if 0 < torch.cuda.device_count() < scale.ranks:
+    if 0 < torch.cuda.device_count() < scale.ranks_per_node:
         raise UserError(
-            f"scale.ranks: {scale.ranks} need a GPU each; {torch.cuda.device_count()} are visible on this machine"
+            f"scale.ranks: {scale.ranks_per_node} need a GPU each on a machine; {torch.cuda.device_count()} are "
+            "visible on this one"
         )
     ranks = _join(scale, precision)
     if ranks.num_processes > 1 and not torch.cuda.is_available():
@@ -57,6 +58,10 @@ def _join(scale: Scale, precision: str) -> PartialState:
         mixed_precision_policy=MixedPrecisionPolicy(torch.bfloat16, torch.float32) if precision == "bf16" else None,
     )
     state = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=not cuda, fsdp_plugin=plugin).state
+    if scale.sharding == "hsdp":
+        # A mesh of (node, rank of the node): launchers number ranks node by node.
+        state.parallelism_config = ParallelismConfig(dp_replicate_size=scale.nodes, dp_shard_size=scale.ranks_per_node)
+        state.device_mesh = state.parallelism_config.get_device_mesh("cuda" if cuda else "cpu")
     if not cuda:  # accelerate takes FSDP for GPUs only; torch's own works on any device
         state.fsdp_plugin = plugin
         state.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
@@ -76,6 +81,12 @@ def sharding_arguments(scale: Scale) -> dict:
 
 def is_sharded(accelerator: Accelerator) -> bool:
     return accelerator.distributed_type == DistributedType.FSDP
+
+
+def copies(accelerator: Accelerator) -> int:
+    """How many times all ranks together hold a sharded model: once, or once on each node (hsdp)."""
+    mesh = accelerator.parallelism_config
+    return mesh.dp_replicate_size if mesh else 1
 
 
 @contextmanager
