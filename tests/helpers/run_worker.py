@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 
 from chord import tasks
 from chord.cli import main
+from chord.training.resume.checkpoints import MarkComplete
 from chord.training.run import run
 from tests.helpers.small_training import coin
 
@@ -32,3 +34,17 @@ def quietly(errors: Path, environment: dict[str, str], function: Callable, argum
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     function(*arguments)
+
+
+def call_chord_until(step: str, *arguments: str) -> None:
+    """`chord <arguments>`, whose ranks all end behind the checkpoint of this step."""
+    save = MarkComplete.on_save
+
+    def on_save(self, args, state, control, **rest):
+        save(self, args, state, control, **rest)
+        if state.global_step == int(step):
+            PartialState().wait_for_everyone()
+            os._exit(0)
+
+    MarkComplete.on_save = on_save
+    call_chord(*arguments)

@@ -8,9 +8,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainerCallback
 
 from chord.io.files import read_json, write_json
+from chord.training.resume.checkpoints import step_of
 from chord.training.scale.scale_spec import Scale
 
 log = logging.getLogger(__name__)
@@ -31,17 +33,15 @@ class Layouts(TrainerCallback):
     def __init__(self, scale: Scale, resumed: Path | None):
         """resumed: the checkpoint from which the run resumes."""
         own = {key: getattr(scale, key) for key in KEYS}
-        self.all = read_json(resumed / FILE) if resumed else []
-        if not self.all or self.all[-1]["layout"] != own:
-            step = int(resumed.name.rsplit("-", 1)[1]) if resumed else 0
-            if resumed:
-                log.warning("%s: written with %s; goes on with %s", resumed, _text(self.all[-1]["layout"]), _text(own))
-            self.all = [*self.all, {"after_step": step, "layout": own}]
+        self.all = read_json(resumed / FILE) if resumed else [{"after_step": 0, "layout": own}]
+        before = self.all[-1]["layout"]
+        if before != own:
+            self.all.append({"after_step": step_of(resumed), "layout": own})
+            if PartialState().is_main_process:
+                changed = [key for key in KEYS if before[key] != own[key]]
+                texts = [", ".join(f"{key} {layout[key]}" for key in changed) for layout in (before, own)]
+                log.warning("%s: written with %s; goes on with %s, equal but for rounding", resumed, *texts)
 
     def on_save(self, args, state, control, **_):
         if state.is_world_process_zero:
             write_json(Path(args.output_dir, f"checkpoint-{state.global_step}", FILE), self.all)
-
-
-def _text(layout: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in layout.items())

@@ -14,9 +14,10 @@ from contextlib import suppress
 from chord.errors import UserError
 from chord.training.scale.nodes import Nodes
 
-BEAT_SECONDS = 5.0
+BEAT_SECONDS = 2.0
 LIMIT_SECONDS = 30.0  # without a sign of life
 START_SECONDS = 300.0  # from the first node's start to the last one's: Python's imports from a slow file system
+PART_SECONDS = 1.0  # for the other side to read the last word
 ALIVE, DONE, FAILED = b"a", b"d", b"f"
 
 
@@ -48,7 +49,7 @@ class Heartbeat:
                 connection.shutdown(socket.SHUT_WR)
         for connection in self.others.values():
             with suppress(OSError):
-                connection.settimeout(1.0)
+                connection.settimeout(PART_SECONDS)
                 while connection.recv(1024):  # to end with unread bytes would take back what was sent
                     pass
 
