@@ -73,6 +73,7 @@ STUDY = load_checked_study()
 DOWNLOADS = download_specs(STUDY)
 RESULTS = f"results/{STUDY.name}"
 SEEDS = STUDY.seed_indices
+NODES = STUDY.settings.training.scale.nodes
 RUN = f"{RESULTS}/runs/{{method}}/seed-{{seed}}"
 TRIAL = f"{RESULTS}/tuning/{{method}}/trial-{{trial}}"
 
@@ -149,24 +150,40 @@ def lift_rate_limit() -> None:
         workflow.scheduler.job_rate_limiter = None
 
 
-def requested_resources(job: str) -> dict[str, int]:
-    """The resources of a job besides its threads: memory, time and, if it can use them, GPUs."""
+def requested_resources(job: str) -> dict[str, int | str]:
+    """The resources of a job besides its threads: memory, time and, if it can use them, GPUs.
+
+    A training on several nodes has these on each of them. To SLURM's plugin it is an MPI job, of a task on each node.
+    """
     resources = STUDY.resources(job)
-    gpus = {"gpu": resources.gpus} if JOBS[job].loads_model else {}
-    return {"mem_mb": resources.mem_mb, "runtime": resources.minutes} | gpus
+    requested = {"mem_mb": resources.mem_mb, "runtime": resources.minutes}
+    if job == "train" and NODES > 1:
+        gpus = {"gres": f"gpu:{resources.gpus}", "tasks_per_gpu": 0} if resources.gpus else {}
+        return requested | {"nodes": NODES, "tasks": NODES, "mpi": "srun"} | gpus
+    return requested | ({"gpu": resources.gpus} if JOBS[job].loads_model else {})
+
+
+def on_each_node(command: str) -> str:
+    """The command of a training, which a study with several nodes starts on each of them."""
+    if NODES == 1:
+        return command
+    gpus = STUDY.resources("train").gpus
+    tasks = f"--nodes={NODES} --ntasks={NODES} --ntasks-per-node=1 --cpus-per-task={{threads}} --cpu-bind=quiet"
+    return f"{{resources.mpi}} {tasks} {f'--gres=gpu:{gpus} ' if gpus else ''}--kill-on-bad-exit=1 {command}"
 
 
 def conda_environment(job: str) -> str:
     """The environment with CUDA and vLLM if the study gives such jobs GPUs, otherwise the small one."""
-    return "../envs/gpu.yml" if requested_resources(job).get("gpu") else "../../environment.yml"
+    return "../envs/gpu.yml" if JOBS[job].loads_model and STUDY.resources(job).gpus else "../../environment.yml"
 
 
 def queue_group(wildcards) -> str | None:
     """The group in which short runs share an entry of the queue, if the profile gives the group a size.
 
-    Long runs do not share one, since together they might need more time than a partition allows.
+    Long runs do not share one, since together they might need more time than a partition allows, nor do runs on
+    several nodes.
     """
-    short = STUDY.resources("train").minutes <= 60
+    short = STUDY.resources("train").minutes <= 60 and NODES == 1
     return "training" if short and "training" in workflow.group_settings.group_components else None
 
 

@@ -34,7 +34,9 @@ rule train:
         "Train {wildcards.method}, seed {wildcards.seed}"
     # `exec`: a scheduler's SIGTERM would end a shell, and with it the whole job, before training could save.
     shell:
-        "exec python -m chord train --spec {params.spec:q} --start {input.start:q} {params.rows}"
+        "exec "
+        + on_each_node("python -m chord train")
+        + " --spec {params.spec:q} --start {input.start:q} {params.rows}"
         " --validation {input.validation:q} --out {params.folder:q} {params.stop} > {log:q} 2>&1"
 
 

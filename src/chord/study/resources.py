@@ -15,7 +15,7 @@ def _under_either_name(schema: dict) -> None:
 
 
 class Resources(Settings):
-    """The resources that one job requests."""
+    """The resources that one job requests, on each node if it has several."""
 
     model_config = ConfigDict(json_schema_extra=_under_either_name)
 

@@ -161,7 +161,7 @@ class Study(AnalysisSpecs):
         return next((name for name in names if self.benchmarks[name].data.name == name), names[0])
 
     def resources(self, job: str) -> Resources:
-        """The resources of one job, a key of chord.jobs.JOBS."""
+        """The resources of one job, a key of chord.jobs.JOBS, on each of its nodes."""
         return self.settings.resources.get(JOBS[job].resources or job, self.settings.resources["default"])
 
     def start_of(self, method: str) -> str | None:
