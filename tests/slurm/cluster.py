@@ -52,6 +52,33 @@ class Cluster:
         jobs = [Job(*line.split("|")) for line in lines]
         return [job for job in jobs if job.id not in self._past and all(name in job.comment for name in names)]
 
+    def lose(self, node: str) -> None:
+        """Kill all that runs on a node: its daemon, then the tasks of jobs with their guards."""
+        daemon = psutil.Process(int((self.folder / f"run/slurmd-{node}.pid").read_text()))
+        tasks = [process for process in psutil.process_iter() if self._is_task(process, node)]
+        guards = {parent for task in tasks for parent in task.parents() if parent.name().startswith("slurmstepd")}
+        for process in (daemon, *guards, *tasks):
+            process.kill()
+
+    def restore(self, node: str) -> None:
+        with open(self.folder / f"log/slurmd-{node}.out", "a") as log:
+            daemon = subprocess.Popen(
+                ["slurmd", "-D", "-N", node],
+                env=self.environment | {"PATH": f"{self.environment['PATH']}:/usr/sbin:/sbin"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        (self.folder / f"run/slurmd-{node}.pid").write_text(f"{daemon.pid}\n")
+
+    def _is_task(self, process: psutil.Process, node: str) -> bool:
+        try:
+            variables = process.environ()
+        except psutil.Error:
+            return False
+        ours = variables.get("SLURM_CONF") == self.environment["SLURM_CONF"]
+        return ours and variables.get("SLURMD_NODENAME") == node
+
     def details(self, job: Job) -> dict[str, str]:
         words = self("scontrol", "show", "job", job.id).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
