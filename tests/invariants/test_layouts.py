@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from chord.io.files import read_json, write_jsonl
+from chord.io.models import load_weights, load_without_weights
 from chord.training.resume.layout import without_layout
 from tests.helpers import run_worker
-from tests.helpers.small_training import VALIDATION, hybrid_stage
+from tests.helpers.small_training import GRADIENT_NOISE, VALIDATION, hybrid_stage
 from tests.helpers.training_runs import curves, finish, start_ranks
 
 LAYOUTS = [  # one for each step
@@ -35,7 +36,10 @@ def command(start, prompts, experts, tmp_path_factory):
     world = [row | {"task": "world"} for row in prompts]
     for name, rows in (("prompts", world), ("experts", experts), ("validation", world[:4])):
         write_jsonl(folder / f"{name}.jsonl", rows)
-    stage = hybrid_stage(steps=len(LAYOUTS), keep="best", validate_every=2, optimizer={"lr": 1e-3})
+    # The schedule reads gradients of which ranks may have parts, and remembers them from step to step.
+    stage = hybrid_stage(
+        steps=len(LAYOUTS), keep="best", validate_every=2, optimizer={"lr": 1e-3}, schedule=GRADIENT_NOISE
+    )
     spec = {"study_seed": 3, "seed_index": 1, "stage": stage.model_dump(mode="json"), "validation": VALIDATION}
     rows = [text for name in ("validation", *stage.inputs) for text in (f"--{name}", str(folder / f"{name}.jsonl"))]
 
@@ -60,7 +64,7 @@ def assert_equal_but_for_rounding(run: Path, straight: Path) -> None:
     for name in one:
         torch.testing.assert_close(other[name], one[name], rtol=0, atol=1e-5)
     for line, expected in zip(curves(run), curves(straight), strict=True):
-        for column in ("rl_loss", "expert_loss", "reward_mean", "grad_norm", "validation_accuracy"):
+        for column in ("mu", "rl_loss", "expert_loss", "reward_mean", "grad_norm", "grad_dot", "validation_accuracy"):
             assert float(line[column] or 0) == pytest.approx(float(expected[column] or 0), abs=1e-4)
 
 
@@ -131,3 +135,19 @@ def test_only_the_layout_is_left_out():
     assert without_layout({"save_every": 1, "scale": scale}) == {"save_every": 1}
     rest = {"precision": "bf16", "gradient_checkpointing": True}
     assert without_layout({"scale": scale | rest}) == {"scale": rest}
+
+
+def test_a_model_without_weights_is_the_same_otherwise(start):
+    model, empty = load_weights(start, torch.float32), load_without_weights(start)
+    assert {name: weight.shape for name, weight in empty.state_dict().items()} == {
+        name: weight.shape for name, weight in model.state_dict().items()
+    }
+    assert not any(weight.any() for weight in empty.parameters())
+    assert {weight.dtype for weight in empty.parameters()} == {torch.float32}
+    buffers = dict(empty.named_buffers())
+    assert any("inv_freq" in name for name in buffers)
+    for name, buffer in model.named_buffers():
+        assert torch.equal(buffers[name], buffer), name
+    assert empty.generation_config.to_dict() == model.generation_config.to_dict()
+    assert empty.config.to_dict() == model.config.to_dict()
+    assert empty.training == model.training

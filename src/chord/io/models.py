@@ -2,8 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from accelerate import init_empty_weights
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from chord.errors import UserError
 
@@ -23,6 +32,24 @@ def load_weights(folder: str | Path, dtype: torch.dtype | str) -> PreTrainedMode
     if loading["missing_keys"]:  # transformers would fill them with random numbers
         raise UserError(f"{folder}: its safetensors lack the weights {', '.join(sorted(loading['missing_keys'])[:3])}")
     return model
+
+
+def load_without_weights(folder: str | Path) -> PreTrainedModel:
+    """The model in fp32 with 0 for each weight, for a rank that gets them from another one. It takes no memory yet."""
+    try:
+        config = AutoConfig.from_pretrained(folder, **CLOSED)
+        with init_empty_weights(include_buffers=False):
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    except Exception as error:  # as above
+        raise _unreadable(folder, "model", error) from error
+    for module in model.modules():
+        for name, weight in list(module.named_parameters(recurse=False)):
+            zeros = np.zeros(weight.shape, np.float32)  # unlike torch's these take memory only when they are written
+            setattr(module, name, torch.nn.Parameter(torch.from_numpy(zeros)))
+    model.tie_weights()
+    if Path(folder, "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
+    return model.eval()
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:

@@ -11,7 +11,8 @@ from collections.abc import Sequence as Places
 from typing import NamedTuple
 
 import torch
-from accelerate.utils import gather_object, is_peft_model
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object, is_peft_model
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -55,13 +56,19 @@ class ResponsePasses:
     old_policy: OldPolicy | None = None  # if the expert loss reads it
 
     def prepare(self, model: PreTrainedModel) -> None:
-        """To be called before the trainer wraps the model, while it has the weights that the stage starts from."""
+        """To be called before the trainer wraps the model, while it has the weights that the stage starts from.
+
+        If it is to be sharded, only the first rank's model has them, so that rank decides for all.
+        """
         self._seconds: dict[str, float] = defaultdict(float)
         if self.objective.reads_reference:
             self.reference = frozen_copy(model)
-        reason = share_prompts(model)
+        first = PartialState().is_main_process
+        (reason,) = broadcast_object_list([share_prompts(model) if first else None])
         self.shares_prompts = reason is None
-        if reason:
+        if self.shares_prompts and not first:
+            share_prompts(model)
+        if reason and first:
             log.warning("prompts are computed once for each response, as this model cannot share them: %s", reason)
 
     def equip(self) -> None:

@@ -17,7 +17,7 @@ from transformers.integrations import TensorBoardCallback
 from chord.errors import UserError
 from chord.io.files import atomic_folder, explain_disk_errors, read_jsonl, remove_partials, write_json
 from chord.io.locks import exclusive
-from chord.io.models import load_weights
+from chord.io.models import load_weights, load_without_weights
 from chord.io.provenance import manifest, source_sha256, utc_now
 from chord.plugins import plugin_records
 from chord.rollouts import encode_prompts
@@ -127,7 +127,9 @@ def _train(
     if spec.stage.teaches_itself:
         prompts = shown_traces(prompts, expert_rows, spec.stage.distillation.shown)
     tokenizer = policy_tokenizer(inputs["start"], [*prompts, *expert_rows, *validation])
-    model = load_weights(inputs["start"], torch.float32)
+    # Sharding sends each rank its part of what the first one has read.
+    has_weights = folder.ranks.is_main_process or not spec.scale.shards_weights
+    model = load_weights(inputs["start"], torch.float32) if has_weights else load_without_weights(inputs["start"])
     teacher = load_teacher(inputs["teacher"], tokenizer) if "teacher" in inputs else None
     experts = encode_experts(tokenizer, expert_rows)
     limit = model.config.max_position_embeddings
@@ -140,7 +142,7 @@ def _train(
     # Texts with answers, if there are any; any token shows an output layer that is not the model's.
     texts = [expert.input_ids for expert in experts] or encode_prompts(tokenizer, validation)
     stops, precision = stop_tokens(model, tokenizer), provenance["precision"]
-    if (provenance["device"], precision) == ("cpu", "bf16"):
+    if has_weights and (provenance["device"], precision) == ("cpu", "bf16"):
         provenance["precision_drift"] = precision_drift(model, tokenizer, probe_texts(texts))
     synced = open_synced(spec, model, inputs["start"], folder.path, stops, texts, precision)
     trainer = build_trainer(spec, model, tokenizer, prompts, experts, folder.checkpoints, synced, teacher)

@@ -57,6 +57,8 @@ def _join(scale: Scale, precision: str) -> PartialState:
         state_dict_type="FULL_STATE_DICT",  # checkpoints that can be read without pickle
         mixed_precision_policy=MixedPrecisionPolicy(torch.bfloat16, torch.float32) if precision == "bf16" else None,
     )
+    # Ranks get their parts from the first one. As an argument it would make transformers read no weights on the others.
+    plugin.cpu_ram_efficient_loading = True
     state = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=not cuda, fsdp_plugin=plugin).state
     if scale.sharding == "hsdp":
         # A mesh of (node, rank of the node): launchers number ranks node by node.

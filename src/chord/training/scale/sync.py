@@ -8,7 +8,7 @@ from typing import Protocol
 
 import torch
 from accelerate.utils import gather_object
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, Trainer
 
 from chord.io.devices import server_gpus
@@ -42,8 +42,10 @@ class WeightedEngine(Engine, Protocol):
 def full_copy(model: PreTrainedModel, precision: str) -> PreTrainedModel:
     """A copy for sampling, in the precision of the training passes. Make it before a trainer shards the model."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    replica = copy.deepcopy(model).requires_grad_(False)
-    return replica.to(device, torch.bfloat16 if precision == "bf16" else torch.float32)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    # The weights are copied first, each to where it belongs: the machine may have no room for a second model.
+    weights = {id(one): nn.Parameter(one.detach().to(device, dtype, copy=True), False) for one in model.parameters()}
+    return copy.deepcopy(model, weights).to(device, dtype)
 
 
 class Replica(HuggingFaceEngine):
