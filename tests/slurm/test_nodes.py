@@ -80,7 +80,7 @@ def test_a_run_loses_a_node_comes_back_and_ends_on_one_node(cluster: Cluster, fo
 
             write_study(folder, {})
             snakemake = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
-            assert snakemake.wait(900) == 0
+            assert snakemake.wait(1800) == 0
         except BaseException:
             said.seek(0)
             print(said.read()[-6000:])
