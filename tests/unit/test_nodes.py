@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -58,6 +59,7 @@ def hearts(monkeypatch):
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(heartbeat, "LIMIT_SECONDS", 1.0)
     monkeypatch.setattr(heartbeat, "PART_SECONDS", 0.2)
+    monkeypatch.setattr(heartbeat, "GRACE_SECONDS", 0.5)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1] - 1
@@ -93,6 +95,17 @@ def test_a_failure_ends_all_and_is_told_once(hearts):
     assert ended[1].wait(5)
     assert hearts[1].failure == ""
     leave(hearts[1], RuntimeError)
+
+
+def test_ranks_that_end_by_themselves_are_not_killed(hearts):
+    hearts, ended = hearts
+    leave(hearts[1], RuntimeError)
+    while hearts[0].failure is None:
+        assert not ended[0].is_set()
+        time.sleep(0.01)
+    for heart in (hearts[0], hearts[2]):
+        leave(heart, RuntimeError)
+    assert not ended[0].wait(1)
 
 
 def test_a_killed_node_is_named(hearts):

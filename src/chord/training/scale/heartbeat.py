@@ -17,6 +17,7 @@ from chord.training.scale.nodes import Nodes
 BEAT_SECONDS = 2.0
 LIMIT_SECONDS = 30.0  # without a sign of life
 START_SECONDS = 300.0  # from the first node's start to the last one's: Python's imports from a slow file system
+GRACE_SECONDS = 10.0  # for ranks that end by themselves when another node has failed: after SIGTERM or a common error
 PART_SECONDS = 1.0  # for the other side to read the last word
 ALIVE, DONE, FAILED = b"a", b"d", b"f"
 
@@ -94,8 +95,11 @@ class Heartbeat:
                 received = connection.recv(1024)
                 if DONE in received:
                     return
-                if FAILED in received or not received:
-                    self._fail("" if received else self._lost(rank, "its process has ended"))
+                if FAILED in received:
+                    self._fail("", GRACE_SECONDS)
+                    return
+                if not received:
+                    self._fail(self._lost(rank, "its process has ended"))
                     return
                 self.over.wait(BEAT_SECONDS)
         except TimeoutError:
@@ -106,10 +110,11 @@ class Heartbeat:
     def _lost(self, rank: int, reason: str) -> str:
         return f"node {rank + 1} of {self.nodes.count} was lost ({reason}); the others end too"
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, message: str, grace: float = 0.0) -> None:
         if self.failure is None and not self.over.is_set():
             self.failure = message
-            self.end_ranks()
+            if not self.over.wait(grace):
+                self.end_ranks()
 
 
 def _listen(port: int) -> socket.socket:
