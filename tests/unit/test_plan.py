@@ -574,6 +574,12 @@ def test_a_job_asks_for_the_gpus_that_it_uses(on_gpu, rule, gpus):
         load(on_gpu)
 
 
+def test_a_job_on_several_nodes_asks_for_the_gpus_of_one(on_gpu):
+    on_gpu.set(STUDY_FILE, "training", "scale", value={"ranks": 4, "nodes": 2})
+    with pytest.raises(UserError, match="resources: train: expected gpus 2, got 1"):
+        load(on_gpu)
+
+
 def test_a_gpu_needs_the_models_shape(on_gpu):
     on_gpu.write("config/models.yaml", {"another/model": SHAPE})
     with pytest.raises(UserError, match=r"cost\.gpu: .*models/base.*config/models\.yaml"):

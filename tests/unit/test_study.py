@@ -113,9 +113,13 @@ def test_a_problem_names_the_file_that_it_stands_in(root, overlay, expected):
 @pytest.mark.parametrize(
     ("scale", "message"),
     [
-        ({"ranks": 2, "sharding": "zero2"}, "scale.sharding: unknown value 'zero2'; expected one of fsdp2, none"),
+        ({"ranks": 2, "sharding": "zero2"}, "scale.sharding: unknown value 'zero2'; expected one of fsdp2, hsdp, none"),
         ({"sharding": "fsdp2"}, "sharding: expected none for one rank, or more ranks; got fsdp2"),
-        ({"ranks": 2, "cpu_offload": True}, "cpu_offload: expected sharding fsdp2 beside it"),
+        ({"ranks": 2, "cpu_offload": True}, "cpu_offload: expected sharding fsdp2 or hsdp beside it"),
+        ({"ranks": 3, "nodes": 2}, r"ranks: expected a multiple of nodes \(2\), got 3"),
+        ({"ranks": 2, "nodes": 2, "sharding": "hsdp"}, "sharding: expected fsdp2, or several nodes with several ranks"),
+        ({"ranks": 2, "sharding": "hsdp"}, "sharding: expected fsdp2, or several nodes with several ranks"),
+        ({"ranks": 2, "nodes": 2, "rollouts": {"kind": "vllm_server"}}, "rollouts: expected huggingface or vllm on"),
         (
             {"ranks": 2, "sharding": "fsdp2"},
             r"training.scale.sharding: expected none .*lora \(rl, sft_rl, decay\)",
