@@ -22,8 +22,12 @@ TEXT = Path(__file__).parents[1] / "docs" / "glossary.md"
 PIECES, LENGTH, PROMPT = 8, 128, 32
 
 
-def measure(folder: str, bf16: bool) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """(log-probabilities, gradient as one vector, CPU seconds)."""
+def measure(folder: str, bf16: bool) -> tuple[torch.Tensor, list[torch.Tensor], float]:
+    """(log-probabilities, gradients as vectors, CPU seconds of the passes of the first gradient).
+
+    The gradients are of the mean log-probability, as in SFT, and with every second response counted as wrong, as in a
+    policy gradient, where most of the two halves cancels.
+    """
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     add_fused_lm_head(model, outputs=("log_probs", "entropy"))
     if reason := share_prompts(model):
@@ -34,9 +38,15 @@ def measure(folder: str, bf16: bool) -> tuple[torch.Tensor, torch.Tensor, float]
     began = time.process_time()
     with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
         logp, _ = response_values(model, pairs, torch.device("cpu"))
-    logp.mean().backward()
+    gradients = [gradient(logp.mean(), model)]
     seconds = time.process_time() - began
-    return logp.detach(), torch.cat([weight.grad.flatten() for weight in model.parameters()]), seconds
+    advantages = torch.tensor([1.0, -1.0]).repeat(PIECES // 2)
+    return logp.detach(), [*gradients, gradient((advantages[:, None] * logp).mean(), model)], seconds
+
+
+def gradient(loss: torch.Tensor, model: torch.nn.Module) -> torch.Tensor:
+    parts = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)
+    return torch.cat([part.flatten() for part in parts])
 
 
 def main() -> None:
@@ -44,13 +54,14 @@ def main() -> None:
     parser.add_argument("--model", default="models/world-base", help="folder of a causal language model")
     folder = parser.parse_args().model
     torch.set_num_threads(1)
-    logp, gradient, seconds = measure(folder, bf16=False)
-    other, other_gradient, other_seconds = measure(folder, bf16=True)
+    logp, exact, seconds = measure(folder, bf16=False)
+    other, rounded, other_seconds = measure(folder, bf16=True)
     difference = (other - logp).abs()
-    cosine = torch.nn.functional.cosine_similarity(gradient.double(), other_gradient.double(), dim=0).item()
     print(f"tokens {logp.numel()}, mean log-probability {logp.mean():.3f} nats in fp32")
     print(f"difference of log-probabilities: mean {difference.mean():.4f}, largest {difference.max():.4f} nats")
-    print(f"gradient: cosine {cosine:.5f}, norm {other_gradient.norm() / gradient.norm():.4f} of that in fp32")
+    for name, one, two in zip(("SFT", "policy"), exact, rounded, strict=True):
+        cosine = torch.nn.functional.cosine_similarity(one.double(), two.double(), dim=0).item()
+        print(f"{name} gradient: cosine {cosine:.5f}, norm {two.norm() / one.norm():.4f} of that in fp32")
     print(f"forward and backward pass: {seconds:.2f} s in fp32, {other_seconds:.2f} s in bf16")
 
 
