@@ -131,6 +131,19 @@ def test_verdicts_of_a_made_up_study(folders, tmp_path):
     assert undecided["needed"] == "within ±0.1 points"
 
 
+def test_one_seed_is_said_where_its_interval_covers_no_training(folders, tmp_path):
+    content = claims_of(one=[a_test("chord_phi", "original")])
+    first = [folder for folder in folders if folder.name == "seed-0"]
+    (test,) = judged(first, tmp_path, content, "world")["claims"][0]["tests"]
+    assert test["n_seeds"] == 1
+    assert "‡ [" in test["found"]
+    pages = [(tmp_path / "out" / f"claims.{kind}").read_text(encoding="utf-8") for kind in ("md", "html")]
+    assert all("‡ one seed: the interval covers questions and decoding" in page for page in pages)
+    (test,) = judged(folders, tmp_path, content, "world")["claims"][0]["tests"]
+    assert "‡" not in test["found"]
+    assert "‡" not in (tmp_path / "out" / "claims.md").read_text(encoding="utf-8")
+
+
 def test_every_benchmark_of_a_role_is_tested(folders, tmp_path):
     content = claims_of(a_test("chord_phi", "original"))
     (claim,) = judged(folders, tmp_path, content, "world", "other")["claims"]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from chord.analysis.claims.sentences import one_seed_note
 from chord.analysis.report.assets import template
 
 TEMPLATE = Path(__file__).with_name("fragment.html.j2")
@@ -34,7 +35,8 @@ def claims_html(record: dict, file: str) -> str:
     claims = [
         claim | {"tests": [test | {"picture": picture(test)} for test in claim["tests"]]} for claim in record["claims"]
     ]
-    return template(TEMPLATE).render(file=file, claims=record, judged=claims, when=BEFORE[record["before_runs"]])
+    words = {"when": BEFORE[record["before_runs"]], "one_seed": one_seed_note(record)}
+    return template(TEMPLATE).render(file=file, claims=record, judged=claims, **words)
 
 
 def picture(test: dict) -> Picture | None:

@@ -6,6 +6,7 @@ from typing import Any
 from chord.analysis.catalogue import METRICS
 from chord.analysis.claims.claims_spec import Change, ClaimsSpec, Difference, JudgedBenchmark, Statistic
 from chord.analysis.tables.table import Entry, Table
+from chord.analysis.tables.wording import ONE_SEED, ONE_SEED_NOTE
 
 DIGITS = {"share": 1, "tokens": 1, "reward": 3, "nats": 3, "position": 2}
 SUFFIX = {"share": " points", "tokens": " tokens", "reward": "", "nats": " nats", "position": ""}
@@ -54,7 +55,8 @@ def needed(test: dict[str, Any]) -> str:
 def found(test: dict[str, Any]) -> str:
     """For example: +2.1 points [+0.3, +3.9]; empty where nothing was measured."""
     entry = _entry(test)
-    return " ".join(part for part in (entry.estimate, entry.interval, entry.note) if part) if entry.interval else ""
+    parts = (entry.estimate + entry.marks, entry.interval, entry.note)
+    return " ".join(part for part in parts if part) if entry.interval else ""
 
 
 def _entry(test: dict[str, Any]) -> Entry:
@@ -66,7 +68,19 @@ def _entry(test: dict[str, Any]) -> Entry:
         return Entry(estimate, "[no interval]")
     interval = f"[{number(test['low'], unit)}, {number(test['high'], unit)}]"
     undecided = test["verdict"] == "undecided" and test["detectable"] is not None
-    return Entry(estimate, interval, "", f"d {number(test['detectable'], unit, sign=False)}" if undecided else "")
+    return Entry(
+        estimate, interval, _mark(test), f"d {number(test['detectable'], unit, sign=False)}" if undecided else ""
+    )
+
+
+def _mark(test: dict[str, Any]) -> str:
+    """A curve has no interval from one seed, but scores have one, of their questions."""
+    return ONE_SEED if test["n_seeds"] == 1 and test["low"] is not None else ""
+
+
+def one_seed_note(record: dict[str, Any]) -> str:
+    """What the mark of one seed means; empty if no test of the record has it."""
+    return ONE_SEED_NOTE if any(_mark(test) for claim in record["claims"] for test in claim["tests"]) else ""
 
 
 def build(record: dict[str, Any], spec: ClaimsSpec) -> Table:
@@ -119,6 +133,7 @@ def _notes(record: dict[str, Any]) -> list[str]:
         f" test, not corrected for their number: of {record['n_tests']} tests at most"
         f" {record['expected_false_verdicts']:.1f} false verdicts are expected by luck. Where undecided, d is the"
         " smallest true distance from the margin that would be found with 80 % power.",
+        *filter(None, [one_seed_note(record)]),
     ]
     if record["git_commit"] is None:
         return [*notes, "The claims are in no commit."]

@@ -7,6 +7,7 @@ from chord.analysis.tables.table import Entry
 
 SIGNIFICANT = 0.05
 ONE_SEED = "‡"
+ONE_SEED_NOTE = f"{ONE_SEED} one seed: the interval covers questions and decoding, not training."
 MARK = "*"
 PARTS = ("sd_decoding", "sd_questions", "sd_seeds")
 FEW_QUESTIONS = 100  # below, the choice of questions alone may be worth a standard error of 5 points: sqrt(.25 / 100)
@@ -98,7 +99,7 @@ def size_notes(columns: list[Column], used: list[dict]) -> list[str]:
             questions.append(f"{column.title} {span(counts)}")
     notes = [f"Questions: {', '.join(questions)}.", f"Seeds: {span({item['n_seeds'] for item in used})}."]
     if any(item["n_seeds"] == 1 for item in used):
-        notes.append(f"{ONE_SEED} one seed: the interval covers questions and decoding, not training.")
+        notes.append(ONE_SEED_NOTE)
     return notes
 
 
