@@ -72,7 +72,7 @@ def test_a_study_that_its_plan_refuses_does_not_fit(tmp_path):
     [
         ({"table": "table1", "lacks": "much"}, "`tiny` main/table1: .*remove `lacks`"),
         ({"table": "table9"}, "`tiny` main/table9: it does not exist; .*`lacks`"),
-        ({"table": "table1", "figure": "fig4"}, "items.0.targets.0: Value error, expected either a table or a figure"),
+        ({"table": "table1", "figure": "fig4"}, "items.0.targets.0: expected either a table or a figure"),
         ({"tabel": "table1"}, "items.0.targets.0.tabel: "),
     ],
 )

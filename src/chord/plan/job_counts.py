@@ -4,7 +4,6 @@ The model is deliberately simple: a job takes the time of its start, of the toke
 it trains, each kind at its own speed (chord.plan.stage_time).
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from chord.jobs import JOBS
@@ -46,11 +45,6 @@ def job_gpus(study: Study, rule: str) -> int:
     """The GPUs of a job of this rule, on all of its nodes."""
     nodes = study.settings.training.scale.nodes if rule == "train" else 1
     return study.resources(rule).gpus * nodes
-
-
-def available_cores() -> int:
-    """The cores of this process; macOS has no affinity."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def spent_and_wall_minutes(study: Study, by_rule: Mapping[str, Sequence[float]], cores: int) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError, model_validator
 
-from chord.errors import UserError
+from chord.errors import UserError, problems_of
 from chord.plan.job_counts import job_gpus, jobs
 from chord.plan.text import hours_text
 from chord.plan.verdict import refusals
@@ -69,8 +69,7 @@ def read_items(root: Path) -> tuple[PaperItem, ...]:
     try:
         return PaperItems.model_validate(read_yaml(root / ITEMS, ITEMS)).items
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{ITEMS}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise UserError("\n".join(f"{ITEMS}: {problem}" for problem in problems_of(error))) from None
 
 
 class States:

@@ -2,8 +2,9 @@
 
 from dataclasses import asdict
 
+from chord.io.devices import available_cores
 from chord.plan.disk_space import disk
-from chord.plan.job_counts import available_cores, estimated_minutes, job_gpus, jobs, spent_and_wall_minutes
+from chord.plan.job_counts import estimated_minutes, job_gpus, jobs, spent_and_wall_minutes
 from chord.plan.memory import needs
 from chord.plan.rank import PARTS
 from chord.plan.verdict import refusals

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from chord.data.rows_spec import PrepareSpec
+from chord.io.devices import available_cores
 from chord.plan.disk_space import disk
-from chord.plan.job_counts import available_cores, estimated_minutes, job_gpus, jobs, spent_and_wall_minutes
+from chord.plan.job_counts import estimated_minutes, job_gpus, jobs, spent_and_wall_minutes
 from chord.plan.memory import Need, needs
 from chord.plan.rank import GIB, PARTS
 from chord.plan.work import planned_methods, questions, work

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chord.io.devices import available_cores
 from chord.io.locks import LEASE_SECONDS
-from chord.plan import available_cores, estimated_minutes, spent_and_wall_minutes
+from chord.plan import estimated_minutes, spent_and_wall_minutes
 from chord.study import Study
 
 
