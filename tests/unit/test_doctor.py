@@ -187,6 +187,21 @@ def test_jobs_at_once(root):
     assert cluster.jobs_at_once(study, {"jobs": 3}) == 3
 
 
+def test_bf16_on_a_cpu_without_instructions_for_it_is_said():
+    assert machine.bf16({"avx512_f": True, "amx_bf16": True}).state == "ok"
+    found = machine.bf16({"avx512_f": True, "avx512_bf16": False})
+    assert (found.state, found.remedy) == ("note", "training: {scale: {precision: fp32}} in the study")
+    subjects = {
+        name: [one.subject for one in machine.findings(load_study(name, ROOT), {"cores": 2})]
+        for name in ("smol-tool", "smol-tool-bf16", "smol-gpu")
+    }
+    assert subjects == {
+        "smol-tool": ["memory", "GPU"],
+        "smol-tool-bf16": ["memory", "GPU", "bf16"],
+        "smol-gpu": ["memory", "GPU"],
+    }
+
+
 def test_gpus(root, capsys):
     import torch
 

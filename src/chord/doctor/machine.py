@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from chord.doctor.finding import Finding
 from chord.io.devices import available_cores
@@ -11,10 +11,16 @@ from chord.jobs import RESOURCE_KEYS
 from chord.study import Study
 from chord.study.resources import Resources
 
+BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # the last one on Arm
+
 
 def findings(study: Study, profile: dict) -> Iterator[Finding]:
     yield memory(study, jobs_at_once(study, profile), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20)
     yield gpus(largest(study, "gpus")[1])
+    if study.settings.training.scale.precision == "bf16" and not study.resources("train").gpus:
+        import torch
+
+        yield bf16(torch.cpu.get_capabilities())
 
 
 def jobs_at_once(study: Study, profile: dict) -> int:
@@ -62,6 +68,14 @@ def gpus(count: int) -> Finding:
         remedy = "this torch is a build without CUDA: install PyPI's, or run with --use-conda (workflow/envs/gpu.yml)"
         return Finding("missing", "GPU", detail, remedy)
     return Finding("missing", "GPU", detail, "another machine, or gpus: 0 in the study's resources")
+
+
+def bf16(capabilities: Mapping[str, object]) -> Finding:
+    """capabilities: torch's, of this CPU."""
+    if has := [name for name in BF16_INSTRUCTIONS if capabilities.get(name)]:
+        return Finding("ok", "bf16", f"the CPU has {', '.join(has)}")
+    detail = "the CPU has no instructions for it, so training takes ten times as long as in fp32"
+    return Finding("note", "bf16", detail, "training: {scale: {precision: fp32}} in the study")
 
 
 def _listed_by_driver() -> int:
