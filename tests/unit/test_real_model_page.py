@@ -32,5 +32,5 @@ def test_the_teacher_reads_all_training_rows():
     study = load_study("smol-tool", ROOT)
     assert study.train_spec("sft_all", 0)["stage"]["also_traces"]
     assert {study.methods[name].teacher for name in ("opd", "rl_opd")} == {"sft_all"}
-    assert f"{study.data.sft + study.data.rl} rows instead of {study.data.sft}" in PAGE
+    assert f"{study.data.sft + study.data.rl} prompts instead of {study.data.sft}" in PAGE
     assert not {"sft_all", "opd", "rl_opd"} & {name for one in study.regular for name in study.comparisons[one].methods}
