@@ -86,7 +86,11 @@ def make_parser() -> argparse.ArgumentParser:
     _add_study(command)
     _add_json(command)
     command.add_argument(
-        "--nodes", type=int, nargs="+", metavar="N", help="instead, compare its training jobs on so many nodes"
+        "--nodes",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="compare its training jobs on each of these numbers of nodes instead",
     )
     command = _command(commands, "watch", "serve a page of a running study: progress, minutes left, curves", _watch)
     _add_study(command)
